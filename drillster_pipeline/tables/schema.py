@@ -1,0 +1,132 @@
+"""What a table of the warehouse is, as data. Everything else about a table is derived from this.
+
+DDL with comments, pandas dtypes, Dagster column schemas, the data dictionary, the entity diagram, dbt sources,
+asset checks and tests all read these declarations; nothing says it a second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a table is written, and what becomes of a row that is no longer there."""
+
+    ENTITY = "entity"
+    SNAPSHOT = "snapshot"
+    EVENT = "event"
+    BOOKKEEPING = "bookkeeping"
+
+
+class Type(StrEnum):
+    """The type of a column, in words of the contract; each dialect and pandas have their own for it."""
+
+    TEXT = "text"
+    INTEGER = "integer"  # 64 bit
+    SMALLINT = "smallint"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"  # UTC, microseconds
+    DATE = "date"
+    JSON = "json"  # text that holds JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column. ``source`` names the field of the API it comes from, for column lineage and the dictionary."""
+
+    name: str
+    type: Type
+    description: str
+    nullable: bool = True
+    personal: bool = False
+    """Holds, or is made from, a personal value: never shown in a log, a reason or a preview."""
+    minimum: int | None = None
+    maximum: int | None = None
+    references: str | None = None
+    """``table.column`` that holds every value of this column: a foreign key where the database has them."""
+    source: str | None = None
+    """``resource: path.in.the.answer``, such as ``accounts: account.emailAddress``; None for what we make."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table: its columns in order, its key, its kind, and the resources that its rows are drawn from.
+
+    ``columns`` are those that come out of answers (and ``export_date`` of a snapshot); the columns that the
+    warehouse adds (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    """Resources that decide which rows exist. All must be whole before a row may be marked deleted."""
+    mentions: tuple[str, ...] = ()
+    """Resources that may add rows of things met in passing (an account in a result), on top of ``sources``."""
+    group_path: str | None = None
+    """How a row belongs to a group: ``group_id``, or ``objective_id`` by way of ``objectives``; None: it does not."""
+    counts: str | None = None
+    """What Drillster itself counts of these rows, for the check; None where it counts nothing."""
+
+    @property
+    def managed_columns(self) -> tuple[Column, ...]:
+        """The columns that the warehouse writes, after those of the answers."""
+        return MANAGED[self.kind]
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """Every column of the table as the database has it."""
+        return self.columns + self.managed_columns
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError if there is none."""
+        for column in self.all_columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name}.{name}")
+
+
+_LOAD = (
+    Column(
+        name="load_id",
+        type=Type.TEXT,
+        nullable=False,
+        references="loads.load_id",
+        description="The load that last wrote this row.",
+    ),
+    Column(name="loaded_at", type=Type.TIMESTAMP, nullable=False, description="When that load was published."),
+)
+
+MANAGED: dict[Kind, tuple[Column, ...]] = {
+    Kind.ENTITY: (
+        Column(
+            name="first_seen_on",
+            type=Type.DATE,
+            description="First export date on which a snapshot showed it. NULL: only events have named it so far.",
+        ),
+        Column(
+            name="last_seen_on",
+            type=Type.DATE,
+            description="Last export date on which a snapshot showed it. NULL: only events have named it so far.",
+        ),
+        Column(
+            name="deleted_on",
+            type=Type.DATE,
+            description="First export date after last_seen_on whose whole read no longer showed it; NULL: it is there.",
+        ),
+        Column(
+            name="row_hash",
+            type=Type.TEXT,
+            nullable=False,
+            description="Digest of the columns that come from Drillster; differs when one of them does.",
+        ),
+        *_LOAD,
+    ),
+    Kind.SNAPSHOT: _LOAD,
+    Kind.EVENT: _LOAD,
+    Kind.BOOKKEEPING: (),
+}
