@@ -44,9 +44,7 @@ class ApiError(PipelineError):
     status or None; ``error_id`` Drillster's own id of the error (object ``Error``) or None.
     """
 
-    def __init__(
-        self, message: str, *, endpoint: str, status: int | None = None, error_id: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, endpoint: str, status: int | None = None, error_id: str | None = None) -> None:
         super().__init__(message)
         self.endpoint = endpoint
         self.status = status
