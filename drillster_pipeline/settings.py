@@ -110,7 +110,7 @@ class Settings(ScheduleSettings):
 def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool = True) -> Settings:
     """Read and check everything; ``environ`` stands in for the environment and ``.env`` in tests.
 
-    Without ``needs_api`` the credentials of Drillster may be missing (``status``, ``prune`` and replays ask nothing of it).
+    Without ``needs_api`` the credentials of Drillster may be missing (``status`` and ``prune`` ask nothing of it).
     Raises SettingsError, whose message lists every mistake by name with its cure.
     """
     reader = _Reader(_environment() if environ is None else environ)

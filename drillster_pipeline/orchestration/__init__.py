@@ -1,0 +1,47 @@
+"""Dagster around the export: partitions, assets, checks, the job and its schedule. No logic of its own."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from drillster_pipeline.settings import load_schedule_settings
+
+from .assets import capture_assets, publish_assets
+from .partitions import daily
+from .resources import DrillsterResource
+
+JOB = "nightly"
+
+
+def definitions() -> dg.Definitions:
+    """Everything that Dagster loads. Needs no settings, touches no network."""
+    settings = load_schedule_settings()
+    partitions = daily(settings)
+    # The snapshot goes first: its objectives are then known to the events, and need not be asked for twice.
+    assets = [
+        capture_assets("snapshot", partitions, priority=4),
+        publish_assets("snapshot", partitions, priority=3),
+        capture_assets("events", partitions, priority=2),
+        publish_assets("events", partitions, priority=1),
+    ]
+    nightly = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.all(),
+        description="Captures the day that has just ended, and publishes it. Replays past days that were captured.",
+        executor_def=dg.in_process_executor,
+    )
+    schedule = dg.build_schedule_from_partitioned_job(
+        nightly,
+        name=JOB,
+        description=f"Every night at {settings.nightly_at:%H:%M}, for the day that has just ended.",
+        hour_of_day=settings.nightly_at.hour,
+        minute_of_hour=settings.nightly_at.minute,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    return dg.Definitions(
+        assets=assets,
+        jobs=[nightly],
+        schedules=[schedule],
+        resources={"drillster": DrillsterResource()},
+        executor=dg.in_process_executor,
+    )

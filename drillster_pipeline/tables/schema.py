@@ -46,6 +46,10 @@ class Column:
     maximum: int | None = None
     references: str | None = None
     """``table.column`` that holds every value of this column: a foreign key where the database has them."""
+    joins: str | None = None
+    """``table.column`` that this one is meant to be joined to, though it need not hold every value."""
+    values: tuple[str, ...] = ()
+    """The values that Drillster documents. Others load as well: the documentation is not complete."""
     source: str | None = None
     """``resource: path.in.the.answer``, such as ``accounts: account.emailAddress``; None for what we make."""
 
@@ -70,7 +74,8 @@ class Table:
     group_path: str | None = None
     """How a row belongs to a group: ``group_id``, or ``objective_id`` by way of ``objectives``; None: it does not."""
     counts: str | None = None
-    """What Drillster itself counts of these rows, for the check; None where it counts nothing."""
+    """Where Drillster itself counts these rows, for the check: ``pagination.total`` of the resource's list, or a
+    column of a parent (``groups.member_count``), or the sum of two; None where it counts nothing."""
 
     @property
     def managed_columns(self) -> tuple[Column, ...]:

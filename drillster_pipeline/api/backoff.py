@@ -1,0 +1,103 @@
+"""How long to wait before trying again, and when to give up.
+
+The delays grow and are drawn at random from zero up ("full jitter"), so that threads that failed together do not
+come back together. A budget of attempts and of time ends it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RETRY_AFTER_CAP = 120.0
+"""Seconds: a server (or something in between) may name hours; a night has no hours to give."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """A budget: at most ``attempts`` sends, ``seconds`` from the first failure; waits grow from ``first`` to ``cap``.
+
+    The defaults outlast an upgrade of Drillster of about two minutes ("502: down or being upgraded", API 2.1.1). The
+    first wait is short, because a failure that comes by chance is over at once, and a wait of several times an
+    answer would cost more than the failure itself.
+    """
+
+    attempts: int = 20
+    seconds: float = 300.0
+    first: float = 0.1
+    cap: float = 20.0
+
+    def delay(self, failures: int, random: Callable[[], float]) -> float:
+        """Seconds to wait after so many failures in a row; ``random`` gives numbers from 0 to 1."""
+        return random() * min(self.cap, self.first * 2.0 ** min(failures, 64))
+
+
+class Trouble:
+    """What went wrong with one request so far, and whether to try again."""
+
+    def __init__(self, backoff: Backoff, *, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self._backoff = backoff
+        self._clock = clock
+        self._random = random
+        self._reasons: Counter[str] = Counter()
+        self._since: float | None = None
+
+    def met(self, reason: str, *, at_least: float = 0.0) -> float | None:
+        """Note a failure; gives the seconds to wait before the next attempt, or None when the budget is spent.
+
+        ``at_least`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
+        would end after the budget is not begun.
+        """
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        wait = at_least + self._backoff.delay(self.failures, self._random)
+        self._reasons[reason] += 1
+        if self.failures >= self._backoff.attempts or now + wait - self._since > self._backoff.seconds:
+            return None
+        return wait
+
+    @property
+    def failures(self) -> int:
+        """How many attempts have failed."""
+        return self._reasons.total()
+
+    def __str__(self) -> str:
+        """``20 attempts in 124 s: status 503 (19 times), connection lost (once)``."""
+        lasted = 0.0 if self._since is None else self._clock() - self._since
+        attempts = "1 attempt" if self.failures == 1 else f"{self.failures} attempts"
+        kinds = ", ".join(
+            f"{reason} ({'once' if times == 1 else f'{times} times'})" for reason, times in self._reasons.most_common()
+        )
+        return f"{attempts} in {lasted:.0f} s: {kinds}"
+
+
+def retry_after(value: str | None, *, now: datetime) -> float:
+    """Seconds that a Retry-After header asks for, capped; 0.0 where it is absent, past or not understood.
+
+    RFC 9110, section 10.2.3: whole seconds or an HTTP date. ``now`` is best the answer's own Date, so that a
+    wrong clock here does no harm.
+    """
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        # Any long row of digits is above the cap, and int() refuses the very long ones.
+        return RETRY_AFTER_CAP if len(value) > 6 else min(float(value), RETRY_AFTER_CAP)
+    moment = http_date(value)
+    if moment is None:
+        return 0.0
+    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
+
+
+def http_date(value: str | None) -> datetime | None:
+    """The moment that a header such as Date names; None where it is absent or not understood."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

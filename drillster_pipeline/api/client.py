@@ -1,0 +1,307 @@
+"""One GET of Drillster's API, whatever happens on the way.
+
+Each attempt waits for its turn, then takes a token, then sends: retries sit above the authentication, so that a
+replay carries a token that is good now, and no thread ever sleeps with a token in hand. An answer is decoded, or tried
+again, or raised as an error that says what to do. See docs/decisions/0004-retries-above-authentication.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random as chance
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn, Self
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from drillster_pipeline import __version__
+from drillster_pipeline.errors import AnswerError, ApiUnavailable, SettingsError, Unauthorized
+
+from .backoff import Backoff, Trouble, http_date, retry_after
+from .pause import Pause
+from .refusals import OVERLOAD, PERMISSION_IDS, described, error_id, host_named_in, is_transient, refused
+from .stats import Stats
+from .throttle import Throttle
+from .transport import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    LARGEST_ANSWER,
+    READ_SECONDS,
+    Broken,
+    Reply,
+    TooLarge,
+    Transport,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from threading import Event
+
+    from drillster_pipeline.answers import Json
+
+    from .tokens import Token, TokenSource
+
+VERSION = "2.1.1"
+MOST_REDIRECTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its decoded JSON, its HTTP status, and the same JSON as text in UTF-8."""
+
+    body: Json
+    status: int
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Answer(status={self.status})"  # a body holds personal values
+
+
+class Client:
+    """Gets answers from Drillster, from any number of threads, at most ``concurrency`` at a time.
+
+    ``stop``: an event that calls the work off; ``interrupt`` and ``close`` set it. ``clock`` counts seconds, ``now``
+    is the wall clock, ``random`` gives numbers from 0 to 1. Raises SettingsError where ``base_url`` is not https
+    (or a loopback address).
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        tokens: TokenSource,
+        concurrency: int = 8,
+        requests_per_second: float | None = None,
+        backoff: Backoff | None = None,
+        stop: Event | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+        largest_answer: int = LARGEST_ANSWER,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] | None = None,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self.stats = Stats(tokens)
+        self._base_url = base_url.rstrip("/")
+        self.tokens = tokens
+        self._backoff = backoff or Backoff()
+        self._clock = clock
+        self._now = now
+        self._random = random
+        self._pause = Pause(stop=stop, sleep=sleep)
+        self._throttle = Throttle(
+            concurrency=concurrency, requests_per_second=requests_per_second, pause=self._pause, clock=clock
+        )
+        self._transport = Transport(
+            self._base_url,
+            connections=concurrency,
+            connect_seconds=connect_seconds,
+            read_seconds=read_seconds,
+            answer_seconds=answer_seconds,
+            largest_answer=largest_answer,
+        )
+
+    def get(
+        self, path: str, unit: Mapping[str, str], query: Mapping[str, str | int], *, version: str = VERSION
+    ) -> Answer:
+        """The answer of ``path`` (a template such as ``group/{group_id}/members``), filled from ``unit``.
+
+        Raises PermissionDenied, NotFound, RequestRefused, Unauthorized (a second 401), ApiUnavailable (the retry
+        budget is spent), AnswerError (too large, endless redirects), SettingsError (a redirect elsewhere, an
+        untrusted certificate), whatever the token source raises, and Stopped when the work is called off.
+        """
+        call = _Call(
+            path=path,
+            url=self._url(path, unit, query, version),
+            trouble=Trouble(self._backoff, clock=self._clock, random=self._random),
+        )
+        while True:
+            outcome = self._attempt(call)
+            if isinstance(outcome, Answer):
+                return outcome
+            if outcome is not None:
+                self._back_off(call, *outcome)
+
+    def interrupt(self) -> None:
+        """Call off what is under way: every thread that waits, sleeps or reads raises Stopped at once."""
+        self._pause.stop()
+
+    def close(self) -> None:
+        """Call off what is under way and close the connections."""
+        self.interrupt()
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _url(self, path: str, unit: Mapping[str, str], query: Mapping[str, str | int], version: str) -> str:
+        filled = {}
+        for name, value in unit.items():
+            if value in {"", ".", ".."}:  # would be another address
+                raise AnswerError(f"Drillster gave an empty id where {path} needs one ({name}).", endpoint=path)
+            filled[name] = quote(value, safe="")
+        url = f"{self._base_url}/api/{version}/{path.format_map(filled)}"
+        return f"{url}?{urlencode(query, quote_via=quote)}" if query else url
+
+    def _attempt(self, call: _Call) -> Answer | tuple[str, float] | None:
+        """Send once: an answer; or why to back off, and how long at least; or None to go on at once."""
+        try:
+            reply, token = self._exchange(call)
+        except Broken as broken:
+            return str(broken), 0.0
+        except TooLarge:
+            raise AnswerError(
+                f"An answer of {call.path} is too large to be held in memory; that is not what Drillster's lists are.",
+                endpoint=call.path,
+            ) from None
+        if 200 <= reply.status < 300:
+            return _decoded(reply)
+        if reply.status in _REDIRECTS:
+            self._follow(call, reply)
+            return None
+        identifier = error_id(reply.body)
+        if is_transient(reply.status):
+            return f"status {described(reply.status, identifier)}", self._asked_wait(reply)
+        if reply.status != 401 or identifier in PERMISSION_IDS:
+            raise refused(reply.status, identifier, call.path)
+        if call.refused is not None:
+            raise Unauthorized(
+                f"Drillster refuses a token that it issued a moment ago, at {call.path} "
+                f"({described(reply.status, identifier)}). Check that the service account is active and belongs to "
+                "the organization that is to be exported, and that DRILLSTER_BASE_URL is the right address.",
+                endpoint=call.path,
+                status=reply.status,
+                error_id=identifier,
+            )
+        call.refused = token
+        self.stats.replayed()
+        return None
+
+    def _exchange(self, call: _Call) -> tuple[Reply, Token]:
+        """Wait for a turn, take a token, send, and tell the others when Drillster has enough."""
+        throttled = self._throttle.enter()
+        overload: bool | None = None
+        received = 0
+        try:
+            # After the wait, so that the token is good when it is sent; after a 401 it must be another one.
+            token = self._token(call.refused)
+            headers = {**_HEADERS, "Authorization": token.header()}
+            try:
+                reply = self._transport.send("GET", call.url, headers=headers, pause=self._pause)
+                received = len(reply.body)
+            finally:
+                self.stats.sent(received_bytes=received, throttled=throttled)
+            overload = reply.status in OVERLOAD
+            if overload:
+                self._throttle.hold(self._asked_wait(reply))
+            return reply, token
+        finally:
+            self._throttle.leave(overload=overload)
+
+    def _token(self, refused: Token | None) -> Token:
+        if refused is None:
+            return self.tokens.token(pause=self._pause)
+        return self.tokens.renew(refused, pause=self._pause)
+
+    def _asked_wait(self, reply: Reply) -> float:
+        """Seconds that the answer asks us to wait (Retry-After), by its own clock where it carries one."""
+        value = reply.headers.get("Retry-After")
+        if value is None:
+            return 0.0
+        return retry_after(value, now=http_date(reply.headers.get("Date")) or self._now())
+
+    def _back_off(self, call: _Call, reason: str, at_least: float) -> None:
+        wait = call.trouble.met(reason, at_least=at_least)
+        if wait is None:
+            raise ApiUnavailable(
+                f"Drillster gave no usable answer for {call.path}: {call.trouble}. It may be down or being upgraded: "
+                "run again later, what was captured until now is kept.",
+                endpoint=call.path,
+            )
+        level = logging.DEBUG if call.trouble.failures < _WORTH_TELLING else logging.INFO
+        logger.log(level, "GET %s: %s; trying again in %.1f s.", call.path, call.trouble, wait)
+        self.stats.retried(wait)
+        self._pause.sleep(wait)
+
+    def _follow(self, call: _Call, reply: Reply) -> None:
+        """Go where a redirect points, if that is the same host."""
+        call.redirects += 1
+        location = reply.headers.get("Location", "")
+        try:
+            target = urljoin(call.url, location)
+            same = bool(location) and _origin(target) == _origin(self._base_url)
+        except ValueError:
+            same = False
+        if same and call.redirects <= MOST_REDIRECTS:
+            call.url = target
+            return
+        if same:
+            raise AnswerError(
+                f"{call.path} redirects again and again. Check that DRILLSTER_BASE_URL is Drillster's address.",
+                endpoint=call.path,
+                status=reply.status,
+            )
+        host = host_named_in(location)
+        cure = f"If that is Drillster's own host, set DRILLSTER_BASE_URL to https://{host}; otherwise" if host else "So"
+        raise SettingsError(
+            f"{call.path} redirects to {host or 'an address that makes no sense'} ({reply.status}), where our token "
+            f"must not go. {cure} something on the way intercepts requests, or DRILLSTER_BASE_URL is wrong."
+        )
+
+
+@dataclass(slots=True)
+class _Call:
+    """One ``get`` under way."""
+
+    path: str
+    url: str
+    trouble: Trouble
+    refused: Token | None = None
+    """The token that the first 401 refused."""
+    redirects: int = 0
+
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Connection": "keep-alive",
+    "User-Agent": f"drillster-pipeline/{__version__}",
+}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WORTH_TELLING = 3
+_PORTS = {"http": 80, "https": 443}
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise ValueError
+
+
+# NaN and Infinity are not JSON (RFC 8259, section 6), although Python reads them.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _decoded(reply: Reply) -> Answer | tuple[str, float]:
+    """The answer in a success; why to back off where it holds none."""
+    if not reply.body.strip():
+        return "empty answer", 0.0
+    encoding = json.detect_encoding(reply.body)
+    try:
+        text = reply.body.decode(encoding)
+        body = _DECODER.decode(text)
+        return Answer(body, reply.status, reply.body if encoding == "utf-8" else text.encode())
+    except (ValueError, RecursionError):
+        return "answer that is not JSON", 0.0
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

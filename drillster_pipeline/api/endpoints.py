@@ -1,0 +1,156 @@
+"""The endpoints of the walk, as data: where they are, how they page, and what identifies an item.
+
+Facts are those of the API 2.1.1 documentation; what it leaves open (paging of evaluations, say) is followed as the
+answer shows it, see :mod:`drillster_pipeline.api.paging`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PAGE_SIZES = (100, 50, 10)
+"""Sizes to ask for, in turn, as Drillster refuses them (400 ``invalid_result_size``); 100 is the documented maximum."""
+
+DOCUMENTED_DEFAULT_SIZE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an endpoint is: the path template below ``/api/<version>/``."""
+
+    path: str
+    version: str = "2.1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One GET. ``resource`` is the archive's folder; two endpoints may share it (a list, and one of its things)."""
+
+    resource: str
+    places: tuple[Place, ...]
+    """The first that does not answer 404 to everybody is remembered."""
+    identify: Callable[[Any], str] | None = None
+    """What makes an item of the list itself; None where the answer is one object without paging."""
+    unit: tuple[str, ...] = ()
+    """The path parameters that make a unit, in the order of the path."""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _inner(item: Any, *names: str) -> Any:
+    """The first of the named objects inside an item, or the item itself."""
+    if isinstance(item, Mapping):
+        for name in names:
+            if isinstance(item.get(name), Mapping):
+                return item[name]
+    return item
+
+
+def by_id(*inside: str) -> Callable[[Any], str]:
+    """Identify an item by the ``id`` of an object inside it; failing that, by all that it says."""
+
+    def identify(item: Any) -> str:
+        thing = _inner(item, *inside)
+        found = thing.get("id") if isinstance(thing, Mapping) else None
+        return _text(found) or json.dumps(item, sort_keys=True)
+
+    return identify
+
+
+def by_member(item: Any) -> str:
+    """A member by account id, an invitee by e-mail address (or by what privacy has put in its place)."""
+    member = _inner(item, "member", "user")
+    if isinstance(member, Mapping):
+        for name in ("id", "emailAddress", "inviteeKey"):
+            if found := _text(member.get(name)):
+                return f"{name}:{found.lower() if name == 'emailAddress' else found}"
+    return json.dumps(item, sort_keys=True)
+
+
+def by_event(item: Any) -> str:
+    """An event by its own id where it has one; failing that, by all that it says."""
+    found = item.get("eventId") if isinstance(item, Mapping) else None
+    return _text(found) or json.dumps(item, sort_keys=True)
+
+
+def by_taker(item: Any) -> str:
+    """An entry of a group's test results by the member whose attempts it holds: ``total`` counts members."""
+    user = _inner(item, "user", "member")
+    found = user.get("id") if isinstance(user, Mapping) and user is not item else None
+    return _text(found) or json.dumps(item, sort_keys=True)
+
+
+ORGANIZATION = Endpoint(resource="organization", places=(Place("organization"),))
+ACCOUNTS = Endpoint(
+    resource="accounts", places=(Place("organizations/{organization_id}/accounts"),), identify=by_id("account")
+)
+CATALOGS = Endpoint(
+    resource="catalogs", places=(Place("organization/{organization_id}/catalogs"),), identify=by_id("catalog")
+)
+CATALOG = Endpoint(resource="catalogs", places=(Place("catalog/{catalog_id}"),), unit=("catalog_id",))
+CATALOG_CONTENT = Endpoint(
+    resource="catalog_content",
+    # The page stands under 2.1.1 and prints an address under 3 ("GET catalog/{id}/content").
+    places=(Place("catalog/{catalog_id}/content"), Place("catalog/{catalog_id}/content", "3")),
+    identify=by_id("playable"),
+    unit=("catalog_id",),
+)
+GROUPS = Endpoint(resource="groups", places=(Place("groups"),), identify=by_id("group"))
+GROUP = Endpoint(resource="groups", places=(Place("group/{group_id}"),), unit=("group_id",))
+GROUP_MEMBERS = Endpoint(
+    resource="group_members", places=(Place("group/{group_id}/members"),), identify=by_member, unit=("group_id",)
+)
+GROUP_STAFF = Endpoint(
+    resource="group_staff", places=(Place("group/{group_id}/staff"),), identify=by_id("user"), unit=("group_id",)
+)
+GROUP_DRILLABLES = Endpoint(
+    resource="group_drillables", places=(Place("group/{group_id}/drillables"),), identify=by_id(), unit=("group_id",)
+)
+OBJECTIVES = Endpoint(
+    resource="objectives", places=(Place("group/{group_id}/objectives"),), identify=by_id(), unit=("group_id",)
+)
+OBJECTIVE_EVALUATIONS = Endpoint(
+    resource="objective_evaluations",
+    places=(Place("group/{group_id}/objective/{objective_id}/evaluations"),),
+    identify=by_id("user"),
+    unit=("group_id", "objective_id"),
+)
+RESULTS = Endpoint(
+    resource="results",
+    places=(Place("group/{group_id}/member-results/{account_id}"),),
+    identify=by_id("drillable"),
+    unit=("group_id", "account_id"),
+)
+TEST_RESULTS = Endpoint(
+    resource="test_results",
+    places=(Place("group/{group_id}/test-results/{test_id}"),),
+    identify=by_taker,
+    unit=("group_id", "test_id"),
+)
+OBJECTIVE_EVENTS = Endpoint(
+    resource="objective_events",
+    # Both addresses stand in the documentation; the plural one is the page's resource URL.
+    places=(Place("objectives/{objective_id}/events"), Place("objective/{objective_id}/events")),
+    identify=by_event,
+    unit=("group_id", "objective_id"),
+)
+
+SNAPSHOT_RESOURCES = (
+    "organization",
+    "accounts",
+    "catalogs",
+    "catalog_content",
+    "groups",
+    "group_members",
+    "group_staff",
+    "group_drillables",
+    "objectives",
+    "objective_evaluations",
+    "results",
+    "test_results",
+)

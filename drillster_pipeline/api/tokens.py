@@ -1,0 +1,306 @@
+"""Access tokens: one source per process, shared by all threads.
+
+A token lives about an hour and a night's walk can take longer. So it is renewed before it expires, by one thread
+while the others go on with the old one; a walk never meets an expired token, sixteen threads never ask for sixteen,
+and a refused request is not repeated by each of them. The reasons are in docs/decisions/0003-token-lifecycle.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random as chance
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlencode
+
+from drillster_pipeline.errors import (
+    ApiError,
+    ApiUnavailable,
+    AuthenticationError,
+    PipelineError,
+    SettingsError,
+    Unavailable,
+)
+
+from .assertion import Signer
+from .backoff import Backoff, Trouble, http_date, retry_after
+from .clock import steady
+from .grant import ENDPOINT, granted, refusal, skew_of
+from .pause import Pause, Stopped
+from .refusals import described, error_id, host_named_in, is_transient, refused
+from .transport import Broken, Reply, TooLarge, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+"""The grant type (RFC 7523, section 2.1)."""
+
+EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
+"""Renewal is tried this long before expiry, or this share of the lifetime, whichever is less."""
+LATE_SECONDS, LATE_SHARE = 30.0, 0.05
+"""With so little left, a token may expire on its way: nobody uses it any more."""
+REFUSED_SECONDS = 60.0
+"""A refused request is not repeated for so long: the settings are wrong, and will be a moment later."""
+ANSWER_SECONDS = 30.0
+"""A token request takes Drillster no longer than this."""
+
+_LOOK_AGAIN = 0.2
+"""Seconds after which a thread that waits for a token looks whether its work was called off."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Token:
+    """An access token. Moments are seconds on the source's clock; ``generation`` counts the source's tokens."""
+
+    value: str
+    generation: int
+    renew_at: float
+    mandatory_at: float
+    expires_at: float
+
+    def header(self) -> str:
+        """The Authorization header. Make it for each attempt; a stored one outlives its token."""
+        return f"Bearer {self.value}"
+
+    def __repr__(self) -> str:
+        return f"Token(generation={self.generation}, value=***)"
+
+    __str__ = __repr__
+
+
+class TokenSource:
+    """Gives out a good token, and renews it when needed. Safe for any number of threads.
+
+    Raises SettingsError for a private key that cannot be read and for an address that is not https.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_url: str,
+        client_id: str,
+        client_secret: str,
+        service_account_id: str,
+        private_key: str,
+        backoff: Backoff | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+        clock: Callable[[], float] = steady,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] | None = None,
+        random: Callable[[], float] = chance.random,
+    ) -> None:
+        self.grants = 0
+        """Token requests that were granted."""
+        self._token_url = token_url
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._signer = Signer(private_key=private_key, service_account_id=service_account_id, audience=token_url)
+        self._backoff = backoff or Backoff(attempts=8, seconds=60.0, first=0.2, cap=10.0)
+        self._clock = clock
+        self._now = now
+        self._random = random
+        self._pause = Pause(sleep=sleep)
+        self._transport = Transport(token_url, read_seconds=answer_seconds, answer_seconds=answer_seconds)
+        self._renewing = Lock()
+        self._current: Token | None = None
+        self._next_early_try = -math.inf
+        self._failure: PipelineError | None = None
+        self._failures = 0
+        self._refused_until = -math.inf
+
+    def token(self, *, pause: Pause | None = None) -> Token:
+        """A token that is good for a request that is sent now. Waiting for it ends when ``pause`` is stopped.
+
+        Raises AuthenticationError where Drillster refuses to issue one, ApiUnavailable where it does not answer
+        within the budget, AnswerError where it answers nonsense, Stopped when the work is called off.
+        """
+        token = self._current
+        now = self._clock()
+        if token is not None and now < token.mandatory_at:
+            if now >= token.renew_at and now >= self._next_early_try and self._renewing.acquire(blocking=False):
+                try:
+                    return self._renew_early(token, pause or self._pause)
+                finally:
+                    self._renewing.release()
+            return token
+        return self._renew(None, pause or self._pause)
+
+    def renew(self, refused: Token, *, pause: Pause | None = None) -> Token:
+        """A token other than ``refused``, which Drillster answered with 401.
+
+        Where another thread has renewed it meanwhile, that one is given, without a request. Raises as ``token``.
+        """
+        return self._renew(refused, pause or self._pause)
+
+    def close(self) -> None:
+        """Close the connection and wake every thread that waits for a token; they raise Stopped."""
+        self._pause.stop()
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"TokenSource(host={self._transport.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
+
+    def _renew(self, refused: Token | None, pause: Pause) -> Token:
+        """Wait for whoever is renewing, and renew if that did not give us a good token."""
+        failures = self._failures
+        while not self._renewing.acquire(timeout=_LOOK_AGAIN):
+            pause.check()
+        try:
+            token = self._current
+            good = token is not None and self._clock() < token.mandatory_at
+            if token is not None and good and (refused is None or token.generation != refused.generation):
+                return token
+            return self._renew_now(fallback=None if refused else token, failures=failures, pause=pause)
+        finally:
+            self._renewing.release()
+
+    def _renew_early(self, token: Token, pause: Pause) -> Token:
+        """Renew while the old token is good: one attempt, and the old one if it fails. The lock is held."""
+        current = self._current
+        if current is not None and current.generation != token.generation:
+            return current
+        try:
+            return self._grant(Backoff(attempts=1), pause)
+        except Stopped:
+            raise
+        except PipelineError as error:
+            # The rest of the zone is divided anew each time, so the tries come closer towards its end.
+            left = token.mandatory_at - self._clock()
+            self._next_early_try = self._clock() + max(left / 3, (token.mandatory_at - token.renew_at) / 20)
+            logger.warning("The token could not be renewed early; going on with the old one. %s", error)
+            return token
+
+    def _renew_now(self, *, fallback: Token | None, failures: int, pause: Pause) -> Token:
+        """Renew because it must be; the lock is held.
+
+        ``fallback`` serves if that fails while it is still valid. ``failures`` is their number when this thread
+        began to wait for the lock: if somebody failed meanwhile, that outcome is ours too.
+        """
+        try:
+            if self._failure is not None and (failures != self._failures or self._clock() < self._refused_until):
+                raise _again(self._failure)
+            return self._grant(self._backoff, pause)
+        except Stopped:
+            raise
+        except PipelineError:
+            if fallback is not None and self._clock() < fallback.expires_at:
+                return fallback
+            raise
+
+    def _grant(self, backoff: Backoff, pause: Pause) -> Token:
+        """Get a token from Drillster and make it the current one. A failure is remembered."""
+        try:
+            token = self._ask(Trouble(backoff, clock=self._clock, random=self._random), pause)
+        except Stopped:
+            raise
+        except PipelineError as error:
+            self._failure = _again(error)
+            self._failures += 1
+            if not isinstance(error, Unavailable):
+                self._refused_until = self._clock() + REFUSED_SECONDS
+            raise
+        self._failure = None
+        self._next_early_try = -math.inf
+        self.grants += 1
+        self._current = token
+        return token
+
+    def _ask(self, trouble: Trouble, pause: Pause) -> Token:
+        while True:
+            # From before the request: the life of the token may begin at any moment of it.
+            asked = self._clock()
+            outcome = self._attempt(asked, pause)
+            if isinstance(outcome, Token):
+                return outcome
+            reason, at_least = outcome
+            wait = trouble.met(reason, at_least=at_least)
+            if wait is None:
+                raise ApiUnavailable(
+                    f"Drillster issued no token: {trouble}. Run again later; if it stays so, "
+                    f"check that {self._transport.host} can be reached from this machine.",
+                    endpoint=ENDPOINT,
+                )
+            logger.info("No token (%s); trying again in %.1f s.", reason, wait)
+            pause.sleep(wait)
+
+    def _attempt(self, asked: float, pause: Pause) -> Token | tuple[str, float]:
+        """One request: a token, or why to try again and after how many seconds at least."""
+        try:
+            reply = self._send(pause)
+        except Broken as broken:
+            return str(broken), 0.0
+        except TooLarge:
+            return "answer too large", 0.0
+        if 200 <= reply.status < 300:
+            grant = granted(reply)
+            return self._token(grant.access_token, grant.lifetime, asked) if grant else ("answer that is not JSON", 0.0)
+        identifier = error_id(reply.body)
+        if is_transient(reply.status) or identifier in {"server_error", "temporarily_unavailable"}:
+            date = http_date(reply.headers.get("Date")) or self._now()
+            at_least = retry_after(reply.headers.get("Retry-After"), now=date)
+            return f"status {described(reply.status, identifier)}", at_least
+        raise self._refused(reply, identifier)
+
+    def _send(self, pause: Pause) -> Reply:
+        form = {
+            "client_id": self._client_id,
+            "client_secret": self._client_secret,
+            "grant_type": JWT_BEARER,
+            "assertion": self._signer.sign(self._now()),
+        }
+        body = urlencode(form)
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Content-Length": str(len(body)),
+            "User-Agent": "drillster-pipeline",
+        }
+        return self._transport.send("POST", self._token_url, headers=headers, pause=pause, body=body)
+
+    def _refused(self, reply: Reply, identifier: str | None) -> PipelineError:
+        if 300 <= reply.status < 400:
+            target = host_named_in(reply.headers.get("Location", ""))
+            return SettingsError(
+                f"The token endpoint redirects to {target or 'another address'} ({reply.status}). If that is "
+                "Drillster's own host, put it in DRILLSTER_BASE_URL; otherwise something on the way intercepts us."
+            )
+        if reply.status in {404, 405, 410}:
+            return SettingsError(
+                f"{self._transport.host} has no token endpoint ({reply.status}): check DRILLSTER_BASE_URL."
+            )
+        if 400 <= reply.status < 500:
+            return AuthenticationError(refusal(reply.status, identifier, skew_of(reply, self._now())))
+        return refused(reply.status, identifier, ENDPOINT)
+
+    def _token(self, value: str, lifetime: float, asked: float) -> Token:
+        early = min(EARLY_SECONDS, lifetime * EARLY_SHARE)
+        late = min(LATE_SECONDS, lifetime * LATE_SHARE)
+        expires_at = asked + lifetime
+        return Token(
+            value=value,
+            generation=self.grants + 1,
+            # Up to a tenth earlier, so that processes that began together do not renew together.
+            renew_at=expires_at - early * (1 + self._random() / 10),
+            mandatory_at=expires_at - late,
+            expires_at=expires_at,
+        )
+
+
+def _again(error: PipelineError) -> PipelineError:
+    """The same error anew: one that was raised already drags its traceback along, thread after thread."""
+    if isinstance(error, ApiError):
+        return type(error)(str(error), endpoint=error.endpoint, status=error.status, error_id=error.error_id)
+    return type(error)(str(error))

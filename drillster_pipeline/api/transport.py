@@ -1,0 +1,235 @@
+"""One request sent, and its whole answer received: within a time, within a size, and without anyone else's additions.
+
+``requests`` is used at the level of its HTTPAdapter, which keeps the connections and is safe to share between
+threads. A Session on top would add what must not happen here (an Authorization header from ~/.netrc, cookies,
+redirects that are followed unasked) and would read the environment anew for every request, which doubles the CPU
+time of each. Its two useful services are done here once: the proxy and the CA bundle that the environment names.
+
+A read timeout alone does not end an answer that comes in drips; so a watch thread cuts what takes too long, and cuts
+everything when the work is called off.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.utils import get_environ_proxies
+
+from drillster_pipeline.errors import SettingsError
+
+from .watch import Watch, WatchedAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .pause import Pause
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+"""Longest silence while an answer is awaited or read."""
+ANSWER_SECONDS = 180.0
+"""Longest time for one whole answer, however steadily it comes."""
+LARGEST_ANSWER = 256 * 2**20
+"""Bytes after decompression: many times the members of the largest organization in one answer."""
+
+_CHUNK = 2**20
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Broken(Exception):
+    """No whole answer came. The message is one of a few fixed phrases: nothing of the request or the answer."""
+
+
+class TooLarge(Exception):
+    """The answer is larger than we are willing to hold in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: its status, its headers (any case), and its body, decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status}, {len(self.body)} bytes)"
+
+
+class Transport:
+    """Sends requests to one host over kept connections, from any number of threads.
+
+    Raises SettingsError where ``base_url`` is not https (plain http is accepted for a loopback address only).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: int = 1,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+        largest_answer: int = LARGEST_ANSWER,
+    ) -> None:
+        self.host = _checked_host(base_url)
+        self._timeout = (connect_seconds, read_seconds)
+        self._answer_seconds = answer_seconds
+        self._largest_answer = largest_answer
+        self._verify = _trusted_authorities()
+        # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
+        https = urlsplit(base_url).scheme == "https"
+        self._proxies: dict[str, str] = dict(get_environ_proxies(base_url)) if https else {}
+        self._adapter = WatchedAdapter(pool_connections=1, pool_maxsize=connections)
+        self._watch = Watch(answer_seconds=answer_seconds)
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], pause: Pause, body: str | None = None
+    ) -> Reply:
+        """Send one request and read its answer to the end.
+
+        Raises Broken where no whole answer came (worth another attempt), SettingsError where none ever will
+        (certificate, proxy), TooLarge, and Stopped when ``pause`` is stopped.
+        """
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = method, url, body
+        request.headers = headers  # type: ignore[assignment]  # only read from here on; any mapping will do
+        pause.check()
+        wire = self._watch.begin(pause)
+        # Made here and raised below: an exception of requests holds the request, and with it the token. Raised
+        # outside the except clause, ours has neither a cause nor a context that leads there.
+        failure: Exception | None = None
+        try:
+            reply = self._exchange(request)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, TypeError) as error:
+            failure = _failure(error, host=self.host)
+        finally:
+            self._watch.end(wire)
+        pause.check()
+        # Asked first: a head that is cut short looks like a whole one with fewer lines.
+        if wire.cut:
+            raise Broken(f"no whole answer within {self._answer_seconds:g} s")
+        if failure is not None:
+            raise failure
+        return reply
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._watch.close()
+        self._adapter.close()
+
+    def _exchange(self, request: requests.PreparedRequest) -> Reply:
+        response = self._adapter.send(
+            request, stream=True, timeout=self._timeout, verify=self._verify, proxies=self._proxies
+        )
+        raw: urllib3.HTTPResponse = response.raw
+        whole = False
+        try:
+            body = self._read(raw)
+            whole = body is not None
+        except (urllib3.exceptions.HTTPError, OSError):
+            # The status of a refusal says enough; only a success needs its body.
+            if 200 <= raw.status < 300:
+                raise
+            body = b""
+        finally:
+            if whole:
+                raw.release_conn()
+            else:
+                raw.close()
+        if body is None:
+            raise TooLarge
+        return Reply(raw.status, raw.headers, body)
+
+    def _read(self, raw: urllib3.HTTPResponse) -> bytes | None:
+        """The whole body, decompressed; None where it is larger than we are willing to hold."""
+        chunks = []
+        size = 0
+        while chunk := raw.read(_CHUNK, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._largest_answer:
+                return None
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _checked_host(base_url: str) -> str:
+    """The host of the URL, without any user name; SettingsError where the token would travel unencrypted."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK)):
+        raise SettingsError(
+            "DRILLSTER_BASE_URL must be an https address, such as https://www.drillster.com "
+            "(plain http is for a sandbox on this machine only)."
+        )
+    return host
+
+
+def _trusted_authorities() -> str | bool:
+    """Which certificate authorities to trust: those that the environment names (as requests reads it), or certifi's."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        path = os.environ.get(name)
+        if path:
+            if not Path(path).exists():
+                raise SettingsError(f"{name} names a file of certificate authorities that does not exist.")
+            return path
+    return True
+
+
+def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
+    """What an exception of requests, urllib3 or the socket comes to, in words of our own."""
+    chain = tuple(_chain(error))
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+        return SettingsError(
+            f"The certificate of {host} is not trusted. If your network inspects https, put its certificate "
+            "authority in a PEM file and name that in REQUESTS_CA_BUNDLE; otherwise check DRILLSTER_BASE_URL."
+        )
+    proxied = any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain)
+    # ValueError and TypeError: what requests makes of a proxy address that it cannot take apart.
+    unusable = isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema))
+    if (
+        unusable
+        or (type(error) in {ValueError, TypeError})
+        or (proxied and any(" 407 " in str(link) for link in chain))
+    ):
+        return SettingsError(
+            f"The proxy that the environment names for {host} cannot be used or wants a login: "
+            "check HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+        )
+    if proxied:
+        return Broken("no connection through the proxy")
+    for kinds, reason in _REASONS:
+        if any(isinstance(link, kinds) for link in chain):
+            return Broken(reason)
+    return Broken("connection lost")
+
+
+_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((urllib3.exceptions.NameResolutionError,), "host name not found"),
+    ((urllib3.exceptions.ConnectTimeoutError,), "no connection in time"),
+    ((urllib3.exceptions.NewConnectionError,), "no connection"),
+    ((urllib3.exceptions.ReadTimeoutError, TimeoutError), "no answer in time"),
+    ((urllib3.exceptions.IncompleteRead, urllib3.exceptions.InvalidChunkLength), "answer cut short"),
+    ((urllib3.exceptions.DecodeError,), "answer with broken compression"),
+    ((ssl.SSLError,), "encryption failed"),
+)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and everything it was made from: urllib3 keeps the origin in ``reason``, requests in ``args``."""
+    pending, seen = [error], set()
+    while pending:
+        link = pending.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        origins = (link.__cause__, link.__context__, getattr(link, "reason", None), *link.args)
+        pending.extend(origin for origin in origins if isinstance(origin, BaseException))

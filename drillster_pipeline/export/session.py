@@ -1,0 +1,96 @@
+"""What the steps of one process share: settings, archive, warehouse, and one source of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from drillster_pipeline.archive import Archive
+from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from drillster_pipeline.api.client import Client
+    from drillster_pipeline.api.progress import Progress
+    from drillster_pipeline.api.tokens import TokenSource
+    from drillster_pipeline.warehouse import Warehouse
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class Session:
+    """Opened lazily, so that a replay needs no network and a capture no database driver. Close it when done."""
+
+    settings: Settings
+    now: Callable[[], datetime] = _wall_clock
+    on_progress: Callable[[Progress], None] = field(default=lambda _: None)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive of the settings."""
+        return Archive(self.settings.archive_url.reveal())
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of the settings, created or migrated where that is needed."""
+        from drillster_pipeline.warehouse import Warehouse
+
+        warehouse = Warehouse(self.settings.warehouse_url.reveal(), schema=self.settings.warehouse_schema)
+        warehouse.prepare()
+        return warehouse
+
+    @cached_property
+    def tokens(self) -> TokenSource:
+        """The one source of tokens of this process."""
+        from drillster_pipeline.api.tokens import TokenSource
+
+        return TokenSource(
+            token_url=f"{self.settings.base_url}/daas/oauth/token",
+            client_id=self.settings.client_id,
+            client_secret=self.settings.client_secret.reveal(),
+            service_account_id=self.settings.service_account_id,
+            private_key=self.settings.private_key.reveal(),
+        )
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        """What becomes of personal values before anything is written."""
+        key = self.settings.pseudonym_key
+        return Privacy(self.settings.personal_data, key.reveal() if key else None)
+
+    def client(self) -> Client:
+        """A client of its own for one walk, since a walk that fails closes it; all share the tokens."""
+        from drillster_pipeline.api.client import Client
+
+        return Client(
+            base_url=self.settings.base_url,
+            tokens=self.tokens,
+            concurrency=self.settings.concurrency,
+            requests_per_second=self.settings.requests_per_second,
+        )
+
+    @property
+    def newest_complete(self) -> date:
+        """The export date that Drillster's answers describe now."""
+        return newest_complete(self.now(), self.settings.timezone)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        if "tokens" in opened:
+            self.tokens.close()
+        if "warehouse" in opened:
+            self.warehouse.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,73 @@
+"""The one resource: what the steps of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+if TYPE_CHECKING:
+    from drillster_pipeline.errors import PipelineError
+    from drillster_pipeline.export.session import Session
+
+
+class Run:
+    """A session, opened at the first use, and what the console wants to see and know of a run."""
+
+    def __init__(
+        self,
+        *,
+        retries: bool = True,
+        on_progress: Callable[[Any], None] = lambda _: None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.retries = retries
+        """Whether a step may wait and try again when Drillster does not answer."""
+        self.on_progress = on_progress
+        self.errors: list[PipelineError] = []
+        """What steps failed with, for the exit code of the console."""
+        self._now = now
+
+    @cached_property
+    def session(self) -> Session:
+        """The session of this process. Raises SettingsError with all that is wrong in the settings."""
+        from drillster_pipeline.export.session import Session
+        from drillster_pipeline.settings import load_settings
+
+        return Session(settings=load_settings(), **({"now": self._now} if self._now else {}))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "session" in vars(self):
+            self.session.close()
+
+
+class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg] - it is its own value
+    """Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env.
+
+    Nothing is configured here, so that no secret can be shown here. One source of tokens serves the whole run: a
+    token lives about an hour, and is renewed ahead of its end while other requests go on.
+    """
+
+    _run: Run = PrivateAttr(default_factory=Run)
+
+    @property
+    def run(self) -> Run:
+        """What the steps of this process share."""
+        return self._run
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
+        """Close what the run has opened."""
+        self._run.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleResource:
+    """Stands in for DrillsterResource where the console makes the run, watches it and closes it."""
+
+    run: Run

@@ -1,0 +1,130 @@
+"""The assets: ``drillster/<resource>`` for what is captured, ``warehouse/<table>`` for what is published.
+
+All of it is derived from the declarations of tables; nothing here knows a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
+
+OWNERS = ["team:learning-data"]
+
+RESOURCE_DESCRIPTIONS: Mapping[str, str] = {
+    "organization": "The organization, as `organization` answers it.",
+    "accounts": "All accounts that the organization manages, staff included (`organizations/{o}/accounts`).",
+    "catalogs": "The catalogs of the organization (`organization/{o}/catalogs`) and each of them (`catalog/{c}`).",
+    "catalog_content": "The playables of each catalog (`catalog/{c}/content`).",
+    "groups": "The groups that the service account may see (`groups`), and each of them with its tests (`group/{g}`).",
+    "group_members": "Members and invitees of each group (`group/{g}/members`).",
+    "group_staff": "Who may view or manage each group (`group/{g}/staff`).",
+    "group_drillables": "Drills and courses of each group (`group/{g}/drillables`).",
+    "objectives": "Objectives of each group (`group/{g}/objectives`).",
+    "objective_evaluations": "Who meets each objective now (`group/{g}/objective/{o}/evaluations`).",
+    "results": "Results of each member for each drillable (`group/{g}/member-results/{a}`): the cost driver.",
+    "test_results": "Attempts at each test of each group (`group/{g}/test-results/{t}`).",
+    "objective_events": (
+        "Who came to meet an objective, or no longer met it, in the window of the partition and the day before "
+        "(`objectives/{o}/events`): the one resource that can be fetched for a past date."
+    ),
+}
+_KIND_WORDS = {
+    Kind.ENTITY: "**Entity**: things as they are now; what is gone stays, with `deleted_on` set.",
+    Kind.SNAPSHOT: "**Snapshot**: things as they were on each `export_date`.",
+    Kind.EVENT: "**Event**: things that happened; never deleted.",
+}
+
+
+def resource_key(resource: str) -> dg.AssetKey:
+    """The asset of a captured resource."""
+    return dg.AssetKey(["drillster", resource])
+
+
+def table_key(table: str) -> dg.AssetKey:
+    """The asset of a published table."""
+    return dg.AssetKey(["warehouse", table])
+
+
+def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    """The asset of a resource."""
+    return dg.AssetSpec(
+        resource_key(resource),
+        description=RESOURCE_DESCRIPTIONS[resource],
+        group_name="drillster",
+        kinds={"json"},
+        owners=OWNERS,
+        partitions_def=partitions,
+    )
+
+
+def table_spec(table: Table, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+    """The asset of a table, with its columns and where they come from."""
+    lineage = column_lineage(table)
+    return dg.AssetSpec(
+        table_key(table.name),
+        deps=[resource_key(resource) for resource in table.sources + table.mentions],
+        description=f"{table.description}\n\n{_KIND_WORDS[table.kind]} Key: {', '.join(f'`{k}`' for k in table.key)}.",
+        group_name="warehouse",
+        kinds={"sql", "pandas"},
+        owners=OWNERS,
+        partitions_def=partitions,
+        tags={"kind": str(table.kind)},
+        metadata={
+            "dagster/table_name": table.name,
+            "dagster/column_schema": column_schema(table),
+            **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
+        },
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The columns with types, descriptions and constraints."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                type=str(column.type),
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, other=_constraints(table, column)),
+            )
+            for column in table.all_columns
+        ],
+    )
+
+
+def _constraints(table: Table, column: Column) -> list[str]:
+    found = []
+    if column.name in table.key:
+        found.append("key")
+    if column.references:
+        found.append(f"references {column.references}")
+    if column.minimum is not None and column.maximum is not None:
+        found.append(f"{column.minimum} to {column.maximum}")
+    if column.personal:
+        found.append("personal")
+    return found
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """Which field of which resource each column comes from."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    drawn_on = set(table.sources + table.mentions)
+    for column in table.columns:
+        resource, _, path = (column.source or "").partition(": ")
+        if path and resource in drawn_on:
+            deps[column.name] = [dg.TableColumnDep(asset_key=resource_key(resource), column_name=path)]
+    return dg.TableColumnLineage(deps_by_column=deps)
+
+
+def data_tables(names: tuple[str, ...]) -> list[Table]:
+    """The declarations of these tables."""
+    return [DATA_TABLES[name] for name in names]
+
+
+def number(value: float) -> dg.MetadataValue[Any]:
+    """A count or a duration, as the UI plots it."""
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(round(value, 3))

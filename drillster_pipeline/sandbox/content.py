@@ -1,0 +1,86 @@
+"""What can be learned: the library of drills and courses, the tests, and the catalogs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .calendar import DAY, FOUNDING
+from .chance import between, fold, mix
+from .ids import Ids, Kind, Reference
+from .names import CATALOGS, DRILLABLES, TESTS
+from .size import Size
+
+_CONTENT, _CATALOG = 4, 5
+_COURSE_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """A drill, a course or a test."""
+
+    id: str
+    type: str
+    name: str
+    index: int
+
+
+class Content:
+    """The library of one organization."""
+
+    def __init__(self, size: Size, ids: Ids, seed: int) -> None:
+        self._size = size
+        self._ids = ids
+        self._seed = fold(seed, _CONTENT)
+        self._catalogs = fold(seed, _CATALOG)
+
+    def drillable(self, index: int) -> Playable:
+        """Drill or course ``index`` of the library."""
+        kind = Kind.COURSE if mix(self._seed ^ index) % _COURSE_SHARE == 0 else Kind.DRILL
+        part, which = divmod(index, len(DRILLABLES))
+        name = DRILLABLES[which] if part == 0 else f"{DRILLABLES[which]}, part {part + 1}"
+        return Playable(self._ids.make(kind, index), kind.name, name, index)
+
+    def test(self, slot: int, number: int) -> Playable:
+        """Test ``number`` of the group in a slot."""
+        name = TESTS[(slot + number * 3) % len(TESTS)]
+        round_ = slot // len(TESTS)
+        return Playable(
+            self._ids.make(Kind.TEST, slot, number), "TEST", name if not round_ else f"{name} #{round_ + 1}", number
+        )
+
+    def changing(self, key: int, slots: int, moment: int) -> list[int]:
+        """The library's indices that fill ``slots`` places at the moment: now and then one makes way for another.
+
+        Place ``s`` only ever takes indices that are ``s`` modulo ``slots``, so no index is in two places.
+        """
+        steps = self._size.library // max(1, slots)
+        found = []
+        for place in range(slots):
+            bits = mix(key ^ mix(place))
+            version = 0
+            if not self._size.stable and moment >= FOUNDING:
+                period = between(bits >> 20, 120, 420) * DAY
+                version = (moment - FOUNDING + (bits >> 8) % period) // period
+            found.append(place + slots * ((bits + version) % steps))
+        return found
+
+    def catalog_ids(self) -> list[str]:
+        """Every catalog, in order."""
+        return [self._ids.make(Kind.CATALOG, number) for number in range(self._size.catalogs)]
+
+    def catalog_name(self, number: int) -> tuple[str, str]:
+        """Name and description."""
+        name, description = CATALOGS[number % len(CATALOGS)]
+        return (name if number < len(CATALOGS) else f"{name} {number // len(CATALOGS) + 1}"), description
+
+    def catalog_content(self, number: int, moment: int) -> list[Playable]:
+        """The playables of a catalog, by name."""
+        slots = min(self._size.playables_per_catalog, self._size.library)
+        indices = self.changing(mix(self._catalogs ^ number), slots, moment)
+        return sorted((self.drillable(index) for index in indices), key=lambda playable: (playable.name, playable.id))
+
+    def find(self, reference: Reference) -> Playable | None:
+        """The drill or course that an id names; None where it names something else."""
+        if reference.kind in (Kind.DRILL, Kind.COURSE) and reference.first < self._size.library:
+            return self.drillable(reference.first)
+        return None

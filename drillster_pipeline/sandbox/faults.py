@@ -1,0 +1,153 @@
+"""What can go wrong, as data: every way in which the sandbox can be told to misbehave. All of it is off by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Literal
+
+from .shapes import NONE, Shapes
+
+Nothing: Mapping[str, int] = MappingProxyType({})
+
+
+class How(StrEnum):
+    """The way in which one call fails."""
+
+    STATUS = "an error answer"
+    HTML = "the page of a proxy, with the status"
+    EMPTY = "no body, with the status"
+    CUT = "a body that is shorter than its Content-Length"
+    CUT_CHUNKED = "a chunked body that stops halfway"
+    RESET = "the connection is reset instead of an answer"
+    RESET_IN_BODY = "the connection is reset after the headers and some of the body"
+    DRIP = "the body comes in small bits, over so many seconds"
+    SLOW = "the answer comes so many seconds later"
+    REDIRECT = "a redirect to another host"
+    REVOKE = "401, and the token is good for nothing from now on"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A rule: which calls fail, and how. All conditions must hold; calls count from when the faults are set.
+
+    ``at`` is a pattern (``*`` and ``?``) for the path behind ``/api/{version}/``, or ``token`` for the token
+    endpoint: ``group/*/members``, ``groups``, ``*``. ``query`` is one for the query string.
+    """
+
+    at: str = "*"
+    query: str = "*"
+    how: How = How.STATUS
+    statuses: tuple[int, ...] = (503,)
+    """One is drawn for each call that fails."""
+    error: str = ""
+    """The id of the error object; empty: what goes with the status."""
+    rate: float = 1.0
+    """Which share of the calls fails. Drawn from the seed, the path and how often it was called: not from timing."""
+    first: int | None = None
+    """Only the first so many calls of each path and query."""
+    nth: frozenset[int] = frozenset()
+    """Only these calls, counted from 1 over all that match."""
+    after: int = 0
+    """Only after so many calls that match: what is listed first and gone later."""
+    retry_after: str | int | None = None
+    """Seconds; or text as it stands; or ``date:2``: the HTTP date two seconds from now."""
+    seconds: float = 1.0
+    """Of DRIP and SLOW."""
+    location: str = "http://elsewhere.example/api/2.1.1/version"
+    """Of REDIRECT."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFault:
+    """Pages of a resource that do not add up."""
+
+    resource: str
+    what: Literal["stuck", "endless", "repeat", "shrink", "empty", "total_off", "more_lies"]
+    """``stuck``: the cursor never moves. ``endless``: the list starts over at its end. ``repeat``: a page begins
+    with the last ``n`` items of the one before. ``shrink``: the first ``n`` items are gone once paging has begun.
+    ``empty``: every page but the first is empty, and says that there is more. ``total_off``: the total is ``n`` too
+    high. ``more_lies``: the last page says that there is more."""
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldFault:
+    """A field of a resource's items that is not what it should be. ``field`` may be a path: ``account.name``."""
+
+    resource: str
+    field: str
+    what: Literal["missing", "null", "value"]
+    value: Any = None
+    """Of ``value``: what the field holds instead (also for fields that nobody knows)."""
+    every: int = 1
+    """Which items of a page: the first, and every so many after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """How the sandbox misbehaves. Set ``sandbox.faults`` to another one at any time; counts then start anew."""
+
+    shapes: Shapes = field(default_factory=Shapes)
+
+    # tokens
+    token_lifetime: float = 7200.0
+    """Seconds that a token is good for."""
+    stated_lifetime: int | float | str | None = "real"
+    """What ``expires_in`` says of that: ``real`` (whole seconds), None (left out), or any other value as it stands."""
+    token_padding: int = 0
+    """Bytes that make the access token longer."""
+    reject_replays: bool = True
+    """An assertion's ``jti`` may be used once."""
+    longest_assertion: float | None = 3600.0
+    """How far ahead the ``exp`` of an assertion may be, in seconds; None: as far as it likes."""
+    clock_skew: float = 0.0
+    """Seconds that the server's clock (Date header, assertions, tokens) is ahead of ours."""
+
+    # calls
+    latency: float = 0.0
+    """Seconds that each answer takes longer."""
+    latency_jitter: float = 0.0
+    """Up to so many seconds on top, drawn for each call."""
+    failure_rate: float = 0.0
+    """Which share of all API calls fails with one of ``failure_statuses``."""
+    failure_statuses: tuple[int, ...] = (500, 502, 503)
+    failures: tuple[Failure, ...] = ()
+    """Further rules; the first that applies counts."""
+
+    # what the service account sees
+    hidden_groups: frozenset[str] = NONE
+    """Groups that are not listed, and are 404 when asked for."""
+    unlisted_groups: frozenset[str] = NONE
+    """Groups that are not listed, but can be asked for."""
+    empty_groups: frozenset[str] = NONE
+    """Groups without members, drills, objectives and tests."""
+
+    # pages and fields
+    refused_sizes: Mapping[str, int] = field(default_factory=lambda: Nothing)
+    """Resource -> the largest page: more is 400 ``invalid_result_size``. ``*``: all resources."""
+    clamped_sizes: Mapping[str, int] = field(default_factory=lambda: Nothing)
+    """Resource -> the largest page: more is silently cut down to it. ``*``: all resources."""
+    pages: tuple[PageFault, ...] = ()
+    fields: tuple[FieldFault, ...] = ()
+
+    def page_fault(self, resource: str, what: str) -> PageFault | None:
+        """The page fault of that kind for a resource, if there is one."""
+        for fault in self.pages:
+            if fault.what == what and fault.resource in (resource, "*"):
+                return fault
+        return None
+
+    def largest(self, sizes: Mapping[str, int], resource: str) -> int | None:
+        """What a table of sizes says of a resource."""
+        return sizes.get(resource, sizes.get("*"))
+
+
+def closed(
+    group_id: str, *, what: str = "*", status: int = 403, error: str = "no_group_access", after: int = 0
+) -> tuple[Failure, ...]:
+    """A group that answers 403 (or 404: it has vanished), on all of its resources or on ``what`` (``members``)."""
+    paths = [f"group/{group_id}/{what}"] if what != "*" else [f"group/{group_id}", f"group/{group_id}/*"]
+    return tuple(Failure(at=path, statuses=(status,), error=error, after=after) for path in paths)

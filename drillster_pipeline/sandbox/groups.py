@@ -1,0 +1,239 @@
+"""Groups, and who is in them: departments that divide the chairs, teams that cut across, projects that come and go.
+
+A group knows by arithmetic which chairs its seats are, so one group costs what its own seats cost, whatever the size
+of the organization. Beside the seats, a few people of other organizations are invited, join for a while, and leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from .calendar import DAY, FOREVER, FOUNDING, HOUR
+from .chance import GOLDEN, MASK, between, fold, mix
+from .ids import Ids, Kind, Reference
+from .names import CROSS_TEAMS, DEPARTMENTS, GROUP_DESCRIPTIONS, LOCATIONS, PROJECTS, RENAMINGS
+from .people import People
+from .size import Size
+
+_GROUP, _SEAT, _EXTERNAL = 6, 7, 8
+_SEATS_PER_GROUP_AT_MOST = 4096
+_TEMPORARY_EVERY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group during its life. ``removed`` is FOREVER for those that stay."""
+
+    slot: int
+    life: int
+    id: str
+    key: int
+    created: int
+    removed: int
+    temporary: bool
+    seats: int
+    step: int
+    offset: int
+    externals: int
+    drillables: int
+    tests: int
+    objectives: int
+
+    def emptied(self) -> Group:
+        """The same group with nothing in it."""
+        return replace(self, seats=0, externals=0, drillables=0, tests=0, objectives=0)
+
+
+class Membership(NamedTuple):
+    """Someone's time with a group: invited (perhaps), joined, gone. ``since`` is the first time they joined.
+
+    ``account_from`` is when the person has an account: later than ``invited`` for some of the externals.
+    """
+
+    reference: Reference
+    start: int
+    left: int
+    gone: int
+    invited: int | None
+    joined: int
+    ends: int
+    since: int
+    account_from: int
+
+    @property
+    def stamp(self) -> int:
+        """What the list of members is ordered by."""
+        return self.invited if self.invited is not None else self.joined
+
+
+class Groups:
+    """The groups of one organization."""
+
+    def __init__(self, size: Size, people: People, ids: Ids, seed: int) -> None:
+        self.size = size
+        self._people = people
+        self._ids = ids
+        self._seed = fold(seed, _GROUP)
+        self._slots, self._departments = size.group_slots, size.departments
+        self._group: Callable[[int, int, int, int, int], Group] = lru_cache(maxsize=8192)(self._make)
+        self.present: Callable[[int], tuple[Group, ...]] = lru_cache(maxsize=4)(self._present)
+        self.members: Callable[[Group, int], tuple[Membership, ...]] = lru_cache(maxsize=256)(self._members)
+
+    def lives(self, slot: int, until: int) -> Iterator[Group]:
+        """The groups that a slot holds one after the other, as far as they begin before ``until``."""
+        key = mix(self._seed ^ slot)
+        department = slot < self._departments
+        if department or (slot - self._departments) % _TEMPORARY_EVERY or self.size.stable:
+            created = FOUNDING + key % 20 * DAY + 8 * HOUR
+            if created < until:
+                yield self._group(slot, 0, key, created, FOREVER)
+            return
+        created, life = FOUNDING + 30 * DAY + key % (40 * DAY), 0
+        while created < until:
+            bits = mix((key + life * GOLDEN) & MASK)
+            removed = created + between(bits, 40, 90) * DAY
+            yield self._group(slot, life, bits, created, removed)
+            created, life = removed + between(bits >> 20, 4, 20) * DAY, life + 1
+
+    def _make(self, slot: int, life: int, key: int, created: int, removed: int) -> Group:
+        chairs, departments = self.size.chairs, self._departments
+        if slot < departments and self.size.members_per_group is None:
+            first, last = slot * chairs // departments, (slot + 1) * chairs // departments
+            seats, step, offset = last - first, 1, first
+        else:
+            across = max(1, self._slots - departments)
+            wanted = self.size.members_per_group or max(4, chairs // across)
+            seats = min(chairs, wanted)
+            step, offset = self._people.affine(mix(key ^ _SEAT), seats)
+        return Group(
+            slot=slot,
+            life=life,
+            id=self._ids.make(Kind.GROUP, slot, life),
+            key=key,
+            created=created,
+            removed=removed,
+            temporary=removed < FOREVER,
+            seats=seats,
+            step=step,
+            offset=offset,
+            externals=0 if self.size.stable else 2 + seats // 25,
+            drillables=self.size.drillables_per_group or between(key >> 28, 4, 8),
+            tests=between(key >> 33, 1, 2) if self.size.tests_per_group is None else self.size.tests_per_group,
+            objectives=self.size.objectives_per_group,
+        )
+
+    def in_slot(self, slot: int, moment: int) -> Group | None:
+        """The group that the slot holds at the moment."""
+        for group in self.lives(slot, moment + 1):
+            if group.created <= moment < group.removed:
+                return group
+        return None
+
+    def _present(self, moment: int) -> tuple[Group, ...]:
+        found = (self.in_slot(slot, moment) for slot in range(self._slots))
+        return tuple(sorted((group for group in found if group), key=lambda group: group.id))
+
+    def find(self, reference: Reference | None, moment: int) -> Group | None:
+        """The group that an id names, if it exists at the moment."""
+        if reference is None or reference.kind is not Kind.GROUP or reference.first >= self._slots:
+            return None
+        group = self.in_slot(reference.first, moment)
+        return group if group is not None and group.life == reference.second else None
+
+    def memberships(self, group: Group, since: int, until: int) -> Iterator[Membership]:
+        """Everyone who is or was in the group between the two moments, and some more, in no particular order."""
+        chairs = self.size.chairs
+        for seat in range(group.seats):
+            chair = (group.step * seat + group.offset) % chairs
+            for stint in self._people.overlapping(chair, since, until):
+                reference = Reference(Kind.PERSON, chair, stint.number)
+                yield from self._seated(group, reference, stint.start, stint.left, stint.gone)
+        for external in range(group.externals):
+            yield from self._external(group, external, until)
+
+    def _seated(self, group: Group, person: Reference, start: int, left: int, gone: int) -> Iterator[Membership]:
+        """The times that one of our own people is in the group: none, one, or two with a break between them."""
+        bits = mix(group.key ^ mix((person.first << 20) ^ person.second))
+        late = bits % 8 * DAY if group.slot < self._departments else (bits >> 4) % 60 * DAY
+        if self.size.stable:
+            late = 0
+        opened = max(start, group.created)
+        joined = opened + late + (bits >> 10) % (2 * HOUR)
+        ends = min(left, group.removed)
+        if not self.size.stable:
+            if group.slot >= self._departments and (bits >> 44) % 5 == 0:
+                return
+            if (bits >> 20) % 6 == 0:
+                ends = min(ends, joined + between(bits >> 24, 50, 500) * DAY)
+        if joined >= ends:
+            return
+        invited = joined - between(bits >> 30, 1, 10) * DAY if (bits >> 34) % 8 == 0 else None
+        if invited is not None and invited < opened:
+            invited = None
+        broken = (bits >> 38) % 10 == 0 and ends - joined > 120 * DAY and not self.size.stable
+        pause = joined + between(bits >> 40, 30, 110) * DAY if broken else ends
+        yield Membership(person, start, left, gone, invited, joined, pause, joined, start)
+        back = pause + between(bits >> 50, 3, 40) * DAY
+        if broken and back < ends:
+            yield Membership(person, start, left, gone, None, back, ends, joined, start)
+
+    def _external(self, group: Group, external: int, until: int) -> Iterator[Membership]:
+        """Those who are invited to one of the group's places for others, one after the other."""
+        key = mix(group.key ^ mix(_EXTERNAL << 32 | external))
+        invited, number = group.created + key % (25 * DAY), 0
+        while invited < min(until, group.removed):
+            bits = mix((key + number * GOLDEN) & MASK)
+            reference = Reference(
+                Kind.EXTERNAL, (group.slot * _SEATS_PER_GROUP_AT_MOST + external) % (1 << 32), group.life << 12 | number
+            )
+            decides = invited + between(bits, 3, 25) * DAY
+            accepts = (bits >> 8) % 3 > 0
+            ends = min(group.removed, decides + (between(bits >> 12, 60, 400) * DAY if accepts else 0))
+            account = invited - 10 * DAY if (bits >> 24) % 2 else decides
+            joined = decides if accepts and decides < ends else ends
+            yield Membership(reference, account, ends, ends, invited, joined, ends, joined, account)
+            invited, number = ends + between(bits >> 30, 10, 60) * DAY + (bits >> 40) % DAY, number + 1
+
+    def _members(self, group: Group, moment: int) -> tuple[Membership, ...]:
+        """Members and invitees at the moment, in the order of the list."""
+        found = [
+            membership
+            for membership in self.memberships(group, moment, moment + 1)
+            if membership.stamp <= moment < membership.ends
+        ]
+        return tuple(sorted(found, key=lambda membership: (membership.stamp, membership.reference)))
+
+    def name(self, group: Group, moment: int) -> str:
+        """What the group is called at the moment."""
+        index = group.slot if group.slot < self._departments else group.slot - self._departments
+        if group.temporary:
+            index = index // _TEMPORARY_EVERY + group.life
+            names: tuple[str, ...] = PROJECTS
+        else:
+            names = DEPARTMENTS if group.slot < self._departments else CROSS_TEAMS
+        rounds, which = divmod(index, len(names))
+        name = names[which]
+        if group.slot < self._departments:
+            name = f"{name} {LOCATIONS[(which + rounds) % len(LOCATIONS)]}"
+        if rounds:
+            name = f"{name} {rounds + 1}"
+        return RENAMINGS[self.version(group, moment) % len(RENAMINGS)].format(name)
+
+    def version(self, group: Group, moment: int) -> int:
+        """How often the group has been renamed."""
+        if self.size.stable:
+            return 0
+        period = between(group.key >> 12, 60, 300) * DAY
+        return (moment - group.created) // period
+
+    def edited(self, group: Group, moment: int) -> int:
+        """When it was renamed last (or made)."""
+        period = between(group.key >> 12, 60, 300) * DAY
+        return group.created + self.version(group, moment) * period
+
+    def description(self, group: Group) -> str:
+        """Free text, sometimes empty."""
+        return GROUP_DESCRIPTIONS[3 if group.temporary else (group.key >> 40) % len(GROUP_DESCRIPTIONS)]

@@ -1,0 +1,265 @@
+"""Objectives of groups, who meets them, and when that changed.
+
+An objective becomes OK when all its drills are known well enough, and not OK when one has faded below the (lower)
+norm. Both moments follow from the practices themselves, so an evaluation at any moment is the number of changes
+before it, odd or even: the events always explain the evaluations. Everybody starts as not OK.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from .attempts import YEAR, Attempts
+from .calendar import DAY, FOREVER, HOUR, horizon_of
+from .chance import between, fold, mix
+from .content import Content
+from .groups import Group, Groups, Membership
+from .ids import Ids, Kind, Reference
+from .learning import Learning, Practices, percent
+from .person import Person
+from .size import Size
+
+_OBJECTIVE = 10
+TYPES = ("PERMANENT", "ONEOFF", "TEST", "RECURRING")
+_BITS = 12
+_EPSILON = 1e-9
+
+
+class Norm(NamedTuple):
+    """What must be known, in percent, from a moment on; and below which it is lost again (None: the same)."""
+
+    since: int
+    minimum: int
+    falling: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective during its life. ``review`` is None where each member has their own date."""
+
+    id: str
+    group: Group
+    slot: int
+    version: int
+    key: int
+    type: str
+    created: int
+    removed: int
+    review: int | None
+    period: int
+    """Of RECURRING: the time from one review to the next."""
+    norms: tuple[Norm, ...]
+    playables: tuple[int, ...]
+    """Indices in the library; of TEST: the number of the test within the group."""
+
+    def norm(self, moment: int) -> Norm:
+        """The norm that holds at the moment."""
+        return next((norm for norm in reversed(self.norms) if norm.since <= moment), self.norms[0])
+
+    def review_at(self, moment: int) -> int | None:
+        """The common review date as it stands at the moment."""
+        if self.type == "RECURRING" or (self.type == "TEST" and self.review is not None):
+            return self.created + ((moment - self.created) // self.period + 1) * self.period
+        return self.review
+
+    def own_review(self, start: int) -> int | None:
+        """The review date of a member whose evaluation starts then; None where the date is a common one."""
+        if self.review is not None or self.type == "RECURRING":
+            return None
+        return start - start % DAY + between(self.key >> 40, 40, 90) * DAY
+
+
+class Change(NamedTuple):
+    """An evaluation changed: OBJECTIVE_BECAME_OK or OBJECTIVE_BECAME_NOK."""
+
+    at: int
+    ok: bool
+    proficiency: int | None
+
+
+class Evaluation(NamedTuple):
+    """How one member stands: ``levels`` are the percentages per playable, empty for tests."""
+
+    met: bool
+    at: int
+    review: int | None
+    proficiency: int | None
+    levels: tuple[int, ...]
+
+
+class Objectives:
+    """The objectives of one organization's groups."""
+
+    def __init__(
+        self,
+        *,
+        size: Size,
+        groups: Groups,
+        content: Content,
+        learning: Learning,
+        attempts: Attempts,
+        ids: Ids,
+        seed: int,
+    ) -> None:
+        self._size = size
+        self._groups = groups
+        self._content = content
+        self._learning = learning
+        self._attempts = attempts
+        self._ids = ids
+        self._seed = fold(seed, _OBJECTIVE)
+        self._kept: Callable[[Person, Membership, Objective, int], tuple[Change, ...]] = lru_cache(maxsize=8192)(
+            self._changes
+        )
+
+    def of(self, group: Group, moment: int) -> list[Objective]:
+        """The objectives of a group at the moment."""
+        found = (self._in_slot(group, slot, moment) for slot in range(group.objectives))
+        return [objective for objective in found if objective is not None]
+
+    def find(self, reference: Reference | None, moment: int) -> Objective | None:
+        """The objective that an id names, if it exists at the moment."""
+        if reference is None or reference.kind is not Kind.OBJECTIVE:
+            return None
+        slot, life = reference.first >> _BITS, reference.first & ((1 << _BITS) - 1)
+        group = self._groups.in_slot(slot, moment) if slot < self._size.group_slots else None
+        if group is None or group.life != life:
+            return None
+        number, version = reference.second >> _BITS, reference.second & ((1 << _BITS) - 1)
+        if number >= group.objectives:
+            return None
+        objective = self._in_slot(group, number, moment)
+        return objective if objective is not None and objective.version == version else None
+
+    def _in_slot(self, group: Group, slot: int, moment: int) -> Objective | None:
+        key = fold(self._seed, group.key, slot)
+        type_ = TYPES[(slot + group.slot) % len(TYPES)]
+        if type_ == "TEST" and not group.tests:
+            type_ = "PERMANENT"
+        created = group.created + key % 12 * DAY + 2 * HOUR
+        removed, version = group.removed, 0
+        if type_ == "ONEOFF" and not self._size.stable:
+            cycle = between(key >> 8, 120, 240) * DAY
+            version = max(0, (moment - created) // cycle)
+            created += version * cycle
+            removed = min(removed, created + cycle)
+        if not created <= moment < removed:
+            return None
+        bits = mix(key ^ version)
+        own = (group.slot + slot // len(TYPES)) % 2 == (type_ == "TEST") and type_ != "RECURRING"
+        if type_ == "TEST":
+            playables: tuple[int, ...] = (bits % group.tests,)
+        else:
+            library = self._content.changing(group.key, group.drillables, created)
+            first = bits % len(library)
+            playables = tuple(dict.fromkeys((library[first], library[(first + bits // 64 % 2) % len(library)])))
+        period = YEAR if type_ == "TEST" else between(bits >> 16, 45, 100) * DAY
+        return Objective(
+            id=self._ids.make(Kind.OBJECTIVE, group.slot << _BITS | group.life, slot << _BITS | version),
+            group=group,
+            slot=slot,
+            version=version,
+            key=bits,
+            type=type_,
+            created=created,
+            removed=removed,
+            review=None if own or type_ == "RECURRING" else created - created % DAY + period,
+            period=period,
+            norms=self._norms(type_, bits, created),
+            playables=playables,
+        )
+
+    def _norms(self, type_: str, bits: int, created: int) -> tuple[Norm, ...]:
+        minimum = between(bits >> 24, 10, 17) * 5
+        falling = minimum - 10 if (bits >> 30) % 3 == 0 else None
+        norms = [Norm(created, minimum, falling)]
+        if type_ == "PERMANENT" and (bits >> 34) % 2 and not self._size.stable:
+            norms.append(Norm(created + between(bits >> 36, 150, 900) * DAY, minimum + 5, falling))
+        return tuple(norms)
+
+    def start(self, objective: Objective, membership: Membership) -> int:
+        """From when a member is evaluated."""
+        return max(objective.created, membership.joined)
+
+    def changes(self, person: Person, membership: Membership, objective: Objective, moment: int) -> list[Change]:
+        """How the member's evaluation changed, up to and including the moment."""
+        known = self._kept(person, membership, objective, horizon_of(moment))
+        return [change for change in known if change.at <= moment]
+
+    def evaluation(self, person: Person, membership: Membership, objective: Objective, moment: int) -> Evaluation:
+        """How the member stands at the moment."""
+        start = self.start(objective, membership)
+        own = objective.own_review(start)
+        met = len(self.changes(person, membership, objective, moment)) % 2 == 1
+        at = moment
+        if objective.type == "ONEOFF":
+            at = max(start, min(moment, own or objective.review or FOREVER))
+        if objective.type == "TEST":
+            return Evaluation(met, at, own, None, ())
+        horizon = horizon_of(moment)
+        levels = tuple(self._learning.proficiency(person, index, at, horizon) for index in objective.playables)
+        return Evaluation(met, at, own, min(levels), levels)
+
+    def _changes(
+        self, person: Person, membership: Membership, objective: Objective, horizon: int
+    ) -> tuple[Change, ...]:
+        start = self.start(objective, membership)
+        stop = min(membership.ends, objective.removed, horizon)
+        review = objective.own_review(start)
+        if objective.type == "TEST":
+            return self._test_changes(person, membership, objective, start, min(stop, review or stop))
+        if objective.type == "ONEOFF":
+            stop = min(stop, review or objective.review or stop)
+        if start >= stop:
+            return ()
+        practices = [self._learning.practices(person, index, horizon) for index in objective.playables]
+        return tuple(_walk(objective, practices, start, stop))
+
+    def _test_changes(
+        self, person: Person, membership: Membership, objective: Objective, start: int, stop: int
+    ) -> tuple[Change, ...]:
+        """A test counts once it is completed before the review, and for good."""
+        attempts = self._attempts.of(person, membership, objective.group, objective.playables[0], stop)
+        done = [attempt.completed for attempt in attempts if attempt.completed and attempt.completed < stop]
+        return (Change(max(start, min(done)), True, None),) if done and start < stop else ()
+
+
+def _walk(objective: Objective, practices: list[Practices], start: int, stop: int) -> list[Change]:
+    """The changes from ``start`` to ``stop``: look at each practice, and at what fades until the next one."""
+    recurring = objective.type == "RECURRING"
+    reviews: set[int] = set()
+    if recurring:
+        first = objective.created + ((start - objective.created) // objective.period + 1) * objective.period
+        reviews.update(range(first, stop, objective.period))
+    steps = {start, *reviews, *(norm.since for norm in objective.norms if start < norm.since < stop)}
+    for one in practices:
+        steps.update(one.at[bisect_right(one.at, start) : bisect_left(one.at, stop)])
+    moments = sorted(steps)
+    ends = [*moments[1:], stop]
+    found: list[Change] = []
+    norm = objective.norm(start)
+    ok = False
+    for at, end in zip(moments, ends, strict=True):
+        if len(objective.norms) > 1:
+            norm = objective.norm(at)
+        lost = (norm.minimum if norm.falling is None or recurring else norm.falling) / 100
+        latest = [one.latest(at) for one in practices]
+        value = min(one.level_at(which, at) for one, which in zip(practices, latest, strict=True))
+        if ok and value < lost - _EPSILON and (not recurring or at in reviews):
+            ok = False
+            found.append(Change(at, ok, percent(value)))
+        elif not ok and value >= norm.minimum / 100 - _EPSILON:
+            ok = True
+            found.append(Change(at, ok, percent(value)))
+        if ok and not recurring:
+            faded = min(one.falls_below(which, lost) for one, which in zip(practices, latest, strict=True))
+            if at < faded and faded + 1 < end:
+                ok = False
+                faded_at = int(faded) + 1
+                value = min(one.level_at(which, faded_at) for one, which in zip(practices, latest, strict=True))
+                found.append(Change(faded_at, ok, percent(value)))
+    return found

@@ -1,0 +1,93 @@
+"""Lists in pages: the cursor style and the index style of Drillster (drillster-api.md, section 2.3)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+
+
+class BadCursor(ValueError):
+    """The cursor is not one that this list gives out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A whole list, of which only the asked pages are made.
+
+    ``cursor(i)`` is what the next page starts after when item ``i`` is the last of this one; ``after(cursor)`` and
+    ``at(cursor)`` are where an exclusive and an inclusive cursor begin (BadCursor when it is none of this list's).
+    """
+
+    total: int
+    items: Callable[[int, int], list[Json]]
+    cursor: Callable[[int], str]
+    after: Callable[[str], int]
+    at: Callable[[str], int]
+
+    def all(self) -> list[Json]:
+        """Every item."""
+        return self.items(0, self.total)
+
+
+def ordered(
+    things: Sequence[Any], render: Callable[[Any], Json], key: Callable[[Any], Any], read: Callable[[str], Any]
+) -> Listing:
+    """A listing of things that are in the order of their keys, which are their cursors as well.
+
+    Such a cursor works even where its item has gone in the meantime. ``read`` turns a cursor's text into a key and
+    raises ValueError; ``str(key)`` is the cursor's text unless the key says otherwise.
+    """
+
+    def position(text: str, bisect: Callable[..., int]) -> int:
+        try:
+            wanted = read(text)
+        except ValueError:
+            raise BadCursor(text) from None
+        return bisect(things, wanted, key=key)
+
+    return Listing(
+        total=len(things),
+        items=lambda start, stop: [render(thing) for thing in things[start:stop]],
+        cursor=lambda index: str(key(things[index])),
+        after=lambda text: position(text, bisect_right),
+        at=lambda text: position(text, bisect_left),
+    )
+
+
+def named(things: Sequence[Any], render: Callable[[Any], Json], name: Callable[[Any], str]) -> Listing:
+    """A listing whose cursor is the id of an item, in whatever order the list has."""
+
+    def index(text: str) -> int:
+        for position, thing in enumerate(things):
+            if name(thing) == text:
+                return position
+        raise BadCursor(text)
+
+    return Listing(
+        total=len(things),
+        items=lambda start, stop: [render(thing) for thing in things[start:stop]],
+        cursor=lambda position: name(things[position]),
+        after=lambda text: index(text) + 1,
+        at=index,
+    )
+
+
+def by_index(listing: Listing) -> Listing:
+    """The same list with the index of an item as its cursor."""
+
+    def position(text: str) -> int:
+        if not text.isascii() or not text.isdigit():
+            raise BadCursor(text)
+        return int(text)
+
+    return Listing(
+        total=listing.total,
+        items=listing.items,
+        cursor=str,
+        after=lambda text: position(text) + 1,
+        at=position,
+    )

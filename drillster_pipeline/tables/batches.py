@@ -1,0 +1,54 @@
+"""What goes into the extraction and what comes out of it: pages of answers, and batches of typed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from drillster_pipeline.answers import Json
+
+from .schema import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One archived answer: ``unit`` holds the path parameters that it was asked with, ``number`` counts from 1."""
+
+    unit: Mapping[str, str]
+    number: int
+    captured_at: datetime
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that does not fit the contract.
+
+    ``reason`` names the columns and what was wrong, never a value. ``record`` is the row as it was read (column
+    to value, all of it JSON, personal columns masked). ``key`` holds the values of the table's key as text
+    (dates in ISO 8601), or None where one of them could not be read: then nobody knows which row this was.
+    """
+
+    table: str
+    reason: str
+    record: dict[str, Any]
+    key: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one table.
+
+    ``frame`` has the table's ``columns`` in order, typed (Int64, Int16, Float64, boolean, str,
+    datetime64[us, UTC], ``date`` objects; missing values are NA in the way of each dtype), and ``row_hash``
+    after them for entities. ``rows_read`` is ``len(frame) + len(rejects)``.
+    """
+
+    table: Table
+    frame: pd.DataFrame
+    rejects: tuple[Reject, ...]
+    rows_read: int

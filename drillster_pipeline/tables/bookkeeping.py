@@ -1,0 +1,72 @@
+"""What was loaded, when, from where, and what was left out. Written in the transaction of the load itself."""
+
+from __future__ import annotations
+
+from .columns import flag, key, moment, text, whole
+from .schema import Column, Kind, Table, Type
+
+LOADS = Table(
+    name="loads",
+    kind=Kind.BOOKKEEPING,
+    description="Every published load. A row is here only when its data is.",
+    key=("load_id",),
+    columns=(
+        key("load_id", "The load."),
+        text("run_id", "Dagster's id of the run that made it."),
+        Column(
+            name="export_date",
+            type=Type.DATE,
+            nullable=False,
+            description="The day that it describes, in DRILLSTER_TIMEZONE.",
+        ),
+        text("kind", "What was loaded.", nullable=False, values=("snapshot", "events")),
+        moment("started_at", "When staging began.", nullable=False),
+        moment("finished_at", "When it was published.", nullable=False),
+        moment("captured_from", "When the first of its answers came in."),
+        moment("captured_until", "When the last of its answers came in."),
+        text("archive_url", "Where the answers are kept."),
+        text("program_version", "Version of drillster-pipeline that made it."),
+        text("capture_id", "The capture in the archive that it was read from."),
+    ),
+)
+
+LOAD_TABLES = Table(
+    name="load_tables",
+    kind=Kind.BOOKKEEPING,
+    description="What a load did to each table.",
+    key=("load_id", "table_name"),
+    columns=(
+        key("load_id", "The load.", references="loads.load_id"),
+        text("table_name", "The table.", nullable=False),
+        whole("rows_read", "Rows read from the answers, those that were rejected included.", nullable=False),
+        whole("rows_rejected", "Rows that did not fit; see rejected_rows.", nullable=False),
+        whole("rows_inserted", "Rows that were new.", nullable=False),
+        whole("rows_updated", "Rows that differed.", nullable=False),
+        whole("rows_deleted", "Rows newly marked as deleted, or replaced by nothing.", nullable=False),
+        whole("rows_unchanged", "Rows that were the same already.", nullable=False),
+        flag(
+            "is_complete",
+            "Whether the read was whole, so that what it did not show is known to be gone.",
+            nullable=False,
+        ),
+    ),
+)
+
+REJECTED_ROWS = Table(
+    name="rejected_rows",
+    kind=Kind.BOOKKEEPING,
+    description="Rows that did not fit the contract, and why. Personal values are masked.",
+    key=("load_id", "table_name", "row_number"),
+    columns=(
+        key("load_id", "The load.", references="loads.load_id"),
+        text("table_name", "The table that the row was meant for.", nullable=False),
+        whole("row_number", "Number of the reject within its load and table, from 1.", nullable=False),
+        text("reason", "The column, and what was wrong with it.", nullable=False),
+        Column(
+            name="record",
+            type=Type.JSON,
+            nullable=False,
+            description="The row as it was read: column and value, personal values masked.",
+        ),
+    ),
+)

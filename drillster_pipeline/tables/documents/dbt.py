@@ -1,0 +1,108 @@
+"""The tables as dbt sources: descriptions, tests that the loader's promises imply, and freshness.
+
+Written for dbt 1.10.5 and later (``config``, ``data_tests`` with ``arguments``). YAML is written here rather than
+by a library: a JSON text is a YAML scalar, so quoting needs no rules of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drillster_pipeline.tables import DATA_TABLES, TABLES
+from drillster_pipeline.tables.schema import Column, Table, Type
+
+SOURCE = "drillster"
+_LATE_HOURS = 30
+"""A night and a morning: the newest load is older than this only if a night was missed."""
+_STALE_HOURS = 54
+
+_HEADER = """\
+# Made by: drillster-pipeline schema --format dbt
+# Freshness is asked of `loads` alone: a row of another table that did not change keeps its loaded_at.
+"""
+
+
+def dbt_sources(tables: Mapping[str, Table] = TABLES, *, schema: str | None = None) -> str:
+    """A ``sources.yml``; without a schema, the one that the project's target names."""
+    source = {
+        "name": SOURCE,
+        "description": "What Drillster knew, night by night; loaded by drillster-pipeline.",
+        "loader": "drillster-pipeline",
+        "schema": schema or "{{ target.schema }}",
+        "tables": [_table(table) for table in tables.values()],
+    }
+    return _HEADER + "\n".join(_written({"version": 2, "sources": [source]}, 0)) + "\n"
+
+
+def _table(table: Table) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "meta": {"kind": table.kind.value, "key": list(table.key), "resources": list(table.sources)}
+    }
+    if table.name == "loads":
+        config["loaded_at_field"] = "finished_at"
+        config["freshness"] = {
+            "warn_after": {"count": _LATE_HOURS, "period": "hour"},
+            "error_after": {"count": _STALE_HOURS, "period": "hour"},
+            "filter": "kind = 'snapshot'",
+        }
+    described: dict[str, Any] = {"name": table.name, "description": table.description, "config": config}
+    if len(table.key) > 1:
+        described["data_tests"] = [{"unique": {"arguments": {"column_name": _joined_key(table)}}}]
+    described["columns"] = [_column(table, column) for column in table.all_columns]
+    return described
+
+
+def _joined_key(table: Table) -> str:
+    """One SQL expression that differs where the key does; ids hold no ``|``."""
+    return " || '|' || ".join(
+        name if table.column(name).type is Type.TEXT else f"cast({name} as varchar(40))" for name in table.key
+    )
+
+
+def _column(table: Table, column: Column) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": column.name, "description": column.description}
+    if column.personal:
+        described["config"] = {"meta": {"personal": True}}
+    tests = list(_tests(table, column))
+    if tests:
+        described["data_tests"] = tests
+    return described
+
+
+def _tests(table: Table, column: Column) -> Iterator[Any]:
+    if table.key == (column.name,):
+        yield "unique"
+    if not column.nullable:
+        yield "not_null"
+    if column.references and (table.name not in DATA_TABLES or column.name != "load_id"):
+        parent, field = column.references.split(".")
+        yield {"relationships": {"arguments": {"to": f"source('{SOURCE}', '{parent}')", "field": field}}}
+    if column.values:
+        yield {
+            "accepted_values": {
+                "arguments": {"values": list(column.values)},
+                "config": {"severity": "warn"},
+            }
+        }
+
+
+def _written(value: Any, depth: int) -> Iterator[str]:
+    """Block YAML of dictionaries, lists and JSON scalars."""
+    margin = "  " * depth
+    if isinstance(value, Mapping):
+        for name, inside in value.items():
+            if isinstance(inside, Mapping | list) and inside:
+                yield f"{margin}{name}:"
+                yield from _written(inside, depth + 1)
+            else:
+                yield f"{margin}{name}: {json.dumps(inside, ensure_ascii=False)}"
+    else:
+        for inside in value:
+            if isinstance(inside, Mapping):
+                first, *rest = _written(inside, depth + 1)
+                yield f"{margin}- {first.lstrip()}"
+                yield from rest
+            else:
+                yield f"{margin}- {json.dumps(inside, ensure_ascii=False)}"

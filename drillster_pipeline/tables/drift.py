@@ -1,0 +1,115 @@
+"""Fields that the documentation does not name: found in passing, listed once, never fatal.
+
+Drillster may add fields within a version (API 2.1.1, life cycle). Somebody should hear of them, so each is
+noted with the unit of the first answer that had it: names only, never a value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drillster_pipeline.answers import SHAPES, Json
+
+from .batches import Page
+from .fields import ANSWERS, ITEMS, Fields
+
+MOST_PATHS = 100
+"""Per resource: an object used as a map would otherwise be listed entry by entry."""
+_MOST_SHAPES = 1_000
+_A_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}[0-9]{0,2}", re.ASCII)
+_ANY_NAME = "*"
+
+
+class UnknownFields:
+    """Collects, per resource, the paths that the documentation does not name."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, str]] = {}
+        self._answers: dict[str, _Node] = {}
+
+    def look(self, resource: str, page: Page) -> None:
+        """Note what is new in one page."""
+        node = self._answers.get(resource)
+        if node is None:
+            node = self._answers[resource] = _answer(resource)
+        body = page.body
+        if type(body) is list:
+            body = {_list_names(resource)[0]: body}
+        if type(body) is dict:
+            _look(node, body, resource, page, self)
+
+    def note(self, resource: str, path: str, page: Page) -> None:
+        """Add a path, unless it is known by now or there are too many."""
+        paths = self.found.setdefault(resource, {})
+        if path not in paths and len(paths) < MOST_PATHS:
+            unit = ", ".join(f"{name} {value}" for name, value in page.unit.items())
+            paths[path] = f"{unit}, page {page.number}" if unit else f"page {page.number}"
+
+
+class _Node:
+    """The known fields of the objects at one path; objects with the same keys are looked at once."""
+
+    __slots__ = ("children", "path", "plans", "unnamed")
+
+    def __init__(self, path: str, fields: Fields, unnamed: Fields | None = None) -> None:
+        self.path = path
+        self.children: dict[str, _Node | None] = {}
+        self.plans: dict[tuple[str, ...], tuple[tuple[str, _Node], ...]] = {}
+        self.unnamed = unnamed
+        """Fields of the items of the one list that may stand here under any name."""
+        for name, inside in fields.items():
+            place = f"{path}.{name}" if path else name
+            if isinstance(inside, list):
+                self.children[name] = _Node(f"{place}[]", inside[0])
+            else:
+                self.children[name] = None if inside is None else _Node(place, inside)
+
+
+def _list_names(resource: str) -> tuple[str, ...]:
+    return SHAPES[resource].names
+
+
+def _answer(resource: str) -> _Node:
+    fields = dict(ANSWERS[resource])
+    item = ITEMS.get(resource)
+    if item is not None:
+        fields |= {name: [item] for name in _list_names(resource)}
+    return _Node("", fields, unnamed=item)
+
+
+def _look(node: _Node, value: dict[str, Any], resource: str, page: Page, unknown: UnknownFields) -> None:
+    keys = tuple(value)
+    plan = node.plans.get(keys)
+    if plan is None:
+        plan = _plan(node, value, resource, page, unknown)
+        if len(node.plans) < _MOST_SHAPES:
+            node.plans[keys] = plan
+    for name, child in plan:
+        inside: Json = value[name]
+        if type(inside) is dict:
+            # Most objects hold plain values only: known by their keys, they need no further look.
+            if child.plans.get(tuple(inside)) != ():
+                _look(child, inside, resource, page, unknown)
+        elif type(inside) is list:
+            for one in inside:
+                if type(one) is dict:
+                    _look(child, one, resource, page, unknown)
+
+
+def _plan(
+    node: _Node, value: dict[str, Any], resource: str, page: Page, unknown: UnknownFields
+) -> tuple[tuple[str, _Node], ...]:
+    """Which members to look into; those that nobody knows are noted."""
+    plan: list[tuple[str, _Node]] = []
+    for name, inside in value.items():
+        if name not in node.children:
+            shown = name if _A_NAME.fullmatch(name) else _ANY_NAME
+            unknown.note(resource, f"{node.path}.{shown}" if node.path else shown, page)
+            if node.unnamed is None or type(inside) is not list or len(node.children) >= _MOST_SHAPES:
+                continue
+            node.children[name] = _Node(f"{shown}[]", node.unnamed)
+        child = node.children[name]
+        if child is not None:
+            plan.append((name, child))
+    return tuple(plan)

@@ -1,0 +1,88 @@
+"""From archived pages to typed batches, in one pass: chunk by chunk, so that memory does not grow with the load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date
+
+from . import DATA_TABLES, resources_of
+from .accounts import read_accounts
+from .batches import Batch, Page, Reject
+from .catalogs import read_catalog_content, read_catalogs
+from .drift import UnknownFields
+from .evaluations import read_objective_evaluations, read_objective_events
+from .findings import Findings
+from .frames import batch_of
+from .groups import read_group_drillables, read_groups
+from .memberships import read_group_members, read_group_staff
+from .objectives import read_objectives
+from .organization import read_organization
+from .results import read_results
+from .test_results import read_test_results
+
+__all__ = ["Batch", "Extractor", "Page", "Reject"]
+
+_READERS: Mapping[str, Callable[[Page, Findings], None]] = {
+    "organization": read_organization,
+    "accounts": read_accounts,
+    "catalogs": read_catalogs,
+    "catalog_content": read_catalog_content,
+    "groups": read_groups,
+    "group_members": read_group_members,
+    "group_staff": read_group_staff,
+    "group_drillables": read_group_drillables,
+    "objectives": read_objectives,
+    "objective_evaluations": read_objective_evaluations,
+    "results": read_results,
+    "test_results": read_test_results,
+    "objective_events": read_objective_events,
+}
+
+
+class Extractor:
+    """Reads the pages of one capture into the tables that were asked for.
+
+    Pages come resource by resource in the order of the walk; those of resources that no table asked for draws on
+    are passed over (``resources_of`` tells the caller beforehand). Raises ContractError where an answer has no
+    list, or several; anything smaller becomes a reject.
+    """
+
+    def __init__(self, *, export_date: date, kind: str, tables: Collection[str], chunk_rows: int = 20_000) -> None:
+        self.kind = kind
+        self._tables = tuple(table for name, table in DATA_TABLES.items() if name in tables)
+        self._resources = frozenset(resources_of([table.name for table in self._tables]))
+        self._not_asked_for = tuple(name for name in DATA_TABLES if name not in tables)
+        self._chunk_rows = chunk_rows
+        self._findings = Findings(export_date)
+        self._unknown = UnknownFields()
+
+    @property
+    def unknown_fields(self) -> dict[str, dict[str, str]]:
+        """Per resource, paths such as ``accounts[].account.nickname`` and the unit that first had it."""
+        return self._unknown.found
+
+    def batches(self, pages: Iterable[tuple[str, Page]]) -> Iterator[Batch]:
+        """Typed rows and rejects, in batches of about ``chunk_rows``; a table may have none, one or many."""
+        for resource, page in pages:
+            if resource not in self._resources:
+                continue
+            self._unknown.look(resource, page)
+            _READERS[resource](page, self._findings)
+            yield from self._full(self._chunk_rows)
+        self._findings.finish()
+        yield from self._full(1)
+
+    def _full(self, enough: int) -> Iterator[Batch]:
+        """Hand over the rows of each table that has enough of them; those that nobody asked for are dropped."""
+        rows, strays = self._findings.rows, self._findings.strays
+        for name in self._not_asked_for:
+            rows[name].clear()
+            strays[name].clear()
+        for table in self._tables:
+            name = table.name
+            if len(rows[name]) + len(strays[name]) < enough:
+                continue
+            taken, rows[name] = rows[name], []
+            refused, strays[name] = strays[name], []
+            for start in range(0, max(len(taken), 1), self._chunk_rows):
+                yield batch_of(table, taken[start : start + self._chunk_rows], () if start else refused)

@@ -1,0 +1,121 @@
+"""From plain rows to a typed batch: the good ones in a frame, the others as rejects that say why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .batches import Batch, Reject
+from .casts import STRING, Typed, cast
+from .digests import row_hashes
+from .schema import Column, Kind, Table
+from .values import Misfit, met
+
+Row = tuple[Any, ...]
+
+_LONGEST_TEXT = 200
+_MOST_NAMES = 3
+_64_BITS = 1 << 63
+MASKED = "(masked)"
+"""Stands in a record for a personal value."""
+
+
+def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -> Batch:
+    """Type the rows of a table, which hold a value for each of its ``columns``; ``strays`` never became rows.
+
+    Rows that fit and share a key are given once, the last of them.
+    """
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)
+    typed = [
+        cast(column, column_values, of_key=column.name in table.key)
+        for column, column_values in zip(table.columns, values, strict=True)
+    ]
+    wrong = sorted(set().union(*(column.wrong for column in typed)))
+    keep = np.ones(len(rows), dtype=bool)
+    keep[wrong] = False
+    _drop_repeated(table, values, keep)
+    rejects = [_reject(table, rows[place], place, typed) for place in wrong]
+    frame = _frame(table, typed, keep)
+    rejects.extend(strays)
+    return Batch(table, frame, tuple(rejects), len(frame) + len(rejects))
+
+
+def _drop_repeated(table: Table, values: Sequence[Sequence[Any]], keep: npt.NDArray[np.bool_]) -> None:
+    """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts."""
+    of_key = [place for place, column in enumerate(table.columns) if column.name in table.key]
+    keys = list(zip(*(values[place] for place in of_key), strict=True))
+    kept = np.flatnonzero(keep).tolist()
+    fitting = keys if len(kept) == len(keys) else [keys[place] for place in kept]
+    if len(set(fitting)) == len(fitting):
+        return
+    last = {keys[place]: place for place in kept}
+    keep[:] = False
+    keep[list(last.values())] = True
+
+
+def _frame(table: Table, typed: Sequence[Typed], keep: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    whole = bool(keep.all())
+    frame = pd.DataFrame(
+        {
+            column.name: one.array if whole else one.array[keep]
+            for column, one in zip(table.columns, typed, strict=True)
+        },
+        copy=False,
+    )
+    if table.kind is Kind.ENTITY:
+        frame["row_hash"] = pd.array(row_hashes(table, frame), dtype=STRING)
+    return frame
+
+
+def _reject(table: Table, row: Row, place: int, typed: Sequence[Typed]) -> Reject:
+    problems: dict[str, list[str]] = {}
+    for column, one in zip(table.columns, typed, strict=True):
+        if place in one.wrong:
+            problems.setdefault(one.wrong[place].problem, []).append(column.name)
+    key = {
+        column.name: _key_text(one.array[place])
+        for column, one in zip(table.columns, typed, strict=True)
+        if column.name in table.key and place not in one.wrong
+    }
+    return Reject(
+        table=table.name,
+        reason="; ".join(f"{_listed(names)}: {problem}" for problem, names in problems.items()),
+        record={column.name: _shown(column, value) for column, value in zip(table.columns, row, strict=True)},
+        key=tuple(key[name] for name in table.key) if len(key) == len(table.key) else None,
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """Column names for a reason; an object that is none spoils all that are read from it."""
+    if len(names) <= _MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
+
+
+def _key_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _shown(column: Column, value: Any) -> Any:
+    """A value for people to look at, in a form that JSON has; nothing of it where it may be a person's."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Misfit):
+        return f"({value.problem})"
+    if column.personal:
+        return MASKED
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, int) and abs(value) < _64_BITS:
+        return value
+    return f"({met(value)})"

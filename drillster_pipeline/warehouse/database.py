@@ -1,0 +1,163 @@
+"""The warehouse: any SQL database that the contract lives in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.tables import DATA_TABLES
+
+from . import audit, history
+from . import engine as engines, postgresql
+from .comparison import compare
+from .failures import told_plainly
+from .ledger import CONTRACT
+from .load import Load
+from .lock import LockWait, writer_lock
+from .migration import apply, view_statements
+from .model import build, lookup
+from .plans import LoadPlan
+
+LOCK_WAIT_SECONDS = 300.0
+"""How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Warehouse:
+    """A database, and one schema of it where it has schemas.
+
+    ``url`` is SQLAlchemy's; a plain ``postgresql://`` picks psycopg 3. The folder of an SQLite file is made.
+    Raises SettingsError where the URL, the schema or the driver will not do.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str | None = None,
+        lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        parsed = engines.parse_url(url, schema=schema)
+        self.schema = schema
+        self.engine = engines.create_engine(parsed)
+        self._file = engines.sqlite_file(parsed)
+        self._wait = LockWait(seconds=lock_wait_seconds, monotonic=monotonic, sleep=sleep)
+        self._now = now
+        self._metadata = build(schema, CONTRACT.values())
+        self._tables = lookup(self._metadata)
+
+    def __repr__(self) -> str:
+        where = self._file or self.engine.url.database
+        return f"Warehouse({self.engine.dialect.name}, {where}{'' if self.schema is None else f', {self.schema}'})"
+
+    def prepare(self) -> None:
+        """Create what is missing, add what is new in this version, renew views; cheap where there is nothing to do.
+
+        Raises Refused, with instructions, where more than additions is needed; SettingsError where rights are
+        missing; Busy where a load is under way and something must be changed.
+        """
+        views = view_statements(self._metadata, self.engine.dialect)
+        with told_plainly("looking at the tables"), self.engine.connect() as connection:
+            if self._is_ready(connection) and not compare(connection, self._metadata, views):
+                return
+        with (
+            told_plainly("preparing the tables"),
+            self.engine.connect() as connection,
+            self._lock(connection, "prepare"),
+        ):
+            # Between the look above and the lock another process may have done the work.
+            self._set_up(connection)
+            connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgresql.DDL_WAIT}'")
+                    postgresql.ready(connection, self.schema)
+                apply(connection, self._metadata, compare(connection, self._metadata, views), views)
+
+    def _is_ready(self, connection: sa.Connection) -> bool:
+        if self._file is not None:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        return True
+
+    def _set_up(self, connection: sa.Connection) -> None:
+        """Readers of an SQLite file go on while a load is published only with a write-ahead log."""
+        if self._file is None:
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None  # noqa: S101
+        mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise SettingsError(
+                f"The file {self._file} cannot have a write-ahead log (its journal mode stays {mode}), which readers "
+                "need while a load is published. Put it on a local disk"
+            )
+
+    def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
+        return writer_lock(connection, file=self._file, schema=self.schema, wait=self._wait, purpose=purpose)
+
+    @contextmanager
+    def loading(self, plan: LoadPlan) -> Iterator[Load]:
+        """One load, with the writer lock held from its first row to its last.
+
+        Raises Busy where another load holds the lock for too long.
+        """
+        with told_plainly("connecting"):
+            connection = self.engine.connect()
+        try:
+            with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
+                load = Load(connection, self._metadata, plan, now=self._now)
+                try:
+                    yield load
+                finally:
+                    load.clear()
+        finally:
+            # The session ends here: what was temporary in it, and a lock that could not be released, go with it.
+            connection.invalidate()
+            connection.close()
+
+    def latest_loads(self) -> dict[str, history.LatestLoad]:
+        """The newest load of each kind (``snapshot``, ``events``) that has one."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.latest_loads(connection, self._tables)
+
+    def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
+        """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""
+        names = DATA_TABLES if tables is None else tables
+        with told_plainly("counting rows"), self.engine.connect() as connection:
+            return history.row_counts(connection, self._tables, names)
+
+    def rows_on(self, table: str, export_date: date) -> int:
+        """How many rows a snapshot table has of a date."""
+        with told_plainly(f"counting rows of {table}"), self.engine.connect() as connection:
+            return history.rows_on(connection, self._tables, table, export_date)
+
+    def table_history(self, table: str, *, limit: int = 30) -> list[history.TableLoad]:
+        """What the loads of the newest dates did to a table, the newest first."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.table_history(connection, self._tables, table, limit)
+
+    def is_loaded(self, capture_id: str) -> bool:
+        """Whether a capture was published."""
+        with self.reading() as (connection, tables):
+            return audit.is_loaded(connection, tables, capture_id)
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[sa.Connection, history.Tables]]:
+        """A connection to ask questions with, and the tables by name."""
+        with told_plainly("answering the checks"), self.engine.connect() as connection:
+            yield connection, self._tables
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()

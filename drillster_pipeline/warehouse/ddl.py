@@ -1,0 +1,50 @@
+"""The whole contract as SQL text, for those who make their warehouse by hand or want to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+
+from drillster_pipeline.errors import SettingsError
+
+from .ledger import CONTRACT
+from .migration import view_statements
+from .model import build
+from .views import VIEWS
+
+
+def ddl(dialect: str, *, schema: str | None = None) -> str:
+    """Tables, indexes, comments and views in the words of a dialect, named as SQLAlchemy does (``postgresql``).
+
+    Raises SettingsError where there is no such dialect.
+    """
+    try:
+        # Drivers that mark parameters by % would have it doubled in the texts.
+        spoken: sa.Dialect = registry.load(dialect)(paramstyle="named")
+    except sa.exc.NoSuchModuleError:
+        raise SettingsError(
+            f"There is no database dialect '{dialect}'; try sqlite, postgresql, mysql or mariadb"
+        ) from None
+    return "\n\n".join(f"{statement.strip()};" for statement in _statements(spoken, schema)) + "\n"
+
+
+def _statements(dialect: sa.Dialect, schema: str | None) -> Iterator[str]:
+    metadata = build(schema, CONTRACT.values())
+    for table in metadata.sorted_tables:
+        yield from _table(table, dialect)
+    views = view_statements(metadata, dialect)
+    for name, statement in views.items():
+        yield f"-- {VIEWS[name].description}\n{statement}"
+
+
+def _table(table: sa.Table, dialect: sa.Dialect) -> Iterator[str]:
+    made: list[sa.schema.DDLElement] = []
+    if dialect.supports_comments and not dialect.inline_comments:
+        made.append(sa.schema.SetTableComment(table))
+        made += [sa.schema.SetColumnComment(column) for column in table.columns if column.comment]
+    made += [sa.schema.CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+    yield f"-- {table.comment}\n{str(sa.schema.CreateTable(table).compile(dialect=dialect)).strip()}"
+    for element in made:
+        yield str(element.compile(dialect=dialect))

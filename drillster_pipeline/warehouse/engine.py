@@ -1,0 +1,120 @@
+"""From a URL to an engine that behaves the same everywhere: real transactions, no secret in any message.
+
+pysqlite begins transactions when it sees fit and lets DDL slip out of them; here it is put in autocommit mode and
+BEGIN is sent by us, so that a failed publish or migration leaves the file as it was. A writer that begins with
+``BEGIN`` and writes later can fail halfway on a newer snapshot, so writers begin with ``BEGIN IMMEDIATE``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from drillster_pipeline.errors import SettingsError
+
+SQLITE_BUSY_SECONDS = 30.0
+"""How long a statement waits for another program's write lock on the file."""
+CONNECT_SECONDS = 15
+"""How long PostgreSQL may take to answer, so that a wrong host is an error and not a night of waiting."""
+BEGIN_OPTION = "sqlite_begin"
+"""Execution option of a connection: how its next transactions begin on SQLite."""
+
+_POSTGRESQL_NAMES = {"postgres", "postgresql", "postgresql+psycopg", "postgres+psycopg"}
+
+
+def parse_url(text: str, *, schema: str | None) -> URL:
+    """The URL of a warehouse, checked; PostgreSQL picks psycopg 3 by itself.
+
+    Raises SettingsError, which never repeats the URL: it may hold a password.
+    """
+    try:
+        url = make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise SettingsError(
+            "DRILLSTER_WAREHOUSE_URL is not a database URL. Put there something like "
+            "sqlite:///data/warehouse.sqlite or postgresql://user:password@host/database"
+        ) from None
+    if url.drivername in _POSTGRESQL_NAMES:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite":
+        _check_sqlite(url, schema)
+    return url
+
+
+def _check_sqlite(url: URL, schema: str | None) -> None:
+    name = url.database or ""
+    if name in {"", ":memory:"} or "mode=memory" in name or ":memory:" in name or url.query.get("mode") == "memory":
+        raise SettingsError(
+            "DRILLSTER_WAREHOUSE_URL names an SQLite database in memory, which is gone when the program ends. "
+            "Name a file: sqlite:///data/warehouse.sqlite"
+        )
+    if schema is not None:
+        raise SettingsError(
+            "DRILLSTER_WAREHOUSE_SCHEMA is set, but SQLite has no schemas. Leave it out, or use PostgreSQL"
+        )
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file of an SQLite URL; None for other databases."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    name = url.database
+    if name.startswith("file:"):
+        name = name.removeprefix("file:").split("?", 1)[0]
+    return Path(name).absolute()
+
+
+def create_engine(url: URL) -> sa.Engine:
+    """An engine for ``url``; creates the folder of an SQLite file. Nothing is connected yet.
+
+    Raises SettingsError where the driver is not installed, or the folder cannot be made.
+    """
+    file = sqlite_file(url)
+    arguments: dict[str, Any] = {}
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The folder of the warehouse, {file.parent}, cannot be made ({error.strerror}). "
+                "Name another file in DRILLSTER_WAREHOUSE_URL"
+            ) from None
+        arguments = {"timeout": SQLITE_BUSY_SECONDS}
+    elif url.drivername == "postgresql+psycopg":
+        arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "drillster-pipeline"}
+        arguments = {name: value for name, value in arguments.items() if name not in url.query}
+    try:
+        # Parameters are rows of people; they must not end up in an exception's text.
+        engine = sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=file is None)
+    except (sa.exc.NoSuchModuleError, ImportError):
+        raise SettingsError(_driver_missing(url)) from None
+    if file is not None:
+        sa.event.listen(engine, "connect", _on_sqlite_connect)
+        sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _driver_missing(url: URL) -> str:
+    if url.get_backend_name() == "postgresql":
+        return (
+            "The driver for PostgreSQL is not installed. Install the extra: pip install 'drillster-pipeline[postgres]'"
+        )
+    return (
+        f"DRILLSTER_WAREHOUSE_URL begins with {url.drivername}://, and no driver for that is installed. Install the "
+        "driver that SQLAlchemy names for it, or use sqlite:/// or postgresql://"
+    )
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    # Staged rows go to a file that has no name and vanishes with the process, not to memory.
+    connection.execute("PRAGMA temp_store = FILE")
+    # A publish of a million rows leaves a large log behind; it is cut back at the next checkpoint.
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(BEGIN_OPTION, '')}")

@@ -1,0 +1,153 @@
+"""Entities: things as they are now, and since when they were seen. The order of loads makes no difference.
+
+Of each row the warehouse knows the first and last date on which it was seen. The data is that of the last one.
+``deleted_on`` follows from the ledger: it is the first date after that on which the table was read whole (see
+``exceptions`` for what even such a read cannot see). So a load of an old date can add what nobody knew, move
+``first_seen_on`` back and date a disappearance more closely, but never undo what a newer one found.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.tables.schema import Table
+
+from .exceptions import excepted
+from .judge import absent
+from .ledger import later_read
+from .plans import Mode
+from .publication import Counts, Publication
+from .staging import Staged
+
+
+def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+    """Publish the staged rows of an entity table."""
+    if mode is not Mode.ADDITIVE:
+        return _publish_seen(publication, staged, is_complete=is_complete)
+    if publication.kind == "snapshot":
+        return _publish_unknown(publication, staged)
+    return _publish_named(publication, staged)
+
+
+def _publish_seen(publication: Publication, staged: Staged, *, is_complete: bool) -> Counts:
+    rows, day = publication.target(staged.table.name), publication.export_date
+    never_seen = rows.c.last_seen_on.is_(None)
+    differs = rows.c.row_hash != staged.rows.c.row_hash
+    updated = publication.overwrite(staged, sa.or_(never_seen, sa.and_(rows.c.last_seen_on <= day, differs)))
+    _move_dates(publication, staged)
+    updated += _date_deletions_again(publication, staged)
+    inserted = publication.insert_new(staged, _seen_on(day))
+    _date_deletions_of_written(publication, staged.table)
+    unchanged = publication.count_staged(staged) - updated - inserted
+    redated = deleted = 0
+    if is_complete:
+        deleted, redated = _mark_absent(publication, staged)
+    return Counts(inserted=inserted, updated=updated + redated, deleted=deleted, unchanged=unchanged)
+
+
+def _publish_unknown(publication: Publication, staged: Staged) -> Counts:
+    """Parents of selected tables: only what no snapshot has shown yet is written."""
+    rows, seen = publication.target(staged.table.name), _seen_on(publication.export_date)
+    updated = publication.overwrite(staged, rows.c.last_seen_on.is_(None), seen)
+    inserted = publication.insert_new(staged, seen)
+    _date_deletions_of_written(publication, staged.table)
+    unchanged = publication.count_staged(staged) - updated - inserted
+    return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
+
+
+def _publish_named(publication: Publication, staged: Staged) -> Counts:
+    """People whom events name: added where nobody knows them; the newest event counts until a snapshot shows them."""
+    rows = publication.target(staged.table.name)
+    unseen = rows.c.last_seen_on.is_(None)
+    not_newer = publication.written_on(rows) <= publication.export_date
+    updated = publication.overwrite(staged, sa.and_(unseen, not_newer, rows.c.row_hash != staged.rows.c.row_hash))
+    publication.confirm(staged, unseen)
+    inserted = publication.insert_new(staged)
+    unchanged = publication.count_staged(staged) - updated - inserted
+    return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
+
+
+def _seen_on(day: date) -> dict[str, date]:
+    return {"first_seen_on": day, "last_seen_on": day}
+
+
+def _move_dates(publication: Publication, staged: Staged) -> None:
+    """Note that the staged rows were seen on this date; nothing else of them is touched."""
+    rows, day = publication.target(staged.table.name), publication.export_date
+    earlier = sa.or_(rows.c.first_seen_on.is_(None), rows.c.first_seen_on > day)
+    later = sa.or_(rows.c.last_seen_on.is_(None), rows.c.last_seen_on < day)
+    publication.run(
+        sa.update(rows)
+        .values(
+            first_seen_on=sa.case((earlier, day), else_=rows.c.first_seen_on),
+            last_seen_on=sa.case((later, day), else_=rows.c.last_seen_on),
+        )
+        .where(staged.holds(rows), sa.or_(earlier, later))
+    )
+
+
+def _date_deletions_again(publication: Publication, staged: Staged) -> int:
+    """A row that was gone, and is seen again, comes back (or is gone from a later date). How many rows changed so."""
+    rows = publication.target(staged.table.name)
+    deleted_on = _deleted_on(publication, staged.table)
+    return publication.run(
+        sa.update(rows)
+        .values(deleted_on=deleted_on, **publication.stamp)
+        .where(
+            staged.holds(rows),
+            rows.c.last_seen_on == publication.export_date,
+            rows.c.load_id != publication.load_id,
+            rows.c.deleted_on.is_distinct_from(deleted_on),
+        )
+    )
+
+
+def _date_deletions_of_written(publication: Publication, table: Table) -> None:
+    """The same for the rows that this load wrote anyway."""
+    rows = publication.target(table.name)
+    deleted_on = _deleted_on(publication, table)
+    publication.run(
+        sa.update(rows)
+        .values(deleted_on=deleted_on)
+        .where(
+            rows.c.load_id == publication.load_id,
+            rows.c.last_seen_on == publication.export_date,
+            rows.c.deleted_on.is_distinct_from(deleted_on),
+        )
+    )
+
+
+def _deleted_on(publication: Publication, table: Table) -> sa.ColumnElement[Any]:
+    """What ``deleted_on`` is of a row that was last seen on this load's date."""
+    later = later_read(publication.connection, publication.metadata, table.name, publication.export_date)
+    if not later.has_exceptions:
+        return sa.literal(later.export_date, sa.Date())
+    rows = publication.target(table.name)
+    loads, load_tables = publication.target("loads").alias(), publication.target("load_tables").alias()
+    exceptions = publication.target("load_exceptions").alias()
+    query = (
+        sa.select(sa.func.min(loads.c.export_date))
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(
+            load_tables.c.table_name == table.name,
+            load_tables.c.is_complete.is_(sa.true()),
+            loads.c.export_date > publication.export_date,
+            ~excepted(
+                table, rows, publication.target("objectives"), exceptions, exceptions.c.load_id == loads.c.load_id
+            ),
+        )
+    )
+    return query.correlate(rows).scalar_subquery()
+
+
+def _mark_absent(publication: Publication, staged: Staged) -> tuple[int, int]:
+    """Mark what a whole read did not show: rows newly marked, and rows whose mark moves to this earlier date."""
+    rows, day = publication.target(staged.table.name), publication.export_date
+    gone = absent(staged, rows, publication.target("objectives"), publication.staging, day)
+    mark = sa.update(rows).values(deleted_on=day, **publication.stamp)
+    # The rows of the first statement no longer meet the second: their date is not after this one.
+    deleted = publication.run(mark.where(gone, rows.c.deleted_on.is_(None)))
+    return deleted, publication.run(mark.where(gone, rows.c.deleted_on > day))

@@ -1,0 +1,101 @@
+"""Rows that a whole read could not see: of a closed group, rejected, or only known in passing.
+
+Their absence proves nothing. The same predicate holds for the load at hand (against its staged exceptions) and for
+earlier loads (against ``load_exceptions``), so that the order in which loads come in makes no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.tables.schema import Table
+
+from .ledger import GROUP, MENTIONED, ROW
+from .plans import Mode, TablePlan
+from .staging import KEY_SEPARATOR, Staging
+
+MENTIONED_FLAG = "is_managed"
+"""The column that tells rows which are known in their own right from those only known in passing."""
+
+
+def is_complete(table: Table, plan: TablePlan, *, unreadable_keys: bool) -> bool:
+    """Whether absence from this read means that a row is gone.
+
+    ``unreadable_keys``: a row was rejected of which the key could not be read, so any absent row may be that one.
+    """
+    keeps_all = plan.keep_mentioned and not _tells_mentioned(table)
+    return plan.mode is Mode.FULL and not unreadable_keys and not keeps_all
+
+
+def _tells_mentioned(table: Table) -> bool:
+    return any(column.name == MENTIONED_FLAG for column in table.columns)
+
+
+def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, plan: TablePlan) -> None:
+    """Write down which rows of an entity table this load, whole as it is, could not see."""
+    target = staging.exceptions
+    values: list[dict[str, Any]] = []
+    if table.group_path is not None:
+        values += [{"table_name": table.name, "scope": GROUP, "value": group} for group in sorted(plan.kept_groups)]
+    if plan.keep_mentioned and _tells_mentioned(table):
+        values.append({"table_name": table.name, "scope": MENTIONED, "value": None})
+    if values:
+        connection.execute(sa.insert(target), values)
+    rejects = staging.rejects
+    rejected = (
+        sa.select(rejects.c.table_name, sa.literal(ROW), rejects.c.row_key)
+        .where(rejects.c.table_name == table.name, rejects.c.row_key.is_not(None))
+        .distinct()
+    )
+    connection.execute(sa.insert(target).from_select(["table_name", "scope", "value"], rejected))
+
+
+def excepted(
+    table: Table, rows: sa.FromClause, objectives: sa.Table, exceptions: sa.FromClause, *of_load: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """Whether a row of ``rows`` is among ``exceptions`` (those that meet ``of_load``)."""
+    matches = sa.or_(*_matches(table, rows, objectives, exceptions))
+    return (
+        sa.select(sa.literal(1))
+        .select_from(exceptions)
+        .where(*of_load, exceptions.c.table_name == table.name, matches)
+        .correlate_except(exceptions)
+        .exists()
+    )
+
+
+def _matches(
+    table: Table, rows: sa.FromClause, objectives: sa.Table, exceptions: sa.FromClause
+) -> Iterator[sa.ColumnElement[bool]]:
+    yield sa.and_(exceptions.c.scope == ROW, exceptions.c.value == key_text(table, rows))
+    if _tells_mentioned(table):
+        yield sa.and_(exceptions.c.scope == MENTIONED, rows.c[MENTIONED_FLAG].is_not(sa.true()))
+    group = _group(table, rows, objectives)
+    if group is not None:
+        yield sa.and_(exceptions.c.scope == GROUP, exceptions.c.value == group)
+
+
+def _group(table: Table, rows: sa.FromClause, objectives: sa.Table) -> sa.ColumnElement[Any] | None:
+    if table.group_path is None:
+        return None
+    if table.group_path == "group_id":
+        return rows.c.group_id
+    parent = objectives.alias()
+    return (
+        sa.select(parent.c.group_id)
+        .where(parent.c.objective_id == rows.c.objective_id)
+        .correlate_except(parent)
+        .scalar_subquery()
+    )
+
+
+def key_text(table: Table, rows: sa.FromClause) -> sa.ColumnElement[Any]:
+    """The key of a row as one text, as rejects have it."""
+    first, *others = (rows.c[name] for name in table.key)
+    text: sa.ColumnElement[Any] = first
+    for other in others:
+        text = text.concat(KEY_SEPARATOR).concat(other)
+    return text

@@ -1,0 +1,92 @@
+"""What the ledger and the tables say of themselves: for checks, status and the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+
+from .model import Tables
+
+__all__ = ["LatestLoad", "TableLoad", "Tables", "latest_loads", "row_counts", "rows_on", "table_history"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatestLoad:
+    """The newest load of a kind: that of the newest date, and of those the one published last."""
+
+    kind: str
+    load_id: str
+    export_date: date
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLoad:
+    """What one load did to one table."""
+
+    load_id: str
+    kind: str
+    export_date: date
+    finished_at: datetime
+    rows_read: int
+    rows_rejected: int
+    rows_inserted: int
+    rows_updated: int
+    rows_deleted: int
+    rows_unchanged: int
+    is_complete: bool
+
+
+def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestLoad]:
+    """The newest load of each kind that has one."""
+    loads = tables("loads")
+    columns = (loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at)
+    place = sa.func.row_number().over(
+        partition_by=loads.c.kind, order_by=(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    )
+    ranked = sa.select(*columns, place.label("place")).subquery()
+    newest = sa.select(*(ranked.c[column.name] for column in columns)).where(ranked.c.place == 1)
+    return {row["kind"]: LatestLoad(**row) for row in connection.execute(newest).mappings()}
+
+
+def row_counts(connection: sa.Connection, tables: Tables, names: Iterable[str]) -> dict[str, int]:
+    """How many rows each table has, rows marked deleted included."""
+    return {
+        name: int(connection.execute(sa.select(sa.func.count()).select_from(tables(name))).scalar_one())
+        for name in names
+    }
+
+
+def rows_on(connection: sa.Connection, tables: Tables, name: str, export_date: date) -> int:
+    """How many rows a snapshot table has of a date."""
+    table = tables(name)
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.export_date == export_date)
+    return int(connection.execute(query).scalar_one())
+
+
+def table_history(connection: sa.Connection, tables: Tables, name: str, limit: int) -> list[TableLoad]:
+    """What the newest loads did to a table, the newest first."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    query = (
+        sa.select(
+            loads.c.load_id,
+            loads.c.kind,
+            loads.c.export_date,
+            loads.c.finished_at,
+            load_tables.c.rows_read,
+            load_tables.c.rows_rejected,
+            load_tables.c.rows_inserted,
+            load_tables.c.rows_updated,
+            load_tables.c.rows_deleted,
+            load_tables.c.rows_unchanged,
+            load_tables.c.is_complete,
+        )
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(load_tables.c.table_name == name)
+        .order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
+        .limit(limit)
+    )
+    return [TableLoad(**row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,176 @@
+"""Everything that can be wrong with a load is found here, before anything of it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import GuardRefused
+from drillster_pipeline.tables.batches import Reject
+from drillster_pipeline.tables.schema import Kind
+
+from .exceptions import excepted, is_complete, stage_exceptions
+from .plans import Judgement, LoadPlan, TableJudgement
+from .staging import Staged, Staging
+
+MASS_DELETE_SHARE, MASS_DELETE_ROWS = 0.20, 10
+"""A load that marks more than this share of the present rows, and at least so many rows, is not believed."""
+REJECT_SHARE, REJECT_ROWS = 0.01, 10
+"""So many rejects of a table are borne: the larger of this share of the rows read, and this number."""
+MASKED = "(masked)"
+_AT_ONCE = 500
+
+
+class Judge:
+    """Judges the staged rows of one load against the warehouse as it is."""
+
+    def __init__(
+        self, connection: sa.Connection, staging: Staging, targets: Mapping[str, sa.Table], plan: LoadPlan
+    ) -> None:
+        self._connection = connection
+        self._staging = staging
+        self._targets = targets
+        self._plan = plan
+
+    def judge(self, rows_read: Mapping[str, int]) -> Judgement:
+        """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
+        repeated: dict[str, int] = {}
+        for staged in self._staging.tables.values():
+            self._staging.index(staged)
+            repeated[staged.table.name] = self._leave_out_repeated(staged)
+            # Parents come before their children, so an orphan's children are orphans in their turn.
+            for column, parent in _references(staged):
+                self._reject_orphans(staged, column, parent)
+        tables = {
+            staged.table.name: self._weigh(staged, rows_read[staged.table.name], repeated[staged.table.name])
+            for staged in self._staging.tables.values()
+        }
+        problems = [*_too_many_rejects(tables), *self._mass_deletion(tables)]
+        if problems:
+            raise GuardRefused(
+                f"Nothing of {self._plan.export_date} ({self._plan.kind}) was published. " + " ".join(problems)
+            )
+        return Judgement(tables=tables)
+
+    def _leave_out_repeated(self, staged: Staged) -> int:
+        rows = staged.rows
+        key = [rows.c[name] for name in staged.table.key]
+        repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
+        if self._connection.execute(repeats).first() is None:
+            return 0
+        place = sa.func.row_number().over(partition_by=key, order_by=rows.c.staged_row.desc())
+        ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
+        earlier = sa.select(ranked.c.staged_row).where(ranked.c.place > 1)
+        return self._connection.execute(sa.delete(rows).where(rows.c.staged_row.in_(earlier))).rowcount
+
+    def _reject_orphans(self, staged: Staged, column: str, references: str) -> None:
+        parent, parent_column = references.split(".")
+        value = staged.rows.c[column]
+        values = sa.select(value.label("value")).where(value.is_not(None)).distinct().subquery()
+        found = [self._targets[parent].c[parent_column]]
+        if parent in self._staging.tables:
+            found.append(self._staging.tables[parent].rows.c[parent_column])
+        missing = sa.select(values.c.value).where(
+            *(~sa.select(sa.literal(1)).where(known == values.c.value).exists() for known in found)
+        )
+        if self._connection.execute(missing.limit(1)).first() is None:
+            return
+        orphans = sa.select(staged.rows).where(value.in_(missing)).order_by(staged.rows.c.staged_row).limit(_AT_ONCE)
+        # A chunk is set aside and removed before the next is read: memory does not grow with the orphans.
+        while chunk := self._connection.execute(orphans).mappings().all():
+            self._staging.reject([_orphan(staged, row, column, references) for row in map(dict, chunk)])
+            numbers = [row["staged_row"] for row in chunk]
+            self._connection.execute(sa.delete(staged.rows).where(staged.rows.c.staged_row.in_(numbers)))
+
+    def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
+        name = staged.table.name
+        rejects = self._staging.rejects
+        unreadable = sa.select(sa.literal(1)).where(rejects.c.table_name == name, rejects.c.row_key.is_(None)).limit(1)
+        plan = self._plan.tables[name]
+        complete = is_complete(
+            staged.table, plan, unreadable_keys=self._connection.execute(unreadable).first() is not None
+        )
+        present = to_delete = 0
+        if staged.table.kind is Kind.ENTITY and complete:
+            stage_exceptions(self._connection, self._staging, staged.table, plan)
+            present, to_delete = self._deletions(staged)
+        return TableJudgement(
+            rows_read=rows_read,
+            rows_staged=self._count(sa.select(sa.func.count()).select_from(staged.rows)),
+            rows_repeated=rows_repeated,
+            rows_rejected=self._staging.rejected(name),
+            rows_present=present,
+            rows_to_delete=to_delete,
+            is_complete=complete,
+        )
+
+    def _deletions(self, staged: Staged) -> tuple[int, int]:
+        rows = self._targets[staged.table.name]
+        present = sa.select(sa.func.count()).where(rows.c.deleted_on.is_(None), rows.c.last_seen_on.is_not(None))
+        gone = absent(staged, rows, self._targets["objectives"], self._staging, self._plan.export_date)
+        return self._count(present), self._count(
+            sa.select(sa.func.count()).select_from(rows).where(rows.c.deleted_on.is_(None), gone)
+        )
+
+    def _count(self, query: sa.Select[Any]) -> int:
+        return int(self._connection.execute(query).scalar_one())
+
+    def _mass_deletion(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
+        if self._plan.allow_mass_delete:
+            return
+        for name, table in tables.items():
+            if table.rows_to_delete >= MASS_DELETE_ROWS and (
+                table.rows_to_delete > MASS_DELETE_SHARE * table.rows_present
+            ):
+                yield (
+                    f"{name}: {table.rows_to_delete:,} of {table.rows_present:,} present rows would be marked deleted, "
+                    f"which is more than {MASS_DELETE_SHARE:.0%}. Check in Drillster whether they are really gone, and "
+                    "whether the service account still sees all groups; if it is right, run this once more with "
+                    "allow_mass_delete in the launchpad, or --allow-mass-delete on the command line."
+                )
+
+
+def absent(
+    staged: Staged, rows: sa.Table, objectives: sa.Table, staging: Staging, export_date: date
+) -> sa.ColumnElement[bool]:
+    """Whether a row of an entity table, last seen by this date, is missing from a whole read of it."""
+    return sa.and_(
+        rows.c.last_seen_on <= export_date,
+        ~staged.holds(rows),
+        ~excepted(staged.table, rows, objectives, staging.exceptions),
+    )
+
+
+def _references(staged: Staged) -> Iterator[tuple[str, str]]:
+    for column in staged.table.columns:
+        if column.references is not None:
+            yield column.name, column.references
+
+
+def _orphan(staged: Staged, row: Mapping[str, Any], column: str, references: str) -> Reject:
+    return Reject(
+        table=staged.table.name,
+        reason=f"{column}: there is no such row in {references.split('.', maxsplit=1)[0]}",
+        record={
+            each.name: MASKED if each.personal and row[each.name] is not None else row[each.name]
+            for each in staged.table.columns
+        },
+        key=tuple(_text(row[name]) for name in staged.table.key),
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else value.isoformat()
+
+
+def _too_many_rejects(tables: Mapping[str, TableJudgement]) -> Iterator[str]:
+    for name, table in tables.items():
+        limit = max(REJECT_ROWS, REJECT_SHARE * table.rows_read)
+        if table.rows_rejected > limit:
+            yield (
+                f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,.0f} are "
+                "borne."
+            )

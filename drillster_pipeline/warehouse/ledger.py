@@ -1,0 +1,115 @@
+"""What loads leave behind of themselves, and the questions that publishing asks of earlier ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+
+from drillster_pipeline.tables import TABLES
+from drillster_pipeline.tables.columns import key, text, whole
+from drillster_pipeline.tables.schema import Kind, Table
+
+from .model import lookup
+
+LOAD_EXCEPTIONS = Table(
+    name="load_exceptions",
+    kind=Kind.BOOKKEEPING,
+    description=(
+        "What a complete load could not see all the same: absence of these rows from it does not mean that they are "
+        "gone. Kept so that an older load that comes in later ends in the same state."
+    ),
+    key=("load_id", "table_name", "exception_number"),
+    columns=(
+        key("load_id", "The load.", references="loads.load_id"),
+        text("table_name", "The table.", nullable=False),
+        whole("exception_number", "Number of the exception within its load and table, from 1.", nullable=False),
+        text(
+            "scope",
+            "'group': the rows of a group that was closed; 'row': one row, which was rejected; 'mentioned': accounts "
+            "that are only known in passing.",
+            nullable=False,
+        ),
+        text("value", "The group, or the key of the row; NULL where the scope needs none.", personal=True),
+    ),
+)
+
+VIEW_DEFINITIONS = Table(
+    name="view_definitions",
+    kind=Kind.BOOKKEEPING,
+    description=(
+        "The definition that each view was last made with. Databases rewrite what they are told, so this is how a new "
+        "version of the program sees which views it must renew."
+    ),
+    key=("view_name",),
+    columns=(
+        text("view_name", "The view.", nullable=False),
+        text("definition", "The statement that made it.", nullable=False),
+    ),
+)
+
+CONTRACT: dict[str, Table] = {
+    **TABLES,
+    LOAD_EXCEPTIONS.name: LOAD_EXCEPTIONS,
+    VIEW_DEFINITIONS.name: VIEW_DEFINITIONS,
+}
+"""Every table that the database has, parents before children."""
+
+GROUP, ROW, MENTIONED = "group", "row", "mentioned"
+"""Scopes of exceptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The first complete read of a table after a date: what ``deleted_on`` of a row last seen on that date is."""
+
+    export_date: date | None
+    """The date; None: there is no complete read after it, so nothing says that the row is gone."""
+    has_exceptions: bool
+    """That read could not see everything, so the answer differs from row to row."""
+
+
+def later_read(connection: sa.Connection, metadata: sa.MetaData, table: str, after: date) -> Later:
+    """The first complete read of ``table`` after the date ``after``."""
+    loads, load_tables, exceptions = map(lookup(metadata), ("loads", "load_tables", "load_exceptions"))
+    excepted = (
+        sa.select(sa.literal(1))
+        .where(exceptions.c.load_id == loads.c.load_id, exceptions.c.table_name == table)
+        .exists()
+    )
+    query = (
+        sa.select(loads.c.export_date, sa.func.min(sa.case((excepted, 1), else_=0)))
+        .join(load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(
+            load_tables.c.table_name == table,
+            load_tables.c.is_complete.is_(sa.true()),
+            loads.c.export_date > after,
+        )
+        .group_by(loads.c.export_date)
+        .order_by(loads.c.export_date)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return Later(None, has_exceptions=False) if row is None else Later(row[0], has_exceptions=bool(row[1]))
+
+
+def last_unloaded(connection: sa.Connection, metadata: sa.MetaData, table: str, kind: str, before: date) -> date | None:
+    """The newest date before ``before`` that was never loaded, though an older one was; None: there is no gap.
+
+    A row that an older load wrote can only be overwritten by a load of such a date: see ``events``.
+    """
+    loads, load_tables = map(lookup(metadata), ("loads", "load_tables"))
+    query = (
+        sa.select(loads.c.export_date)
+        .distinct()
+        .join(load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(load_tables.c.table_name == table, loads.c.kind == kind, loads.c.export_date < before)
+        .order_by(loads.c.export_date.desc())
+    )
+    expected = before
+    for (loaded,) in connection.execute(query):
+        expected -= timedelta(days=1)
+        if loaded != expected:
+            return expected
+    return None

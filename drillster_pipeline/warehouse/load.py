@@ -1,0 +1,90 @@
+"""One load, from its first staged row to the transaction that shows it to everyone."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from drillster_pipeline.tables.batches import Batch
+
+from .engine import BEGIN_OPTION
+from .failures import told_plainly
+from .judge import Judge
+from .ledger import CONTRACT
+from .model import lookup
+from .plans import Judgement, LoadPlan, LoadReport
+from .publication import Publication
+from .publish import publish
+from .staging import Staging
+
+
+class Load:
+    """Stage batches, judge them, publish them; made by ``Warehouse.loading``."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        metadata: sa.MetaData,
+        plan: LoadPlan,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(6)}"
+        self._connection = connection
+        self._metadata = metadata
+        self._plan = plan
+        self._now = now
+        self._started_at = now().astimezone(UTC)
+        self._rows_read = dict.fromkeys(plan.tables, 0)
+        self._judgement: Judgement | None = None
+        names = [name for name in CONTRACT if name in plan.tables]
+        self._staging = Staging(connection, names, schema=metadata.schema)
+        with told_plainly("making the staging tables"), connection.begin():
+            self._staging.create()
+
+    def stage(self, batch: Batch) -> None:
+        """Bring a batch into staging. Raises Unavailable where the database or its disk gives out."""
+        if self._judgement is not None:
+            raise RuntimeError("a load that was judged takes no more rows")
+        name = batch.table.name
+        with told_plainly(f"staging {name}"), self._connection.begin():
+            self._staging.append(batch)
+        self._rows_read[name] += batch.rows_read
+
+    def judge(self) -> Judgement:
+        """Check everything that is staged; nothing is published yet. Raises GuardRefused."""
+        if self._judgement is None:
+            targets = {name: lookup(self._metadata)(name) for name in CONTRACT}
+            with told_plainly("judging what was staged"), self._connection.begin():
+                judge = Judge(self._connection, self._staging, targets, self._plan)
+                self._judgement = judge.judge(self._rows_read)
+        return self._judgement
+
+    def publish(self) -> LoadReport:
+        """Publish all tables and the ledger in one transaction; judges first where that was not done."""
+        judgement = self.judge()
+        publication = Publication(
+            connection=self._connection,
+            metadata=self._metadata,
+            staging=self._staging,
+            load_id=self.load_id,
+            loaded_at=self._now().astimezone(UTC),
+            export_date=self._plan.export_date,
+            kind=self._plan.kind,
+        )
+        # On SQLite a transaction that will write must say so at once, or it may fail halfway.
+        self._connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
+        with told_plainly("publishing"), self._connection.begin():
+            return publish(publication, self._plan, judgement, started_at=self._started_at)
+
+    def clear(self) -> None:
+        """Remove the staging tables; also after a failure."""
+        try:
+            with self._connection.begin():
+                self._staging.drop()
+        except sa.exc.SQLAlchemyError:
+            # The connection is lost, and what was temporary with it; the rest the next load clears.
+            self._connection.invalidate()

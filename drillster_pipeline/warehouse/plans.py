@@ -1,0 +1,95 @@
+"""What a load is asked to do, and what it did: plain values between the warehouse and whoever drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How much the staged rows of a table say about the rows that are not among them."""
+
+    FULL = "full"
+    """The read was whole: what is absent is gone."""
+    PARTIAL = "partial"
+    """Something could not be read: what is there is written, absence means nothing."""
+    ADDITIVE = "additive"
+    """Met in passing: only what nobody knew is added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """How one table is published by one load."""
+
+    mode: Mode = Mode.FULL
+    kept_groups: frozenset[str] = frozenset()
+    """Groups that were closed to us: their rows are never marked deleted by this load."""
+    keep_mentioned: bool = False
+    """Something was closed to us, so rows that are only known in passing must not be marked deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """One load: what it describes, where it was read from, and which tables it publishes."""
+
+    export_date: date
+    kind: str
+    """``snapshot`` or ``events``."""
+    run_id: str
+    tables: Mapping[str, TablePlan]
+    captured_from: datetime | None = None
+    captured_until: datetime | None = None
+    archive_url: str
+    program_version: str
+    capture_id: str | None = None
+    allow_mass_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableJudgement:
+    """What was found in the staged rows of one table before anything is published."""
+
+    rows_read: int
+    """Rows that the extractor made, rejects included."""
+    rows_staged: int
+    """Rows that will be published."""
+    rows_repeated: int
+    """Rows left out because a later one has the same key."""
+    rows_rejected: int
+    """Rows that did not fit, or whose references do not exist."""
+    rows_present: int = 0
+    """Rows of an entity table that are there now (not marked deleted); 0 for other tables."""
+    rows_to_delete: int = 0
+    """Of those, the rows that this load would newly mark as deleted."""
+    is_complete: bool = False
+    """Whether absence from the staged rows means anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was found in all staged tables, parents before children."""
+
+    tables: Mapping[str, TableJudgement] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableReport:
+    """What a load did to one table. Rows staged = inserted + updated + unchanged."""
+
+    rows_read: int
+    rows_rejected: int
+    rows_inserted: int
+    rows_updated: int
+    rows_deleted: int
+    rows_unchanged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What was published, as the ledger has it."""
+
+    load_id: str
+    tables: Mapping[str, TableReport]
+    finished_at: datetime

@@ -1,0 +1,117 @@
+"""What PostgreSQL wants done its own way: a schema that others own, views that others depend on, rights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Refused, SettingsError
+
+from .views import View
+
+_INVALID_TABLE_DEFINITION = "42P16"
+_DEPENDENT_OBJECTS = "2BP01"
+DDL_WAIT = "15s"
+"""How long DDL waits for queries in its way; while it waits, all later queries on that table wait behind it."""
+
+
+def ready(connection: sa.Connection, schema: str | None) -> None:
+    """See that the schema is there and may be used; make it where that is allowed. Raises SettingsError.
+
+    ``CREATE SCHEMA IF NOT EXISTS`` wants the right to make schemas even where there is nothing to make, so this
+    looks first.
+    """
+    if connection.scalar(sa.text("SHOW server_encoding")) != "UTF8":
+        raise SettingsError(
+            "The database of DRILLSTER_WAREHOUSE_URL does not store text as UTF-8, so names would be damaged. "
+            "Make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if not connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'TEMPORARY')")):
+        raise SettingsError(
+            "The role of DRILLSTER_WAREHOUSE_URL may not make temporary tables, which loads are staged in. "
+            "Have an administrator run: GRANT TEMPORARY ON DATABASE … TO …"
+        )
+    name = schema or connection.scalar(sa.text("SELECT current_schema()"))
+    if name is None:
+        raise SettingsError(
+            "The role of DRILLSTER_WAREHOUSE_URL has no schema of its own in its search_path. Name one in "
+            "DRILLSTER_WAREHOUSE_SCHEMA"
+        )
+    there = connection.scalar(sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": name})
+    if there is None:
+        _make_schema(connection, str(name))
+    elif not connection.scalar(sa.text("SELECT has_schema_privilege(:name, 'CREATE')"), {"name": name}):
+        raise SettingsError(
+            f"The role of DRILLSTER_WAREHOUSE_URL may not make tables in the schema {name}. Have an administrator "
+            f"run: ALTER SCHEMA {name} OWNER TO …; or name another in DRILLSTER_WAREHOUSE_SCHEMA"
+        )
+
+
+def _make_schema(connection: sa.Connection, name: str) -> None:
+    if not connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'CREATE')")):
+        raise SettingsError(
+            f"There is no schema {name}, and the role of DRILLSTER_WAREHOUSE_URL may not make one. Have an "
+            f"administrator run: CREATE SCHEMA {name} AUTHORIZATION …"
+        )
+    connection.execute(sa.schema.CreateSchema(name))
+
+
+def replace_view(connection: sa.Connection, view: View, statement: str, *, schema: str | None) -> None:
+    """Make or replace a view, keeping what others built on it and the rights they were given.
+
+    Raises Refused where its columns changed and another view depends on them.
+    """
+    name = _name(connection, view, schema)
+    replacing = statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(replacing)
+    except sa.exc.ProgrammingError as error:
+        # Columns that were renamed, removed or moved: only a new view can have them.
+        if getattr(error.orig, "sqlstate", None) != _INVALID_TABLE_DEFINITION:
+            raise
+        rights = _rights(connection, name)
+        _drop(connection, view, name)
+        connection.exec_driver_sql(statement)
+        for right in rights:
+            connection.exec_driver_sql(right)
+    quote = connection.dialect.identifier_preparer.quote
+    connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_quoted(connection, view.description)}")
+    for column in view.columns:
+        connection.exec_driver_sql(
+            f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {_quoted(connection, column.description)}"
+        )
+
+
+def _quoted(connection: sa.Connection, text: str) -> str:
+    return str(sa.literal(text).compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _name(connection: sa.Connection, view: View, schema: str | None) -> str:
+    return connection.dialect.identifier_preparer.format_table(sa.Table(view.name, sa.MetaData(schema=schema)))
+
+
+def _rights(connection: sa.Connection, name: str) -> list[str]:
+    """The GRANTs that others have on a view."""
+    query = sa.text(
+        "SELECT format('GRANT %s ON %s TO %s%s', acl.privilege_type, CAST(:name AS text),"
+        " CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END,"
+        " CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+        " FROM pg_class c, aclexplode(c.relacl) acl"
+        " WHERE c.oid = CAST(CAST(:name AS text) AS regclass) AND acl.grantee <> c.relowner"
+    )
+    rights: list[Any] = list(connection.scalars(query, {"name": name}))
+    return [str(right) for right in rights]
+
+
+def _drop(connection: sa.Connection, view: View, name: str) -> None:
+    try:
+        connection.exec_driver_sql(f"DROP VIEW {name}")
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _DEPENDENT_OBJECTS:
+            raise
+        raise Refused(
+            f"The columns of the view {view.name} change with this version of the program, and other views are built "
+            f"on it. Drop those (DROP VIEW {name} shows which they are), run again, and make them anew"
+        ) from None

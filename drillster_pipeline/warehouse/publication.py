@@ -1,0 +1,110 @@
+"""What every statement of a publish needs to know, and the two inserts that all kinds of tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from .ledger import last_unloaded
+from .model import lookup
+from .staging import Staged, Staging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Rows of one table that a load wrote, or found to be as they should be."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """One load that is being published, inside its transaction."""
+
+    connection: sa.Connection
+    metadata: sa.MetaData
+    staging: Staging
+    load_id: str
+    loaded_at: datetime
+    export_date: date
+    kind: str
+
+    def target(self, name: str) -> sa.Table:
+        """A table of the warehouse."""
+        return lookup(self.metadata)(name)
+
+    def run(self, statement: sa.sql.dml.UpdateBase) -> int:
+        """Execute, and say how many rows it touched."""
+        return self.connection.execute(statement).rowcount
+
+    def count(self, query: sa.Select[Any]) -> int:
+        """The number that a query gives."""
+        return int(self.connection.execute(query).scalar_one())
+
+    def count_staged(self, staged: Staged) -> int:
+        """How many rows are staged for a table."""
+        return self.count(sa.select(sa.func.count()).select_from(staged.rows))
+
+    @property
+    def stamp(self) -> dict[str, Any]:
+        """The columns that say which load wrote a row."""
+        return {"load_id": self.load_id, "loaded_at": self.loaded_at}
+
+    def written_on(self, rows: sa.Table) -> sa.ScalarSelect[Any]:
+        """The export date of the load that wrote a row."""
+        loads = self.target("loads").alias()
+        query = sa.select(loads.c.export_date).where(loads.c.load_id == rows.c.load_id)
+        return query.correlate_except(loads).scalar_subquery()
+
+    def overwrite(
+        self, staged: Staged, condition: sa.ColumnElement[bool], extra: Mapping[str, Any] | None = None
+    ) -> int:
+        """Overwrite rows that meet the condition with the staged row of the same key; how many rows that were."""
+        rows = self.target(staged.table.name)
+        data = {
+            column.name: staged.rows.c[column.name] for column in staged.columns if column.name not in staged.table.key
+        }
+        statement = sa.update(rows).values({**data, **(extra or {}), **self.stamp})
+        return self.run(statement.where(*staged.same_key(rows), condition))
+
+    def confirm(self, staged: Staged, condition: sa.ColumnElement[bool]) -> None:
+        """Note that this load found the staged rows as they are, where that matters.
+
+        What an older load wrote may be overwritten by a newer one only, and whether a load is newer is told by the
+        load that wrote the row. A row that this load found unchanged is as good as written by it, but to stamp
+        every such row each night would be much writing for nothing: it matters only if a date between the two was
+        never loaded, and so may still come in.
+        """
+        rows = self.target(staged.table.name)
+        gap = last_unloaded(self.connection, self.metadata, staged.table.name, self.kind, self.export_date)
+        if gap is not None:
+            self.run(
+                sa.update(rows).values(self.stamp).where(staged.holds(rows), condition, self.written_on(rows) < gap)
+            )
+
+    def insert_new(self, staged: Staged, extra: Mapping[str, Any] | None = None) -> int:
+        """Insert the staged rows whose key is not there yet, with the values of ``extra``."""
+        target = self.target(staged.table.name)
+        known = sa.select(sa.literal(1)).select_from(target).where(*staged.same_key(target))
+        return self._insert(staged, extra or {}, ~known.correlate(staged.rows).exists())
+
+    def insert_all(self, staged: Staged) -> int:
+        """Insert all staged rows."""
+        return self._insert(staged, {})
+
+    def _insert(self, staged: Staged, extra: Mapping[str, Any], *conditions: sa.ColumnElement[bool]) -> int:
+        target = self.target(staged.table.name)
+        names = [column.name for column in staged.columns]
+        values = {**extra, **self.stamp}
+        rows = sa.select(
+            *(staged.rows.c[name] for name in names),
+            *(sa.literal(value, target.c[name].type) for name, value in values.items()),
+        ).where(*conditions)
+        return self.run(sa.insert(target).from_select([*names, *values], rows))

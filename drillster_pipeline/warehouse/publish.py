@@ -1,0 +1,100 @@
+"""The one transaction: all tables of a load, its ledger and its rejects appear together, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from drillster_pipeline.tables.schema import Kind
+
+from .entities import publish_entities
+from .events import publish_events
+from .plans import Judgement, LoadPlan, LoadReport, Mode, TableReport
+from .publication import Counts, Publication
+from .snapshots import publish_snapshot
+from .staging import Staged
+
+
+def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, started_at: datetime) -> LoadReport:
+    """Publish what was staged and judged, inside the caller's transaction."""
+    _write_load(publication, plan, started_at)
+    reports: dict[str, TableReport] = {}
+    for name, staged in publication.staging.tables.items():
+        judged = judgement.tables[name]
+        counts = _publish_table(publication, staged, plan.tables[name].mode, is_complete=judged.is_complete)
+        reports[name] = TableReport(
+            rows_read=judged.rows_read,
+            rows_rejected=judged.rows_rejected,
+            rows_inserted=counts.inserted,
+            rows_updated=counts.updated,
+            rows_deleted=counts.deleted,
+            rows_unchanged=counts.unchanged,
+        )
+    _write_tables(publication, judgement, reports)
+    _write_rejects(publication)
+    return LoadReport(load_id=publication.load_id, tables=reports, finished_at=publication.loaded_at)
+
+
+def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+    if staged.table.kind is Kind.ENTITY:
+        return publish_entities(publication, staged, mode, is_complete=is_complete)
+    if staged.table.kind is Kind.SNAPSHOT:
+        return publish_snapshot(publication, staged, mode, is_complete=is_complete)
+    return publish_events(publication, staged)
+
+
+def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) -> None:
+    publication.run(
+        sa.insert(publication.target("loads")).values(
+            load_id=publication.load_id,
+            run_id=plan.run_id,
+            export_date=plan.export_date,
+            kind=plan.kind,
+            started_at=started_at,
+            finished_at=publication.loaded_at,
+            captured_from=plan.captured_from,
+            captured_until=plan.captured_until,
+            archive_url=plan.archive_url,
+            program_version=plan.program_version,
+            capture_id=plan.capture_id,
+        )
+    )
+
+
+def _write_tables(publication: Publication, judgement: Judgement, reports: Mapping[str, TableReport]) -> None:
+    rows = [
+        {
+            "load_id": publication.load_id,
+            "table_name": name,
+            "rows_read": report.rows_read,
+            "rows_rejected": report.rows_rejected,
+            "rows_inserted": report.rows_inserted,
+            "rows_updated": report.rows_updated,
+            "rows_deleted": report.rows_deleted,
+            "rows_unchanged": report.rows_unchanged,
+            "is_complete": judgement.tables[name].is_complete,
+        }
+        for name, report in reports.items()
+    ]
+    if rows:
+        publication.connection.execute(sa.insert(publication.target("load_tables")), rows)
+
+
+def _write_rejects(publication: Publication) -> None:
+    load_id = sa.literal(publication.load_id)
+    rejects, exceptions = publication.staging.rejects, publication.staging.exceptions
+    names = ("table_name", "row_number", "reason", "record")
+    publication.run(
+        sa.insert(publication.target("rejected_rows")).from_select(
+            ["load_id", *names], sa.select(load_id, *(rejects.c[name] for name in names))
+        )
+    )
+    number = sa.func.row_number().over(partition_by=exceptions.c.table_name, order_by=exceptions.c.value)
+    publication.run(
+        sa.insert(publication.target("load_exceptions")).from_select(
+            ["load_id", "table_name", "exception_number", "scope", "value"],
+            sa.select(load_id, exceptions.c.table_name, number, exceptions.c.scope, exceptions.c.value),
+        )
+    )

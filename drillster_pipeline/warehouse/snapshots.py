@@ -1,0 +1,47 @@
+"""Snapshots: things as they were on a date; the rows of the date are replaced as a whole."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from .plans import Mode
+from .publication import Counts, Publication
+from .staging import Staged
+
+
+def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+    """Publish the staged rows of a snapshot table: replace the date's, or add to them where the read had holes."""
+    rows = publication.target(staged.table.name)
+    of_date = rows.c.export_date == publication.export_date
+    before = publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
+    if before == 0:
+        return Counts(inserted=publication.insert_all(staged))
+    same = sa.and_(
+        sa.true(),
+        *(
+            rows.c[column.name].is_not_distinct_from(staged.rows.c[column.name])
+            for column in staged.columns
+            if column.name not in staged.table.key
+        ),
+    )
+    if is_complete:
+        return _replace(publication, staged, of_date, same, before)
+    updated = publication.overwrite(staged, ~same) if mode is not Mode.ADDITIVE else 0
+    inserted = publication.insert_new(staged)
+    return Counts(inserted=inserted, updated=updated, unchanged=publication.count_staged(staged) - updated - inserted)
+
+
+def _replace(
+    publication: Publication,
+    staged: Staged,
+    of_date: sa.ColumnElement[bool],
+    same: sa.ColumnElement[bool],
+    before: int,
+) -> Counts:
+    rows = publication.target(staged.table.name)
+    both = sa.select(sa.func.count()).select_from(rows.join(staged.rows, sa.and_(*staged.same_key(rows))))
+    kept = publication.count(both)
+    unchanged = publication.count(both.where(same))
+    publication.run(sa.delete(rows).where(of_date))
+    staged_rows = publication.insert_all(staged)
+    return Counts(inserted=staged_rows - kept, updated=kept - unchanged, deleted=before - kept, unchanged=unchanged)

@@ -1,0 +1,113 @@
+"""Columns of a typed frame as lists of what a driver takes, a column at a time: rows are never touched singly.
+
+Missing is NA, NaN or NaT in a frame and NULL in a database; an empty string is neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from drillster_pipeline.tables.schema import Column, Type
+
+Values = list[Any]
+
+
+def plain(column: Column, series: pd.Series[Any]) -> Values:
+    """As Python values: ``str``, ``int``, ``float``, ``bool``, aware ``datetime``, ``date``; missing as None."""
+    if column.type is Type.TIMESTAMP:
+        return [None if moment is pd.NaT else moment.to_pydatetime().astimezone(UTC) for moment in series]
+    return _objects(series)
+
+
+def iso(column: Column, series: pd.Series[Any]) -> Values:
+    """As SQLite stores them: timestamps and dates as ISO text, booleans as 0 and 1; missing as None."""
+    if column.type is Type.TIMESTAMP:
+        return _with_missing(np.char.add(_iso_timestamps(series), "Z").tolist(), series)
+    if column.type is Type.DATE:
+        return _dates(series)
+    return _objects(series)
+
+
+NULL = "\\N"
+"""What COPY in text format reads as NULL."""
+
+
+def copy_text(column: Column, series: pd.Series[Any]) -> list[str]:
+    """As fields of PostgreSQL's COPY in text format (PostgreSQL manual, COPY, "Text Format")."""
+    if column.type in {Type.TEXT, Type.JSON}:
+        return _escaped(_objects(series))
+    if column.type is Type.TIMESTAMP:
+        return _with_missing(np.char.add(_iso_timestamps(series), "+00").tolist(), series, missing=NULL)
+    if column.type is Type.DATE:
+        return [NULL if value is None else value for value in _dates(series)]
+    if column.type is Type.BOOLEAN:
+        return [NULL if value is None else "t" if value else "f" for value in _objects(series)]
+    return [NULL if value is None else repr(value) for value in _objects(series)]
+
+
+def _escaped(texts: Values) -> list[str]:
+    # One pass over all rows at once: joined by NUL, which PostgreSQL cannot hold and the contract removes.
+    present = [text for text in texts if text is not None]
+    joined = "\0".join(present)
+    if joined.count("\0") >= max(1, len(present)):
+        present = [text.replace("\0", "") for text in present]
+        joined = "\0".join(present)
+    for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        if character in joined:
+            joined = joined.replace(character, escape)
+    escaped = joined.split("\0")
+    if len(present) == len(texts):
+        return escaped if texts else []
+    following = iter(escaped)
+    return [NULL if text is None else next(following) for text in texts]
+
+
+def _objects(series: pd.Series[Any]) -> Values:
+    missing = series.isna().to_numpy()
+    values = series.to_numpy(dtype=object)
+    if missing.any():
+        values = values.copy()
+        values[missing] = None
+    return _unboxed(values.tolist())
+
+
+def _unboxed(values: Values) -> Values:
+    """Numpy scalars, where a frame holds some, as Python's own: drivers know only those."""
+    first = next((value for value in values if value is not None), None)
+    return [None if value is None else value.item() for value in values] if isinstance(first, np.generic) else values
+
+
+def _iso_timestamps(series: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    naive = series.dt.tz_convert(None) if getattr(series.dt, "tz", None) is not None else series
+    return np.datetime_as_string(naive.to_numpy().astype("datetime64[us]"), unit="us")
+
+
+def _dates(series: pd.Series[Any]) -> Values:
+    # A column of dates has few different ones.
+    known: dict[date, str] = {}
+    texts: Values = []
+    for value in _objects(series):
+        if value is None:
+            texts.append(None)
+            continue
+        text = known.get(value)
+        if text is None:
+            day = value.date() if isinstance(value, datetime) else value
+            text = known[value] = day.isoformat()
+        texts.append(text)
+    return texts
+
+
+def _with_missing(values: Values, series: pd.Series[Any], *, missing: str | None = None) -> Values:
+    absent = series.isna().to_numpy()
+    if not absent.any():
+        return values
+    return [missing if gone else value for gone, value in zip(absent.tolist(), values, strict=True)]
+
+
+Convert = Callable[[Column, "pd.Series[Any]"], Values]

@@ -1,0 +1,195 @@
+"""The queries behind the analysts' views, in SQLAlchemy, so that each database gets them in its own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from .expressions import as_double, days_between, seconds_since, utc_date
+from .model import Tables
+
+PRACTICING_DAYS, IDLE_DAYS = 7, 30
+"""A learner practices who did so in the last 7 days, the export date included, and is idle after 30 without."""
+
+
+def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
+    """The newest date of which a snapshot load published ``table``; a load of other tables alone does not count."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    return (
+        sa.select(sa.func.max(loads.c.export_date))
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(loads.c.kind == "snapshot", load_tables.c.table_name == table)
+        .scalar_subquery()
+    )
+
+
+def latest_load(tables: Tables) -> sa.Select[Any]:
+    """The newest load of each kind."""
+    loads = tables("loads")
+    newest_first = (loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    place = sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first)
+    ranked = sa.select(
+        loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at, place.label("place")
+    ).subquery("ranked")
+    return sa.select(
+        ranked.c.kind,
+        ranked.c.load_id,
+        ranked.c.export_date,
+        ranked.c.finished_at,
+        seconds_since(ranked.c.finished_at).label("age_seconds"),
+    ).where(ranked.c.place == 1)
+
+
+def current_results(tables: Tables) -> sa.Select[Any]:
+    """Results of the newest date, with names."""
+    results, accounts, groups, playables = (tables(name) for name in ("results", "accounts", "groups", "playables"))
+    return (
+        sa.select(
+            results.c.export_date,
+            results.c.group_id,
+            groups.c.name.label("group_name"),
+            results.c.account_id,
+            accounts.c.name.label("account_name"),
+            results.c.playable_id,
+            playables.c.name.label("playable_name"),
+            playables.c.type.label("playable_type"),
+            *(results.c[name] for name in _MEASURES),
+        )
+        .join_from(results, accounts, accounts.c.account_id == results.c.account_id)
+        .join(groups, groups.c.group_id == results.c.group_id)
+        .join(playables, playables.c.playable_id == results.c.playable_id)
+        .where(results.c.export_date == _newest_date(tables, "results"))
+    )
+
+
+def learner_progress(tables: Tables) -> sa.Select[Any]:
+    """One row per learner and group, on the newest date."""
+    results, accounts, groups = (tables(name) for name in ("results", "accounts", "groups"))
+    who = (
+        results.c.export_date,
+        results.c.group_id,
+        groups.c.name.label("group_name"),
+        results.c.account_id,
+        accounts.c.name.label("account_name"),
+    )
+    return (
+        sa.select(
+            *who,
+            sa.func.count().label("playable_count"),
+            as_double(sa.func.avg(results.c.proficiency)).label("average_proficiency"),
+            as_double(sa.func.sum(results.c.time_spent_seconds) / 60.0).label("minutes_practiced"),
+            sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
+        )
+        .join_from(results, accounts, accounts.c.account_id == results.c.account_id)
+        .join(groups, groups.c.group_id == results.c.group_id)
+        .where(results.c.export_date == _newest_date(tables, "results"))
+        .group_by(*who[:2], groups.c.name, results.c.account_id, accounts.c.name)
+    )
+
+
+def group_compliance(tables: Tables) -> sa.Select[Any]:
+    """One row per date, group and objective."""
+    evaluations, groups, objectives = (tables(name) for name in ("objective_evaluations", "groups", "objectives"))
+    evaluated = sa.func.count(evaluations.c.met)
+    met = sa.func.coalesce(sa.func.sum(sa.case((evaluations.c.met.is_(sa.true()), 1), else_=0)), 0)
+    return (
+        sa.select(
+            evaluations.c.export_date,
+            evaluations.c.group_id,
+            groups.c.name.label("group_name"),
+            evaluations.c.objective_id,
+            objectives.c.name.label("objective_name"),
+            objectives.c.type.label("objective_type"),
+            evaluated.label("evaluated"),
+            met.label("met"),
+            as_double(met * 100.0 / sa.func.nullif(evaluated, 0)).label("met_percentage"),
+        )
+        .join_from(evaluations, groups, groups.c.group_id == evaluations.c.group_id)
+        .join(objectives, objectives.c.objective_id == evaluations.c.objective_id)
+        .group_by(
+            evaluations.c.export_date,
+            evaluations.c.group_id,
+            groups.c.name,
+            evaluations.c.objective_id,
+            objectives.c.name,
+            objectives.c.type,
+        )
+    )
+
+
+def overdue_objectives(tables: Tables) -> sa.Select[Any]:
+    """Evaluations of the newest date that are not met and past their review date."""
+    evaluations, accounts = tables("objective_evaluations"), tables("accounts")
+    groups, objectives = tables("groups"), tables("objectives")
+    days_overdue = days_between(evaluations.c.export_date, utc_date(evaluations.c.review_at))
+    return (
+        sa.select(
+            evaluations.c.export_date,
+            evaluations.c.group_id,
+            groups.c.name.label("group_name"),
+            evaluations.c.objective_id,
+            objectives.c.name.label("objective_name"),
+            objectives.c.type.label("objective_type"),
+            evaluations.c.account_id,
+            accounts.c.name.label("account_name"),
+            evaluations.c.proficiency,
+            evaluations.c.minimum_proficiency,
+            evaluations.c.review_at,
+            days_overdue.label("days_overdue"),
+        )
+        .join_from(evaluations, accounts, accounts.c.account_id == evaluations.c.account_id)
+        .join(groups, groups.c.group_id == evaluations.c.group_id)
+        .join(objectives, objectives.c.objective_id == evaluations.c.objective_id)
+        .where(
+            evaluations.c.export_date == _newest_date(tables, "objective_evaluations"),
+            evaluations.c.met.is_(sa.false()),
+            days_overdue > 0,
+        )
+    )
+
+
+def proficiency_trend(tables: Tables) -> sa.Select[Any]:
+    """One row per date and group; learners first, so that each counts once."""
+    results, groups = tables("results"), tables("groups")
+    per_learner = (
+        sa.select(
+            results.c.export_date,
+            results.c.group_id,
+            results.c.account_id,
+            sa.func.sum(results.c.proficiency).label("proficiency_sum"),
+            sa.func.count(results.c.proficiency).label("proficiency_count"),
+            sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
+        )
+        .group_by(results.c.export_date, results.c.group_id, results.c.account_id)
+        .subquery("per_learner")
+    )
+    days_idle = days_between(per_learner.c.export_date, utc_date(per_learner.c.last_practiced_at))
+    count_sum = sa.func.nullif(sa.func.sum(per_learner.c.proficiency_count), 0)
+    average = sa.func.sum(per_learner.c.proficiency_sum) * 1.0 / count_sum
+    return (
+        sa.select(
+            per_learner.c.export_date,
+            per_learner.c.group_id,
+            groups.c.name.label("group_name"),
+            sa.func.count().label("learner_count"),
+            as_double(average).label("average_proficiency"),
+            sa.func.sum(sa.case((days_idle < PRACTICING_DAYS, 1), else_=0)).label("learners_practicing_7_days"),
+            sa.func.sum(sa.case((days_idle < IDLE_DAYS, 0), else_=1)).label("learners_idle_30_days"),
+        )
+        .join_from(per_learner, groups, groups.c.group_id == per_learner.c.group_id)
+        .group_by(per_learner.c.export_date, per_learner.c.group_id, groups.c.name)
+    )
+
+
+_MEASURES = (
+    "proficiency",
+    "receptive_proficiency",
+    "productive_proficiency",
+    "highest_proficiency",
+    "eventual_proficiency",
+    "time_spent_seconds",
+    "expected_duration_seconds",
+    "last_practiced_at",
+    "added_at",
+)

@@ -1,0 +1,150 @@
+"""What the tests of the API's client share: a key, a clock that they set, and a Drillster that plays a script."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from scripted import Reply, Request, ScriptedServer, json_reply
+
+from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.tokens import TokenSource
+
+CLIENT_ID = "5f3c1b2a9d8e7f605f3c1b2a9d8e7f60"
+CLIENT_SECRET = "0c9d5a7b1e3f4d2860c9d5a7b1e3f4d2"
+SERVICE_ACCOUNT = "iqKp0000000000000000AA"
+TOKEN_PATH = "/daas/oauth/token"
+
+
+@pytest.fixture(scope="session")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def private_key(rsa_key: rsa.RSAPrivateKey) -> str:
+    return rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+class FakeTime:
+    """A clock that only sleeping moves, for one thread or for several that take turns."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+        self.slept: list[float] = []
+        self._lock = threading.Lock()
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.slept.append(seconds)
+            self.seconds += seconds
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, 12, tzinfo=UTC) + timedelta(seconds=self.seconds - 1_000.0)
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+class Drillster(ScriptedServer):
+    """Checks assertions and issues tokens; everything else is up to ``api``."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        super().__init__(self._answer)
+        self.api: Callable[[Request], Reply] = lambda _: json_reply({"groups": []})
+        self.grant: Callable[[Request], Reply] | None = None
+        """Answers token requests in place of a new token."""
+        self.expires_in: object = 7199
+        self.claims: list[dict[str, object]] = []
+        self._public_key = key.public_key()
+        self._issued = 0
+        self._lock = threading.Lock()
+
+    @property
+    def grants(self) -> int:
+        """Token requests that arrived."""
+        return len(self.of(TOKEN_PATH))
+
+    @property
+    def calls(self) -> list[Request]:
+        """Requests to the API itself."""
+        return [request for request in list(self.requests) if request.path != TOKEN_PATH]
+
+    def issue(self, request: Request) -> Reply:
+        claims = jwt.decode(
+            request.form["assertion"],
+            self._public_key,
+            algorithms=["RS256"],
+            audience=self.url + TOKEN_PATH,
+            options={"verify_exp": False, "verify_iat": False},
+        )
+        with self._lock:
+            self.claims.append(claims)
+            self._issued += 1
+            number = self._issued
+        answer = {"access_token": f"token-{number}", "token_type": "bearer", "scope": "ROLE_USER", "jti": claims["jti"]}
+        if self.expires_in is not None:
+            answer["expires_in"] = self.expires_in
+        return json_reply(answer)
+
+    def _answer(self, request: Request) -> Reply:
+        if request.path == TOKEN_PATH:
+            return (self.grant or self.issue)(request)
+        return self.api(request)
+
+
+@pytest.fixture
+def drillster(rsa_key: rsa.RSAPrivateKey) -> Iterator[Drillster]:
+    with Drillster(rsa_key) as server:
+        yield server
+
+
+@pytest.fixture
+def make_tokens(drillster: Drillster, private_key: str) -> Iterator[Callable[..., TokenSource]]:
+    """Makes token sources for the scripted Drillster, and closes them after the test."""
+    made = []
+
+    def make(**options: object) -> TokenSource:
+        settings = {
+            "token_url": drillster.url + TOKEN_PATH,
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "service_account_id": SERVICE_ACCOUNT,
+            "private_key": private_key,
+        }
+        made.append(TokenSource(**{**settings, **options}))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+@pytest.fixture
+def make_client(
+    drillster: Drillster, make_tokens: Callable[..., TokenSource], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Client]]:
+    """Makes clients for the scripted Drillster, and closes them after the test."""
+    made = []
+
+    def make(**options: object) -> Client:
+        settings = {"base_url": drillster.url, "random": lambda: 0.0}
+        settings |= options
+        if "tokens" not in settings:
+            settings["tokens"] = make_tokens()
+        made.append(Client(**settings))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()

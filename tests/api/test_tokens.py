@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import CLIENT_ID, CLIENT_SECRET, SERVICE_ACCOUNT, TOKEN_PATH
+from scripted import Play, Reply, json_reply
+
+from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.clock import steady
+from drillster_pipeline.api.pause import Pause, Stopped
+from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
+
+DENIED = json_reply({"error": "invalid_client"}, 401)
+TWO_HOURS = 7200.0
+
+
+@pytest.fixture
+def source(make_tokens, fake_time):
+    """A source on a clock that the test sets."""
+    return make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, now=fake_time.now, random=lambda: 0.0)
+
+
+def together(number, work):
+    """What ``work`` gives in so many threads that start at the same moment."""
+    barrier = threading.Barrier(number)
+
+    def run():
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(number) as threads:
+        return [future.result() for future in [threads.submit(run) for _ in range(number)]]
+
+
+# The request
+
+
+def test_the_request_is_a_form_with_client_and_assertion(source, drillster):
+    source.token()
+    (request,) = drillster.requests
+    assert (request.method, request.path, request.query) == ("POST", TOKEN_PATH, {})
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert {**request.form, "assertion": ""} == {
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": "",
+    }
+    assert "authorization" not in request.headers
+    (claims,) = drillster.claims
+    assert claims["iss"] == claims["sub"] == SERVICE_ACCOUNT
+
+
+def test_a_token_makes_its_header(source):
+    assert source.token().header() == "Bearer token-1"
+
+
+def test_netrc_does_not_replace_our_way_to_authenticate(source, drillster, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    source.token()
+    assert "authorization" not in drillster.requests[0].headers
+
+
+# Life and renewal
+
+
+def test_one_token_serves_until_its_renewal(source, drillster, fake_time):
+    first = source.token()
+    fake_time.seconds += TWO_HOURS - 320
+    assert source.token() is first
+    assert drillster.grants == source.grants == 1
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "early", "late"),
+    [(7200, 300, 30), (3600, 300, 30), (600, 120, 30), (60, 12, 3), (3, 0.6, 0.15), (1, 0.2, 0.05)],
+)
+def test_the_renewal_window_scales_with_the_lifetime(source, drillster, fake_time, lifetime, early, late):
+    drillster.expires_in = lifetime
+    token = source.token()
+    assert token.expires_at - fake_time.seconds == pytest.approx(lifetime)
+    assert token.expires_at - token.renew_at == pytest.approx(early)
+    assert token.expires_at - token.mandatory_at == pytest.approx(late)
+
+
+@pytest.mark.parametrize(("lifetime", "most"), [(7200, 12), (600, 181), (60, 1800), (3, 36_000)])
+def test_a_day_of_requests_takes_no_more_renewals_than_the_lifetime_needs(source, drillster, fake_time, lifetime, most):
+    drillster.expires_in = lifetime
+    token = source.token()
+    begin, hours = fake_time.seconds, (24 if lifetime > 100 else 0.5)
+    while fake_time.seconds < begin + hours * 3600:
+        fake_time.seconds += lifetime / 40
+        token = source.token()
+        assert fake_time.seconds < token.expires_at
+    needed = hours * 3600 / lifetime
+    assert needed * 0.95 <= source.grants <= needed * 1.3 + 1
+    assert source.grants <= most + 1
+
+
+def test_a_three_second_token_works_in_real_time(make_tokens, drillster):
+    drillster.expires_in = 3
+    source = make_tokens()
+    end = time.monotonic() + 3.5
+    while time.monotonic() < end:
+        assert steady() < source.token().expires_at
+        time.sleep(0.02)
+    assert source.grants == 2
+
+
+def test_a_life_counts_from_before_the_request(source, drillster, fake_time):
+    def slow(request):
+        fake_time.seconds += 10
+        return drillster.issue(request)
+
+    drillster.grant = slow
+    began = fake_time.seconds
+    assert source.token().expires_at == began + 7199
+
+
+def test_a_life_counts_from_the_attempt_that_succeeded(source, drillster, fake_time):
+    replies = iter([Reply(status=503, headers={"Retry-After": "7"}), None])
+    drillster.grant = lambda request: next(replies) or drillster.issue(request)
+    began = fake_time.seconds
+    assert source.token().expires_at == began + 7 + 7199
+
+
+def test_each_attempt_carries_a_fresh_assertion(source, drillster):
+    replies = iter([Reply(status=503), Reply(status=503), None])
+    drillster.grant = lambda request: next(replies) or drillster.issue(request)
+    source.token()
+    assert len({request.form["assertion"] for request in drillster.requests}) == 3
+
+
+def test_the_clock_counts_while_the_machine_sleeps():
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is None:
+        pytest.skip("this platform has no such clock")
+    assert abs(steady() - time.clock_gettime(boottime)) < 1
+
+
+def test_processes_that_begin_together_do_not_renew_together(make_tokens, fake_time):
+    renewals = {
+        make_tokens(clock=fake_time.clock, random=lambda chance=chance: chance).token().renew_at
+        for chance in (0.0, 0.5, 1.0)
+    }
+    assert len(renewals) == 3
+    assert max(renewals) - min(renewals) == pytest.approx(30)
+
+
+# Many threads
+
+
+def test_sixteen_cold_threads_cost_one_grant(make_tokens, drillster):
+    drillster.grant = lambda request: (time.sleep(0.2), drillster.issue(request))[1]
+    source = make_tokens()
+    tokens = together(16, source.token)
+    assert {token.value for token in tokens} == {"token-1"}
+    assert drillster.grants == source.grants == 1
+
+
+def test_one_thread_renews_early_while_the_others_go_on_with_the_old_token(make_tokens, drillster, fake_time):
+    source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
+    source.token()
+    renewing, go_on = threading.Event(), threading.Event()
+
+    def slow(request):
+        renewing.set()
+        assert go_on.wait(10)
+        return drillster.issue(request)
+
+    drillster.grant = slow
+    fake_time.seconds += 7199 - 299
+    with ThreadPoolExecutor(1) as threads:
+        renewer = threads.submit(source.token)
+        assert renewing.wait(10)
+        others = together(15, source.token)
+        assert {token.value for token in others} == {"token-1"}
+        go_on.set()
+        assert renewer.result().value == "token-2"
+    assert source.token().value == "token-2"
+    assert drillster.grants == 2
+
+
+def test_nobody_uses_a_token_that_may_expire_on_its_way(make_tokens, drillster, fake_time):
+    source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
+    source.token()
+    drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
+    fake_time.seconds += 7199 - 29
+    assert {token.value for token in together(16, source.token)} == {"token-2"}
+    assert drillster.grants == 2
+
+
+def test_threads_that_waited_for_a_failed_request_share_its_outcome(make_tokens, drillster):
+    drillster.grant = lambda _: (time.sleep(0.2), Reply(status=503))[1]
+    source = make_tokens(backoff=Backoff(attempts=1))
+
+    def outcome():
+        with pytest.raises(ApiUnavailable) as raised:
+            source.token()
+        return raised.value
+
+    errors = together(8, outcome)
+    assert drillster.grants == 1
+    assert len({id(error) for error in errors}) == 8
+    with pytest.raises(ApiUnavailable):  # who comes later asks anew
+        source.token()
+    assert drillster.grants == 2
+
+
+# Early renewals that fail
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(DENIED, id="refused"),
+        pytest.param(Reply(status=503), id="unavailable"),
+        pytest.param(Reply(reset=True), id="reset"),
+        pytest.param(Reply(body=b"<html>"), id="not JSON"),
+        pytest.param(json_reply({}), id="no token"),
+        pytest.param(Reply(status=302, headers={"Location": "https://login.example.org/"}), id="redirect"),
+    ],
+)
+def test_the_old_token_serves_when_it_cannot_be_renewed_early(source, drillster, fake_time, failure):
+    old = source.token()
+    drillster.grant = lambda _: failure
+    fake_time.seconds = old.renew_at + 1
+    assert source.token() is old
+    assert drillster.grants == 2
+    assert fake_time.slept == []  # nobody waits for a renewal that is not needed yet
+    drillster.grant = None
+    fake_time.seconds = old.renew_at + 200
+    assert source.token().generation == 2
+
+
+def test_a_failing_early_renewal_is_not_hammered(source, drillster, fake_time):
+    old = source.token()
+    drillster.grant = lambda _: Reply(status=503)
+    fake_time.seconds = old.renew_at
+    while fake_time.seconds < old.mandatory_at:
+        assert source.token() is old
+        fake_time.seconds += 0.5
+    assert 3 <= drillster.grants - 1 <= 15
+
+
+def test_the_old_token_serves_until_it_expires(source, drillster, fake_time):
+    old = source.token()
+    drillster.grant = lambda _: DENIED
+    fake_time.seconds = old.mandatory_at + 1
+    assert source.token() is old
+    fake_time.seconds = old.expires_at
+    with pytest.raises(AuthenticationError):
+        source.token()
+
+
+def test_a_failed_early_renewal_does_not_stand_in_the_way_of_the_needed_one(source, drillster, fake_time):
+    drillster.expires_in = 3
+    old = source.token()
+    drillster.grant = lambda _: Reply(status=503)
+    fake_time.seconds = old.renew_at
+    assert source.token() is old
+    drillster.grant = None
+    fake_time.seconds = old.expires_at
+    assert source.token().generation == 2
+
+
+# After a 401
+
+
+def test_renewing_a_refused_token_gets_another(source):
+    refused = source.token()
+    assert source.renew(refused).value == "token-2"
+    assert source.token().value == "token-2"
+
+
+def test_renewing_what_somebody_has_renewed_costs_no_request(source, drillster):
+    refused = source.token()
+    source.renew(refused)
+    assert source.renew(refused).value == "token-2"
+    assert drillster.grants == 2
+
+
+def test_sixteen_refused_threads_cost_one_renewal(make_tokens, drillster):
+    source = make_tokens()
+    refused = source.token()
+    drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
+    assert {token.value for token in together(16, lambda: source.renew(refused))} == {"token-2"}
+    assert drillster.grants == 2
+
+
+def test_a_refused_token_is_no_fallback(source, drillster):
+    refused = source.token()
+    drillster.grant = lambda _: Reply(status=503)
+    with pytest.raises(ApiUnavailable):
+        source.renew(refused)
+
+
+def test_the_token_that_replaced_a_refused_one_is_renewed_when_it_is_old(source, fake_time):
+    refused = source.token()
+    fake_time.seconds = source.renew(refused).expires_at
+    assert source.renew(refused).value == "token-3"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error":"invalid_client","error_description":"CLIENT SECRET"}', " invalid_client"),
+        (b'{"id":"not_authenticated","description":"CLIENT SECRET"}', " not_authenticated"),
+        (b"<html>CLIENT SECRET</html>", ""),
+        (b"", ""),
+    ],
+)
+def test_a_refusal_says_what_to_check(source, drillster, status, body, said):
+    drillster.grant = lambda _: Reply(status=status, body=body)
+    with pytest.raises(AuthenticationError) as raised:
+        source.token()
+    message = str(raised.value)
+    assert f"({status}{said})" in message
+    assert "DRILLSTER_CLIENT_SECRET" in message
+    assert "CLIENT SECRET" not in message
+    assert raised.value.exit_code == 2
+    assert drillster.grants == 1
+
+
+def test_a_refusal_tells_the_skew_of_the_clock(source, drillster, fake_time):
+    date = (fake_time.now() + dt.timedelta(minutes=7)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    drillster.grant = lambda _: json_reply({"error": "invalid_grant"}, 400, Date=date)
+    with pytest.raises(AuthenticationError, match="420 s behind Drillster's"):
+        source.token()
+
+
+def test_a_refusal_is_remembered_for_a_while(make_tokens, drillster, fake_time):
+    source = make_tokens(clock=fake_time.clock)
+    drillster.grant = lambda _: (time.sleep(0.05), DENIED)[1]
+
+    def outcome():
+        with pytest.raises(AuthenticationError) as raised:
+            source.token()
+        return str(raised.value)
+
+    messages = together(16, outcome)
+    messages.append(outcome())
+    assert drillster.grants == 1
+    assert len(set(messages)) == 1
+    fake_time.seconds += 61
+    drillster.grant = None
+    assert source.token().value == "token-1"
+
+
+def test_a_remembered_refusal_holds_for_renewals_too(source, drillster):
+    refused = source.token()
+    drillster.grant = lambda _: DENIED
+    for _ in range(3):
+        with pytest.raises(AuthenticationError):
+            source.renew(refused)
+    assert drillster.grants == 2
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_an_address_without_a_token_endpoint_is_a_wrong_setting(source, drillster, status):
+    drillster.grant = lambda _: Reply(status=status, body=b"<html>")
+    with pytest.raises(SettingsError, match="DRILLSTER_BASE_URL") as raised:
+        source.token()
+    assert not isinstance(raised.value, AuthenticationError)
+
+
+@pytest.mark.parametrize("location", ["https://login.example.org/?assertion=abc", "/daas/oauth/token", "", "http://["])
+def test_a_token_request_is_never_redirected(source, drillster, location):
+    drillster.grant = lambda _: Reply(status=307, headers={"Location": location})
+    with pytest.raises(SettingsError, match="DRILLSTER_BASE_URL") as raised:
+        source.token()
+    assert "assertion=abc" not in str(raised.value)
+    assert len(drillster.requests) == 1
+
+
+def test_a_redirect_names_the_host_it_points_to(source, drillster):
+    drillster.grant = lambda _: Reply(status=301, headers={"Location": "https://eu.drillster.example/x/y?z"})
+    with pytest.raises(SettingsError, match=r"redirects to eu\.drillster\.example \(301\)") as raised:
+        source.token()
+    assert "/x/y" not in str(raised.value)
+
+
+# Failures that another attempt mends
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *(pytest.param(Reply(status=status), id=str(status)) for status in (408, 429, 500, 502, 503, 504, 520)),
+        pytest.param(Reply(reset=True), id="reset"),
+        pytest.param(Reply(pieces=[]), id="closed without an answer"),
+        pytest.param(Reply(body=b"<html>soon back</html>"), id="HTML"),
+        pytest.param(Reply(body=b""), id="empty"),
+        pytest.param(Reply(pieces=[b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"]), id="cut"),
+        pytest.param(json_reply({"error": "temporarily_unavailable"}, 400), id="temporarily_unavailable"),
+        pytest.param(json_reply({"error": "server_error"}, 400), id="server_error"),
+    ],
+)
+def test_the_token_endpoint_is_tried_again(source, drillster, fake_time, failure):
+    replies = iter([failure, failure, None])
+    drillster.grant = lambda request: next(replies) or drillster.issue(request)
+    assert source.token().value == "token-1"
+    assert drillster.grants == 3
+    assert len(fake_time.slept) <= 2
+
+
+def test_an_answer_that_takes_too_long_is_tried_again(make_tokens, drillster):
+    replies = iter([Reply(wait=1.0), None])
+    drillster.grant = lambda request: next(replies) or drillster.issue(request)
+    assert make_tokens(answer_seconds=0.2).token().value == "token-1"
+
+
+def test_a_token_endpoint_that_stays_away_is_unavailable(source, drillster, fake_time):
+    drillster.grant = Play(Reply(status=503), Reply(reset=True))
+    with pytest.raises(
+        ApiUnavailable, match=r"8 attempts in .* connection lost \(7 times\), status 503 \(once\)"
+    ) as raised:
+        source.token()
+    assert raised.value.exit_code == 4
+    assert raised.value.endpoint == "daas/oauth/token"
+    assert drillster.grants == 8
+
+
+@pytest.mark.parametrize(
+    ("value", "waited"), [("3", 3), ("40", 40), ("0", 0), ("-1", 0), ("soon", 0), ("9" * 5000, None)]
+)
+def test_retry_after_is_honoured_within_the_deadline(source, drillster, fake_time, value, waited):
+    replies = iter([Reply(status=429, headers={"Retry-After": value}), None])
+    drillster.grant = lambda request: next(replies) or drillster.issue(request)
+    if waited is None:  # the wait would end after the deadline, so it is not begun
+        with pytest.raises(ApiUnavailable):
+            source.token()
+        assert fake_time.slept == []
+    else:
+        source.token()
+        assert sum(fake_time.slept) == waited
+
+
+def test_a_deadline_ends_the_attempts(make_tokens, drillster, fake_time):
+    drillster.grant = lambda _: Reply(status=503)
+    source = make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, random=lambda: 1.0)
+    began = fake_time.seconds
+    with pytest.raises(ApiUnavailable):
+        source.token()
+    assert fake_time.seconds - began <= 60
+
+
+# Stopping
+
+
+def test_closing_the_source_wakes_whoever_waits_for_a_token(make_tokens, drillster):
+    drillster.grant = lambda _: Reply(status=503, headers={"Retry-After": "50"})
+    source = make_tokens()
+    with ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(source.token) for _ in range(4)]
+        while not drillster.grants:
+            time.sleep(0.01)
+        began = time.monotonic()
+        source.close()
+        kinds = Counter(type(future.exception(timeout=10)) for future in waiting)
+    assert kinds == {Stopped: 4}
+    assert time.monotonic() - began < 5
+
+
+def test_one_walk_that_stops_leaves_the_source_to_the_others(make_tokens, drillster):
+    hanging = threading.Event()
+
+    def hang(_):
+        hanging.wait(10)
+        return Reply(status=503)
+
+    drillster.grant = hang
+    source = make_tokens()
+    ours, theirs = Pause(), Pause()
+    with ThreadPoolExecutor(2) as threads:
+        asking = threads.submit(source.token, pause=ours)
+        while not drillster.grants:
+            time.sleep(0.01)
+        waiting = threads.submit(source.token, pause=theirs)
+        drillster.grant = None
+        ours.stop()
+        assert isinstance(asking.exception(timeout=5), Stopped)
+        assert waiting.result(timeout=5).value == "token-1"
+        hanging.set()
+
+
+# What is shown
+
+
+def test_a_token_is_frozen_and_does_not_show_itself(source):
+    token = source.token()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        token.value = "x"
+    for shown in (repr(token), str(token), f"{token}", repr([token])):
+        assert "token-1" not in shown
+        assert "generation=1" in shown
+
+
+def test_a_source_does_not_show_its_secrets(source, private_key):
+    shown = repr(source)
+    assert CLIENT_SECRET not in shown
+    assert "PRIVATE KEY" not in shown
+    assert "127.0.0.1" in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://www.drillster.com/daas/oauth/token", "http://localhost.example.org/t", "ftp://x/t", "drillster.com", ""],
+)
+def test_a_secret_is_not_sent_unencrypted(make_tokens, url):
+    with pytest.raises(SettingsError, match="https"):
+        make_tokens(token_url=url)

@@ -1,0 +1,495 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gzip
+import ipaddress
+import logging
+import socket
+import ssl
+import threading
+import time
+import traceback
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from scripted import Reply, ScriptedServer
+
+from drillster_pipeline.api.pause import Pause, Stopped
+from drillster_pipeline.api.transport import Broken, TooLarge, Transport
+from drillster_pipeline.errors import SettingsError
+
+HEADERS = {"Authorization": "Bearer s3cret-token", "Accept-Encoding": "gzip"}
+PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in (*PROXY_NAMES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@contextlib.contextmanager
+def serving(reply, **options):
+    answer = reply if callable(reply) else lambda _: reply
+    with ScriptedServer(answer) as server, contextlib.closing(Transport(server.url, **options)) as transport:
+        yield (
+            server,
+            lambda pause=None: transport.send("GET", f"{server.url}/x?y=1", headers=HEADERS, pause=pause or Pause()),
+        )
+
+
+def head(**headers):
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()
+
+
+def test_a_whole_answer_comes_back():
+    with serving(Reply(status=404, body=b'{"id":"not_found"}', headers={"X-Y": "z"})) as (server, send):
+        reply = send()
+    assert (reply.status, reply.body, reply.headers["x-y"]) == (404, b'{"id":"not_found"}', "z")
+    (request,) = server.requests
+    assert (request.method, request.target) == ("GET", "/x?y=1")
+    assert request.headers == {
+        "host": server.url.removeprefix("http://"),
+        "authorization": "Bearer s3cret-token",
+        "accept-encoding": "gzip",
+        "user-agent": request.headers["user-agent"],
+    }
+
+
+def test_a_connection_is_kept():
+    with serving(Reply()) as (server, send):
+        for _ in range(5):
+            send()
+    assert {request.connection for request in server.requests} == {1}
+
+
+def test_a_connection_is_kept_after_errors_and_empty_answers():
+    replies = iter(
+        [Reply(status=503, body=b"<html>"), Reply(status=404, body=b""), Reply(status=204, body=b""), Reply()]
+    )
+    with serving(lambda _: next(replies)) as (server, send):
+        for _ in range(4):
+            send()
+    assert {request.connection for request in server.requests} == {1}
+
+
+def test_each_thread_has_a_connection_and_all_are_kept():
+    barrier = threading.Barrier(6)
+
+    def together(_):
+        barrier.wait(5)
+        return Reply()
+
+    with serving(together, connections=6) as (server, send), ThreadPoolExecutor(6) as threads:
+        for _ in range(3):
+            for future in [threads.submit(send) for _ in range(6)]:
+                future.result()
+    assert {request.connection for request in server.requests} == set(range(1, 7))
+
+
+def test_a_connection_that_the_server_closed_while_it_was_idle_is_made_anew():
+    with serving(Reply(pieces=[head(Content_Length=2) + b"{}"])) as (_, send):
+        for _ in range(3):
+            assert send().body == b"{}"
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        pytest.param(gzip.compress(b'{"a":1}'), "gzip", id="gzip"),
+        pytest.param(zlib.compress(b'{"a":1}'), "deflate", id="deflate"),
+        pytest.param(b'{"a":1}', "identity", id="as it is"),
+    ],
+)
+def test_compressed_answers_are_opened(body, encoding):
+    with serving(Reply(body=body, headers={"Content-Encoding": encoding})) as (_, send):
+        assert send().body == b'{"a":1}'
+
+
+def test_chunked_answers_are_put_together():
+    chunks = b"2\r\n{}\r\n3;x=y\r\n   \r\n0\r\n\r\n"
+    with serving(Reply(pieces=[head(Transfer_Encoding="chunked"), chunks])) as (_, send):
+        assert send().body == b"{}   "
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reason"),
+    [
+        pytest.param([], "connection lost", id="nothing at all"),
+        pytest.param([b"HTTP/1.1 20"], "connection lost", id="half a status line"),
+        pytest.param([b"not HTTP\r\n\r\n"], "connection lost", id="not HTTP"),
+        pytest.param([head(Content_Length=9) + b"{}"], "answer cut short", id="less than announced"),
+        pytest.param([head(Transfer_Encoding="chunked") + b"5\r\n{}"], "answer cut short", id="half a chunk"),
+        pytest.param([head(Transfer_Encoding="chunked") + b"2\r\n{}\r\n"], "answer cut short", id="no last chunk"),
+        pytest.param(
+            [head(Transfer_Encoding="chunked") + b"zz\r\n{}"], "answer cut short", id="a chunk without a size"
+        ),
+        pytest.param([head(Content_Encoding="gzip") + b"no gzip"], "broken compression", id="broken gzip"),
+        pytest.param(
+            [head(Content_Encoding="gzip", Content_Length=99) + gzip.compress(b"{}" * 99)[:20]],
+            "answer cut short",
+            id="half a gzip",
+        ),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_broken(pieces, reason):
+    with serving(Reply(pieces=pieces)) as (_, send), pytest.raises(Broken, match=reason):
+        send()
+
+
+def test_a_reset_connection_is_broken():
+    with serving(Reply(reset=True)) as (_, send), pytest.raises(Broken, match="connection lost"):
+        send()
+
+
+def test_a_refusal_counts_even_if_its_body_is_cut():
+    cut = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\n{"
+    with serving(Reply(pieces=[cut])) as (_, send):
+        reply = send()
+    assert (reply.status, reply.body) == (403, b"")
+
+
+def test_nobody_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with contextlib.closing(Transport(url)) as transport, pytest.raises(Broken, match=r"^no connection$"):
+        transport.send("GET", url, headers=HEADERS, pause=Pause())
+
+
+def test_a_host_that_does_not_exist():
+    url = "https://no-such-host.invalid"
+    with contextlib.closing(Transport(url)) as transport, pytest.raises(Broken, match="host name not found"):
+        transport.send("GET", url, headers=HEADERS, pause=Pause())
+
+
+def test_silence_ends():
+    with serving(Reply(wait=1), read_seconds=0.2) as (_, send), pytest.raises(Broken, match="no answer in time"):
+        send()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([head(Content_Length=1000), *[b"x"] * 1000], id="body"),
+        pytest.param([head(Transfer_Encoding="chunked"), *[b"1\r\nx\r\n"] * 1000], id="chunks"),
+        pytest.param([head(Content_Encoding="gzip"), *([b"\x1f\x8b\x08\0\0\0\0\0\0\xff"] + [b"\0"] * 1000)], id="gzip"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n", *[b"X"] * 1000], id="head"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90] * 9, id="lines of the head"),
+    ],
+)
+def test_an_answer_that_comes_in_drips_is_cut(pieces):
+    began = time.monotonic()
+    with (
+        serving(Reply(pieces=pieces, piece_wait=0.05), read_seconds=5, answer_seconds=0.5) as (_, send),
+        pytest.raises(Broken, match=r"no whole answer within 0\.5 s"),
+    ):
+        send()
+    assert time.monotonic() - began < 4
+
+
+def test_a_steady_answer_is_not_cut_while_another_is():
+    def answer(request):
+        slow = request.connection == 1
+        return Reply(pieces=[head(Content_Length=20), *[b"x"] * 20], piece_wait=0.1 if slow else 0.0)
+
+    with (
+        serving(answer, read_seconds=5, answer_seconds=0.4, connections=2) as (_, send),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        slow = threads.submit(send)
+        time.sleep(0.1)
+        for _ in range(5):
+            assert send().body == b"x" * 20
+        assert isinstance(slow.exception(timeout=10), Broken)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param((b"x" * 5_000_000, {}), id="long"),
+        pytest.param((gzip.compress(b"x" * 50_000_000), {"Content-Encoding": "gzip"}), id="a gzip bomb"),
+    ],
+)
+def test_an_answer_is_not_held_when_it_is_too_large(body):
+    content, headers = body
+    with serving(Reply(body=content, headers=headers), largest_answer=2_000_000) as (_, send), pytest.raises(TooLarge):
+        send()
+
+
+def test_whoever_awaits_an_answer_can_be_called_off():
+    pause = Pause()
+    with serving(Reply(wait=8)) as (server, send), ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(send, pause) for _ in range(4)]
+        while len(server.requests) < 4:
+            time.sleep(0.01)
+        began = time.monotonic()
+        pause.stop()
+        assert all(isinstance(future.exception(timeout=5), Stopped) for future in waiting)
+        assert time.monotonic() - began < 4
+        with pytest.raises(Stopped):
+            send(pause)
+        assert len(server.requests) == 4
+
+
+# The environment
+
+
+def test_netrc_adds_nothing(tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\ndefault login x password y\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serving(Reply()) as (server, send):
+        send()
+    assert server.requests[0].headers["authorization"] == "Bearer s3cret-token"
+
+
+def test_cookies_are_not_kept():
+    with serving(Reply(headers={"Set-Cookie": "session=1; Path=/"})) as (server, send):
+        send()
+        send()
+    assert all("cookie" not in request.headers for request in server.requests)
+
+
+def test_redirects_are_left_to_the_caller():
+    with serving(Reply(status=302, headers={"Location": "/elsewhere"})) as (server, send):
+        assert send().status == 302
+    assert len(server.requests) == 1
+
+
+def test_plain_http_never_goes_through_a_proxy(monkeypatch):
+    with ScriptedServer(lambda _: Reply(status=502)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        with serving(Reply()) as (server, send):
+            assert send().status == 200
+        assert len(server.requests) == 1
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://www.drillster.com",
+        "http://127.0.0.1.example.org",
+        "ftp://127.0.0.1",
+        "//127.0.0.1",
+        "www.drillster.com",
+        "",
+    ],
+)
+def test_only_https_or_this_very_machine(url):
+    with pytest.raises(SettingsError, match="https"):
+        Transport(url)
+
+
+@pytest.mark.parametrize("url", ["https://x.example", "http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"])
+def test_https_or_this_very_machine_will_do(url):
+    Transport(url).close()
+
+
+# TLS, and proxies in front of it
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory, rsa_key, private_key):
+    """A self-signed certificate for localhost: the file, and a server's context that uses it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = dt.datetime.now(dt.UTC)
+    addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(rsa_key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(rsa_key.public_key()), critical=False)
+        .sign(rsa_key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = folder / "certificate.pem", folder / "key.pem"
+    chain.write_bytes(made.public_bytes(Encoding.PEM))
+    key.write_text(private_key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain, key)
+    return chain, context
+
+
+@pytest.fixture
+def secure(certificate):
+    with ScriptedServer(lambda _: Reply(body=b'{"tls":true}'), context=certificate[1]) as server:
+        yield server
+
+
+def test_https_works_with_the_authorities_that_the_environment_names(secure, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    with contextlib.closing(Transport(secure.url)) as transport:
+        for _ in range(3):
+            assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).body == b'{"tls":true}'
+    assert {request.connection for request in secure.requests} == {1}
+
+
+def test_a_secure_answer_in_drips_is_cut_too(secure, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    secure.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
+    closing = contextlib.closing(Transport(secure.url, answer_seconds=0.4))
+    with closing as transport, pytest.raises(Broken, match="no whole answer"):
+        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+
+
+def test_a_certificate_that_is_not_trusted_is_a_matter_of_settings(secure):
+    message = r"certificate of localhost .* REQUESTS_CA_BUNDLE"
+    with contextlib.closing(Transport(secure.url)) as transport, pytest.raises(SettingsError, match=message):
+        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+    assert secure.requests == []
+
+
+def test_a_file_of_authorities_that_does_not_exist_is_told_at_once(monkeypatch):
+    monkeypatch.setenv("CURL_CA_BUNDLE", "/no/such/file")
+    with pytest.raises(SettingsError, match="CURL_CA_BUNDLE"):
+        Transport("https://localhost")
+
+
+class ConnectProxy:
+    """A proxy for https: notes what it is asked, and tunnels to whatever port is named."""
+
+    def __init__(self, status=b"200 Connection established"):
+        self.heads: list[bytes] = []
+        self._status = status
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                data = b""
+                while b"\r\n\r\n" not in data and (more := client.recv(4096)):
+                    data += more
+                self.heads.append(data)
+                if not data:
+                    client.close()
+                    continue
+                client.sendall(b"HTTP/1.1 " + self._status + b"\r\n\r\n")
+                if not self._status.startswith(b"200"):
+                    client.close()
+                    continue
+                port = int(data.split(b" ", 2)[1].rpartition(b":")[2])
+                server = socket.create_connection(("127.0.0.1", port))
+                pumps = [
+                    threading.Thread(target=_pump, args=pair, daemon=True)
+                    for pair in ((client, server), (server, client))
+                ]
+                for pump in pumps:
+                    pump.start()
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._listener.close()
+
+
+def _pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    if not data:
+        source.close()
+
+
+@pytest.fixture
+def make_proxy():
+    made = []
+
+    def make(*args):
+        made.append(ConnectProxy(*args))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+def test_https_goes_through_the_proxy_of_the_environment_which_sees_no_token(
+    secure, certificate, make_proxy, monkeypatch
+):
+    proxy = make_proxy()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55@{proxy.address}")
+    with contextlib.closing(Transport(secure.url)) as transport:
+        for _ in range(2):
+            assert transport.send("GET", f"{secure.url}/x", headers=HEADERS, pause=Pause()).status == 200
+    (seen,) = proxy.heads
+    assert seen.startswith(f"CONNECT localhost:{secure.port} ".encode())
+    assert b"Proxy-Authorization: Basic dXNlcjpwYTU1" in seen
+    assert b"Bearer" not in seen
+    for request in secure.requests:
+        assert request.headers["authorization"] == "Bearer s3cret-token"
+        assert "proxy-authorization" not in request.headers
+
+
+def test_no_proxy_is_honoured(secure, certificate, make_proxy, monkeypatch):
+    proxy = make_proxy()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    with contextlib.closing(Transport(secure.url)) as transport:
+        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+    assert proxy.heads == []
+
+
+@pytest.mark.parametrize(
+    ("proxy_url", "status", "kind", "message"),
+    [
+        ("http://user:pa55@{}", b"407 Proxy Authentication Required", SettingsError, "wants a login"),
+        ("http://user:pa55@{}", b"503 Busy", Broken, "no connection through the proxy"),
+        ("socks5://user:pa55@{}", b"", SettingsError, "HTTPS_PROXY"),
+        ("http://user:pa55@", b"", SettingsError, "HTTPS_PROXY"),
+        ("http://user:pa55@127.0.0.1:1", b"", Broken, "proxy"),
+    ],
+)
+def test_a_proxy_that_fails_does_not_give_its_password_away(
+    secure, make_proxy, monkeypatch, proxy_url, status, kind, message, caplog
+):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("HTTPS_PROXY", proxy_url.format(make_proxy(status).address))
+    with contextlib.closing(Transport(secure.url)) as transport, pytest.raises(kind, match=message) as raised:
+        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+    shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
+    assert "pa55" not in shown
+    assert "s3cret" not in shown
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("reply", [Reply(reset=True), Reply(pieces=[head(Content_Length=9) + b"{}"]), Reply(wait=1)])
+def test_a_failure_has_no_link_to_the_request(reply, caplog):
+    caplog.set_level(logging.DEBUG)
+    with serving(reply, read_seconds=0.2) as (_, send), pytest.raises(Broken) as raised:
+        send()
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value)) + caplog.text
+
+
+def test_a_reply_does_not_show_its_body():
+    with serving(Reply(body=b'{"name":"Noor"}', headers={"X-Y": "Noor"})) as (_, send):
+        assert repr(send()) == "Reply(status=200, 15 bytes)"
