@@ -7,7 +7,8 @@ named there is read here, and anything else is a :class:`ContractError` that nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -70,20 +71,45 @@ def items(resource: str, body: Json) -> list[Json]:
     }
     filled = {name: value for name, value in candidates.items() if value}
     if len(filled) > 1:
-        raise ContractError(
-            f"{resource}: expected one list under {_names(shape)}, met several: {', '.join(sorted(filled))}"
-        )
+        raise ContractError(f"{resource}: expected one list under {_names(shape)}, met several: {shown(filled)}")
     if filled:
         return next(iter(filled.values()))
-    if candidates or shape.may_be_absent or named_total(body) == 0:
+    if candidates or shape.may_be_absent or _says_that_it_is_empty(body):
         return []
-    raise ContractError(
-        f"{resource}: expected a list under {_names(shape)}, met {', '.join(sorted(body)) or 'an empty object'}"
-    )
+    raise ContractError(f"{resource}: expected a list under {_names(shape)}, met {shown(body)}")
 
 
 def _names(shape: ListShape) -> str:
     return " or ".join(f"'{name}'" for name in shape.names)
+
+
+def _says_that_it_is_empty(body: Mapping[str, Json]) -> bool:
+    """Optional fields are left out, so perhaps an empty list is: believed only where the answer itself says so."""
+    total = named_total(body)
+    if total is not None:
+        return total == 0
+    pagination = body.get("pagination")
+    return (
+        isinstance(pagination, dict)
+        and pagination.get("moreAvailable") is False
+        and pagination.get("lastOnPage") is None
+    )
+
+
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}[0-9]{0,2}", re.ASCII)
+_MOST_NAMES = 10
+
+
+def field_name(name: str) -> str:
+    """The name of a field as it may be shown; ``*`` where it looks like data (an object used as a map)."""
+    return name if _FIELD_NAME.fullmatch(name) else "*"
+
+
+def shown(names: Collection[str]) -> str:
+    """The names of an object's fields, for a message."""
+    known = sorted({field_name(name) for name in names})
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return ", ".join(known[:_MOST_NAMES]) + more or "an empty object"
 
 
 def named_total(body: Json) -> int | None:

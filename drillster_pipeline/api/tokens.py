@@ -154,6 +154,7 @@ class TokenSource:
 
     def _renew(self, refused: Token | None, pause: Pause) -> Token:
         """Wait for whoever is renewing, and renew if that did not give us a good token."""
+        self._pause.check()
         failures = self._failures
         while not self._renewing.acquire(timeout=_LOOK_AGAIN):
             pause.check()

@@ -11,6 +11,7 @@ everything when the work is called off.
 
 from __future__ import annotations
 
+import http.client
 import os
 import ssl
 from dataclasses import dataclass
@@ -85,8 +86,7 @@ class Transport:
         self._largest_answer = largest_answer
         self._verify = _trusted_authorities()
         # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
-        https = urlsplit(base_url).scheme == "https"
-        self._proxies: dict[str, str] = dict(get_environ_proxies(base_url)) if https else {}
+        self._proxies = _proxies(base_url) if urlsplit(base_url).scheme == "https" else {}
         self._adapter = WatchedAdapter(pool_connections=1, pool_maxsize=connections)
         self._watch = Watch(answer_seconds=answer_seconds)
 
@@ -108,7 +108,7 @@ class Transport:
         failure: Exception | None = None
         try:
             reply = self._exchange(request)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, TypeError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = _failure(error, host=self.host)
         finally:
             self._watch.end(wire)
@@ -183,6 +183,26 @@ def _trusted_authorities() -> str | bool:
     return True
 
 
+def _proxies(url: str) -> dict[str, str]:
+    """The proxies that the environment names for a URL (HTTPS_PROXY, ALL_PROXY, NO_PROXY), as requests wants them."""
+    proxies = dict(get_environ_proxies(url))
+    for proxy in proxies.values():
+        try:
+            usable = bool(urllib3.util.parse_url(proxy).host)
+        except urllib3.exceptions.LocationParseError:
+            usable = False
+        if not usable:
+            raise _unusable_proxy(urlsplit(url).hostname or "")
+    return proxies
+
+
+def _unusable_proxy(host: str) -> SettingsError:
+    return SettingsError(
+        f"The proxy that the environment names for {host} cannot be used or wants a login: "
+        "check HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+    )
+
+
 def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
     """What an exception of requests, urllib3 or the socket comes to, in words of our own."""
     chain = tuple(_chain(error))
@@ -192,17 +212,9 @@ def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
             "authority in a PEM file and name that in REQUESTS_CA_BUNDLE; otherwise check DRILLSTER_BASE_URL."
         )
     proxied = any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain)
-    # ValueError and TypeError: what requests makes of a proxy address that it cannot take apart.
     unusable = isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema))
-    if (
-        unusable
-        or (type(error) in {ValueError, TypeError})
-        or (proxied and any(" 407 " in str(link) for link in chain))
-    ):
-        return SettingsError(
-            f"The proxy that the environment names for {host} cannot be used or wants a login: "
-            "check HTTPS_PROXY, ALL_PROXY and NO_PROXY."
-        )
+    if unusable or (proxied and any(" 407 " in str(link) for link in chain)):
+        return _unusable_proxy(host)
     if proxied:
         return Broken("no connection through the proxy")
     for kinds, reason in _REASONS:
@@ -213,10 +225,11 @@ def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
 
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((urllib3.exceptions.NameResolutionError,), "host name not found"),
-    ((urllib3.exceptions.ConnectTimeoutError,), "no connection in time"),
+    # Before the one below, of which urllib3 makes it a kind.
     ((urllib3.exceptions.NewConnectionError,), "no connection"),
+    ((urllib3.exceptions.ConnectTimeoutError,), "no connection in time"),
     ((urllib3.exceptions.ReadTimeoutError, TimeoutError), "no answer in time"),
-    ((urllib3.exceptions.IncompleteRead, urllib3.exceptions.InvalidChunkLength), "answer cut short"),
+    ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "answer cut short"),
     ((urllib3.exceptions.DecodeError,), "answer with broken compression"),
     ((ssl.SSLError,), "encryption failed"),
 )

@@ -9,6 +9,7 @@ reads from it then fails at once.
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 _LONGEST_INTERVAL = 0.2
 """Seconds between two looks; an exchange may take that much longer than it should."""
+
+
+def _harmless(record: logging.LogRecord) -> bool:
+    return "Failed to parse headers" not in str(record.msg)
+
+
+# With that warning urllib3 prints the whole URL and whatever the server sent in place of headers.
+logging.getLogger("urllib3.connection").addFilter(_harmless)
 
 _of_thread = threading.local()
 """``wire``: the exchange that the thread is in, for the connection that will carry it."""
@@ -77,8 +86,11 @@ class Watch:
             self._wires.discard(wire)
 
     def close(self) -> None:
-        """Let the thread end."""
+        """End what is still under way, and the thread."""
         self._closed.set()
+        with self._lock:
+            for wire in self._wires:
+                wire.sever()
 
     def _look(self) -> None:
         while not self._closed.wait(self._interval):

@@ -15,15 +15,17 @@ from starlette.requests import Request
 from starlette.routing import Mount, Route
 
 from .chaos import Chaos, bend
-from .endpoints import find
-from .faults import Failure, How
-from .oauth import GRANT_PATH, Grants, Refusal, error_body
+from .faults import How
+from .oauth import GRANT_PATH, Access, Grants, Refusal, error_body
 from .organization import Organization
 from .problems import Problem
 from .question import Question
-from .recorder import Record, Recorder
+from .recorder import Recorder
+from .routes import find
 from .shaping import reshape
+from .visit import Visit
 from .wire import (
+    HTML_TYPE,
     JSON_TYPE,
     PROXY_PAGE,
     ConnectionRegister,
@@ -40,7 +42,6 @@ VERSIONS = ("2.1.1", "3")
 _LONGEST_FORM = 64 * 1024
 _COMPRESSED_FROM = 700
 """Bytes from which compressing an answer is worth its while."""
-_HTML = (b"content-type", b"text/html; charset=utf-8")
 _BROKEN = frozenset({How.CUT, How.CUT_CHUNKED, How.RESET, How.RESET_IN_BODY})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _VERSION = _encode({"version": "2-1-1.601"}).encode()
@@ -77,7 +78,7 @@ class Drillster:
         try:
             rule = chaos.decide(target, query)
             await chaos.wait(rule, f"{target}?{query}")
-            scope["sandbox"] = _Visit(chaos, record, rule, target)
+            scope["sandbox"] = Visit(chaos, record, rule, target)
             await self._routes(scope, receive, send)
         finally:
             self.recorder.end()
@@ -86,10 +87,10 @@ class Drillster:
 
     async def token(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST a grant, get a token."""
-        visit: _Visit = scope["sandbox"]
+        visit: Visit = scope["sandbox"]
         await self._finish(await self._token_reply(visit, scope, receive), visit, scope, receive, send)
 
-    async def _token_reply(self, visit: _Visit, scope: Scope, receive: Receive) -> Reply:
+    async def _token_reply(self, visit: Visit, scope: Scope, receive: Receive) -> Reply:
         shape = visit.chaos.faults.shapes.grant_errors
         try:
             token = await self._grant(visit, Request(scope, receive))
@@ -101,7 +102,7 @@ class Drillster:
         visit.record.token_id = token["jti"]
         return Reply(200, _encode(token).encode())
 
-    async def _grant(self, visit: _Visit, request: Request) -> dict[str, Any]:
+    async def _grant(self, visit: Visit, request: Request) -> dict[str, Any]:
         """The Token object for a request. Raises Refusal."""
         if visit.fails:
             raise Refusal(visit.status, visit.rule_error or "server_error", "The sandbox was told to fail.")
@@ -122,10 +123,10 @@ class Drillster:
 
     async def api(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The REST API."""
-        visit: _Visit = scope["sandbox"]
+        visit: Visit = scope["sandbox"]
         await self._finish(self._api_reply(visit, scope), visit, scope, receive, send)
 
-    def _api_reply(self, visit: _Visit, scope: Scope) -> Reply:
+    def _api_reply(self, visit: Visit, scope: Scope) -> Reply:
         headers = dict(scope["headers"])
         try:
             plain, packed = self._answer(visit, scope, headers.get(b"authorization", b""))
@@ -135,27 +136,34 @@ class Drillster:
             return Reply(200, packed, [JSON_TYPE, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")])
         return Reply(200, plain)
 
-    def _answer(self, visit: _Visit, scope: Scope, authorization: bytes) -> tuple[bytes, bytes | None]:
+    def _answer(self, visit: Visit, scope: Scope, authorization: bytes) -> tuple[bytes, bytes | None]:
         """The body of an answer, plain and compressed. Raises Problem."""
         words = scope["path"].split("/")[2:]
         if scope["method"] not in ("GET", "HEAD"):
             raise Problem(405, description="This sandbox can only be read from.")
         if words == ["2.1.1", "version"] and not visit.fails:
             return _VERSION, None
-        self._authenticate(visit, authorization.decode("latin-1"))
+        access = self._access(visit, authorization.decode("latin-1"))
         if visit.fails:
             raise Problem(visit.status, visit.rule_error, "The sandbox was told to fail.")
+        self._authenticate(visit, access)
         return self._body(visit, scope["query_string"], words)
 
-    def _authenticate(self, visit: _Visit, authorization: str) -> None:
-        """Both scheme names are case sensitive (drillster-api.md, section 1.4)."""
+    def _access(self, visit: Visit, authorization: str) -> Access | Problem:
+        """The token of a request, or what is wrong with it. Both scheme names are case sensitive (section 1.4)."""
         scheme, _, token = authorization.partition(" ")
         if scheme not in ("Bearer", "OAuth") or not token:
-            raise Problem(401, "not_authenticated", "User was not authenticated.")
+            return Problem(401, "not_authenticated", "User was not authenticated.")
         access = self.grants.access(token.strip())
         if access is None:
-            raise Problem(401, "invalid_token", "The access token is not valid.")
+            return Problem(401, "invalid_token", "The access token is not valid.")
         visit.record.token_id = access.jti
+        return access
+
+    def _authenticate(self, visit: Visit, access: Access | Problem) -> None:
+        """Raises Problem where the token is not good (any more)."""
+        if isinstance(access, Problem):
+            raise access
         if visit.rule is not None and visit.rule.how is How.REVOKE:
             access.revoked = True
         if access.revoked:
@@ -163,7 +171,7 @@ class Drillster:
         if access.expires_at <= time() + visit.chaos.faults.clock_skew:
             raise Problem(401, "token_expired", "The access token has expired.")
 
-    def _body(self, visit: _Visit, query_string: bytes, words: list[str]) -> tuple[bytes, bytes | None]:
+    def _body(self, visit: Visit, query_string: bytes, words: list[str]) -> tuple[bytes, bytes | None]:
         """The body of an answer, plain and compressed. Raises Problem."""
         chaos, slot = visit.chaos, self._slot()
         key = (slot, query_string, *words)
@@ -186,11 +194,11 @@ class Drillster:
 
     async def nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whatever lies outside the API."""
-        visit: _Visit = scope["sandbox"]
+        visit: Visit = scope["sandbox"]
         reply = self._problem_reply(visit, Problem(404, "not_found", "There is no such resource."))
         await self._finish(reply, visit, scope, receive, send)
 
-    def _problem_reply(self, visit: _Visit, problem: Problem) -> Reply:
+    def _problem_reply(self, visit: Visit, problem: Problem) -> Reply:
         shapes = visit.chaos.faults.shapes
         status = problem.status
         if status == 403:
@@ -201,7 +209,7 @@ class Drillster:
         if problem.status == 405:
             headers.append((b"allow", b"GET, HEAD"))
         if shapes.errors == "html":
-            return Reply(status, PROXY_PAGE, [_HTML, *headers[1:]])
+            return Reply(status, PROXY_PAGE, [HTML_TYPE, *headers[1:]])
         if shapes.errors == "nothing":
             return Reply(status, b"", headers[1:])
         names = ("id", "description") if shapes.errors == "object" else ("error", "error_description")
@@ -210,7 +218,7 @@ class Drillster:
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    async def _finish(self, reply: Reply, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _finish(self, reply: Reply, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the answer, in the way that the failure asks for."""
         rule, chaos = visit.rule, visit.chaos
         date = formatdate(time() + chaos.faults.clock_skew, usegmt=True).encode()
@@ -229,44 +237,6 @@ class Drillster:
             await drip(reply, date, send, rule.seconds)
         else:
             await deliver(reply, date, send)
-
-
-class _Visit:
-    """What is known of a request while it is being answered."""
-
-    __slots__ = ("chaos", "record", "rule", "status")
-
-    def __init__(self, chaos: Chaos, record: Record, rule: Failure | None, target: str) -> None:
-        self.chaos = chaos
-        self.record = record
-        self.rule = rule
-        self.status = 0
-        if rule is not None:
-            self.status = chaos.status(rule, f"{target}?{record.query}")
-
-    @property
-    def fails(self) -> bool:
-        """Whether this call ends in an error answer of the API itself."""
-        return self.rule is not None and self.rule.how is How.STATUS
-
-    @property
-    def rule_error(self) -> str:
-        """The error id that the rule asks for."""
-        return self.rule.error if self.rule is not None else ""
-
-    def replaced(self, reply: Reply) -> Reply:
-        """The answer that the rule puts in the place of the real one, where it does."""
-        assert self.rule is not None  # noqa: S101 - only asked for where there is one
-        if self.rule.how is How.HTML:
-            reply = Reply(self.status, PROXY_PAGE, [_HTML])
-        elif self.rule.how is How.EMPTY:
-            reply = Reply(self.status, b"")
-        elif self.rule.how is How.REDIRECT:
-            reply = Reply(302, b"", [(b"location", self.rule.location.encode())])
-        retry_after = self.chaos.retry_after(self.rule)
-        if retry_after is not None:
-            reply.headers = [*reply.headers, (b"retry-after", retry_after.encode("latin-1"))]
-        return reply
 
 
 class _Endpoint:

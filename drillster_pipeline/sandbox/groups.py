@@ -91,12 +91,12 @@ class Groups:
             if created < until:
                 yield self._group(slot, 0, key, created, FOREVER)
             return
-        created, life = FOUNDING + 30 * DAY + key % (40 * DAY), 0
+        created, life = FOUNDING + 30 * DAY + key % (30 * DAY), 0
         while created < until:
             bits = mix((key + life * GOLDEN) & MASK)
-            removed = created + between(bits, 40, 90) * DAY
+            removed = created + between(bits, 12, 35) * DAY
             yield self._group(slot, life, bits, created, removed)
-            created, life = removed + between(bits >> 20, 4, 20) * DAY, life + 1
+            created, life = removed + between(bits >> 20, 2, 9) * DAY, life + 1
 
     def _make(self, slot: int, life: int, key: int, created: int, removed: int) -> Group:
         chairs, departments = self.size.chairs, self._departments
@@ -106,6 +106,8 @@ class Groups:
         else:
             across = max(1, self._slots - departments)
             wanted = self.size.members_per_group or max(4, chairs // across)
+            if removed < FOREVER:
+                wanted = min(wanted, max(4, chairs // 8))
             seats = min(chairs, wanted)
             step, offset = self._people.affine(mix(key ^ _SEAT), seats)
         return Group(
@@ -189,13 +191,13 @@ class Groups:
             reference = Reference(
                 Kind.EXTERNAL, (group.slot * _SEATS_PER_GROUP_AT_MOST + external) % (1 << 32), group.life << 12 | number
             )
-            decides = invited + between(bits, 3, 25) * DAY
+            decides = invited + between(bits, 5, 35) * DAY
             accepts = (bits >> 8) % 3 > 0
-            ends = min(group.removed, decides + (between(bits >> 12, 60, 400) * DAY if accepts else 0))
+            ends = min(group.removed, decides + (between(bits >> 12, 30, 250) * DAY if accepts else 0))
             account = invited - 10 * DAY if (bits >> 24) % 2 else decides
             joined = decides if accepts and decides < ends else ends
             yield Membership(reference, account, ends, ends, invited, joined, ends, joined, account)
-            invited, number = ends + between(bits >> 30, 10, 60) * DAY + (bits >> 40) % DAY, number + 1
+            invited, number = ends + between(bits >> 30, 4, 30) * DAY + (bits >> 40) % DAY, number + 1
 
     def _members(self, group: Group, moment: int) -> tuple[Membership, ...]:
         """Members and invitees at the moment, in the order of the list."""

@@ -23,9 +23,9 @@ _KNOWLEDGE = 3
 _MULTIPLIER, _INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator: quick, good high bits
 _HIGH = 1.0 / (1 << 24)
 SECONDS_TO_MASTER = 5400
-_FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 60.0 * DAY
+_FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 48.0 * DAY
 """From one practice to the next, for somebody of diligence 1."""
-_FIRST_STABILITY, _LONGEST_STABILITY = 3.0 * DAY, 95.0 * DAY
+_FIRST_STABILITY, _LONGEST_STABILITY = 3.0 * DAY, 120.0 * DAY
 
 
 class Practices:
@@ -107,7 +107,7 @@ class Learning:
         stop = min(horizon, person.left)
         minute = (bits >> 48) % 50 * MINUTE
         gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
-        ease = 0.28 + 0.32 * person.ability + 0.1 * ((bits >> 20) & 15) / 15
+        ease = 0.33 + 0.32 * person.ability + 0.1 * ((bits >> 20) & 15) / 15
         level = lasting = highest = 0.0
         stability, seconds, share = _FIRST_STABILITY, 0, 0.10
         next_login = person.next_login
@@ -122,7 +122,7 @@ class Learning:
             known = lasting + (level - lasting) * exp((last - at) / stability)
             level = min(0.99, known + (1.0 - known) * ease)
             stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * (1.0 - known)))
-            share = min(0.5, share + 0.035)
+            share = min(0.6, share + 0.04)
             lasting = level * share
             highest = max(highest, level)
             seconds += 80 + ((bits >> 16) & 511)

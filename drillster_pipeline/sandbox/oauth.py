@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 from uuid import uuid4
@@ -113,7 +114,8 @@ class Grants:
         account = self._credentials.service_account_id
         if claims.get("iss") != account or claims.get("sub") != account:
             raise Refusal(400, "invalid_grant", "The issuer or subject of the assertion is unknown.")
-        if claims.get("aud") not in audiences:
+        audience = claims.get("aud")
+        if not isinstance(audience, str) or audience not in audiences:
             raise Refusal(400, "invalid_grant", "The audience of the assertion is not the token endpoint.")
         expires = _moment(claims, "exp")
         if expires is None or expires <= now:
@@ -159,7 +161,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise Refusal(400, "invalid_grant", f"The claim {name} should be a number of seconds.")
     return float(value)
 

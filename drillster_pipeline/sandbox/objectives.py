@@ -7,11 +7,8 @@ before it, odd or even: the events always explain the evaluations. Everybody sta
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from .attempts import YEAR, Attempts
 from .calendar import DAY, FOREVER, HOUR, horizon_of
@@ -19,76 +16,14 @@ from .chance import between, fold, mix
 from .content import Content
 from .groups import Group, Groups, Membership
 from .ids import Ids, Kind, Reference
-from .learning import Learning, Practices, percent
+from .learning import Learning
+from .objective import Change, Evaluation, Norm, Objective, walk
 from .person import Person
 from .size import Size
 
 _OBJECTIVE = 10
 TYPES = ("PERMANENT", "ONEOFF", "TEST", "RECURRING")
 _BITS = 12
-_EPSILON = 1e-9
-
-
-class Norm(NamedTuple):
-    """What must be known, in percent, from a moment on; and below which it is lost again (None: the same)."""
-
-    since: int
-    minimum: int
-    falling: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """One objective during its life. ``review`` is None where each member has their own date."""
-
-    id: str
-    group: Group
-    slot: int
-    version: int
-    key: int
-    type: str
-    created: int
-    removed: int
-    review: int | None
-    period: int
-    """Of RECURRING: the time from one review to the next."""
-    norms: tuple[Norm, ...]
-    playables: tuple[int, ...]
-    """Indices in the library; of TEST: the number of the test within the group."""
-
-    def norm(self, moment: int) -> Norm:
-        """The norm that holds at the moment."""
-        return next((norm for norm in reversed(self.norms) if norm.since <= moment), self.norms[0])
-
-    def review_at(self, moment: int) -> int | None:
-        """The common review date as it stands at the moment."""
-        if self.type == "RECURRING" or (self.type == "TEST" and self.review is not None):
-            return self.created + ((moment - self.created) // self.period + 1) * self.period
-        return self.review
-
-    def own_review(self, start: int) -> int | None:
-        """The review date of a member whose evaluation starts then; None where the date is a common one."""
-        if self.review is not None or self.type == "RECURRING":
-            return None
-        return start - start % DAY + between(self.key >> 40, 40, 90) * DAY
-
-
-class Change(NamedTuple):
-    """An evaluation changed: OBJECTIVE_BECAME_OK or OBJECTIVE_BECAME_NOK."""
-
-    at: int
-    ok: bool
-    proficiency: int | None
-
-
-class Evaluation(NamedTuple):
-    """How one member stands: ``levels`` are the percentages per playable, empty for tests."""
-
-    met: bool
-    at: int
-    review: int | None
-    proficiency: int | None
-    levels: tuple[int, ...]
 
 
 class Objectives:
@@ -174,7 +109,7 @@ class Objectives:
         )
 
     def _norms(self, type_: str, bits: int, created: int) -> tuple[Norm, ...]:
-        minimum = between(bits >> 24, 10, 17) * 5
+        minimum = between(bits >> 24, 9, 15) * 5
         falling = minimum - 10 if (bits >> 30) % 3 == 0 else None
         norms = [Norm(created, minimum, falling)]
         if type_ == "PERMANENT" and (bits >> 34) % 2 and not self._size.stable:
@@ -217,7 +152,7 @@ class Objectives:
         if start >= stop:
             return ()
         practices = [self._learning.practices(person, index, horizon) for index in objective.playables]
-        return tuple(_walk(objective, practices, start, stop))
+        return tuple(walk(objective, practices, start, stop))
 
     def _test_changes(
         self, person: Person, membership: Membership, objective: Objective, start: int, stop: int
@@ -226,40 +161,3 @@ class Objectives:
         attempts = self._attempts.of(person, membership, objective.group, objective.playables[0], stop)
         done = [attempt.completed for attempt in attempts if attempt.completed and attempt.completed < stop]
         return (Change(max(start, min(done)), True, None),) if done and start < stop else ()
-
-
-def _walk(objective: Objective, practices: list[Practices], start: int, stop: int) -> list[Change]:
-    """The changes from ``start`` to ``stop``: look at each practice, and at what fades until the next one."""
-    recurring = objective.type == "RECURRING"
-    reviews: set[int] = set()
-    if recurring:
-        first = objective.created + ((start - objective.created) // objective.period + 1) * objective.period
-        reviews.update(range(first, stop, objective.period))
-    steps = {start, *reviews, *(norm.since for norm in objective.norms if start < norm.since < stop)}
-    for one in practices:
-        steps.update(one.at[bisect_right(one.at, start) : bisect_left(one.at, stop)])
-    moments = sorted(steps)
-    ends = [*moments[1:], stop]
-    found: list[Change] = []
-    norm = objective.norm(start)
-    ok = False
-    for at, end in zip(moments, ends, strict=True):
-        if len(objective.norms) > 1:
-            norm = objective.norm(at)
-        lost = (norm.minimum if norm.falling is None or recurring else norm.falling) / 100
-        latest = [one.latest(at) for one in practices]
-        value = min(one.level_at(which, at) for one, which in zip(practices, latest, strict=True))
-        if ok and value < lost - _EPSILON and (not recurring or at in reviews):
-            ok = False
-            found.append(Change(at, ok, percent(value)))
-        elif not ok and value >= norm.minimum / 100 - _EPSILON:
-            ok = True
-            found.append(Change(at, ok, percent(value)))
-        if ok and not recurring:
-            faded = min(one.falls_below(which, lost) for one, which in zip(practices, latest, strict=True))
-            if at < faded and faded + 1 < end:
-                ok = False
-                faded_at = int(faded) + 1
-                value = min(one.level_at(which, faded_at) for one, which in zip(practices, latest, strict=True))
-                found.append(Change(faded_at, ok, percent(value)))
-    return found

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .attempts import Attempt
     from .content import Playable
     from .learning import Knowledge
-    from .objectives import Change, Evaluation, Objective
+    from .objective import Change, Evaluation, Objective
     from .person import Person
 
 Json: TypeAlias = Any

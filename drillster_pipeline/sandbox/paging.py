@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = Any
+_ENDLESS = 1 << 40
 
 
 class BadCursor(ValueError):
@@ -91,3 +92,30 @@ def by_index(listing: Listing) -> Listing:
         after=lambda text: position(text) + 1,
         at=position,
     )
+
+
+def whole(items: list[Json]) -> Listing:
+    """A list that has been made already, paged by index."""
+    listing = Listing(total=len(items), items=lambda start, stop: items[start:stop], cursor=str, after=int, at=int)
+    return by_index(listing)
+
+
+def without_first(listing: Listing, count: int) -> Listing:
+    """The same list after its first items have been removed: whoever pages by index now misses as many."""
+    total = max(0, listing.total - count)
+    return replace(
+        listing,
+        total=total,
+        items=lambda start, stop: listing.items(start + count, stop + count),
+        cursor=lambda index: listing.cursor(index + count),
+    )
+
+
+def endless_of(listing: Listing) -> Listing:
+    """The same list over and over again."""
+
+    def items(start: int, stop: int) -> list[Json]:
+        return [item for index in range(start, stop) for item in listing.items(index % size, index % size + 1)]
+
+    size = listing.total
+    return replace(listing, total=_ENDLESS, items=items, cursor=lambda index: listing.cursor(index % size))

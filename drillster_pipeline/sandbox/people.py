@@ -74,11 +74,11 @@ class People:
         if self.size.stable:
             yield Stint(chair, 0, start, FOREVER, FOREVER)
             return
-        flexible = key % 10 < 3
+        flexible = key % 10 < 4
         number = 0
         while start < until:
             bits = mix((key + number * GOLDEN) & MASK)
-            active = (40 if flexible else 400) + (bits >> 8) % (80 if flexible else 1600)
+            active = (30 if flexible else 400) + (bits >> 8) % (70 if flexible else 1600)
             left = start + active * DAY
             gone = left + (10 + (bits >> 24) % 30) * DAY
             yield Stint(chair, number, start, left, gone)
@@ -118,9 +118,9 @@ class People:
             gone = np.full(len(chairs), FOREVER, dtype=np.uint64)
             if not self.size.stable:
                 bits = mix_all(keys + numbers * np.uint64(GOLDEN))
-                flexible = keys % np.uint64(10) < np.uint64(3)
-                active = np.where(flexible, np.uint64(40), np.uint64(400)) + (bits >> np.uint64(8)) % np.where(
-                    flexible, np.uint64(80), np.uint64(1600)
+                flexible = keys % np.uint64(10) < np.uint64(4)
+                active = np.where(flexible, np.uint64(30), np.uint64(400)) + (bits >> np.uint64(8)) % np.where(
+                    flexible, np.uint64(70), np.uint64(1600)
                 )
                 gone = starts + (active + np.uint64(10) + (bits >> np.uint64(24)) % np.uint64(30)) * np.uint64(DAY)
             begun = starts <= np.uint64(moment)

@@ -7,16 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from .calendar import DAY, parse_iso
+from .content import Playable
 from .faults import Faults
 from .groups import Group
-from .objectives import Objective
-from .paging import BadCursor, Json, Listing, by_index
+from .objective import Objective
+from .objects import Object, icon
+from .paging import Json, Listing, by_index, endless_of, without_first
 from .problems import Problem
 from .snapshot import Snapshot
 
 PAGE = 10
 LARGEST_PAGE = 100
 _WINDOW = 7 * DAY
+
+Answer = tuple[str, Json]
+"""The name of a resource, and what it answers."""
+
+
+def matches(query: str, *texts: str) -> bool:
+    """Whether one of the texts holds the query, in whatever case."""
+    return any(query.casefold() in text.casefold() for text in texts)
+
+
+def user_matches(query: str, user: Object) -> bool:
+    """Whether a User goes by that name or address."""
+    return matches(query, user.get("name", ""), user.get("emailAddress", ""))
+
+
+def by_id(thing: Playable) -> str:
+    """The cursor of a list of playables."""
+    return thing.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,16 @@ class Question:
             raise Problem(404, "unknown_objective", "The objective does not exist.")
         self.group(objective.group.id)
         return objective
+
+    def brief_group(self, group: Group) -> Object:
+        """The Group as results tell of it."""
+        groups, moment = self.snapshot.model.groups, self.snapshot.moment
+        return {
+            "id": group.id,
+            "name": groups.name(group, moment),
+            "description": groups.description(group),
+            "icon": icon("group"),
+        }
 
     # -- the query -----------------------------------------------------------------------------------------------
 
@@ -105,7 +135,7 @@ class Question:
             inclusive = shapes.leaves_out(shapes.inclusive, resource)
             try:
                 start = (listing.at if inclusive else listing.after)(self.query["resultFrom"])
-            except BadCursor:
+            except ValueError:
                 raise Problem(400, "invalid_result_from", "resultFrom is not a cursor of this list.") from None
         return self._cut(resource, listing, start, size)
 
@@ -125,29 +155,18 @@ class Question:
 
     def _cut(self, resource: str, listing: Listing, start: int, size: int | None) -> tuple[list[Json], dict[str, Any]]:
         """Items from ``start``, and what the Pagination says of them, with the page faults of the resource."""
-        fault, total = self.faults.page_fault, listing.total
-        begun = start > 0
-        if begun and (shrink := fault(resource, "shrink")):
-            start, total = min(start, total), total - shrink.n
-            items = listing.items(min(start + shrink.n, listing.total), _stop(start + shrink.n, size, listing.total))
-            stop = start + len(items)
-        else:
-            if begun and (repeat := fault(resource, "repeat")):
-                start = max(0, start - repeat.n)
-                size = size + repeat.n if size is not None else None
-            if fault(resource, "endless") and listing.total:
-                start %= listing.total
-            stop = _stop(start, size, listing.total)
-            items = listing.items(start, stop)
-        more = stop < total
-        last = min(stop, listing.total) - 1
+        fault, begun, endless = self.faults.page_fault, start > 0, self.faults.page_fault(resource, "endless")
+        named = listing.total if endless else None
+        listing, start, size = self._bent(resource, listing, start, size)
+        stop = listing.total if size is None else min(start + size, listing.total)
+        items = listing.items(start, stop)
+        more = stop < listing.total or bool(fault(resource, "more_lies"))
         if begun and fault(resource, "empty"):
             more, items = True, []
-        if fault(resource, "endless") or fault(resource, "more_lies"):
-            more = True
+        total = listing.total if named is None else named
         pagination: dict[str, Any] = {"total": total + (off.n if (off := fault(resource, "total_off")) else 0)}
         if items:
-            pagination["lastOnPage"] = listing.cursor(last)
+            pagination["lastOnPage"] = listing.cursor(stop - 1)
         elif self.faults.shapes.null_cursor_on_empty:
             pagination["lastOnPage"] = None
         if fault(resource, "stuck"):
@@ -156,6 +175,13 @@ class Question:
         pagination["moreAvailable"] = more
         return items, pagination
 
-
-def _stop(start: int, size: int | None, total: int) -> int:
-    return total if size is None else min(start + size, total)
+    def _bent(self, resource: str, listing: Listing, start: int, size: int | None) -> tuple[Listing, int, int | None]:
+        """The list as faults make it look from a page on: without its first items, with some repeated, or endless."""
+        fault = self.faults.page_fault
+        if fault(resource, "endless") and listing.total:
+            return endless_of(listing), start, size if size is not None else listing.total
+        if start > 0 and (shrink := fault(resource, "shrink")):
+            return without_first(listing, shrink.n), start, size
+        if start > 0 and (repeat := fault(resource, "repeat")):
+            return listing, max(0, start - repeat.n), size + repeat.n if size is not None else None
+        return listing, start, size

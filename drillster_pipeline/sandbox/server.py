@@ -148,6 +148,7 @@ class Sandbox:
                 log_config=None,
                 date_header=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=1,
             )

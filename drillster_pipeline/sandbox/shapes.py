@@ -42,6 +42,7 @@ class Shapes:
 
     # Pages
     without_total: frozenset[str] = NONE
+    """No total, neither in the pagination nor beside the list."""
     without_more_available: frozenset[str] = NONE
     without_pagination: frozenset[str] = NONE
     """No pagination object at all (the list goes on all the same, if the size asked for is smaller)."""

@@ -30,8 +30,7 @@ def reshape(resource: str, body: Json, shapes: Shapes) -> Json:
         return body
     if not shapes.optional_fields:
         _bare(resource, body)
-    if "pagination" in body:
-        _pagination(resource, body, shapes)
+    _pagination(resource, body, shapes)
     form = _FORMS.get(resource)
     if form is not None:
         body = form(body, shapes)
@@ -40,12 +39,18 @@ def reshape(resource: str, body: Json, shapes: Shapes) -> Json:
     return body
 
 
-def _pagination(resource: str, body: Object, shapes: Shapes) -> None:
+def _pagination(resource: str, body: Json, shapes: Shapes) -> None:
+    if not isinstance(body, dict):
+        return
+    if shapes.leaves_out(shapes.without_total, resource):
+        body.pop("total", None)
+        body.pop("count", None)
+        body.get("pagination", {}).pop("total", None)
+    if "pagination" not in body:
+        return
     if shapes.leaves_out(shapes.without_pagination, resource):
         del body["pagination"]
         return
-    if shapes.leaves_out(shapes.without_total, resource):
-        body["pagination"].pop("total", None)
     if shapes.leaves_out(shapes.without_more_available, resource):
         body["pagination"].pop("moreAvailable", None)
 

@@ -53,7 +53,7 @@ class Size:
     @property
     def group_slots(self) -> int:
         """How many groups at most exist at one time."""
-        return self.groups if self.groups is not None else max(3, round(2 + self.accounts / 22))
+        return self.groups if self.groups is not None else max(3, round(3 + self.accounts / 20))
 
     @property
     def departments(self) -> int:

@@ -25,6 +25,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 _DRIPS = 20
 JSON_TYPE = (b"content-type", b"application/json;charset=UTF-8")
+HTML_TYPE = (b"content-type", b"text/html; charset=utf-8")
 STANDARD: Headers = [
     (b"cache-control", b"no-cache, no-store, max-age=0, must-revalidate"),
     (b"x-content-type-options", b"nosniff"),

@@ -78,7 +78,7 @@ def _texts(_column: Column, values: Sequence[Any]) -> Typed:
     if not kinds <= {str, _NONE}:
         values, wrong = _each(values, _text)
     if not _storable("".join(values if kinds == {str} else filter(None, values))):
-        values = [value if value is None else _cleaned(value) for value in values]
+        values = [value if value is None else cleaned(value) for value in values]
     objects = _objects(values)
     missing = np.zeros(len(values), dtype=bool) if kinds == {str} else pd.isna(objects)
     return Typed(pd.array(objects, dtype=STRING), missing, wrong)
@@ -101,7 +101,7 @@ def _storable(text: str) -> bool:
     return True
 
 
-def _cleaned(text: str) -> str:
+def cleaned(text: str) -> str:
     """Without NUL, and with U+FFFD for each half of a surrogate pair (what cutting a text inside an emoji leaves)."""
     return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -6,10 +6,9 @@ noted with the unit of the first answer that had it: names only, never a value.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from drillster_pipeline.answers import SHAPES, Json
+from drillster_pipeline.answers import SHAPES, Json, field_name
 
 from .batches import Page
 from .fields import ANSWERS, ITEMS, Fields
@@ -17,8 +16,6 @@ from .fields import ANSWERS, ITEMS, Fields
 MOST_PATHS = 100
 """Per resource: an object used as a map would otherwise be listed entry by entry."""
 _MOST_SHAPES = 1_000
-_A_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}[0-9]{0,2}", re.ASCII)
-_ANY_NAME = "*"
 
 
 class UnknownFields:
@@ -104,7 +101,7 @@ def _plan(
     plan: list[tuple[str, _Node]] = []
     for name, inside in value.items():
         if name not in node.children:
-            shown = name if _A_NAME.fullmatch(name) else _ANY_NAME
+            shown = field_name(name)
             unknown.note(resource, f"{node.path}.{shown}" if node.path else shown, page)
             if node.unnamed is None or type(inside) is not list or len(node.children) >= _MOST_SHAPES:
                 continue

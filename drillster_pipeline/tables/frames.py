@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .batches import Batch, Reject
-from .casts import STRING, Typed, cast
+from .casts import STRING, Typed, cast, cleaned
 from .digests import row_hashes
 from .schema import Column, Kind, Table
 from .values import Misfit, met
@@ -113,7 +113,7 @@ def _shown(column: Column, value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
+        return cleaned(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…")
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, int) and abs(value) < _64_BITS:

@@ -80,8 +80,9 @@ def read_results(page: Page, found: Findings) -> None:
     """
     export_date, captured = found.export_date, page.captured_at
     group_id, account_id = page.unit.get("group_id"), page.unit.get("account_id")
-    if type(page.body) is dict and page.body.get("member") is not None:
-        found.people.mention(page.body["member"])
+    member = inner(page.body.get("member") if type(page.body) is dict else None)
+    if found.people.mention(member) != account_id:
+        found.people.mention({"id": account_id})
     complete, meet, rows = found.playables.complete, found.playables.meet, found.rows["results"]
     for item in found.objects("results", found.items("results", page), "groupDrillableMemberResults"):
         get = item.get

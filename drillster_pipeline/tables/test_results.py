@@ -133,8 +133,8 @@ TEST_RESULT_DRILLS = Table(
 def read_test_results(page: Page, found: Findings) -> None:
     """Results of all members for one test: an entry per member with ``testResults``, or one per attempt."""
     group_id, test_id = page.unit.get("group_id"), page.unit.get("test_id")
-    if isinstance(page.body, dict):
-        found.playables.name(test_id, inner(page.body.get("test")), "TEST")
+    test = page.body.get("test") if isinstance(page.body, dict) else None
+    found.playables.name(test_id, inner(test), "TEST")
     for person, attempt in _attempts(page, found):
         account_id = found.people.mention(person)
         test_result_id = identity(attempt.get("id"))

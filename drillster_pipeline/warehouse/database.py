@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.tables import DATA_TABLES
 
-from . import audit, history
-from . import engine as engines, postgresql
+from . import audit, history, postgresql
+from . import engine as engines
 from .comparison import compare
 from .failures import told_plainly
 from .ledger import CONTRACT
@@ -54,7 +54,7 @@ class Warehouse:
         self._file = engines.sqlite_file(parsed)
         self._wait = LockWait(seconds=lock_wait_seconds, monotonic=monotonic, sleep=sleep)
         self._now = now
-        self._metadata = build(schema, CONTRACT.values())
+        self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
         self._tables = lookup(self._metadata)
 
     def __repr__(self) -> str:

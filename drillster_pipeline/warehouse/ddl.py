@@ -31,7 +31,7 @@ def ddl(dialect: str, *, schema: str | None = None) -> str:
 
 
 def _statements(dialect: sa.Dialect, schema: str | None) -> Iterator[str]:
-    metadata = build(schema, CONTRACT.values())
+    metadata = build(CONTRACT.values(), dialect=dialect.name, schema=schema)
     for table in metadata.sorted_tables:
         yield from _table(table, dialect)
     views = view_statements(metadata, dialect)

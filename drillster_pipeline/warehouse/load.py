@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -32,7 +33,7 @@ class Load:
         *,
         now: Callable[[], datetime],
     ) -> None:
-        self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(6)}"
+        self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(4)}"
         self._connection = connection
         self._metadata = metadata
         self._plan = plan
@@ -40,9 +41,10 @@ class Load:
         self._started_at = now().astimezone(UTC)
         self._rows_read = dict.fromkeys(plan.tables, 0)
         self._judgement: Judgement | None = None
+        self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, names, schema=metadata.schema)
-        with told_plainly("making the staging tables"), connection.begin():
+        with self._step("making the staging tables"):
             self._staging.create()
 
     def stage(self, batch: Batch) -> None:
@@ -50,7 +52,7 @@ class Load:
         if self._judgement is not None:
             raise RuntimeError("a load that was judged takes no more rows")
         name = batch.table.name
-        with told_plainly(f"staging {name}"), self._connection.begin():
+        with self._step(f"staging {name}"):
             self._staging.append(batch)
         self._rows_read[name] += batch.rows_read
 
@@ -58,8 +60,8 @@ class Load:
         """Check everything that is staged; nothing is published yet. Raises GuardRefused."""
         if self._judgement is None:
             targets = {name: lookup(self._metadata)(name) for name in CONTRACT}
-            with told_plainly("judging what was staged"), self._connection.begin():
-                judge = Judge(self._connection, self._staging, targets, self._plan)
+            judge = Judge(self._connection, self._staging, targets, self._plan)
+            with self._step("judging what was staged"):
                 self._judgement = judge.judge(self._rows_read)
         return self._judgement
 
@@ -76,13 +78,28 @@ class Load:
             kind=self._plan.kind,
         )
         # On SQLite a transaction that will write must say so at once, or it may fail halfway.
-        self._connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
-        with told_plainly("publishing"), self._connection.begin():
-            return publish(publication, self._plan, judgement, started_at=self._started_at)
+        with self._step("publishing", begin="IMMEDIATE"):
+            report = publish(publication, self._plan, judgement, started_at=self._started_at)
+        self._ended = True
+        return report
+
+    @contextmanager
+    def _step(self, doing: str, *, begin: str = "") -> Iterator[None]:
+        """One transaction of the load. After a failure there is no other: its staging may be gone."""
+        if self._ended:
+            raise RuntimeError("this load was published, or failed; begin another")
+        self._connection.execution_options(**{BEGIN_OPTION: begin})
+        try:
+            with told_plainly(doing), self._connection.begin():
+                yield
+        except BaseException:
+            self._ended = True
+            raise
 
     def clear(self) -> None:
         """Remove the staging tables; also after a failure."""
         try:
+            self._connection.execution_options(**{BEGIN_OPTION: ""})
             with self._connection.begin():
                 self._staging.drop()
         except sa.exc.SQLAlchemyError:

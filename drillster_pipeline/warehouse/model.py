@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
 ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -81,15 +80,20 @@ def column_type(column: Column, *, in_key: bool) -> TypeEngine[Any]:
     return _TYPES[column.type]
 
 
-def build(schema: str | None = None, tables: Iterable[Table] | None = None) -> sa.MetaData:
-    """The tables of the contract (or of ``tables``), with keys, foreign keys, indexes and comments."""
+def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -> sa.MetaData:
+    """The tables as a dialect gets them, with keys, foreign keys, indexes and comments.
+
+    Snapshot tables have foreign keys only on SQLite, where they are read by people and tools, and not enforced.
+    Elsewhere each of a million rows a night would be looked up four times more (PostgreSQL: a publish takes three
+    times as long), for what the judge has proved before.
+    """
     metadata = sa.MetaData(schema=schema)
-    for table in TABLES.values() if tables is None else tables:
-        _add(metadata, table)
+    for table in tables:
+        _add(metadata, table, foreign_keys=dialect == "sqlite" or table.kind is not Kind.SNAPSHOT)
     return metadata
 
 
-def _add(metadata: sa.MetaData, table: Table) -> sa.Table:
+def _add(metadata: sa.MetaData, table: Table, *, foreign_keys: bool) -> sa.Table:
     indexed = tuple(_indexed(table))
     return sa.Table(
         table.name,
@@ -98,7 +102,7 @@ def _add(metadata: sa.MetaData, table: Table) -> sa.Table:
             sa.Column(
                 column.name,
                 column_type(column, in_key=_is_keyed(table, column, indexed)),
-                *_foreign_key(metadata.schema, table, column),
+                *(_foreign_key(metadata.schema, table, column) if foreign_keys else ()),
                 nullable=column.nullable,
                 primary_key=column.name in table.key,
                 autoincrement=False,

@@ -42,7 +42,7 @@ class Publication:
 
     def run(self, statement: sa.sql.dml.UpdateBase) -> int:
         """Execute, and say how many rows it touched."""
-        return self.connection.execute(statement).rowcount
+        return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
     def count(self, query: sa.Select[Any]) -> int:
         """The number that a query gives."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -152,18 +153,23 @@ class Staging:
 
     def index(self, staged: Staged) -> None:
         """Make staged rows quick to find by key, once they are all there."""
-        name = f"ix_{staged.rows.name}"
-        sa.Index(name, *(staged.rows.c[part] for part in staged.table.key)).create(self._connection)
         if self._connection.dialect.name == "postgresql":
-            # Nothing else looks at a temporary table's statistics, and without them joins go wrong.
+            # It joins by hashing, given statistics, which nobody else gathers for a temporary table.
             self._connection.exec_driver_sql(f'ANALYZE pg_temp."{staged.rows.name}"')
+            return
+        key = (staged.rows.c[part] for part in staged.table.key)
+        sa.Index(f"ix_{staged.rows.name}", *key).create(self._connection)
 
 
 def as_json(record: Mapping[str, Any]) -> str:
     """A rejected row as JSON text that any database holds."""
-    text = json.dumps(record, ensure_ascii=False, default=str)
+    text = json.dumps(record, ensure_ascii=False, default=_as_text)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
-        text = json.dumps(record, default=str)
+        text = json.dumps(record, default=_as_text)
     return text
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)

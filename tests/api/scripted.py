@@ -66,7 +66,7 @@ class ScriptedServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._connections: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._closing = False
+        self._closing = threading.Event()
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if context else 'http'}://{'localhost' if context else '127.0.0.1'}:{self.port}"
 
@@ -75,7 +75,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing = True
+        self._closing.set()
         # A listening socket is woken from accept by a connection, not by its being closed.
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -98,7 +98,7 @@ class ScriptedServer:
     def _accept(self) -> None:
         while True:
             connection, _ = self._listener.accept()
-            if self._closing:
+            if self._closing.is_set():
                 connection.close()
                 return
             self._connections.append(connection)
@@ -119,14 +119,14 @@ class ScriptedServer:
     def _reply(self, connection: socket.socket, reply: Reply) -> bool:
         """Send it; gives whether the connection stays open."""
         if reply.wait:
-            time.sleep(reply.wait)
+            self._closing.wait(reply.wait)
         if reply.reset:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             return False
         if reply.pieces is not None:
             for piece in reply.pieces:
                 connection.sendall(piece)
-                time.sleep(reply.piece_wait)
+                self._closing.wait(reply.piece_wait)
             return False
         head = {"Content-Type": "application/json", "Content-Length": str(len(reply.body)), **reply.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())

@@ -198,8 +198,9 @@ def test_an_answer_that_comes_in_drips_is_cut(pieces):
 
 def test_a_steady_answer_is_not_cut_while_another_is():
     def answer(request):
-        slow = request.connection == 1
-        return Reply(pieces=[head(Content_Length=20), *[b"x"] * 20], piece_wait=0.1 if slow else 0.0)
+        if request.connection == 1:
+            return Reply(pieces=[head(Content_Length=20), *[b"x"] * 20], piece_wait=0.1)
+        return Reply(body=b"x" * 20)
 
     with (
         serving(answer, read_seconds=5, answer_seconds=0.4, connections=2) as (_, send),
@@ -370,6 +371,8 @@ class ConnectProxy:
         self.heads: list[bytes] = []
         self._status = status
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self._pumps: list[threading.Thread] = []
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -378,31 +381,29 @@ class ConnectProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 data = b""
                 while b"\r\n\r\n" not in data and (more := client.recv(4096)):
                     data += more
                 self.heads.append(data)
-                if not data:
-                    client.close()
-                    continue
                 client.sendall(b"HTTP/1.1 " + self._status + b"\r\n\r\n")
                 if not self._status.startswith(b"200"):
-                    client.close()
+                    client.shutdown(socket.SHUT_RDWR)
                     continue
-                port = int(data.split(b" ", 2)[1].rpartition(b":")[2])
-                server = socket.create_connection(("127.0.0.1", port))
-                pumps = [
-                    threading.Thread(target=_pump, args=pair, daemon=True)
-                    for pair in ((client, server), (server, client))
-                ]
-                for pump in pumps:
-                    pump.start()
+                server = socket.create_connection(("127.0.0.1", int(data.split(b" ", 2)[1].rpartition(b":")[2])))
+                self._sockets.append(server)
+                for pair in ((client, server), (server, client)):
+                    self._pumps.append(threading.Thread(target=_pump, args=pair, daemon=True))
+                    self._pumps[-1].start()
 
     def close(self):
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
-        self._listener.close()
+        for each in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in (self._thread, *self._pumps):
+            thread.join(5)
+        for each in (self._listener, *self._sockets):
+            each.close()
 
 
 def _pump(source, target):
@@ -410,8 +411,6 @@ def _pump(source, target):
         while data := source.recv(65536):
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
-    if not data:
-        source.close()
 
 
 @pytest.fixture
@@ -470,7 +469,7 @@ def test_a_proxy_that_fails_does_not_give_its_password_away(
 ):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HTTPS_PROXY", proxy_url.format(make_proxy(status).address))
-    with contextlib.closing(Transport(secure.url)) as transport, pytest.raises(kind, match=message) as raised:
+    with pytest.raises(kind, match=message) as raised, contextlib.closing(Transport(secure.url)) as transport:
         transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
     shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert "pa55" not in shown

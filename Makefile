@@ -1,0 +1,44 @@
+# Everything a newcomer needs: `make demo` runs the job on a made-up organization, `make test` passes the tests.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: help install demo ui test lint docs benchmark clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed  ## Make .venv with exactly what requirements.lock names, hashes checked
+
+# The lock is whole, so pip need not resolve anything.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install  ## Export seven nights of a made-up organization, and look at the result
+	@$(BIN)/drillster-pipeline demo
+
+ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
+	@test -f data/demo/demo.env || $(MAKE) demo
+	@set -a; . data/demo/demo.env; set +a; \
+	$(BIN)/drillster-pipeline sandbox --port $$DEMO_PORT --accounts $$DEMO_ACCOUNTS --seed $$DEMO_SEED --folder data/demo & \
+	sandbox=$$!; trap 'kill $$sandbox 2>/dev/null' EXIT INT TERM; \
+	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
+
+test: install  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: install  ## Linters, type checker, and whether generated documents are up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/drillster-pipeline schema --format markdown | diff -u docs/data-dictionary.md -
+
+docs: install  ## Write the generated documents anew
+	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
+
+clean:  ## Remove what was installed and made (not your data)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

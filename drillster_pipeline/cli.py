@@ -1,0 +1,160 @@
+"""``drillster-pipeline``: thin, on the same code paths as Dagster.
+
+Exit codes: 0 done, 1 unexpected, 2 settings, 3 permission, 4 Drillster unavailable (try later), 5 refused by the guard
+or by a past date, 6 Drillster broke its contract.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import __version__
+from .errors import PipelineError
+
+if TYPE_CHECKING:
+    from .export.session import Session
+
+
+def main() -> None:
+    """Run a command; an error that we know ends it with a sentence and its exit code, without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        commands(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("Interrupted. What was captured is kept; run again to go on.", err=True)
+        sys.exit(130)
+    except click.ClickException as mistake:
+        mistake.show()
+        sys.exit(2)
+    except PipelineError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def commands() -> None:
+    """Every night, what Drillster knows, in your SQL warehouse: whole, or not at all."""
+
+
+def _session(*, needs_api: bool) -> Session:
+    from .export.session import Session
+    from .settings import load_settings
+
+    return Session(settings=load_settings(needs_api=needs_api))
+
+
+_DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@commands.command()
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
+def check(form: str) -> None:
+    """Try settings, token, permissions, endpoints, warehouse and archive: what works, what does not, what to do."""
+    from .console.check import run_check
+
+    raise click.exceptions.Exit(run_check(form))
+
+
+@commands.command()
+@click.option("--date", "day", type=_DATE, help="Export date; the newest complete one if left out.")
+@click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
+@click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
+def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> None:
+    """Run the nightly job for one export date, in this process."""
+    import dagster as dg
+    from rich.console import Console
+
+    from .console.night import run_night
+    from .orchestration.home import ensure_home
+
+    with _session(needs_api=True) as session:  # every wrong setting is told before Dagster starts
+        export_date = day.date() if day else session.newest_complete
+        first = session.settings.first_export_date
+    if export_date < first:
+        raise click.UsageError(
+            f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
+        )
+    ensure_home()
+    with dg.DagsterInstance.get() as instance:
+        night = run_night(
+            Console(),
+            instance,
+            export_date,
+            allow_mass_delete=allow_mass_delete,
+            capture_again=capture_again,
+        )
+    raise click.exceptions.Exit(night.exit_code)
+
+
+@commands.command()
+@click.option("--nights", default=14, show_default=True, help="How many dates of the archive to list.")
+def status(nights: int) -> None:
+    """Show which dates are in the warehouse and in the archive, and how old the data is."""
+    from rich.console import Console
+
+    from .console.status import show_status
+
+    with _session(needs_api=False) as session:
+        show_status(Console(), session, nights=nights)
+
+
+@commands.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "ddl", "mermaid", "dbt"]),
+    default="markdown",
+    show_default=True,
+    help="Data dictionary, SQL, entity diagram, or dbt sources.",
+)
+@click.option("--dialect", default="postgresql", show_default=True, help="Dialect of --format ddl.")
+def schema(form: str, dialect: str) -> None:
+    """Print the contract of the warehouse."""
+    from .console.schema import render
+
+    click.echo(render(form, dialect), nl=False)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8780, show_default=True)
+@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
+@click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/sandbox"),
+    show_default=True,
+    help="Where its key and the settings of a client are written.",
+)
+def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
+    """Run a local Drillster to try things out with."""
+    from .console.sandbox import run_sandbox
+
+    run_sandbox(host=host, port=port, accounts=accounts, seed=seed, folder=folder)
+
+
+@commands.command()
+@click.option("--nights", default=7, show_default=True, type=click.IntRange(1, 60))
+@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/demo"),
+    show_default=True,
+    help="Where the demo keeps everything; what an earlier demo left there is removed.",
+)
+def demo(nights: int, accounts: int, folder: Path) -> None:
+    """Export nights of a made-up organization, and show what an analyst gets."""
+    from .console.demo import run_demo
+
+    raise click.exceptions.Exit(run_demo(nights=nights, accounts=accounts, folder=folder))

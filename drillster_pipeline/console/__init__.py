@@ -1,0 +1,1 @@
+"""What the commands print. The work itself is done by ``export`` and ``orchestration``."""

@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from scripted import Play, Reply, json_reply
+
+from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.pause import Stopped
+from drillster_pipeline.errors import (
+    AnswerError,
+    ApiError,
+    AuthenticationError,
+    NotFound,
+    PermissionDenied,
+    RequestRefused,
+    SettingsError,
+    Unauthorized,
+)
+
+MEMBERS = "group/{group_id}/members"
+
+
+def get(client, path="groups", unit=(), query=()):
+    return client.get(path, dict(unit), dict(query))
+
+
+# The request and its answer
+
+
+def test_an_answer_is_decoded_and_kept_as_it_came(make_client, drillster):
+    text = '{"groups": [{"name": "Zorg \\u00e9 🧠"}], "n": 1e3}'.encode()
+    drillster.api = lambda _: Reply(body=text)
+    answer = get(make_client())
+    assert answer.body == {"groups": [{"name": "Zorg é 🧠"}], "n": 1000.0}
+    assert (answer.status, answer.content) == (200, text)
+
+
+def test_a_template_is_filled_with_whatever_an_id_holds(make_client, drillster):
+    client = make_client()
+    client.get(MEMBERS, {"group_id": "a/b ?é%2F+{x}"}, {"resultFrom": "2024-02-01T09:00:00.512Z", "query": "a&b=c +é"})
+    (request,) = drillster.calls
+    assert request.target.startswith("/api/2.1.1/group/a%2Fb%20%3F%C3%A9%252F%2B%7Bx%7D/members?")
+    assert request.query == {"resultFrom": "2024-02-01T09:00:00.512Z", "query": "a&b=c +é"}
+
+
+def test_another_version_of_the_api_can_be_asked(make_client, drillster):
+    make_client().get("catalog/{catalog_id}/content", {"catalog_id": "c"}, {"resultSize": 100}, version="3")
+    assert drillster.calls[0].target == "/api/3/catalog/c/content?resultSize=100"
+
+
+@pytest.mark.parametrize("group_id", ["", ".", ".."])
+def test_an_id_that_would_lead_elsewhere_is_not_sent(make_client, drillster, group_id):
+    with pytest.raises(AnswerError, match="empty id") as raised:
+        make_client().get(MEMBERS, {"group_id": group_id}, {})
+    assert raised.value.endpoint == MEMBERS
+    assert drillster.requests == []
+
+
+def test_the_headers(make_client, drillster):
+    get(make_client())
+    headers = drillster.calls[0].headers
+    assert headers["authorization"] == "Bearer token-1"
+    assert headers["accept"] == "application/json"
+    assert headers["accept-encoding"] == "gzip"
+    assert headers["user-agent"].startswith("drillster-pipeline/")
+    assert "cookie" not in headers
+
+
+def test_netrc_and_cookies_add_nothing(make_client, drillster, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    drillster.api = lambda _: json_reply({}, Set_Cookie="session=1")
+    client = make_client()
+    get(client)
+    get(client)
+    assert {request.headers["authorization"] for request in drillster.calls} == {"Bearer token-1"}
+    assert all("cookie" not in request.headers for request in drillster.calls)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(b'{"a": "\xc3\xa9"}'), {"Content-Encoding": "gzip"}),
+        ('{"a": "é"}'.encode("utf-8-sig"), {}),
+        ('{"a": "é"}'.encode("utf-16"), {}),
+        (b' \n{"a": "\xc3\xa9"}\r\n', {}),
+        (b'{"a": "\xc3\xa9"}', {"Content-Type": "text/html"}),
+    ],
+)
+def test_json_is_read_however_it_is_wrapped(make_client, drillster, body, headers):
+    drillster.api = lambda _: Reply(body=body, headers=headers)
+    answer = get(make_client())
+    assert answer.body == {"a": "é"}
+    assert json.loads(answer.content.decode()) == {"a": "é"}
+
+
+def test_a_connection_serves_many_requests(make_client, drillster):
+    client = make_client()
+    for _ in range(10):
+        get(client)
+    assert len({request.connection for request in drillster.calls}) == 1
+    assert drillster.grants == 1
+
+
+def test_as_many_connections_are_kept_as_requests_are_in_flight(make_client, drillster):
+    drillster.api = lambda _: Reply(wait=0.01)
+    client = make_client(concurrency=6)
+    with ThreadPoolExecutor(12) as threads:
+        for future in [threads.submit(get, client) for _ in range(120)]:
+            future.result()
+    assert len({request.connection for request in drillster.calls}) <= 6
+
+
+# 401
+
+
+def test_a_401_is_renewed_and_replayed_once(make_client, drillster):
+    drillster.api = lambda request: json_reply({}) if request.token == "token-2" else Reply(status=401)
+    client = make_client()
+    assert get(client).status == 200
+    assert [request.token for request in drillster.calls] == ["token-1", "token-2"]
+    assert client.stats.replays == 1
+    assert client.stats.renewals == 1
+    assert client.stats.retries == 0
+    get(client)
+    assert drillster.calls[-1].token == "token-2"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"id":"not_authenticated","description":"x"}', b'{"error":"invalid_token"}']
+)
+def test_a_second_401_is_final(make_client, drillster, body):
+    drillster.api = lambda _: Reply(status=401, body=body)
+    client = make_client()
+    with pytest.raises(Unauthorized) as raised:
+        get(client)
+    assert isinstance(raised.value, AuthenticationError)
+    assert (raised.value.exit_code, raised.value.endpoint, raised.value.status) == (2, "groups", 401)
+    assert len(drillster.calls) == 2
+    assert drillster.grants == 2
+
+
+def test_a_401_after_other_failures_is_still_only_replayed_once(make_client, drillster):
+    drillster.api = Play(Reply(status=503), Reply(status=401), Reply(status=503), Reply(status=401))
+    with pytest.raises(Unauthorized):
+        get(make_client(sleep=lambda _: None))
+    assert [request.token for request in drillster.calls] == ["token-1", "token-1", "token-2", "token-2"]
+    assert drillster.grants == 2
+
+
+def test_sixteen_refused_threads_renew_once_and_each_replays_once(make_client, drillster):
+    barrier = threading.Barrier(16)
+
+    def api(request):
+        if request.token == "token-1":
+            barrier.wait(10)
+            return Reply(status=401)
+        return json_reply({})
+
+    drillster.api = api
+    client = make_client(concurrency=16)
+    with ThreadPoolExecutor(16) as threads:
+        for future in [threads.submit(get, client) for _ in range(16)]:
+            assert future.result().status == 200
+    assert drillster.grants == 2
+    assert len(drillster.calls) == 32
+    assert client.stats.replays == 16
+
+
+def test_a_thread_that_finds_the_token_renewed_just_replays(make_client, make_tokens, drillster):
+    tokens = make_tokens()
+    client = make_client(tokens=tokens)
+
+    def api(request):
+        if request.token == "token-1":
+            tokens.renew(tokens._current)  # somebody else, while this answer is on its way
+            return Reply(status=401)
+        return json_reply({})
+
+    drillster.api = api
+    get(client)
+    assert drillster.grants == 2
+
+
+def test_a_grant_that_is_refused_after_a_401_says_what_to_check(make_client, drillster):
+    client = make_client()
+    get(client)
+    drillster.api = lambda _: Reply(status=401)
+    drillster.grant = lambda _: json_reply({"error": "invalid_client"}, 401)
+    with pytest.raises(AuthenticationError, match="DRILLSTER_CLIENT_SECRET"):
+        get(client)
+    assert len(drillster.calls) == 2
+
+
+# Refusals that no other attempt mends
+
+
+@pytest.mark.parametrize(
+    ("status", "identifier", "kind", "exit_code"),
+    [
+        (403, "no_permission", PermissionDenied, 3),
+        (403, None, PermissionDenied, 3),
+        (403, "something_new", PermissionDenied, 3),
+        (401, "not_linked_to_organization", PermissionDenied, 3),
+        (401, "no_permission", PermissionDenied, 3),
+        (401, "not_permitted", PermissionDenied, 3),
+        (401, "no_access", PermissionDenied, 3),
+        (401, "not_authorized", PermissionDenied, 3),
+        (401, "no_group_access", PermissionDenied, 3),
+        (400, "not_authorized", PermissionDenied, 3),
+        (400, "not_linked_to_organization", PermissionDenied, 3),
+        (404, "not_found", NotFound, 6),
+        (404, None, NotFound, 6),
+        (404, "group_not_found", NotFound, 6),
+        (400, "invalid_result_size", RequestRefused, 6),
+        (400, None, RequestRefused, 6),
+        (405, None, RequestRefused, 6),
+        (409, "privacy_location_conflict", RequestRefused, 6),
+        (414, None, RequestRefused, 6),
+        (304, None, AnswerError, 6),
+        (505, None, AnswerError, 6),
+    ],
+)
+def test_a_refusal_is_raised_at_once_with_its_id_and_its_endpoint(
+    make_client, drillster, status, identifier, kind, exit_code
+):
+    body = json.dumps({"id": identifier, "description": "Noor de Wit may not"}).encode() if identifier else b"<html>"
+    drillster.api = lambda _: Reply(status=status, body=b"" if status == 304 else body)
+    with pytest.raises(ApiError) as raised:
+        make_client().get(MEMBERS, {"group_id": "g-secret"}, {"query": "q-secret"})
+    error = raised.value
+    assert type(error) is kind
+    assert (error.status, error.error_id, error.endpoint, error.exit_code) == (status, identifier, MEMBERS, exit_code)
+    assert MEMBERS in str(error)
+    assert str(status) in str(error)
+    assert (identifier or "") in str(error)
+    for hidden in ("Noor", "g-secret", "q-secret", "token-1", "html"):
+        assert hidden not in str(error)
+    assert len(drillster.calls) == 1
+    assert drillster.grants == 1
+
+
+def test_a_closed_group_says_which_permission_to_give(make_client, drillster):
+    drillster.api = lambda _: json_reply({"id": "no_group_access"}, 403)
+    with pytest.raises(PermissionDenied, match="Groups administrator"):
+        make_client().get(MEMBERS, {"group_id": "g"}, {})
+
+
+# Redirects
+
+
+def test_redirects_on_the_same_host_are_followed_with_the_token(make_client, drillster):
+    def api(request):
+        if request.path == "/api/2.1.1/groups":
+            return Reply(status=308, headers={"Location": "/api/2.1.1/groups/?x=1"})
+        return json_reply({"moved": True})
+
+    drillster.api = api
+    assert get(make_client()).body == {"moved": True}
+    assert [request.token for request in drillster.calls] == ["token-1"] * 2
+
+
+def test_redirects_end(make_client, drillster):
+    drillster.api = lambda request: Reply(status=302, headers={"Location": request.target})
+    with pytest.raises(AnswerError, match="again and again"):
+        get(make_client())
+    assert len(drillster.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("https://eu.drillster.example/api/2.1.1/groups?k=v", "https://eu.drillster.example;"),
+        ("//other.example/x", "https://other.example;"),
+        ("https://user:pass@login.example/x", "https://login.example;"),
+        ("http://127.0.0.1:1/other-port", "127.0.0.1"),
+        ("https://[", "makes no sense"),
+        ("", "makes no sense"),
+        ("javascript:alert(1)", "makes no sense"),
+    ],
+)
+def test_a_token_is_not_carried_elsewhere(make_client, drillster, location, says):
+    drillster.api = lambda _: Reply(status=302, headers={"Location": location})
+    with pytest.raises(SettingsError) as raised:
+        get(make_client())
+    message = str(raised.value)
+    assert says in message
+    assert "DRILLSTER_BASE_URL" in message
+    for hidden in ("k=v", "pass", "/x", "alert"):
+        assert hidden not in message
+    assert len(drillster.calls) == 1
+
+
+# Stopping
+
+
+@pytest.mark.parametrize("how", ["interrupt", "close", "event"])
+@pytest.mark.parametrize("where", ["backing off", "awaiting an answer", "awaiting a token", "held"])
+def test_a_walk_ends_at_once(make_client, drillster, how, where):
+    stop = threading.Event()
+    client: Client = make_client(stop=stop, random=lambda: 1.0, concurrency=4)
+    if where == "backing off":
+        drillster.api = lambda _: Reply(status=500, headers={"Retry-After": "60"})
+    elif where == "awaiting an answer":
+        drillster.api = lambda _: Reply(wait=3)
+    elif where == "awaiting a token":
+        drillster.grant = lambda _: Reply(status=503, headers={"Retry-After": "50"})
+    else:
+        drillster.api = lambda _: Reply(status=429, headers={"Retry-After": "60"})
+    with ThreadPoolExecutor(4) as threads:
+        waiting = [threads.submit(get, client) for _ in range(4)]
+        while len(drillster.requests) < (1 if where == "awaiting a token" else 3):
+            time.sleep(0.01)
+        time.sleep(0.05)
+        began = time.monotonic()
+        {"interrupt": client.interrupt, "close": client.close, "event": stop.set}[how]()
+        assert {type(future.exception(timeout=10)) for future in waiting} == {Stopped}
+        assert time.monotonic() - began < 2
+
+
+def test_a_stopped_client_sends_nothing(make_client, drillster):
+    client = make_client()
+    client.interrupt()
+    with pytest.raises(Stopped):
+        get(client)
+    assert drillster.requests == []
+
+
+def test_a_client_closes_when_its_block_ends(make_client, drillster):
+    with make_client() as client:
+        get(client)
+    with pytest.raises(Stopped):
+        get(client)
+
+
+# What is shown and counted
+
+
+def test_an_answer_does_not_show_its_body(make_client, drillster):
+    drillster.api = lambda _: json_reply({"name": "Noor"})
+    assert repr(get(make_client())) == "Answer(status=200)"
+
+
+def test_what_was_done_is_counted(make_client, drillster):
+    drillster.api = Play(Reply(status=500), Reply(status=401), json_reply([1, 2, 3]))
+    client = make_client(random=lambda: 0.1)
+    get(client)
+    counted = client.stats.snapshot()
+    assert counted == {
+        "requests": 3,
+        "retries": 1,
+        "replays": 1,
+        "grants": 2,
+        "renewals": 1,
+        "received_bytes": 2 + 2 + 9,
+        "seconds_throttled": 0.0,
+        "seconds_backing_off": 0.01,
+    }
+
+
+def test_renewals_are_counted_per_client(make_client, make_tokens, drillster):
+    tokens = make_tokens()
+    first = make_client(tokens=tokens)
+    assert first.stats.renewals == 0
+    tokens.renew(tokens.token())
+    second = make_client(tokens=tokens)
+    get(second)
+    assert (first.stats.renewals, second.stats.renewals) == (1, 0)
+
+
+def test_counting_loses_nothing_between_threads(make_client, drillster):
+    client = make_client(concurrency=8)
+    with ThreadPoolExecutor(8) as threads:
+        for future in [threads.submit(get, client) for _ in range(200)]:
+            future.result()
+    assert client.stats.requests == len(drillster.calls) == 200

@@ -1,0 +1,73 @@
+"""Pages as the archive gives them, and what comes out of them as plain rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+
+from drillster_pipeline.tables import DATA_TABLES, tables_of
+from drillster_pipeline.tables.batches import Batch
+from drillster_pipeline.tables.extract import Extractor, Page, Reject
+
+EXPORT_DATE = date(2026, 3, 14)
+CAPTURED_AT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
+
+Asked = tuple[str, Page]
+
+
+def page(resource: str, body: Any, *, number: int = 1, at: datetime = CAPTURED_AT, **unit: str) -> Asked:
+    """One answer of a resource; keywords are the path parameters."""
+    return resource, Page(unit, number, at, body)
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame, missing values as None, without the hash."""
+    columns = {name: [None if pd.isna(value) else value for value in frame[name]] for name in frame}
+    columns.pop("row_hash", None)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+class Extracted:
+    """All that an extraction gave."""
+
+    def __init__(self, extractor: Extractor, batches: Iterable[Batch]) -> None:
+        self.batches = list(batches)
+        self.unknown_fields = extractor.unknown_fields
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return [row for batch in self.batches if batch.table.name == table for row in plain(batch.frame)]
+
+    def row(self, table: str) -> dict[str, Any]:
+        (row,) = self.rows(table)
+        return row
+
+    def column(self, table: str, name: str) -> list[Any]:
+        return [row[name] for row in self.rows(table)]
+
+    def rejects(self, table: str | None = None) -> list[Reject]:
+        return [one for batch in self.batches for one in batch.rejects if table in {None, batch.table.name}]
+
+    def reasons(self, table: str | None = None) -> list[str]:
+        return [reject.reason for reject in self.rejects(table)]
+
+
+def extract(
+    *pages: Asked, kind: str = "snapshot", tables: Collection[str] | None = None, chunk_rows: int = 20_000
+) -> Extracted:
+    """Read pages into all tables of a kind, or into those that are named."""
+    extractor = Extractor(
+        export_date=EXPORT_DATE, kind=kind, tables=tables_of(kind) if tables is None else tables, chunk_rows=chunk_rows
+    )
+    return Extracted(extractor, extractor.batches(pages))
+
+
+def empty_row(table: str) -> dict[str, Any]:
+    """A row of a table with nothing in it, to be filled by a test."""
+    return {column.name: None for column in DATA_TABLES[table].columns}
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+
+from drillster_pipeline.tables import DATA_TABLES, RESOURCES, TABLES, Column, Kind, Table, Type, resources_of, tables_of
+
+CONTRACT = {
+    "organizations": "organization_id | name email_address locale domicile contract_type contract_created_at "
+    "contract_expires_at group_member_quota privacy_location",
+    "accounts": "account_id | name email_address locale domicile time_zone year_of_birth status is_managed is_admin "
+    "repertoire_size organization_id created_at last_login_at",
+    "account_external_ids": "account_id third_party external_id |",
+    "groups": "group_id | name description custom_reference member_count drillable_count test_count is_sensitive "
+    "created_at last_edited_at",
+    "group_members": "group_id member_key | account_id name email_address status joined_at invited_at",
+    "group_staff": "group_id account_id | permission",
+    "playables": "playable_id | type name",
+    "group_playables": "group_id playable_id | type",
+    "catalogs": "catalog_id | name description organization_id playable_count",
+    "catalog_playables": "catalog_id playable_id | type",
+    "objectives": "objective_id | group_id name type review_at minimum_proficiency falling_minimum_proficiency "
+    "estimated_study_seconds",
+    "objective_playables": "objective_id playable_id |",
+    "objective_evaluations": "export_date objective_id account_id | group_id met proficiency evaluated_at review_at "
+    "minimum_proficiency captured_at",
+    "results": "export_date group_id account_id playable_id | proficiency receptive_proficiency "
+    "productive_proficiency highest_proficiency eventual_proficiency time_spent_seconds expected_duration_seconds "
+    "last_practiced_at added_at captured_at",
+    "objective_events": "event_id | objective_id account_id group_id event_type occurred_at proficiency",
+    "test_results": "test_result_id | test_id group_id account_id started_at completed_at duration_minutes "
+    "question_count correctly_answered progress score_percentage passed",
+    "test_result_scores": "test_result_id transformation_id | result passed percentage",
+    "test_result_drills": "test_result_id drill_id | score_percentage",
+    "loads": "load_id | run_id export_date kind started_at finished_at captured_from captured_until archive_url "
+    "program_version",
+    "load_tables": "load_id table_name | rows_read rows_rejected rows_inserted rows_updated rows_deleted "
+    "rows_unchanged",
+    "rejected_rows": "load_id table_name row_number | reason record",
+}
+"""The warehouse contract: key | other columns. Columns may be added, none renamed or dropped."""
+
+SUFFIXES = {"_at": {Type.TIMESTAMP}, "_on": {Type.DATE}, "_id": {Type.TEXT}, "_seconds": {Type.INTEGER}}
+COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]
+
+
+def _name(value: Table | Column) -> str:
+    return value.name
+
+
+def test_the_tables_are_those_of_the_contract() -> None:
+    assert set(TABLES) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_table_has_the_columns_and_key_of_the_contract(name: str) -> None:
+    key, others = (part.split() for part in CONTRACT[name].split("|"))
+    table = TABLES[name]
+    assert table.key == tuple(key)
+    assert [column.name for column in table.columns][: len(key) + len(others)] == key + others
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=_name)
+def test_the_columns_of_a_key_are_never_null(table: Table) -> None:
+    assert not any(table.column(name).nullable for name in table.key)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=_name)
+def test_no_column_is_declared_twice(table: Table) -> None:
+    names = [column.name for column in table.all_columns]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=_name)
+def test_every_column_is_described_in_a_sentence(table: Table, column: Column) -> None:
+    assert column.description[0].isupper() or column.description.startswith("'")
+    assert column.description.endswith(".")
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=_name)
+def test_a_name_says_its_type(table: Table, column: Column) -> None:
+    for suffix, types in SUFFIXES.items():
+        assert not column.name.endswith(suffix) or column.type in types
+    if column.name.endswith(("proficiency", "percentage")):
+        assert (column.minimum, column.maximum) == (0, 100)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [pair for pair in COLUMNS if pair[1].references or pair[1].joins], ids=_name
+)
+def test_a_reference_points_to_the_whole_key_of_a_table_that_comes_first(table: Table, column: Column) -> None:
+    parent, field = (column.references or column.joins or "").split(".")
+    assert TABLES[parent].key == (field,)
+    if column.references:
+        names = list(TABLES)
+        assert names.index(parent) < names.index(table.name)
+
+
+@pytest.mark.parametrize("table", DATA_TABLES.values(), ids=_name)
+def test_every_column_of_a_data_table_says_where_it_comes_from(table: Table) -> None:
+    drawn_on = {*table.sources, *table.mentions}
+    assert table.sources
+    assert drawn_on <= set(RESOURCES)
+    for column in table.columns:
+        if column.name != "export_date":
+            assert column.source is not None
+            assert column.source.split(":")[0] in drawn_on
+
+
+def test_a_snapshot_is_kept_per_date() -> None:
+    for table in TABLES.values():
+        assert (table.key[0] == "export_date") == (table.kind is Kind.SNAPSHOT)
+
+
+def test_only_entities_are_hashed_and_marked_deleted() -> None:
+    for table in TABLES.values():
+        names = {column.name for column in table.managed_columns}
+        assert ({"row_hash", "deleted_on", "first_seen_on", "last_seen_on"} <= names) == (table.kind is Kind.ENTITY)
+
+
+def test_what_says_who_a_person_is_is_personal() -> None:
+    personal = {f"{table.name}.{column.name}" for table, column in COLUMNS if column.personal}
+    assert personal == {
+        "accounts.name",
+        "accounts.email_address",
+        "accounts.year_of_birth",
+        "account_external_ids.external_id",
+        "group_members.member_key",
+        "group_members.name",
+        "group_members.email_address",
+    }
+
+
+def test_a_snapshot_and_the_events_publish_each_data_table_once() -> None:
+    assert tables_of("events") == ("objective_events",)
+    assert sorted(tables_of("snapshot") + tables_of("events")) == sorted(DATA_TABLES)
+
+
+@pytest.mark.parametrize(
+    ("tables", "resources"),
+    [
+        ((), ()),
+        (("results",), ("results",)),
+        (("objective_evaluations",), ("objectives", "objective_evaluations")),
+        (("group_playables", "organizations"), ("organization", "groups", "group_drillables")),
+        (tuple(DATA_TABLES), RESOURCES),
+    ],
+    ids=["nothing", "results", "evaluations with their norm", "two tables", "everything"],
+)
+def test_resources_of_tables_are_those_they_draw_on_in_the_order_of_the_walk(
+    tables: tuple[str, ...], resources: tuple[str, ...]
+) -> None:
+    assert resources_of(tables) == resources
+
+
+def test_an_unknown_column_is_a_key_error_that_names_it() -> None:
+    with pytest.raises(KeyError, match=r"groups\.colour"):
+        TABLES["groups"].column("colour")

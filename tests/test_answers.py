@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drillster_pipeline.answers import SHAPES, field_name, items, named_total, shown
+from drillster_pipeline.errors import ContractError
+
+ITEMS = [{"id": "a"}, {"id": "b"}]
+PAGINATION = {"total": 2, "lastOnPage": "b", "moreAvailable": False}
+
+
+@pytest.mark.parametrize("resource", SHAPES)
+def test_a_bare_array_is_the_list(resource: str) -> None:
+    assert items(resource, ITEMS) is ITEMS
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"), [(resource, name) for resource, shape in SHAPES.items() for name in shape.names]
+)
+def test_a_list_is_found_under_each_documented_name(resource: str, name: str) -> None:
+    assert items(resource, {"pagination": PAGINATION, name: ITEMS, "other": [{"x": 1}]}) is ITEMS
+
+
+@pytest.mark.parametrize("resource", SHAPES)
+def test_failing_a_documented_name_the_only_list_of_objects_is_the_list(resource: str) -> None:
+    body = {"pagination": PAGINATION, "counts": {"x": 1}, "tags": ["a"], "whatever": ITEMS, "total": 2}
+    assert items(resource, body) is ITEMS
+
+
+@pytest.mark.parametrize("resource", SHAPES)
+def test_several_lists_are_a_contract_error_that_names_them(resource: str) -> None:
+    with pytest.raises(ContractError, match="several: first, second"):
+        items(resource, {"second": ITEMS, "first": ITEMS})
+
+
+def test_an_empty_list_beside_a_filled_one_is_not_in_doubt() -> None:
+    assert items("objective_events", {"happened": ITEMS, "warnings": []}) is ITEMS
+
+
+def test_the_tests_of_a_group_are_not_taken_for_its_drillables() -> None:
+    assert items("group_drillables", {"id": "g", "tests": ITEMS, "members": ITEMS}) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"members": [], "total": 0},
+        {"total": 0},
+        {"pagination": {"total": 0, "moreAvailable": False}},
+        {"pagination": {"moreAvailable": False}},
+        {"pagination": {"moreAvailable": False, "lastOnPage": None}},
+        {"anything": []},
+    ],
+)
+def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
+    assert items("group_members", body) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "met"),
+    [
+        ({}, "an empty object"),
+        ({"id": "x", "description": "no access"}, "description, id"),
+        ({"pagination": PAGINATION}, "pagination"),
+        ({"pagination": {"moreAvailable": False, "lastOnPage": "b"}}, "pagination"),
+        ({"total": 3}, "total"),
+        ({"noor@example.org": 1, "d41d8cd98f00b204e9800998ecf8427e": 2}, r"\*$"),
+        ({letter * 3: 1 for letter in "abcdefghijkl"}, "jjj and 2 more"),
+    ],
+)
+def test_an_answer_without_a_list_is_a_contract_error_that_names_what_was_met(body: Any, met: str) -> None:
+    with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', met .*{met}"):
+        items("groups", body)
+
+
+@pytest.mark.parametrize("body", ["<html>", 7, None, True])
+def test_an_answer_that_is_neither_object_nor_list_is_a_contract_error(body: Any) -> None:
+    with pytest.raises(ContractError, match="expected an object or a list, met"):
+        items("groups", body)
+
+
+def test_a_documented_name_that_holds_no_list_is_a_contract_error() -> None:
+    with pytest.raises(ContractError, match="'groups' should be a list, is dict"):
+        items("groups", {"groups": {"id": "g"}})
+
+
+def test_a_documented_name_that_is_null_counts_as_left_out() -> None:
+    assert items("accounts", {"accounts": None, "organizationAccounts": ITEMS}) is ITEMS
+
+
+@pytest.mark.parametrize(
+    ("body", "total"),
+    [
+        ({"pagination": {"total": 7}}, 7),
+        ({"total": 8}, 8),
+        ({"count": 9}, 9),
+        ({"pagination": {"total": 7}, "total": 8, "count": 9}, 7),
+        ({"pagination": {"moreAvailable": False}, "total": 8}, 8),
+        ({"pagination": {"total": "12"}}, 12),
+        ({"total": True}, None),
+        ({"total": -1}, None),
+        ({"total": 2.5}, None),
+        ({"total": "many"}, None),
+        ({"pagination": None}, None),
+        ([], None),
+    ],
+)
+def test_a_total_is_read_from_wherever_drillster_names_it(body: Any, total: int | None) -> None:
+    assert named_total(body) == total
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+def test_a_name_that_is_shown_is_a_plain_word(name: str) -> None:
+    assert field_name(name) == "*" or (name.isascii() and not any(mark in name for mark in "@.- "))
+
+
+def test_the_names_of_an_empty_object_are_said_in_words() -> None:
+    assert shown({}) == "an empty object"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=8), inside, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(sorted(SHAPES)), json_values)
+def test_any_answer_gives_a_list_of_its_own_or_a_contract_error(resource: str, body: Any) -> None:
+    inside = list(body.values()) if isinstance(body, dict) else [body]
+    try:
+        found = items(resource, body)
+    except ContractError:
+        found = []
+    assert found == [] or any(found is value for value in inside)
