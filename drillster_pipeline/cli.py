@@ -25,9 +25,7 @@ def main() -> None:
     """Run a command; an error that we know ends it with a sentence and its exit code, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        commands(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = commands(standalone_mode=False)  # what a command exits with, click returns
     except click.Abort:
         click.echo("Interrupted. What was captured is kept; run again to go on.", err=True)
         sys.exit(130)
@@ -37,6 +35,7 @@ def main() -> None:
     except PipelineError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    sys.exit(code or 0)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,6 +77,7 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
 
     with _session(needs_api=True) as session:  # every wrong setting is told before Dagster starts
         export_date = day.date() if day else session.newest_complete
+        session.require_ended(export_date)
         first = session.settings.first_export_date
     if export_date < first:
         raise click.UsageError(

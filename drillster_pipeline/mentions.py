@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A dot in the domain is asked for: "Zorg@thuis" is the name of a product. %40 is the @ of an address in a URL.
-_ADDRESS = re.compile(r"[\w.!#$&'*+/=?^`{|}~-]+(?:@|%40)(?:[\w-]+\.)+[^\W\d_][\w-]+", re.IGNORECASE)
+# A dot in the domain is asked for: "Zorg@thuis" is the name of a product. %40 is the @ of an address in a URL. It only
+# begins where a run of its characters does, or a long text without spaces would be gone through from each of them.
+_CHARACTERS = r"[\w.!#$%'*+^`{|}~-]"  # of those that RFC 5322 allows, without / ? = & which divide URLs
+_ADDRESS = re.compile(rf"(?<!{_CHARACTERS}){_CHARACTERS}+(?:@|%40)(?:[\w-]+\.)+[^\W\d_][\w-]+", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 
 
@@ -22,7 +24,9 @@ class Mentions:
 
     def __init__(self, mask_address: Callable[[str], str]) -> None:
         self._mask_address = mask_address
-        self._by_first_word: dict[str, dict[tuple[str, ...], str]] = {}
+        self._by_words: dict[tuple[str, ...], str] = {}
+        self._lengths: dict[str, set[int]] = {}
+        """By the first word of a name, how many words the names have that begin with it."""
         self._whole: dict[str, str] = {}
 
     def add(self, name: str, replacement: str) -> None:
@@ -30,7 +34,8 @@ class Mentions:
         self._whole.setdefault(name, replacement)
         words = tuple(word.casefold() for word in _WORD.findall(name))
         if words:
-            self._by_first_word.setdefault(words[0], {}).setdefault(words, replacement)
+            self._by_words.setdefault(words, replacement)
+            self._lengths.setdefault(words[0], set()).add(len(words))
 
     def masked(self, text: str, *, title: bool = False) -> str:
         """The text with every address and every known name replaced; the very same object if there is none.
@@ -61,12 +66,10 @@ class Mentions:
         return "".join([*pieces, text[done:]]) if pieces else text
 
     def _longest_at(self, words: list[tuple[int, int, str]], position: int, shortest: int) -> tuple[int, str] | None:
-        candidates = self._by_first_word.get(words[position][2])
-        if candidates is None:
-            return None
-        fitting = [
-            (len(name), replacement)
-            for name, replacement in candidates.items()
-            if len(name) >= shortest and name == tuple(word for _, _, word in words[position : position + len(name)])
-        ]
-        return max(fitting, default=None, key=lambda pair: pair[0])
+        """How many words from here on are a name, and what replaces them; None if none are."""
+        for length in sorted(self._lengths.get(words[position][2], ()), reverse=True):
+            if shortest <= length <= len(words) - position:
+                replacement = self._by_words.get(tuple(word for _, _, word in words[position : position + length]))
+                if replacement is not None:
+                    return length, replacement
+        return None

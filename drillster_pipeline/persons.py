@@ -127,8 +127,7 @@ _OPAQUE_ID = re.compile(r"[A-Za-z0-9_.-]{16,}|[0-9]+")
 
 def is_person(value: Mapping[str, Any], place: str) -> bool:
     """Whether an object is a person; ``place`` is the name of the field that it, or the list around it, is in."""
-    kind = value.get("type")
-    if kind == "USER":
+    if value.get("type") == "USER":
         return True
     if is_thing(value) or place in _OTHER_PLACES:
         return False
@@ -150,7 +149,8 @@ def names_a_person(value: str, place: str) -> bool:
 
 def is_thing(value: Mapping[str, Any]) -> bool:
     """Whether an object says of itself that it is something else than a person: a group, a drill, an objective."""
-    return value.get("type") in _OTHER_TYPES
+    kind = value.get("type")
+    return isinstance(kind, str) and kind in _OTHER_TYPES
 
 
 def is_third_party_id(value: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import persons
-from .errors import SettingsError
+from .errors import ContractError, SettingsError
 from .mentions import Mentions
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _NAME_DIGITS, _EMAIL_DIGITS, _VALUE_DIGITS, _INVITEE_DIGITS = 16, 20, 32, 32
 _SHORTEST_KEY = 5
 """Characters from which the key of an HR system is looked for in running text: "100" is more often a number."""
 _TITLES = frozenset({"name", "title"})
+_MEMBER_PLACES = frozenset({"member", "people"})
 
 
 class Privacy:
@@ -55,10 +56,17 @@ class Privacy:
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
-        """The body of an answer of ``resource`` as it may be written. Its argument is never changed."""
+        """The body of an answer of ``resource`` as it may be written. Its argument is never changed.
+
+        Raises ContractError where it is nested too deeply to be gone through.
+        """
         if self.mode == "keep":
             return body
-        return _Pass(self, resource).run(body)
+        try:
+            return _Pass(self, resource).run(body)
+        except RecursionError:
+            too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
+        raise too_deep
 
     def __repr__(self) -> str:
         return f"Privacy(mode={self.mode!r}, key=***)"
@@ -157,7 +165,7 @@ class _Pass:
                 rebuilt[name] = self._rebuilt(value, name, depth=depth + 1)
             else:
                 rebuilt[self._field_name(name)] = self._hidden(value)
-        if self._drop and place == "member" and not person.get("id"):
+        if place in _MEMBER_PLACES and self._resource == "group_members" and not person.get("id"):
             key = self._invitee_key(person)
             if key is not None:
                 rebuilt["inviteeKey"] = key
@@ -213,10 +221,12 @@ class _Pass:
         return f"{self._digest('e-mail', canonical, _EMAIL_DIGITS)}@{EMAIL_DOMAIN}"
 
     def _invitee_key(self, person: Mapping[str, Any]) -> str | None:
-        """What tells an invitee without an account from the next, night after night."""
+        """What tells an invitee without an account from the next, night after night, where no address is left."""
         for field in (persons.EMAIL, "name", "realName"):
             value = person.get(field)
             if isinstance(value, str) and value.strip():
+                if field == persons.EMAIL and not self._drop:
+                    return None  # its pseudonym does that
                 return self._digest(f"invitee by {field}", _canonical(value, persons.EMAIL), _INVITEE_DIGITS)
         return None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -102,7 +102,7 @@ class Settings(ScheduleSettings):
     archive_days: int
     concurrency: int
     requests_per_second: float | None
-    personal_data: str
+    personal_data: Literal["keep", "pseudonymize", "drop"]
     pseudonym_key: Secret | None
     alert_webhook: Secret | None
 

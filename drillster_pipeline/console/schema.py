@@ -11,8 +11,7 @@ def render(form: str, dialect: str) -> str:
     if form == "ddl":
         return ddl(dialect)
     if form == "mermaid":
-        return documents.mermaid()
+        return documents.entity_diagram(CONTRACT)
     if form == "dbt":
-        return documents.dbt_sources()
-    del CONTRACT
-    return documents.data_dictionary(views=VIEWS.values())
+        return documents.dbt_sources(CONTRACT)
+    return documents.data_dictionary(CONTRACT, tuple(VIEWS.values()))

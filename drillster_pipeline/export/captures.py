@@ -15,7 +15,7 @@ from typing import Any
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window, day_window, events_window
-from drillster_pipeline.errors import PastDateRefused, Refused
+from drillster_pipeline.errors import PastDateRefused
 
 from .session import Session
 
@@ -54,8 +54,7 @@ def capture(session: Session, kind: str, export_date: date, *, again: bool = Fal
     process captures the same, and what the walk raises.
     """
     newest = session.newest_complete
-    if export_date > newest:
-        raise Refused(f"{export_date} has not ended yet in {session.settings.timezone.key}: run it tomorrow")
+    session.require_ended(export_date)
     sealed = session.archive.newest_sealed(export_date, kind)
     if export_date < newest:
         if sealed is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.errors import Refused
 from drillster_pipeline.privacy import Privacy
 from drillster_pipeline.settings import Settings
 
@@ -80,6 +81,14 @@ class Session:
     def newest_complete(self) -> date:
         """The export date that Drillster's answers describe now."""
         return newest_complete(self.now(), self.settings.timezone)
+
+    def require_ended(self, export_date: date) -> None:
+        """Raise Refused for a date that has not ended."""
+        if export_date > self.newest_complete:
+            raise Refused(
+                f"{export_date} has not ended yet in {self.settings.timezone.key}: the newest date that can be "
+                f"exported is {self.newest_complete}"
+            )
 
     def close(self) -> None:
         """Close what was opened."""

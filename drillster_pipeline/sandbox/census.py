@@ -220,7 +220,10 @@ class Census:
 
     def members(self, group: Group) -> Listing:
         """The list of members and invitees; the cursor is the time they joined or were invited."""
-        return ordered(self.memberships(group), self.member, lambda membership: Stamp(membership.stamp), parse_iso)
+        moment = self.moment
+        return ordered(
+            self.memberships(group), self.member, lambda membership: Stamp(membership.stamp(moment)), parse_iso
+        )
 
     def staff(self, group: Group) -> list[tuple[Person, str]]:
         """Who manages or views the group: an administrator, one or two of the members, all with an account."""

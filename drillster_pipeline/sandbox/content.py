@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calendar import DAY, FOUNDING
+from .calendar import DAY, FOREVER, FOUNDING
 from .chance import between, fold, mix
 from .ids import Ids, Kind, Reference
 from .names import CATALOGS, DRILLABLES, TESTS
@@ -48,8 +48,8 @@ class Content:
             self._ids.make(Kind.TEST, slot, number), "TEST", name if not round_ else f"{name} #{round_ + 1}", number
         )
 
-    def changing(self, key: int, slots: int, moment: int) -> list[int]:
-        """The library's indices that fill ``slots`` places at the moment: now and then one makes way for another.
+    def places(self, key: int, slots: int, moment: int) -> list[tuple[int, int]]:
+        """The library's indices that fill ``slots`` places at the moment, each with the moment it makes way.
 
         Place ``s`` only ever takes indices that are ``s`` modulo ``slots``, so no index is in two places.
         """
@@ -57,12 +57,22 @@ class Content:
         found = []
         for place in range(slots):
             bits = mix(key ^ mix(place))
-            version = 0
-            if not self._size.stable and moment >= FOUNDING:
-                period = between(bits >> 20, 120, 420) * DAY
-                version = (moment - FOUNDING + (bits >> 8) % period) // period
-            found.append(place + slots * ((bits + version) % steps))
+            version, until = 0, FOREVER
+            if not self._size.stable:
+                period = between(bits >> 20, 240, 700) * DAY
+                phase = (bits >> 8) % period
+                version = max(0, moment - FOUNDING + phase) // period
+                until = FOUNDING - phase + (version + 1) * period
+            found.append((place + slots * ((bits + version) % steps), until))
         return found
+
+    def changing(self, key: int, slots: int, moment: int) -> list[int]:
+        """The library's indices that fill ``slots`` places at the moment: now and then one makes way for another."""
+        return [index for index, _ in self.places(key, slots, moment)]
+
+    def lasting(self, key: int, slots: int, moment: int) -> list[int]:
+        """The same indices, those first that stay the longest."""
+        return [index for index, _ in sorted(self.places(key, slots, moment), key=lambda place: -place[1])]
 
     def catalog_ids(self) -> list[str]:
         """Every catalog, in order."""

@@ -42,6 +42,10 @@ class Group:
     tests: int
     objectives: int
 
+    def __hash__(self) -> int:
+        """Quick, as caches ask for it all the time."""
+        return self.key
+
     def emptied(self) -> Group:
         """The same group with nothing in it."""
         return replace(self, seats=0, externals=0, drillables=0, tests=0, objectives=0)
@@ -63,10 +67,9 @@ class Membership(NamedTuple):
     since: int
     account_from: int
 
-    @property
-    def stamp(self) -> int:
-        """What the list of members is ordered by."""
-        return self.invited if self.invited is not None else self.joined
+    def stamp(self, moment: int) -> int:
+        """What the list of members is ordered by at a moment: when they joined, or if not yet, were invited."""
+        return self.joined if self.invited is None or self.joined <= moment else self.invited
 
 
 class Groups:
@@ -82,21 +85,27 @@ class Groups:
         self.present: Callable[[int], tuple[Group, ...]] = lru_cache(maxsize=4)(self._present)
         self.members: Callable[[Group, int], tuple[Membership, ...]] = lru_cache(maxsize=256)(self._members)
 
-    def lives(self, slot: int, until: int) -> Iterator[Group]:
-        """The groups that a slot holds one after the other, as far as they begin before ``until``."""
+    def _lives(self, slot: int, until: int) -> Iterator[tuple[int, int, int, int]]:
+        """Of the groups that a slot holds one after the other: number, key, when it is made and removed."""
         key = mix(self._seed ^ slot)
-        department = slot < self._departments
-        if department or (slot - self._departments) % _TEMPORARY_EVERY or self.size.stable:
+        if slot < self._departments or (slot - self._departments) % _TEMPORARY_EVERY or self.size.stable:
             created = FOUNDING + key % 20 * DAY + 8 * HOUR
             if created < until:
-                yield self._group(slot, 0, key, created, FOREVER)
+                yield 0, key, created, FOREVER
             return
         created, life = FOUNDING + 30 * DAY + key % (30 * DAY), 0
         while created < until:
             bits = mix((key + life * GOLDEN) & MASK)
             removed = created + between(bits, 12, 35) * DAY
-            yield self._group(slot, life, bits, created, removed)
+            yield life, bits, created, removed
             created, life = removed + between(bits >> 20, 2, 9) * DAY, life + 1
+
+    def in_slot(self, slot: int, moment: int) -> Group | None:
+        """The group that the slot holds at the moment."""
+        for life, key, created, removed in self._lives(slot, moment + 1):
+            if moment < removed:
+                return self._group(slot, life, key, created, removed)
+        return None
 
     def _make(self, slot: int, life: int, key: int, created: int, removed: int) -> Group:
         chairs, departments = self.size.chairs, self._departments
@@ -126,13 +135,6 @@ class Groups:
             tests=between(key >> 33, 1, 2) if self.size.tests_per_group is None else self.size.tests_per_group,
             objectives=self.size.objectives_per_group,
         )
-
-    def in_slot(self, slot: int, moment: int) -> Group | None:
-        """The group that the slot holds at the moment."""
-        for group in self.lives(slot, moment + 1):
-            if group.created <= moment < group.removed:
-                return group
-        return None
 
     def _present(self, moment: int) -> tuple[Group, ...]:
         found = (self.in_slot(slot, moment) for slot in range(self._slots))
@@ -204,9 +206,9 @@ class Groups:
         found = [
             membership
             for membership in self.memberships(group, moment, moment + 1)
-            if membership.stamp <= moment < membership.ends
+            if membership.stamp(moment) <= moment < membership.ends
         ]
-        return tuple(sorted(found, key=lambda membership: (membership.stamp, membership.reference)))
+        return tuple(sorted(found, key=lambda membership: (membership.stamp(moment), membership.reference)))
 
     def name(self, group: Group, moment: int) -> str:
         """What the group is called at the moment."""

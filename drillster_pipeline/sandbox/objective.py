@@ -41,6 +41,10 @@ class Objective:
     playables: tuple[int, ...]
     """Indices in the library; of TEST: the number of the test within the group."""
 
+    def __hash__(self) -> int:
+        """Quick, as caches ask for it all the time."""
+        return self.key
+
     def norm(self, moment: int) -> Norm:
         """The norm that holds at the moment."""
         return next((norm for norm in reversed(self.norms) if norm.since <= moment), self.norms[0])

@@ -24,6 +24,8 @@ from .size import Size
 _OBJECTIVE = 10
 TYPES = ("PERMANENT", "ONEOFF", "TEST", "RECURRING")
 _BITS = 12
+_LASTING = 4
+"""Objectives are about the drills that stay the longest: one or two of so many."""
 
 
 class Objectives:
@@ -77,8 +79,8 @@ class Objectives:
             type_ = "PERMANENT"
         created = group.created + key % 12 * DAY + 2 * HOUR
         removed, version = group.removed, 0
-        if type_ == "ONEOFF" and not self._size.stable:
-            cycle = between(key >> 8, 120, 240) * DAY
+        if type_ != "TEST" and not self._size.stable:
+            cycle = (between(key >> 8, 120, 240) if type_ == "ONEOFF" else between(key >> 8, 300, 500)) * DAY
             version = max(0, (moment - created) // cycle)
             created += version * cycle
             removed = min(removed, created + cycle)
@@ -89,9 +91,9 @@ class Objectives:
         if type_ == "TEST":
             playables: tuple[int, ...] = (bits % group.tests,)
         else:
-            library = self._content.changing(group.key, group.drillables, created)
-            first = bits % len(library)
-            playables = tuple(dict.fromkeys((library[first], library[(first + bits // 64 % 2) % len(library)])))
+            lasting = self._content.lasting(group.key, group.drillables, created)[:_LASTING]
+            first = bits % len(lasting)
+            playables = tuple(dict.fromkeys((lasting[first], lasting[(first + bits // 64 % 2) % len(lasting)])))
         period = YEAR if type_ == "TEST" else between(bits >> 16, 45, 100) * DAY
         return Objective(
             id=self._ids.make(Kind.OBJECTIVE, group.slot << _BITS | group.life, slot << _BITS | version),
@@ -113,7 +115,7 @@ class Objectives:
         falling = minimum - 10 if (bits >> 30) % 3 == 0 else None
         norms = [Norm(created, minimum, falling)]
         if type_ == "PERMANENT" and (bits >> 34) % 2 and not self._size.stable:
-            norms.append(Norm(created + between(bits >> 36, 150, 900) * DAY, minimum + 5, falling))
+            norms.append(Norm(created + between(bits >> 36, 80, 280) * DAY, minimum + 5, falling))
         return tuple(norms)
 
     def start(self, objective: Objective, membership: Membership) -> int:

@@ -21,6 +21,8 @@ from .size import Size
 
 _CHAIR = 1
 IMPORTED_WITHIN = 30 * DAY
+_FLEXIBLE = 4
+"""Of ten chairs, so many are taken by people who stay for a few months at most."""
 
 
 class Stint(NamedTuple):
@@ -67,27 +69,27 @@ class People:
     def _stints(self, chair: int, horizon: int) -> tuple[Stint, ...]:
         return tuple(self._iterate(chair, horizon))
 
-    def _iterate(self, chair: int, until: int) -> Iterator[Stint]:
-        """Everyone who sits in the chair and starts before ``until``."""
+    def _iterate(self, chair: int, until: int, since: int = 0) -> Iterator[Stint]:
+        """Everyone who sits in the chair, starts before ``until`` and has not left by ``since``."""
         key = self.key(chair)
         start = self._first_start(key, chair)
         if self.size.stable:
             yield Stint(chair, 0, start, FOREVER, FOREVER)
             return
-        flexible = key % 10 < 4
+        least, spread = (30, 70) if key % 10 < _FLEXIBLE else (400, 1600)
         number = 0
         while start < until:
             bits = mix((key + number * GOLDEN) & MASK)
-            active = (30 if flexible else 400) + (bits >> 8) % (70 if flexible else 1600)
-            left = start + active * DAY
+            left = start + (least + (bits >> 8) % spread) * DAY
             gone = left + (10 + (bits >> 24) % 30) * DAY
-            yield Stint(chair, number, start, left, gone)
-            start = gone - gone % DAY + (bits >> 34) % 20 * DAY + 7 * HOUR + (bits >> 40) % (9 * HOUR)
+            if left > since:
+                yield Stint(chair, number, start, left, gone)
+            start = gone - gone % DAY + (1 + (bits >> 34) % 20) * DAY + 7 * HOUR + (bits >> 40) % (9 * HOUR)
             number += 1
 
     def overlapping(self, chair: int, since: int, until: int) -> list[Stint]:
         """Those whose time in the chair overlaps the one from ``since`` to ``until``, suspended people left out."""
-        return [stint for stint in self._iterate(chair, until) if stint.left > since]
+        return list(self._iterate(chair, until, since))
 
     def stint_at(self, chair: int, moment: int, horizon: int) -> Stint | None:
         """Whose account the chair holds at the moment, suspended people included."""
@@ -118,7 +120,7 @@ class People:
             gone = np.full(len(chairs), FOREVER, dtype=np.uint64)
             if not self.size.stable:
                 bits = mix_all(keys + numbers * np.uint64(GOLDEN))
-                flexible = keys % np.uint64(10) < np.uint64(4)
+                flexible = keys % np.uint64(10) < np.uint64(_FLEXIBLE)
                 active = np.where(flexible, np.uint64(30), np.uint64(400)) + (bits >> np.uint64(8)) % np.where(
                     flexible, np.uint64(70), np.uint64(1600)
                 )
@@ -133,7 +135,7 @@ class People:
             starts = (
                 gone
                 - gone % np.uint64(DAY)
-                + (bits >> np.uint64(34)) % np.uint64(20) * np.uint64(DAY)
+                + (np.uint64(1) + (bits >> np.uint64(34)) % np.uint64(20)) * np.uint64(DAY)
                 + np.uint64(7 * HOUR)
                 + (bits >> np.uint64(40)) % np.uint64(9 * HOUR)
             )

@@ -62,6 +62,10 @@ class Person:
     period: int
     """Milliseconds from one login to the next, about."""
 
+    def __hash__(self) -> int:
+        """Quick, as caches ask for it all the time."""
+        return self.key
+
     @property
     def first_day(self) -> int:
         """The morning of the first day, from which logins are counted."""

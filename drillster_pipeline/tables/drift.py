@@ -31,7 +31,7 @@ class UnknownFields:
         if node is None:
             node = self._answers[resource] = _answer(resource)
         body = page.body
-        if type(body) is list:
+        if type(body) is list and resource in ITEMS:
             body = {_list_names(resource)[0]: body}
         if type(body) is dict:
             _look(node, body, resource, page, self)

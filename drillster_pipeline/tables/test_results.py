@@ -172,14 +172,13 @@ def _attempts(page: Page, found: Findings) -> Iterator[tuple[Any, dict[str, Any]
     entries = found.items("test_results", page)
     for entry in found.objects("test_results", entries, "memberTestResults"):
         person = entry.get("member") if entry.get("user") is None else entry["user"]
+        found.people.mention(person)
         attempts = _attempts_of(entry)
         if attempts is not None:
             for attempt in found.objects("test_results", attempts, "testResults"):
                 own = attempt.get("user")
                 yield person if own is None else own, attempt
-        elif person is not None and entry.keys() <= _OF_A_PERSON:
-            found.people.mention(person)
-        else:
+        elif person is None or not entry.keys() <= _OF_A_PERSON:
             yield person, entry
 
 

@@ -22,6 +22,7 @@ from .lock import LockWait, writer_lock
 from .migration import apply, view_statements
 from .model import build, lookup
 from .plans import LoadPlan
+from .staging import StagingTables
 
 LOCK_WAIT_SECONDS = 300.0
 """How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
@@ -56,6 +57,7 @@ class Warehouse:
         self._now = now
         self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
         self._tables = lookup(self._metadata)
+        self._staging = StagingTables(self.engine.dialect.name, schema)
 
     def __repr__(self) -> str:
         where = self._file or self.engine.url.database
@@ -116,7 +118,7 @@ class Warehouse:
             connection = self.engine.connect()
         try:
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
-                load = Load(connection, self._metadata, plan, now=self._now)
+                load = Load(connection, self._metadata, self._staging, plan, now=self._now)
                 try:
                     yield load
                 finally:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import registry
 
 from drillster_pipeline.errors import SettingsError
 
 from .ledger import CONTRACT
 from .migration import view_statements
-from .model import build
+from .model import build, lookup
 from .views import VIEWS
 
 
@@ -22,18 +22,20 @@ def ddl(dialect: str, *, schema: str | None = None) -> str:
     """
     try:
         # Drivers that mark parameters by % would have it doubled in the texts.
-        spoken: sa.Dialect = registry.load(dialect)(paramstyle="named")
+        made: Callable[..., sa.Dialect] = sa.URL.create(dialect).get_dialect()
+        spoken = made(paramstyle="named")
     except sa.exc.NoSuchModuleError:
         raise SettingsError(
             f"There is no database dialect '{dialect}'; try sqlite, postgresql, mysql or mariadb"
         ) from None
-    return "\n\n".join(f"{statement.strip()};" for statement in _statements(spoken, schema)) + "\n"
+    text = "\n\n".join(f"{statement.strip()};" for statement in _statements(spoken, schema))
+    return re.sub(r" +\n", "\n", text) + "\n"
 
 
 def _statements(dialect: sa.Dialect, schema: str | None) -> Iterator[str]:
     metadata = build(CONTRACT.values(), dialect=dialect.name, schema=schema)
-    for table in metadata.sorted_tables:
-        yield from _table(table, dialect)
+    for name in CONTRACT:
+        yield from _table(lookup(metadata)(name), dialect)
     views = view_statements(metadata, dialect)
     for name, statement in views.items():
         yield f"-- {VIEWS[name].description}\n{statement}"

@@ -19,6 +19,8 @@ SQLITE_BUSY_SECONDS = 30.0
 """How long a statement waits for another program's write lock on the file."""
 CONNECT_SECONDS = 15
 """How long PostgreSQL may take to answer, so that a wrong host is an error and not a night of waiting."""
+QUERY_CACHE = 3_000
+"""Compiled statements to keep: a load of all tables has several hundred of its own."""
 BEGIN_OPTION = "sqlite_begin"
 """Execution option of a connection: how its next transactions begin on SQLite."""
 
@@ -88,7 +90,13 @@ def create_engine(url: URL) -> sa.Engine:
         arguments = {name: value for name, value in arguments.items() if name not in url.query}
     try:
         # Parameters are rows of people; they must not end up in an exception's text.
-        engine = sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=file is None)
+        engine = sa.create_engine(
+            url,
+            hide_parameters=True,
+            connect_args=arguments,
+            pool_pre_ping=file is None,
+            query_cache_size=QUERY_CACHE,
+        )
     except (sa.exc.NoSuchModuleError, ImportError):
         raise SettingsError(_driver_missing(url)) from None
     if file is not None:

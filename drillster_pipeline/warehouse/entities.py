@@ -8,6 +8,7 @@ Of each row the warehouse knows the first and last date on which it was seen. Th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,7 +18,7 @@ from drillster_pipeline.tables.schema import Table
 
 from .exceptions import excepted
 from .judge import absent
-from .ledger import later_read
+from .ledger import Later, later_read
 from .plans import Mode
 from .publication import Counts, Publication
 from .staging import Staged
@@ -33,27 +34,36 @@ def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is
 
 
 def _publish_seen(publication: Publication, staged: Staged, *, is_complete: bool) -> Counts:
+    later = later_read(publication.connection, publication.metadata, staged.table.name, publication.export_date)
+    counts = _write_seen(publication, staged, later) if publication.count_staged(staged) else Counts()
+    if not is_complete:
+        return counts
+    deleted, redated = _mark_absent(publication, staged, later)
+    return replace(counts, deleted=deleted, updated=counts.updated + redated)
+
+
+def _write_seen(publication: Publication, staged: Staged, later: Later) -> Counts:
     rows, day = publication.target(staged.table.name), publication.export_date
     never_seen = rows.c.last_seen_on.is_(None)
     differs = rows.c.row_hash != staged.rows.c.row_hash
-    updated = publication.overwrite(staged, sa.or_(never_seen, sa.and_(rows.c.last_seen_on <= day, differs)))
+    gone = {"deleted_on": later.export_date}
+    updated = publication.overwrite(staged, sa.or_(never_seen, sa.and_(rows.c.last_seen_on <= day, differs)), gone)
     _move_dates(publication, staged)
-    updated += _date_deletions_again(publication, staged)
-    inserted = publication.insert_new(staged, _seen_on(day))
-    _date_deletions_of_written(publication, staged.table)
+    updated += _date_deletions_again(publication, staged, later)
+    inserted = publication.insert_new(staged, _seen_on(day) | gone)
+    _date_deletions_of_written(publication, staged.table, later)
     unchanged = publication.count_staged(staged) - updated - inserted
-    redated = deleted = 0
-    if is_complete:
-        deleted, redated = _mark_absent(publication, staged)
-    return Counts(inserted=inserted, updated=updated + redated, deleted=deleted, unchanged=unchanged)
+    return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
 
 
 def _publish_unknown(publication: Publication, staged: Staged) -> Counts:
     """Parents of selected tables: only what no snapshot has shown yet is written."""
-    rows, seen = publication.target(staged.table.name), _seen_on(publication.export_date)
+    rows = publication.target(staged.table.name)
+    later = later_read(publication.connection, publication.metadata, staged.table.name, publication.export_date)
+    seen = _seen_on(publication.export_date) | {"deleted_on": later.export_date}
     updated = publication.overwrite(staged, rows.c.last_seen_on.is_(None), seen)
     inserted = publication.insert_new(staged, seen)
-    _date_deletions_of_written(publication, staged.table)
+    _date_deletions_of_written(publication, staged.table, later)
     unchanged = publication.count_staged(staged) - updated - inserted
     return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
 
@@ -70,7 +80,7 @@ def _publish_named(publication: Publication, staged: Staged) -> Counts:
     return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
 
 
-def _seen_on(day: date) -> dict[str, date]:
+def _seen_on(day: date) -> dict[str, date | None]:
     return {"first_seen_on": day, "last_seen_on": day}
 
 
@@ -89,10 +99,10 @@ def _move_dates(publication: Publication, staged: Staged) -> None:
     )
 
 
-def _date_deletions_again(publication: Publication, staged: Staged) -> int:
+def _date_deletions_again(publication: Publication, staged: Staged, later: Later) -> int:
     """A row that was gone, and is seen again, comes back (or is gone from a later date). How many rows changed so."""
     rows = publication.target(staged.table.name)
-    deleted_on = _deleted_on(publication, staged.table)
+    deleted_on = _deleted_on(publication, staged.table, later)
     return publication.run(
         sa.update(rows)
         .values(deleted_on=deleted_on, **publication.stamp)
@@ -105,29 +115,25 @@ def _date_deletions_again(publication: Publication, staged: Staged) -> int:
     )
 
 
-def _date_deletions_of_written(publication: Publication, table: Table) -> None:
-    """The same for the rows that this load wrote anyway."""
-    rows = publication.target(table.name)
-    deleted_on = _deleted_on(publication, table)
-    publication.run(
-        sa.update(rows)
-        .values(deleted_on=deleted_on)
-        .where(
-            rows.c.load_id == publication.load_id,
-            rows.c.last_seen_on == publication.export_date,
-            rows.c.deleted_on.is_distinct_from(deleted_on),
+def _date_deletions_of_written(publication: Publication, table: Table, later: Later) -> None:
+    """Rows that this load wrote have the date of the next whole read; right that where it could not see them."""
+    if later.has_exceptions:
+        rows = publication.target(table.name)
+        publication.run(
+            sa.update(rows)
+            .values(deleted_on=_deleted_on(publication, table, later))
+            .where(rows.c.load_id == publication.load_id, rows.c.last_seen_on == publication.export_date)
         )
-    )
 
 
-def _deleted_on(publication: Publication, table: Table) -> sa.ColumnElement[Any]:
+def _deleted_on(publication: Publication, table: Table, later: Later) -> sa.ColumnElement[Any]:
     """What ``deleted_on`` is of a row that was last seen on this load's date."""
-    later = later_read(publication.connection, publication.metadata, table.name, publication.export_date)
     if not later.has_exceptions:
         return sa.literal(later.export_date, sa.Date())
     rows = publication.target(table.name)
     loads, load_tables = publication.target("loads").alias(), publication.target("load_tables").alias()
     exceptions = publication.target("load_exceptions").alias()
+    of_load = exceptions.c.load_id == loads.c.load_id
     query = (
         sa.select(sa.func.min(loads.c.export_date))
         .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
@@ -135,19 +141,19 @@ def _deleted_on(publication: Publication, table: Table) -> sa.ColumnElement[Any]
             load_tables.c.table_name == table.name,
             load_tables.c.is_complete.is_(sa.true()),
             loads.c.export_date > publication.export_date,
-            ~excepted(
-                table, rows, publication.target("objectives"), exceptions, exceptions.c.load_id == loads.c.load_id
-            ),
+            ~excepted(table, rows, publication.target("objectives"), exceptions, of_load),
         )
     )
     return query.correlate(rows).scalar_subquery()
 
 
-def _mark_absent(publication: Publication, staged: Staged) -> tuple[int, int]:
+def _mark_absent(publication: Publication, staged: Staged, later: Later) -> tuple[int, int]:
     """Mark what a whole read did not show: rows newly marked, and rows whose mark moves to this earlier date."""
     rows, day = publication.target(staged.table.name), publication.export_date
     gone = absent(staged, rows, publication.target("objectives"), publication.staging, day)
     mark = sa.update(rows).values(deleted_on=day, **publication.stamp)
-    # The rows of the first statement no longer meet the second: their date is not after this one.
     deleted = publication.run(mark.where(gone, rows.c.deleted_on.is_(None)))
+    if later.export_date is None:
+        return deleted, 0
+    # The rows of the first statement no longer meet the second: their date is not after this one.
     return deleted, publication.run(mark.where(gone, rows.c.deleted_on > day))

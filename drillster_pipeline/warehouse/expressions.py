@@ -42,6 +42,14 @@ class as_double(FunctionElement[Any]):  # noqa: N801
     name = "as_double"
 
 
+class ratio(FunctionElement[Any]):  # noqa: N801
+    """The first number divided by the second, never rounded to a whole one; NULL where the second is 0."""
+
+    type = sa.Double()
+    inherit_cache = True
+    name = "ratio"
+
+
 _FORMS: dict[type[FunctionElement[Any]], dict[str, str]] = {
     utc_date: {
         "sqlite": "date({})",
@@ -61,6 +69,10 @@ _FORMS: dict[type[FunctionElement[Any]], dict[str, str]] = {
     as_double: {
         "postgresql": "CAST({} AS DOUBLE PRECISION)",
         "": "({} * 1.0)",
+    },
+    ratio: {
+        "postgresql": "(CAST({} AS DOUBLE PRECISION) / nullif({}, 0))",
+        "": "({} * 1.0 / nullif({}, 0))",
     },
 }
 

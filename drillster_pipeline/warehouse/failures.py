@@ -28,7 +28,7 @@ _SQLITE: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("unable to open", SettingsError, "the file cannot be opened; check that its folder exists and may be written"),
     ("not a database", SettingsError, "the file is not an SQLite database; name another in DRILLSTER_WAREHOUSE_URL"),
     ("malformed", Unavailable, "the file is damaged; restore it from a backup, or replay the archive into a new one"),
-    ("no such", Refused, "a table or column was changed by hand; put it back, or replay the archive into a new file"),
+    ("no such", Refused, "a table or column is missing; the next load makes it, and a backfill fills it"),
 )
 
 _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
@@ -42,8 +42,8 @@ _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("3D000", SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
     ("3F000", SettingsError, "there is no such schema; check DRILLSTER_WAREHOUSE_SCHEMA"),
     ("42501", SettingsError, "the role may not do that; it must own the schema and its tables"),
-    ("42P01", Refused, "a table was removed by hand; run again to have it made, and replay the archive"),
-    ("42703", Refused, "a column was removed by hand; run again to have it made, and replay the archive"),
+    ("42P01", Refused, "a table is missing; the next load makes it, and a backfill fills it"),
+    ("42703", Refused, "a column is missing; the next load makes it, and a backfill fills it"),
 )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.tables.batches import Reject
+from drillster_pipeline.tables.frames import MASKED
 from drillster_pipeline.tables.schema import Kind
 
 from .exceptions import excepted, is_complete, stage_exceptions
@@ -20,8 +21,8 @@ MASS_DELETE_SHARE, MASS_DELETE_ROWS = 0.20, 10
 """A load that marks more than this share of the present rows, and at least so many rows, is not believed."""
 REJECT_SHARE, REJECT_ROWS = 0.01, 10
 """So many rejects of a table are borne: the larger of this share of the rows read, and this number."""
-MASKED = "(masked)"
 _AT_ONCE = 500
+_REASONS = 3
 
 
 class Judge:
@@ -34,21 +35,24 @@ class Judge:
         self._staging = staging
         self._targets = targets
         self._plan = plan
+        self._refused: dict[str, list[str]] = {}
 
     def judge(self, rows_read: Mapping[str, int]) -> Judgement:
         """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
         repeated: dict[str, int] = {}
-        for staged in self._staging.tables.values():
+        for name, staged in self._staging.tables.items():
+            if not self._staging.rows[name]:
+                continue
             self._staging.index(staged)
-            repeated[staged.table.name] = self._leave_out_repeated(staged)
+            repeated[name] = self._leave_out_repeated(staged)
             # Parents come before their children, so an orphan's children are orphans in their turn.
             for column, parent in _references(staged):
-                self._reject_orphans(staged, column, parent)
+                self._reject_orphans(staged, column, parent, bearable(rows_read[name]))
         tables = {
-            staged.table.name: self._weigh(staged, rows_read[staged.table.name], repeated[staged.table.name])
-            for staged in self._staging.tables.values()
+            name: self._weigh(staged, rows_read[name], repeated.get(name, 0))
+            for name, staged in self._staging.tables.items()
         }
-        problems = [*_too_many_rejects(tables), *self._mass_deletion(tables)]
+        problems = [*self._too_many_rejects(tables), *self._mass_deletion(tables)]
         if problems:
             raise GuardRefused(
                 f"Nothing of {self._plan.export_date} ({self._plan.kind}) was published. " + " ".join(problems)
@@ -63,57 +67,62 @@ class Judge:
             return 0
         place = sa.func.row_number().over(partition_by=key, order_by=rows.c.staged_row.desc())
         ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
-        earlier = sa.select(ranked.c.staged_row).where(ranked.c.place > 1)
-        return self._connection.execute(sa.delete(rows).where(rows.c.staged_row.in_(earlier))).rowcount
+        return self._staging.remove(
+            staged, rows.c.staged_row.in_(sa.select(ranked.c.staged_row).where(ranked.c.place > 1))
+        )
 
-    def _reject_orphans(self, staged: Staged, column: str, references: str) -> None:
-        parent, parent_column = references.split(".")
+    def _reject_orphans(self, staged: Staged, column: str, references: str, limit: int) -> None:
+        name, (parent, parent_column) = staged.table.name, references.split(".")
         value = staged.rows.c[column]
         values = sa.select(value.label("value")).where(value.is_not(None)).distinct().subquery()
         found = [self._targets[parent].c[parent_column]]
-        if parent in self._staging.tables:
+        if self._staging.rows.get(parent):
             found.append(self._staging.tables[parent].rows.c[parent_column])
         missing = sa.select(values.c.value).where(
             *(~sa.select(sa.literal(1)).where(known == values.c.value).exists() for known in found)
         )
         if self._connection.execute(missing.limit(1)).first() is None:
             return
-        orphans = sa.select(staged.rows).where(value.in_(missing)).order_by(staged.rows.c.staged_row).limit(_AT_ONCE)
-        # A chunk is set aside and removed before the next is read: memory does not grow with the orphans.
-        while chunk := self._connection.execute(orphans).mappings().all():
-            self._staging.reject([_orphan(staged, row, column, references) for row in map(dict, chunk)])
-            numbers = [row["staged_row"] for row in chunk]
-            self._connection.execute(sa.delete(staged.rows).where(staged.rows.c.staged_row.in_(numbers)))
+        reason = f"{column}: there is no such row in {parent}"
+        count = self._count(sa.select(sa.func.count()).select_from(staged.rows).where(value.in_(missing)))
+        if self._staging.rejected[name] + count > limit:
+            # The load is refused, so nobody will look at the rows; what remains is counted on.
+            self._staging.rejected[name] += self._staging.remove(staged, value.in_(missing))
+            self._refused.setdefault(name, []).append(reason)
+            return
+        orphans = sa.select(staged.rows).where(value.in_(missing)).order_by(staged.rows.c.staged_row)
+        for chunk in self._connection.execute(orphans).mappings().partitions(_AT_ONCE):
+            self._staging.reject([_orphan(staged, row, reason) for row in map(dict, chunk)])
+        self._staging.remove(staged, value.in_(missing))
 
     def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
         name = staged.table.name
-        rejects = self._staging.rejects
-        unreadable = sa.select(sa.literal(1)).where(rejects.c.table_name == name, rejects.c.row_key.is_(None)).limit(1)
         plan = self._plan.tables[name]
-        complete = is_complete(
-            staged.table, plan, unreadable_keys=self._connection.execute(unreadable).first() is not None
-        )
+        complete = is_complete(staged.table, plan, unreadable_keys=name in self._staging.unreadable)
         present = to_delete = 0
         if staged.table.kind is Kind.ENTITY and complete:
             stage_exceptions(self._connection, self._staging, staged.table, plan)
-            present, to_delete = self._deletions(staged)
+            to_delete = self._to_delete(staged)
+            present = self._present(name) if to_delete else 0
         return TableJudgement(
             rows_read=rows_read,
-            rows_staged=self._count(sa.select(sa.func.count()).select_from(staged.rows)),
+            rows_staged=self._staging.rows[name],
             rows_repeated=rows_repeated,
-            rows_rejected=self._staging.rejected(name),
+            rows_rejected=self._staging.rejected[name],
             rows_present=present,
             rows_to_delete=to_delete,
             is_complete=complete,
         )
 
-    def _deletions(self, staged: Staged) -> tuple[int, int]:
+    def _to_delete(self, staged: Staged) -> int:
         rows = self._targets[staged.table.name]
-        present = sa.select(sa.func.count()).where(rows.c.deleted_on.is_(None), rows.c.last_seen_on.is_not(None))
         gone = absent(staged, rows, self._targets["objectives"], self._staging, self._plan.export_date)
-        return self._count(present), self._count(
-            sa.select(sa.func.count()).select_from(rows).where(rows.c.deleted_on.is_(None), gone)
-        )
+        return self._count(sa.select(sa.func.count()).select_from(rows).where(rows.c.deleted_on.is_(None), gone))
+
+    def _present(self, name: str) -> int:
+        rows = self._targets[name]
+        there = sa.and_(rows.c.deleted_on.is_(None), rows.c.last_seen_on.is_not(None))
+        return self._count(sa.select(sa.func.count()).select_from(rows).where(there))
 
     def _count(self, query: sa.Select[Any]) -> int:
         return int(self._connection.execute(query).scalar_one())
@@ -132,16 +141,41 @@ class Judge:
                     "allow_mass_delete in the launchpad, or --allow-mass-delete on the command line."
                 )
 
+    def _too_many_rejects(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
+        for name, table in tables.items():
+            limit = bearable(table.rows_read)
+            if table.rows_rejected > limit:
+                yield (
+                    f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,} are "
+                    f"borne. Most often: {'; '.join(self._reasons(name))}."
+                )
+
+    def _reasons(self, name: str) -> list[str]:
+        """Why rows of a table were rejected, the most frequent first; reasons never hold a value."""
+        rejects = self._staging.rejects
+        query = (
+            sa.select(rejects.c.reason)
+            .where(rejects.c.table_name == name)
+            .group_by(rejects.c.reason)
+            .order_by(sa.func.count().desc(), rejects.c.reason)
+            .limit(_REASONS)
+        )
+        return [*self._refused.get(name, ()), *self._connection.scalars(query)][:_REASONS]
+
+
+def bearable(rows_read: int) -> int:
+    """How many rejects of a table are borne, of so many rows read."""
+    return max(REJECT_ROWS, int(REJECT_SHARE * rows_read))
+
 
 def absent(
     staged: Staged, rows: sa.Table, objectives: sa.Table, staging: Staging, export_date: date
 ) -> sa.ColumnElement[bool]:
     """Whether a row of an entity table, last seen by this date, is missing from a whole read of it."""
-    return sa.and_(
-        rows.c.last_seen_on <= export_date,
-        ~staged.holds(rows),
-        ~excepted(staged.table, rows, objectives, staging.exceptions),
-    )
+    gone = [rows.c.last_seen_on <= export_date, ~excepted(staged.table, rows, objectives, staging.exceptions)]
+    if staging.rows[staged.table.name]:
+        gone.append(~staged.holds(rows))
+    return sa.and_(*gone)
 
 
 def _references(staged: Staged) -> Iterator[tuple[str, str]]:
@@ -150,27 +184,13 @@ def _references(staged: Staged) -> Iterator[tuple[str, str]]:
             yield column.name, column.references
 
 
-def _orphan(staged: Staged, row: Mapping[str, Any], column: str, references: str) -> Reject:
-    return Reject(
-        table=staged.table.name,
-        reason=f"{column}: there is no such row in {references.split('.', maxsplit=1)[0]}",
-        record={
-            each.name: MASKED if each.personal and row[each.name] is not None else row[each.name]
-            for each in staged.table.columns
-        },
-        key=tuple(_text(row[name]) for name in staged.table.key),
-    )
+def _orphan(staged: Staged, row: Mapping[str, Any], reason: str) -> Reject:
+    record = {
+        column.name: MASKED if column.personal and row[column.name] is not None else row[column.name]
+        for column in staged.table.columns
+    }
+    return Reject(staged.table.name, reason, record, tuple(_text(row[name]) for name in staged.table.key))
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else value.isoformat()
-
-
-def _too_many_rejects(tables: Mapping[str, TableJudgement]) -> Iterator[str]:
-    for name, table in tables.items():
-        limit = max(REJECT_ROWS, REJECT_SHARE * table.rows_read)
-        if table.rows_rejected > limit:
-            yield (
-                f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,.0f} are "
-                "borne."
-            )
+    return value if isinstance(value, str) else str(value.isoformat())

@@ -19,7 +19,7 @@ from .model import lookup
 from .plans import Judgement, LoadPlan, LoadReport
 from .publication import Publication
 from .publish import publish
-from .staging import Staging
+from .staging import Staging, StagingTables
 
 
 class Load:
@@ -29,6 +29,7 @@ class Load:
         self,
         connection: sa.Connection,
         metadata: sa.MetaData,
+        staging: StagingTables,
         plan: LoadPlan,
         *,
         now: Callable[[], datetime],
@@ -43,7 +44,7 @@ class Load:
         self._judgement: Judgement | None = None
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
-        self._staging = Staging(connection, names, schema=metadata.schema)
+        self._staging = Staging(connection, staging, names)
         with self._step("making the staging tables"):
             self._staging.create()
 

@@ -60,9 +60,9 @@ class TableJudgement:
     rows_rejected: int
     """Rows that did not fit, or whose references do not exist."""
     rows_present: int = 0
-    """Rows of an entity table that are there now (not marked deleted); 0 for other tables."""
+    """Rows of an entity table that are there now (not marked deleted); counted only where some would be deleted."""
     rows_to_delete: int = 0
-    """Of those, the rows that this load would newly mark as deleted."""
+    """Rows that this load would newly mark as deleted."""
     is_complete: bool = False
     """Whether absence from the staged rows means anything."""
 

@@ -50,7 +50,7 @@ class Publication:
 
     def count_staged(self, staged: Staged) -> int:
         """How many rows are staged for a table."""
-        return self.count(sa.select(sa.func.count()).select_from(staged.rows))
+        return self.staging.rows[staged.table.name]
 
     @property
     def stamp(self) -> dict[str, Any]:

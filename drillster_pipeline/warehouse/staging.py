@@ -51,19 +51,14 @@ def staged_columns(table: Table) -> tuple[Column, ...]:
     return table.columns + ((table.column("row_hash"),) if table.kind is Kind.ENTITY else ())
 
 
-class Staging:
-    """The staging tables of one load, on its connection."""
+class StagingTables:
+    """How the staging tables of a dialect look. Made once: statements on the same tables need not be compiled again."""
 
-    def __init__(self, connection: sa.Connection, tables: Iterable[str], *, schema: str | None) -> None:
-        dialect = connection.dialect.name
-        self._connection = connection
-        self._temporary = dialect in _TEMPORARY
-        self._metadata = sa.MetaData(schema=None if self._temporary else schema)
-        self._prefixes = ["TEMPORARY"] if self._temporary else []
-        self._write = writer_for(dialect)
-        self._rows = dict.fromkeys(tables, 0)
-        self._rejects = dict.fromkeys(tables, 0)
-        self.tables: Mapping[str, Staged] = {name: self._staged(DATA_TABLES[name]) for name in tables}
+    def __init__(self, dialect: str, schema: str | None) -> None:
+        self.temporary = dialect in _TEMPORARY
+        self.metadata = sa.MetaData(schema=None if self.temporary else schema)
+        self._dialect = dialect
+        self.of: Mapping[str, Staged] = {name: self._staged(table) for name, table in DATA_TABLES.items()}
         self.rejects = self._table(
             "rejects",
             sa.Column("table_name", sa.String(255)),
@@ -80,7 +75,8 @@ class Staging:
         )
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
-        return sa.Table(f"{PREFIX}{name}", self._metadata, *columns, prefixes=self._prefixes)
+        prefixes = ["TEMPORARY"] if self.temporary else []
+        return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes)
 
     def _staged(self, table: Table) -> Staged:
         columns = staged_columns(table)
@@ -88,7 +84,7 @@ class Staging:
         number = sa.Column(
             "staged_row",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            primary_key=self._connection.dialect.name == "sqlite",
+            primary_key=self._dialect == "sqlite",
             autoincrement=False,
         )
         keyed = {*table.key, *(column.name for column in columns if column.references)}
@@ -102,31 +98,50 @@ class Staging:
         )
         return Staged(table, columns, rows)
 
+
+class Staging:
+    """The staging tables of one load, on its connection, and how many rows they hold."""
+
+    def __init__(self, connection: sa.Connection, defined: StagingTables, tables: Iterable[str]) -> None:
+        self._connection = connection
+        self._defined = defined
+        self._write = writer_for(connection.dialect.name)
+        self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
+        self.rejects = defined.rejects
+        self.exceptions = defined.exceptions
+        self._all = [*(staged.rows for staged in self.tables.values()), self.rejects, self.exceptions]
+        self._last_row = dict.fromkeys(self.tables, 0)
+        self.rows = dict.fromkeys(self.tables, 0)
+        """Staged rows of each table."""
+        self.rejected = dict.fromkeys(self.tables, 0)
+        """Rows of each table that were set aside."""
+        self.unreadable: set[str] = set()
+        """Tables with a reject of which the key could not be read: nobody knows which row that was."""
+
     def create(self) -> None:
         """Make the staging tables, clearing those of a load that died."""
-        if not self._temporary:
+        if not self._defined.temporary:
             self._clear_dead()
-        self._metadata.create_all(self._connection, checkfirst=False)
+        self._defined.metadata.create_all(self._connection, tables=self._all, checkfirst=False)
 
     def _clear_dead(self) -> None:
-        inspector = sa.inspect(self._connection)
-        for name in inspector.get_table_names(schema=self._metadata.schema):
+        schema = self._defined.metadata.schema
+        for name in sa.inspect(self._connection).get_table_names(schema=schema):
             if name.startswith(PREFIX):
-                dead = sa.Table(name, sa.MetaData(schema=self._metadata.schema))
-                self._connection.execute(sa.schema.DropTable(dead))
+                self._connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(schema=schema))))
 
     def drop(self) -> None:
         """Remove the staging tables."""
-        self._metadata.drop_all(self._connection, checkfirst=False)
+        self._defined.metadata.drop_all(self._connection, tables=self._all, checkfirst=False)
 
     def append(self, batch: Batch) -> None:
         """Bring the rows and rejects of a batch into staging."""
-        name = batch.table.name
+        name, count = batch.table.name, len(batch.frame)
         staged = self.tables[name]
-        if len(batch.frame):
-            first = self._rows[name] + 1
-            self._write(self._connection, staged.rows, staged.columns, batch.frame, first)
-            self._rows[name] += len(batch.frame)
+        if count:
+            self._write(self._connection, staged.rows, staged.columns, batch.frame, self._last_row[name] + 1)
+            self._last_row[name] += count
+            self.rows[name] += count
         self.reject(batch.rejects)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
@@ -135,11 +150,13 @@ class Staging:
             return
         values = []
         for reject in rejects:
-            self._rejects[reject.table] += 1
+            self.rejected[reject.table] += 1
+            if reject.key is None:
+                self.unreadable.add(reject.table)
             values.append(
                 {
                     "table_name": reject.table,
-                    "row_number": self._rejects[reject.table],
+                    "row_number": self.rejected[reject.table],
                     "reason": reject.reason.replace("\0", ""),
                     "record": as_json(reject.record),
                     "row_key": None if reject.key is None else KEY_SEPARATOR.join(map(str, reject.key)),
@@ -147,18 +164,22 @@ class Staging:
             )
         self._connection.execute(sa.insert(self.rejects), values)
 
-    def rejected(self, table: str) -> int:
-        """How many rows of a table were set aside so far."""
-        return self._rejects[table]
+    def remove(self, staged: Staged, condition: sa.ColumnElement[bool]) -> int:
+        """Take rows out of staging; how many."""
+        removed = self._connection.execute(sa.delete(staged.rows).where(condition)).rowcount
+        self.rows[staged.table.name] -= removed
+        return removed
 
     def index(self, staged: Staged) -> None:
         """Make staged rows quick to find by key, once they are all there."""
+        preparer = self._connection.dialect.identifier_preparer
+        name = preparer.format_table(staged.rows)
         if self._connection.dialect.name == "postgresql":
             # It joins by hashing, given statistics, which nobody else gathers for a temporary table.
-            self._connection.exec_driver_sql(f'ANALYZE pg_temp."{staged.rows.name}"')
+            self._connection.exec_driver_sql(f"ANALYZE {name}")
             return
-        key = (staged.rows.c[part] for part in staged.table.key)
-        sa.Index(f"ix_{staged.rows.name}", *key).create(self._connection)
+        key = ", ".join(preparer.quote(part) for part in staged.table.key)
+        self._connection.exec_driver_sql(f"CREATE INDEX {preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})")
 
 
 def as_json(record: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .expressions import as_double, days_between, seconds_since, utc_date
+from .expressions import as_double, days_between, ratio, seconds_since, utc_date
 from .model import Tables
 
 PRACTICING_DAYS, IDLE_DAYS = 7, 30
@@ -78,7 +78,7 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
             *who,
             sa.func.count().label("playable_count"),
             as_double(sa.func.avg(results.c.proficiency)).label("average_proficiency"),
-            as_double(sa.func.sum(results.c.time_spent_seconds) / 60.0).label("minutes_practiced"),
+            ratio(sa.func.sum(results.c.time_spent_seconds), 60).label("minutes_practiced"),
             sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
         )
         .join_from(results, accounts, accounts.c.account_id == results.c.account_id)
@@ -103,7 +103,7 @@ def group_compliance(tables: Tables) -> sa.Select[Any]:
             objectives.c.type.label("objective_type"),
             evaluated.label("evaluated"),
             met.label("met"),
-            as_double(met * 100.0 / sa.func.nullif(evaluated, 0)).label("met_percentage"),
+            ratio(met * 100, evaluated).label("met_percentage"),
         )
         .join_from(evaluations, groups, groups.c.group_id == evaluations.c.group_id)
         .join(objectives, objectives.c.objective_id == evaluations.c.objective_id)
@@ -165,15 +165,14 @@ def proficiency_trend(tables: Tables) -> sa.Select[Any]:
         .subquery("per_learner")
     )
     days_idle = days_between(per_learner.c.export_date, utc_date(per_learner.c.last_practiced_at))
-    count_sum = sa.func.nullif(sa.func.sum(per_learner.c.proficiency_count), 0)
-    average = sa.func.sum(per_learner.c.proficiency_sum) * 1.0 / count_sum
+    average = ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
     return (
         sa.select(
             per_learner.c.export_date,
             per_learner.c.group_id,
             groups.c.name.label("group_name"),
             sa.func.count().label("learner_count"),
-            as_double(average).label("average_proficiency"),
+            average.label("average_proficiency"),
             sa.func.sum(sa.case((days_idle < PRACTICING_DAYS, 1), else_=0)).label("learners_practicing_7_days"),
             sa.func.sum(sa.case((days_idle < IDLE_DAYS, 0), else_=1)).label("learners_idle_30_days"),
         )

@@ -10,10 +10,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from scripted import Reply, Request, ScriptedServer, json_reply
 
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.tokens import TokenSource
+
+from .scripted import Reply, Request, ScriptedServer, json_reply
 
 CLIENT_ID = "5f3c1b2a9d8e7f605f3c1b2a9d8e7f60"
 CLIENT_SECRET = "0c9d5a7b1e3f4d2860c9d5a7b1e3f4d2"

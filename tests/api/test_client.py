@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from scripted import Play, Reply, json_reply
 
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.pause import Stopped
@@ -21,6 +20,8 @@ from drillster_pipeline.errors import (
     SettingsError,
     Unauthorized,
 )
+
+from .scripted import Play, Reply, json_reply
 
 MEMBERS = "group/{group_id}/members"
 

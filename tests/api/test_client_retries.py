@@ -7,10 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from scripted import Play, Reply, json_reply
 
 from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, Unavailable
+
+from .scripted import Play, Reply, json_reply
 
 OK = json_reply({"groups": []})
 MEMBERS = "group/{group_id}/members"

@@ -7,11 +7,12 @@ import traceback
 from urllib.parse import quote_plus
 
 import pytest
-from conftest import CLIENT_ID, CLIENT_SECRET
-from scripted import Reply, json_reply
 
 from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.errors import PipelineError
+
+from .conftest import CLIENT_ID, CLIENT_SECRET
+from .scripted import Reply, json_reply
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0LXRva2Vu.c2lnbmF0dXJl"
 GROUP, QUERY = "group-of-noor", "noor@example.org"

@@ -8,13 +8,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import CLIENT_ID, CLIENT_SECRET, SERVICE_ACCOUNT, TOKEN_PATH
-from scripted import Play, Reply, json_reply
 
 from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.api.clock import steady
 from drillster_pipeline.api.pause import Pause, Stopped
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
+
+from .conftest import CLIENT_ID, CLIENT_SECRET, SERVICE_ACCOUNT, TOKEN_PATH
+from .scripted import Play, Reply, json_reply
 
 DENIED = json_reply({"error": "invalid_client"}, 401)
 TWO_HOURS = 7200.0

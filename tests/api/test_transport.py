@@ -18,11 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from scripted import Reply, ScriptedServer
 
 from drillster_pipeline.api.pause import Pause, Stopped
 from drillster_pipeline.api.transport import Broken, TooLarge, Transport
 from drillster_pipeline.errors import SettingsError
+
+from .scripted import Reply, ScriptedServer
 
 HEADERS = {"Authorization": "Bearer s3cret-token", "Accept-Encoding": "gzip"}
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

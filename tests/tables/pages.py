@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from drillster_pipeline.tables import DATA_TABLES, tables_of
+from drillster_pipeline.tables import tables_of
 from drillster_pipeline.tables.batches import Batch
 from drillster_pipeline.tables.extract import Extractor, Page, Reject
 
@@ -24,10 +25,14 @@ def page(resource: str, body: Any, *, number: int = 1, at: datetime = CAPTURED_A
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a frame, missing values as None, without the hash."""
-    columns = {name: [None if pd.isna(value) else value for value in frame[name]] for name in frame}
+    """Rows of a frame as Python's own values, missing ones as None, without the hash."""
+    columns = {name: [None if pd.isna(value) else _own(value) for value in frame[name]] for name in frame}
     columns.pop("row_hash", None)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _own(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 class Extracted:
@@ -62,11 +67,6 @@ def extract(
         export_date=EXPORT_DATE, kind=kind, tables=tables_of(kind) if tables is None else tables, chunk_rows=chunk_rows
     )
     return Extracted(extractor, extractor.batches(pages))
-
-
-def empty_row(table: str) -> dict[str, Any]:
-    """A row of a table with nothing in it, to be filled by a test."""
-    return {column.name: None for column in DATA_TABLES[table].columns}
 
 
 def utc(*parts: int) -> datetime:

@@ -41,7 +41,7 @@ def test_a_hash_never_changes_between_versions_and_platforms() -> None:
     )
     said = ["a", "Zoë de Wit", *["\0\2"] * 4, "1984", "\0\2", "true", "false", "12", "\0\2", "1681287330500000", "\0\2"]
     expected = hashlib.blake2b("\0\1".join(said).encode(), digest_size=16).hexdigest()
-    assert hash_of(ACCOUNTS, *row) == expected == "2b8b3b8f2c0e5b1c0d3ee8a9f52b4b7e"
+    assert hash_of(ACCOUNTS, *row) == expected == "fb757150593aff30d93a12840811564a"
 
 
 @pytest.mark.parametrize(

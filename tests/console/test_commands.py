@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.sandbox import Failure, Sandbox
+from tests.console.conftest import Command
+
+NEWEST = newest_complete(datetime.now(UTC), ZoneInfo("Europe/Amsterdam"))
+Query = Callable[[str], list[tuple[object, ...]]]
+
+
+def test_wrong_settings_end_a_command_with_code_2_and_all_mistakes(command: Command) -> None:
+    ended = command("run")
+    assert ended.code == 2
+    assert "DRILLSTER_CLIENT_ID is missing" in ended.err
+    assert "DRILLSTER_PRIVATE_KEY is missing" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox: Sandbox, query: Query) -> None:
+    ended = command("run")
+    assert ended.code == 0, ended.out + ended.err
+    assert f"✓ {NEWEST}" in ended.out
+    assert query("SELECT kind, export_date FROM loads ORDER BY kind") == [
+        ("events", str(NEWEST)),
+        ("snapshot", str(NEWEST)),
+    ]
+    assert query("SELECT COUNT(*) FROM results") > [(0,)]
+    assert sandbox.grants == 1
+
+    told = command("status")
+    assert told.code == 0
+    assert str(NEWEST) in told.out
+    assert "1 sealed" in told.out
+
+
+def test_a_past_day_that_was_never_captured_is_refused_with_code_5_and_its_events_are_published(
+    command: Command, sandbox: Sandbox, query: Query
+) -> None:
+    past = NEWEST - timedelta(days=3)
+    ended = command("run", "--date", str(past))
+    assert ended.code == 5
+    assert "would forge history" in ended.out
+    assert query("SELECT kind, export_date FROM loads") == [("events", str(past))]
+    assert sandbox.count("GET", "*/member-results/*") == 0
+
+
+def test_a_day_that_has_not_ended_is_refused(command: Command, sandbox: Sandbox) -> None:
+    del sandbox
+    ended = command("run", "--date", str(NEWEST + timedelta(days=2)))
+    assert ended.code != 0
+    assert "Traceback" not in ended.out + ended.err
+
+
+def test_a_day_before_the_first_export_date_is_a_mistake_of_use(command: Command, sandbox: Sandbox) -> None:
+    del sandbox
+    ended = command("run", "--date", "2025-12-31")
+    assert ended.code == 2
+    assert "DRILLSTER_FIRST_EXPORT_DATE" in ended.err
+
+
+def test_a_service_account_that_may_see_nothing_ends_with_code_3(command: Command, sandbox: Sandbox) -> None:
+    sandbox.change(failures=(Failure(statuses=(403,), error="not_permitted"),))
+    ended = command("run")
+    assert ended.code == 3, ended.out
+    assert "give it the" in ended.out
+
+
+def test_a_drillster_that_is_down_ends_with_code_4(command: Command, sandbox: Sandbox) -> None:
+    sandbox.stop()
+    ended = command("run")
+    assert ended.code == 4, ended.out
+    assert "later" in ended.out
+
+
+def test_a_refused_grant_ends_with_code_2_and_says_what_to_check(
+    command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del sandbox
+    monkeypatch.setenv("DRILLSTER_CLIENT_SECRET", "f" * 32)
+    ended = command("run")
+    assert ended.code == 2
+    assert "DRILLSTER_CLIENT_SECRET" in ended.out
+    assert "f" * 32 not in ended.out
+
+
+def test_check_tries_everything_and_says_that_all_is_ready(command: Command, sandbox: Sandbox) -> None:
+    del sandbox
+    ended = command("check")
+    assert ended.code == 0, ended.out
+    for step in ("settings", "access token", "GET groups", "member-results", "test-results", "warehouse", "archive"):
+        assert step in ended.out
+    assert "Ready" in ended.out
+
+
+def test_check_for_programs_is_json_without_personal_values(command: Command, sandbox: Sandbox) -> None:
+    ended = command("check", "--format", "json")
+    findings = json.loads(ended.out)
+    assert {finding["status"] for finding in findings} == {"ok"}
+    assert "@" not in ended.out
+    assert sandbox.credentials.client_secret not in ended.out
+
+
+def test_check_tells_what_is_closed_and_goes_on(command: Command, sandbox: Sandbox) -> None:
+    sandbox.change(failures=(Failure(at="organization/*/catalogs", statuses=(403,), error="not_permitted"),))
+    ended = command("check", "--format", "json")
+    findings = {finding["step"]: finding for finding in json.loads(ended.out)}
+    assert findings["GET organization/{organization_id}/catalogs"]["status"] == "warning"
+    assert findings["GET groups"]["status"] == "ok"
+    assert ended.code == 0
+
+
+def test_check_reports_wrong_settings_with_code_2(command: Command) -> None:
+    ended = command("check")
+    assert ended.code == 2
+    assert "DRILLSTER_CLIENT_ID" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [("markdown", "# Data dictionary"), ("ddl", "CREATE TABLE"), ("mermaid", "erDiagram"), ("dbt", "sources:")],
+)
+def test_schema_prints_every_form(command: Command, form: str, word: str) -> None:
+    ended = command("schema", "--format", form)
+    assert ended.code == 0
+    assert word in ended.out
+
+
+def test_demo_exports_its_nights_and_shows_them(command: Command, query: Query) -> None:
+    del query
+    ended = command("demo", "--nights", "2", "--accounts", "20")
+    assert ended.code == 0, ended.out + ended.err
+    for words in ("Rows in the warehouse", "Compliance on", "Average proficiency", "Try next", "make ui"):
+        assert words in ended.out
+    assert ended.out.count("✓") == 2

@@ -1,0 +1,115 @@
+"""A plain client of the sandbox: requests and PyJWT, nothing of the product."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jwt
+import requests
+
+from drillster_pipeline.sandbox import Sandbox
+
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class Caller:
+    """Talks to one sandbox, with one token."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.token: str | None = None
+
+    def close(self) -> None:
+        self.session.close()
+
+    # -- tokens
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.sandbox.base_url}/daas/oauth/token"
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        now = int(time.time())
+        account = self.sandbox.credentials.service_account_id
+        claims = {
+            "iss": account,
+            "sub": account,
+            "aud": self.token_url,
+            "iat": now,
+            "exp": now + 60,
+            "jti": str(uuid.uuid4()),
+        }
+        claims |= changes
+        return {name: value for name, value in claims.items() if value is not ...}
+
+    def assertion(self, *, key: Any = None, algorithm: str = "RS256", **changes: Any) -> str:
+        return jwt.encode(self.claims(**changes), key or self.sandbox.credentials.private_key, algorithm=algorithm)
+
+    def form(self, **changes: Any) -> dict[str, str]:
+        fields = {
+            "client_id": self.sandbox.credentials.client_id,
+            "client_secret": self.sandbox.credentials.client_secret,
+            "grant_type": GRANT,
+        }
+        if "assertion" not in changes:
+            fields["assertion"] = self.assertion()
+        return {name: value for name, value in (fields | changes).items() if value is not ...}
+
+    def grant(self, *, auth: tuple[str, str] | None = None, **changes: Any) -> requests.Response:
+        return self.session.post(self.token_url, data=self.form(**changes), auth=auth, timeout=20)
+
+    def fresh_token(self) -> str:
+        answer = self.grant()
+        assert answer.status_code == 200, answer.text
+        self.token = answer.json()["access_token"]
+        return self.token
+
+    # -- the API
+
+    def call(
+        self,
+        path: str,
+        *,
+        version: str = "2.1.1",
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        **query: Any,
+    ) -> requests.Response:
+        if headers is None:
+            headers = {"Authorization": f"Bearer {self.token or self.fresh_token()}"}
+        return self.session.request(
+            method,
+            f"{self.sandbox.base_url}/api/{version}/{path}",
+            params=query,
+            headers=headers,
+            timeout=20,
+            allow_redirects=False,
+        )
+
+    def get(self, path: str, *, version: str = "2.1.1", **query: Any) -> Any:
+        answer = self.call(path, version=version, **query)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def cursor_pages(self, path: str, name: str, *, most: int = 1000, **query: Any) -> Iterator[list[Any]]:
+        for _ in range(most):
+            body = self.get(path, **query)
+            yield body[name]
+            if not body["pagination"]["moreAvailable"]:
+                return
+            query["resultFrom"] = body["pagination"]["lastOnPage"]
+        raise AssertionError(f"{path}: more than {most} pages")
+
+    def every(self, path: str, name: str, **query: Any) -> list[Any]:
+        return [item for page in self.cursor_pages(path, name, **{"resultSize": 100} | query) for item in page]
+
+    def groups(self) -> list[Any]:
+        return self.every("groups", "groups")
+
+
+Start = Callable[..., Caller]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.tables import RESOURCES
+from drillster_pipeline.tables.drift import MOST_PATHS, UnknownFields
+from drillster_pipeline.tables.fields import ANSWERS, ITEMS
+
+from .pages import extract, page
+from .test_evaluations import EVALUATION
+from .test_groups import GROUP
+from .test_objectives import OBJECTIVE
+from .test_results import PLACES
+from .test_test_results import ENTRIES
+
+NOOR = {"type": "USER", "id": "noor", "name": "Noor", "avatar": {"url": "https://example.org/n.png"}}
+UNIT = {"group_id": "g"}
+
+
+def unknown(resource: str, *bodies: Any, **unit: str) -> dict[str, str]:
+    found = UnknownFields()
+    for number, body in enumerate(bodies, start=1):
+        found.look(*page(resource, body, number=number, **unit))
+    return found.found.get(resource, {})
+
+
+def test_every_resource_has_its_known_fields() -> None:
+    assert set(ANSWERS) == set(RESOURCES)
+    assert set(ITEMS) == set(RESOURCES) - {"organization"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "path"),
+    [
+        ("organization", {"id": "org", "sector": "CARE"}, "sector"),
+        ("organization", {"contract": {"type": "BUSINESS", "seats": 5}}, "contract.seats"),
+        ("accounts", {"accounts": [{"account": {**NOOR, "nickname": "N"}}]}, "accounts[].account.nickname"),
+        ("accounts", {"organizationAccounts": [{**NOOR, "nickname": "N"}]}, "organizationAccounts[].nickname"),
+        (
+            "accounts",
+            [{"account": {"thirdPartyIds": [{"id": "1", "kind": "HR"}]}}],
+            "accounts[].account.thirdPartyIds[]",
+        ),
+        ("groups", {"groups": [{**GROUP, "counts": {"members": 1, "courses": 2}}]}, "groups[].counts.courses"),
+        ("groups", {**GROUP, "tests": [{"id": "t", "weight": 2}]}, "tests[].weight"),
+        ("group_members", {"members": [{"member": NOOR, "role": "NURSE"}]}, "members[].role"),
+        ("group_staff", {"groupStaffUsers": [{"user": NOOR, "since": "2024"}]}, "groupStaffUsers[].since"),
+        ("group_drillables", {"drillables": [{"id": "d", "level": 3}]}, "drillables[].level"),
+        ("objectives", [{**OBJECTIVE, "cycle": "P1Y"}], "objectives[].cycle"),
+        ("objective_evaluations", {"evaluations": [{**EVALUATION, "onTrack": True}]}, "evaluations[].onTrack"),
+        (
+            "results",
+            {"groupDrillableMemberResults": [{"drillable": {"practice": {"proficiency": {"overall": 1, "peak": 2}}}}]},
+            "groupDrillableMemberResults[].drillable.practice.proficiency.peak",
+        ),
+        (
+            "test_results",
+            {"memberTestResults": [{"user": NOOR, "testResults": [{"id": "r", "score": {"rank": 1}}]}]},
+            "memberTestResults[].testResults[].score.rank",
+        ),
+        ("objective_events", {"events": [{"evaluation": {"reason": "x"}}]}, "events[].evaluation.reason"),
+        ("catalog_content", {"playableContainer": {"colour": "red"}, "playables": []}, "playableContainer.colour"),
+        ("catalogs", {"pagination": {"total": 1, "pages": 1}, "catalogs": []}, "pagination.pages"),
+    ],
+)
+def test_a_field_that_the_documentation_does_not_name_is_listed_by_its_path(
+    resource: str, body: Any, path: str
+) -> None:
+    (found,) = unknown(resource, body)
+    assert found.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        ("results", {"groupDrillableMemberResults": list(PLACES.values())}),
+        ("test_results", {"memberTestResults": [ENTRIES["per member"], ENTRIES["per attempt"]]}),
+        ("group_members", {"members": [{"member": {**NOOR, "inviteeKey": "0" * 32}, "joined": "2024-01-11"}]}),
+        ("accounts", []),
+        ("groups", GROUP),
+    ],
+)
+def test_a_documented_answer_has_nothing_unknown(resource: str, body: Any) -> None:
+    assert unknown(resource, body) == {}
+
+
+def test_a_path_is_listed_with_the_first_answer_that_had_it() -> None:
+    known, news = {"members": [{"member": NOOR}]}, {"members": [{"member": {**NOOR, "shoeSize": 39}}]}
+    assert unknown("group_members", known, news, news, **UNIT) == {"members[].member.shoeSize": "group_id g, page 2"}
+    assert unknown("accounts", [{"account": {"shoeSize": 39}}]) == {"accounts[].account.shoeSize": "page 1"}
+
+
+def test_a_list_under_another_name_is_listed_and_looked_into() -> None:
+    body = {"happened": [{"eventType": "OBJECTIVE_BECAME_OK", "mood": "good"}]}
+    assert set(unknown("objective_events", body)) == {"happened", "happened[].mood"}
+
+
+def test_an_object_used_as_a_map_is_one_path_whatever_it_holds() -> None:
+    scores = {f"noor{number}@example.org": number for number in range(500)}
+    assert set(unknown("results", {"group": {"id": "g", **scores}})) == {"group.*"}
+
+
+def test_the_number_of_paths_is_bounded() -> None:
+    names = [first + second for first in "abcdefghijklmnopqrst" for second in "abcdefghijklmnopqrst"]
+    bodies = [{"group": {"id": "g", f"field_{name}": 1}} for name in names]
+    assert len(unknown("results", *bodies)) == MOST_PATHS
+
+
+def test_the_memory_for_shapes_is_bounded() -> None:
+    found = UnknownFields()
+    for number in range(3_000):
+        found.look(*page("results", {"group": {"id": "g", f"key-{number}": 1}}))
+    group = found._answers["results"].children["group"]
+    assert group is not None
+    assert len(group.plans) <= 1_000
+    assert set(found.found["results"]) == {"group.*"}
+
+
+@pytest.mark.parametrize("body", [None, 5, "x", [1, [2]], {"accounts": 3}, {"accounts": [{"account": [NOOR]}]}])
+def test_no_answer_breaks_the_look(body: Any) -> None:
+    assert unknown("accounts", body) == {}
+
+
+def test_an_unknown_field_is_never_fatal() -> None:
+    found = extract(page("accounts", {"accounts": [{"account": {**NOOR, "nickname": "N"}}], "etag": "x"}))
+    assert found.column("accounts", "account_id") == ["noor"]
+    assert found.rejects() == []
+    assert found.unknown_fields == {"accounts": {"accounts[].account.nickname": "page 1", "etag": "page 1"}}

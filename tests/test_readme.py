@@ -1,0 +1,54 @@
+"""The README and the generated documents say what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from drillster_pipeline.cli import commands
+from drillster_pipeline.console.schema import render
+from drillster_pipeline.settings import SETTINGS
+from drillster_pipeline.tables import TABLES
+from drillster_pipeline.warehouse import VIEWS
+
+TOP = Path(__file__).parents[1]
+README = (TOP / "README.md").read_text()
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    table = re.search(r"<!-- settings -->\n(.*?)<!-- /settings -->", README, re.DOTALL)
+    assert table is not None
+    expected = "".join(
+        f"| `{setting.name}` | {f'`{setting.default}`' if setting.default else ''} | {setting.meaning} |\n"
+        for setting in SETTINGS
+    )
+    assert table[1] == expected
+
+
+def test_the_readme_names_every_table_and_view() -> None:
+    for name in [*TABLES, *VIEWS]:
+        assert f"`{name}`" in README
+
+
+def test_the_commands_that_the_readme_shows_exist() -> None:
+    shown = set(re.findall(r"drillster-pipeline ([a-z]+)(?= |`|\n)", README))
+    assert shown <= set(commands.commands)
+    assert {"check", "run", "status", "schema"} <= shown
+
+
+def test_the_make_targets_that_the_readme_shows_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make (demo|test|ui|lint|install)\b", README)) <= targets
+
+
+@pytest.mark.parametrize(("form", "file"), [("markdown", "docs/data-dictionary.md")])
+def test_generated_documents_are_up_to_date(form: str, file: str) -> None:
+    assert (TOP / file).read_text() == render(form, "postgresql"), "run: make docs"
+
+
+def test_links_inside_the_documents_lead_somewhere() -> None:
+    for document in [TOP / "README.md", *(TOP / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"

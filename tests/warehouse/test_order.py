@@ -1,0 +1,56 @@
+"""Loads in any order, with repeats, end in the state of the nights in order; and that is what an oracle says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.warehouse import Warehouse
+
+from .histories import ENTITIES, Loads, Oracle, histories
+from .place import Place, rows, sql
+
+TABLES = (*ENTITIES, "objective_events")
+LEDGER = ("load_exceptions", "rejected_rows", "load_tables", "loads")
+
+
+def published(warehouse: Warehouse, loads: Loads) -> dict[str, list[dict[str, Any]]]:
+    """The tables after these loads, in a warehouse that was empty before."""
+    for name in (*reversed(TABLES), *LEDGER):
+        sql(warehouse, f'DELETE FROM {{}}"{name}"')
+    for each in loads:
+        each.publish(warehouse)
+    return {name: rows(warehouse, name) for name in TABLES}
+
+
+def check(warehouse: Warehouse, ordered: Loads, shuffled: Loads) -> None:
+    in_order = published(warehouse, ordered)
+    assert published(warehouse, shuffled) == in_order
+    for name, expected in Oracle(ordered).tables.items():
+        key = DATA_TABLES[name].key
+        assert {tuple(row[part] for part in key) for row in in_order[name]} == expected.keys()
+        for row in in_order[name]:
+            told = expected[tuple(row[part] for part in key)]
+            assert {column: row[column] for column in told} == told
+
+
+def check_many(place: Place, examples: int) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+
+        @settings(max_examples=examples, deadline=None)
+        @given(histories=histories())
+        def any_order_will_do(histories: tuple[Loads, Loads]) -> None:
+            check(warehouse, *histories)
+
+        any_order_will_do()
+
+
+def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite: Place) -> None:
+    check_many(sqlite, 25)
+
+
+def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql: Place) -> None:
+    check_many(postgresql, 10)
