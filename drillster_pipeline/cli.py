@@ -158,3 +158,14 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
     from .console.demo import run_demo
 
     raise click.exceptions.Exit(run_demo(nights=nights, accounts=accounts, folder=folder))
+
+
+@commands.command()
+@click.option("--keep-month-ends", is_flag=True, help="Keep the last captured date of every month for ever.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def prune(keep_month_ends: bool, dry_run: bool) -> None:
+    """Remove captures older than DRILLSTER_ARCHIVE_DAYS, and Dagster runs of that age."""
+    from .console.upkeep import run_prune
+
+    with _session(needs_api=False) as session:
+        run_prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)

@@ -138,6 +138,11 @@ class Archive:
         """Remove a capture for good."""
         self.storage.remove(ref.folder)
 
+    def remove_if_empty(self, export_date: date) -> None:
+        """Remove the folder of a date that has no capture left."""
+        if not self.captures(export_date):
+            self.storage.remove(str(export_date))
+
 
 def _decode(content: bytes, where: str) -> dict[str, Any]:
     try:

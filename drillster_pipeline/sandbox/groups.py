@@ -130,7 +130,7 @@ class Groups:
             seats=seats,
             step=step,
             offset=offset,
-            externals=0 if self.size.stable else 2 + seats // 25,
+            externals=0 if self.size.stable else 1 + seats // 40,
             drillables=self.size.drillables_per_group or between(key >> 28, 4, 8),
             tests=between(key >> 33, 1, 2) if self.size.tests_per_group is None else self.size.tests_per_group,
             objectives=self.size.objectives_per_group,
@@ -156,7 +156,7 @@ class Groups:
                 reference = Reference(Kind.PERSON, chair, stint.number)
                 yield from self._seated(group, reference, stint.start, stint.left, stint.gone)
         for external in range(group.externals):
-            yield from self._external(group, external, until)
+            yield from self._external(group, external, since, until)
 
     def _seated(self, group: Group, person: Reference, start: int, left: int, gone: int) -> Iterator[Membership]:
         """The times that one of our own people is in the group: none, one, or two with a break between them."""
@@ -184,22 +184,22 @@ class Groups:
         if broken and back < ends:
             yield Membership(person, start, left, gone, None, back, ends, joined, start)
 
-    def _external(self, group: Group, external: int, until: int) -> Iterator[Membership]:
-        """Those who are invited to one of the group's places for others, one after the other."""
+    def _external(self, group: Group, external: int, since: int, until: int) -> Iterator[Membership]:
+        """Those from elsewhere who are invited one after the other; some accept, and stay for a while."""
         key = mix(group.key ^ mix(_EXTERNAL << 32 | external))
-        invited, number = group.created + key % (25 * DAY), 0
+        invited, number = group.created + key % (10 * DAY), 0
         while invited < min(until, group.removed):
             bits = mix((key + number * GOLDEN) & MASK)
-            reference = Reference(
-                Kind.EXTERNAL, (group.slot * _SEATS_PER_GROUP_AT_MOST + external) % (1 << 32), group.life << 12 | number
-            )
-            decides = invited + between(bits, 5, 35) * DAY
-            accepts = (bits >> 8) % 3 > 0
-            ends = min(group.removed, decides + (between(bits >> 12, 30, 250) * DAY if accepts else 0))
-            account = invited - 10 * DAY if (bits >> 24) % 2 else decides
-            joined = decides if accepts and decides < ends else ends
-            yield Membership(reference, account, ends, ends, invited, joined, ends, joined, account)
-            invited, number = ends + between(bits >> 30, 4, 30) * DAY + (bits >> 40) % DAY, number + 1
+            decides = min(group.removed, invited + between(bits, 5, 35) * DAY)
+            ends = decides
+            if (bits >> 8) % 5 < 2:
+                ends = min(group.removed, decides + between(bits >> 12, 20, 150) * DAY)
+            if ends > since:
+                place = group.slot * _SEATS_PER_GROUP_AT_MOST + external
+                reference = Reference(Kind.EXTERNAL, place % (1 << 32), group.life << 12 | number)
+                account = invited - 10 * DAY if (bits >> 24) % 2 else decides
+                yield Membership(reference, account, ends, ends, invited, decides, ends, decides, account)
+            invited, number = decides + between(bits >> 30, 1, 6) * DAY + (bits >> 40) % DAY, number + 1
 
     def _members(self, group: Group, moment: int) -> tuple[Membership, ...]:
         """Members and invitees at the moment, in the order of the list."""

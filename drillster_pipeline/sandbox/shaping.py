@@ -17,6 +17,7 @@ REQUIRED: dict[str, frozenset[str]] = {
     "accounts": frozenset({"type", "id", "name"}),
     "groups": frozenset({"id", "name", "description"}),
     "group": frozenset({"id", "name", "description", "tests"}),
+    "group_members": frozenset({"member", "joined"}),
     "objectives": frozenset({"id", "type", "playables", "drills", "minimumProficiency"}),
     "objective_evaluations": frozenset({"user", "met"}),
     "results": frozenset({"drillable", "proficiency", "timeSpent", "expectedDuration", "practice"}),
@@ -61,7 +62,7 @@ def _bare(resource: str, body: Json) -> None:
     if required is None or not isinstance(body, dict):
         return
     items = [body]
-    for name in ("accounts", "groups", "objectives", "evaluations", "groupDrillableMemberResults"):
+    for name in ("accounts", "groups", "members", "objectives", "evaluations", "groupDrillableMemberResults"):
         if name in body:
             items = [item.get("account", item) for item in body[name]]
     for item in items:

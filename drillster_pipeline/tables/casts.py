@@ -150,10 +150,12 @@ def _numbers(
     kinds = set(map(type, values))
     if not kinds <= natural:
         values, wrong = _each(values, read)
-    objects = _objects(values)
-    missing = pd.isna(objects) if wrong or _NONE in kinds else np.zeros(len(values), dtype=bool)
-    objects[missing] = 0
     try:
+        if not wrong and _NONE not in kinds:
+            return np.array(values, dtype=kind), np.zeros(len(values), dtype=bool), wrong
+        objects = _objects(values)
+        missing = pd.isna(objects)
+        objects[missing] = 0
         return objects.astype(kind), missing, wrong
     except OverflowError:
         return _numbers(values, set(), read, kind)

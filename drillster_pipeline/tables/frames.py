@@ -48,13 +48,13 @@ def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -
 
 def _drop_repeated(table: Table, values: Sequence[Sequence[Any]], keep: npt.NDArray[np.bool_]) -> None:
     """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts."""
-    of_key = [place for place, column in enumerate(table.columns) if column.name in table.key]
-    keys = list(zip(*(values[place] for place in of_key), strict=True))
+    of_key = [values[place] for place, column in enumerate(table.columns) if column.name in table.key]
     kept = np.flatnonzero(keep).tolist()
-    fitting = keys if len(kept) == len(keys) else [keys[place] for place in kept]
-    if len(set(fitting)) == len(fitting):
+    if len(kept) < len(keep):
+        of_key = [[column[place] for place in kept] for column in of_key]
+    if len(set(zip(*of_key, strict=True))) == len(kept):
         return
-    last = {keys[place]: place for place in kept}
+    last = dict(zip(zip(*of_key, strict=True), kept, strict=True))
     keep[:] = False
     keep[list(last.values())] = True
 

@@ -117,6 +117,9 @@ class Warehouse:
         with told_plainly("connecting"):
             connection = self.engine.connect()
         try:
+            if connection.dialect.name == "postgresql":
+                with told_plainly("connecting"), connection.begin():
+                    postgresql.be_patient(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
                 load = Load(connection, self._metadata, self._staging, plan, now=self._now)
                 try:

@@ -80,7 +80,7 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
         ) from None
     try:
         if not wait.until(lambda: _try_flock(descriptor)):
-            holder = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip() or "another process"
+            holder = os.read(descriptor, 500).decode("utf-8", "replace").strip() or "another process"
             raise Busy(
                 f"The warehouse is being written by {holder}, for longer than {wait.seconds:g} s. Wait until that run "
                 f"is done, or stop it; the lock ({path}) goes with its process"
@@ -88,7 +88,8 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
         # Who holds it, for the message above; what is left in the file after a crash locks nothing.
         os.ftruncate(descriptor, 0)
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()} since {since}".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()} since {since}".encode())
         yield
     finally:
         os.close(descriptor)
@@ -104,6 +105,7 @@ except ImportError:  # Windows
             # The byte lies behind what the file holds, so that others can read who has the lock.
             os.lseek(descriptor, 1 << 20, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            os.lseek(descriptor, 0, os.SEEK_SET)
         except OSError:
             return False
         return True

@@ -57,6 +57,13 @@ def _make_schema(connection: sa.Connection, name: str) -> None:
     connection.execute(sa.schema.CreateSchema(name))
 
 
+def be_patient(connection: sa.Connection) -> None:
+    """Lift limits that a role may have for the people who use it: a load may be silent, or busy, for minutes."""
+    limits = ("statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+    query = sa.text("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(:limits)")
+    connection.execute(query, {"limits": list(limits)})
+
+
 def replace_view(connection: sa.Connection, view: View, statement: str, *, schema: str | None) -> None:
     """Make or replace a view, keeping what others built on it and the rights they were given.
 

@@ -87,11 +87,11 @@ def test_netrc_and_cookies_add_nothing(make_client, drillster, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        (gzip.compress(b'{"a": "\xc3\xa9"}'), {"Content-Encoding": "gzip"}),
-        ('{"a": "é"}'.encode("utf-8-sig"), {}),
-        ('{"a": "é"}'.encode("utf-16"), {}),
-        (b' \n{"a": "\xc3\xa9"}\r\n', {}),
-        (b'{"a": "\xc3\xa9"}', {"Content-Type": "text/html"}),
+        pytest.param(gzip.compress(b'{"a": "\xc3\xa9"}'), {"Content-Encoding": "gzip"}, id="gzip"),
+        pytest.param('{"a": "é"}'.encode("utf-8-sig"), {}, id="a byte order mark"),
+        pytest.param('{"a": "é"}'.encode("utf-16"), {}, id="UTF-16"),
+        pytest.param(b' \n{"a": "\xc3\xa9"}\r\n', {}, id="space around"),
+        pytest.param(b'{"a": "\xc3\xa9"}', {"Content-Type": "text/html"}, id="a wrong type"),
     ],
 )
 def test_json_is_read_however_it_is_wrapped(make_client, drillster, body, headers):

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta, timezone
+from datetime import date, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables import DATA_TABLES, Kind
+from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table, Type
 from drillster_pipeline.tables.digests import event_key, invitee_key, row_hashes
 from drillster_pipeline.tables.frames import batch_of
 
@@ -105,6 +105,28 @@ catalogs = st.tuples(st.just("c"), texts, texts, texts, counts)
 @given(catalogs, catalogs)
 def test_hashes_are_the_same_exactly_where_rows_are(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
     assert (hash_of(CATALOGS, *one) == hash_of(CATALOGS, *other)) == (one == other)
+
+
+def test_a_column_of_every_type_counts_in_a_hash() -> None:
+    values = {
+        Type.TEXT: ("a", "b"),
+        Type.JSON: ("{}", "[]"),
+        Type.INTEGER: (1, 2),
+        Type.SMALLINT: (1, 2),
+        Type.FLOAT: (0.5, 0.25),
+        Type.BOOLEAN: (True, False),
+        Type.TIMESTAMP: ("2024-01-11T16:54Z", "2024-01-11T16:55Z"),
+        Type.DATE: (date(2024, 1, 11), date(2024, 1, 12)),
+    }
+    assert set(values) == set(Type)
+    columns = tuple(Column(name=kind.value, type=kind, description="Any.") for kind in values)
+    table = Table(name="things", kind=Kind.ENTITY, description="Things.", columns=columns, key=("text",))
+    first = {kind: one for kind, (one, _) in values.items()}
+    others = [{**first, kind: other} for kind, (_, other) in values.items()] + [
+        {**first, kind: None} for kind in values
+    ]
+    found = {hash_of(table, *row.values()) for row in [first, *others]}
+    assert len(found) == 1 + 2 * len(values)
 
 
 def test_hashes_can_be_made_again_from_a_frame() -> None:

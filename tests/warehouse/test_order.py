@@ -49,8 +49,8 @@ def check_many(place: Place, examples: int) -> None:
 
 
 def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite: Place) -> None:
-    check_many(sqlite, 25)
+    check_many(sqlite, 12)
 
 
 def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql: Place) -> None:
-    check_many(postgresql, 10)
+    check_many(postgresql, 5)

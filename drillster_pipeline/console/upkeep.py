@@ -1,0 +1,34 @@
+"""`prune`: what was removed from the archive and from Dagster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from drillster_pipeline.export.session import Session
+
+
+def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None:
+    """Prune the archive and Dagster's runs, and tell what went."""
+    import dagster as dg
+
+    from drillster_pipeline.export.prune import prune
+    from drillster_pipeline.orchestration.home import ensure_home
+    from drillster_pipeline.orchestration.upkeep import delete_old_runs
+
+    outcome = prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    for ref in outcome.captures:
+        click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
+    for day in outcome.kept_month_ends:
+        click.echo(f"Kept {day}, the last of its month")
+    runs = 0
+    if not dry_run:
+        ensure_home()
+        with dg.DagsterInstance.get() as instance:
+            runs = delete_old_runs(instance, outcome.before)
+    click.echo(
+        f"{verb} {len(outcome.captures)} captures and {runs} Dagster runs; dates before {outcome.before} are old."
+    )

@@ -1,0 +1,63 @@
+"""Upkeep of the archive: what may go, and what never goes.
+
+Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go. Of a younger date, only an unfinished capture goes that can
+no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
+
+from .session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class PruneOutcome:
+    """What was removed."""
+
+    captures: tuple[CaptureRef, ...]
+    kept_month_ends: tuple[date, ...]
+    """Dates that would have gone, but for being the last of their month that has a capture."""
+    before: date
+    """Dates before this one are old."""
+
+
+def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
+    """Remove what may go; with ``dry_run`` only say what that is. Raises Unavailable where the storage gives out."""
+    before = session.newest_complete - timedelta(days=session.settings.archive_days)
+    dates = session.archive.dates()
+    kept = _month_ends(session, dates, before) if keep_month_ends else set()
+    doomed: list[CaptureRef] = []
+    for day in dates:
+        if day in kept:
+            continue
+        captures = session.archive.captures(day)
+        doomed += captures if day < before else _left_behind(session, captures)
+    if not dry_run:
+        for ref in doomed:
+            session.archive.remove(ref)
+        for day in {ref.export_date for ref in doomed}:
+            session.archive.remove_if_empty(day)
+    return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before)
+
+
+def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:
+    """Per month, the last old date with a sealed snapshot."""
+    last: dict[tuple[int, int], date] = {}
+    for day in dates:
+        if day < before and any(ref.sealed and ref.kind == "snapshot" for ref in session.archive.captures(day)):
+            last[(day.year, day.month)] = day
+    return set(last.values())
+
+
+def _left_behind(session: Session, captures: list[CaptureRef]) -> list[CaptureRef]:
+    """Unfinished captures that nothing will come of."""
+    sealed_kinds = {ref.kind for ref in captures if ref.sealed}
+    return [
+        ref
+        for ref in captures
+        if not ref.sealed and ref.kind in sealed_kinds and session.now() - ref.started_at > RESUMABLE_FOR
+    ]

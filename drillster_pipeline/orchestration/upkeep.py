@@ -1,0 +1,123 @@
+"""The weekly job ``upkeep`` and the sensors that tell people of trouble.
+
+Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from drillster_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from drillster_pipeline.export.session import Session
+
+JOB = "upkeep"
+CRON = "0 5 * * 0"
+ALERTS_EVERY_SECONDS = 300
+_BATCH = 200
+
+
+class UpkeepConfig(dg.Config):
+    """What the upkeep may be told for one run."""
+
+    keep_month_ends: bool = Field(
+        default=False, description="Keep the last captured date of every month for ever, however old it is."
+    )
+
+
+def delete_old_runs(instance: dg.DagsterInstance, before: date) -> int:
+    """Delete finished runs, with their logs, that were created before a date; returns how many."""
+    finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    filters = dg.RunsFilter(statuses=finished, created_before=datetime.combine(before, time(0), tzinfo=UTC))
+    deleted = 0
+    while records := instance.get_run_records(filters=filters, limit=_BATCH):
+        for record in records:
+            instance.delete_run(record.dagster_run.run_id)
+        deleted += len(records)
+    return deleted
+
+
+@dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, and Dagster runs of that age.")
+def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
+    """Prune the archive and the runs; see ``drillster-pipeline prune``."""
+    from drillster_pipeline.export.prune import prune
+
+    with _session() as session:
+        try:
+            outcome = prune(session, keep_month_ends=config.keep_month_ends)
+        except PipelineError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+    runs = delete_old_runs(context.instance, outcome.before)
+    context.log.info("Removed %s captures and %s runs from before %s.", len(outcome.captures), runs, outcome.before)
+
+
+@dg.job(name=JOB, executor_def=dg.in_process_executor, description="Weekly: removes what is too old to keep.")
+def upkeep() -> None:
+    """The job of the upkeep."""
+    prune_archive_and_runs()
+
+
+def upkeep_schedule(timezone: str) -> dg.ScheduleDefinition:
+    """Every Sunday at 05:00, on from the start."""
+    return dg.ScheduleDefinition(
+        name=JOB,
+        job=upkeep,
+        cron_schedule=CRON,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every Sunday at 05:00.",
+    )
+
+
+@dg.run_failure_sensor(
+    name="failed_runs",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells DRILLSTER_ALERT_WEBHOOK of a night that failed, also when its process was killed.",
+)
+def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+    """Put an alert for a failed run into the outbox; a step that failed in our own hands has done so before."""
+    from drillster_pipeline.export.alerts import Trouble, alert, deliver
+
+    key = context.dagster_run.tags.get("dagster/partition")
+    if key is None:
+        return dg.SkipReason("The run was not for a date.")
+    with _session() as session:
+        if session.settings.alert_webhook:
+            alert(
+                session,
+                Trouble.FAILED,
+                date.fromisoformat(key),
+                f"Its run {context.dagster_run.run_id} ended before it was done: look at it in Dagster.",
+            )
+            deliver(session)
+    return None
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=ALERTS_EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Notices a stale warehouse, and sends alerts that could not be sent before.",
+)
+def alerts(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
+    """Look, and send."""
+    from drillster_pipeline.export.alerts import deliver, notice_staleness
+
+    with _session() as session:
+        if not session.settings.alert_webhook:
+            yield dg.SkipReason("DRILLSTER_ALERT_WEBHOOK is not set.")
+            return
+        notice_staleness(session)
+        delivery = deliver(session)
+    yield dg.SkipReason(f"{delivery.sent} sent, {delivery.waiting} waiting.")
+
+
+def _session() -> "Session":
+    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.settings import load_settings
+
+    return Session(settings=load_settings(needs_api=False))

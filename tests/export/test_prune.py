@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drillster_pipeline.export.prune import prune
+
+from .sessions import NOW, names, put_capture, session_in
+
+NEWEST = date(2026, 6, 9)
+DAYS = {"DRILLSTER_ARCHIVE_DAYS": "30"}
+
+
+def test_captures_of_old_dates_go_and_those_of_young_dates_stay(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    old = put_capture(session, NEWEST - timedelta(days=31))
+    edge = put_capture(session, NEWEST - timedelta(days=30))
+    events = put_capture(session, NEWEST - timedelta(days=31), "events")
+    outcome = prune(session)
+    assert set(outcome.captures) == {old, events}
+    assert names(tmp_path) == {edge.capture_id}
+    assert session.archive.dates() == [edge.export_date]
+
+
+def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    old = put_capture(session, NEWEST - timedelta(days=100))
+    assert prune(session, dry_run=True).captures == (old,)
+    assert names(tmp_path) == {old.capture_id}
+
+
+def test_the_only_capture_of_a_young_date_stays_even_if_it_was_never_sealed(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    only = put_capture(session, NEWEST - timedelta(days=5), sealed=False)
+    assert prune(session).captures == ()
+    assert names(tmp_path) == {only.capture_id}
+
+
+def test_an_unfinished_capture_beside_a_sealed_one_goes_once_it_cannot_be_resumed(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    day = NEWEST - timedelta(days=5)
+    left = put_capture(session, day, sealed=False)
+    sealed = put_capture(session, day)
+    other_kind = put_capture(session, day, "events", sealed=False)
+    fresh = put_capture(session, NEWEST, sealed=False, started=NOW - timedelta(hours=1))
+    put_capture(session, NEWEST)
+    assert prune(session).captures == (left,)
+    assert {sealed.capture_id, other_kind.capture_id, fresh.capture_id} <= names(tmp_path)
+
+
+def test_month_ends_can_be_kept_for_ever(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    for day in (date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1)):
+        put_capture(session, day)
+    outcome = prune(session, keep_month_ends=True)
+    assert outcome.kept_month_ends == (date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1))
+    assert session.archive.dates() == list(outcome.kept_month_ends)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    captures=st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from(["snapshot", "events"]), st.booleans()), max_size=12
+    ),
+    keep=st.booleans(),
+)
+def test_pruning_never_takes_the_last_sealed_capture_of_a_young_date(
+    tmp_path_factory: pytest.TempPathFactory, captures: list[tuple[int, str, bool]], keep: bool
+) -> None:
+    session = session_in(tmp_path_factory.mktemp("prune"), DAYS)
+    for back, kind, sealed in captures:
+        put_capture(session, NEWEST - timedelta(days=back), kind, sealed=sealed)
+    young = {(back, kind, sealed) for back, kind, sealed in captures if back <= 30}
+    prune(session, keep_month_ends=keep)
+    for back, kind, sealed in young:
+        refs = session.archive.captures(NEWEST - timedelta(days=back), kind)
+        assert refs
+        assert any(ref.sealed for ref in refs) or not sealed
