@@ -9,7 +9,7 @@ from __future__ import annotations
 from . import objects
 from .ids import Kind
 from .objects import Object
-from .paging import named, whole
+from .paging import named, turned, whole
 from .problems import Problem
 from .question import Answer, Question, by_id, matches, user_matches
 
@@ -36,6 +36,8 @@ def accounts(question: Question, organization_id: str) -> Answer:
     listing = snapshot.accounts()
     if question.faults.shapes.cursors == "id":
         listing = snapshot.accounts_by_id(listing)
+    if question.faults.shapes.accounts_order == "newest_first":
+        listing = turned(listing)
     query = question.query.get("query")
     if query:
         people = [item for item in listing.all() if user_matches(query, item["account"])]

@@ -77,8 +77,8 @@ class Drillster:
         target = "token" if path == GRANT_PATH else "/".join(path.split("/")[3:])
         try:
             rule = chaos.decide(target, query)
-            await chaos.wait(rule, f"{target}?{query}")
             scope["sandbox"] = Visit(chaos, record, rule, target)
+            await chaos.wait(rule, f"{target}?{query}")
             await self._routes(scope, receive, send)
         finally:
             self.recorder.end()

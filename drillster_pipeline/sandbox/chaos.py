@@ -13,7 +13,6 @@ from typing import Any
 from .faults import Failure, Faults, FieldFault, How
 from .objects import Object
 from .paging import Json
-from .problems import Problem
 
 _CACHED_BYTES = 64 * 1024 * 1024
 _LISTS = (
@@ -109,7 +108,7 @@ class Chaos:
 
 
 def bend(resource: str, body: Json, faults: Faults) -> None:
-    """Applies the field faults of a resource to a documented answer, and leaves out totals, in place."""
+    """Applies the field faults of a resource to a documented answer, in place."""
     wanted = [fault for fault in faults.fields if fault.resource in (resource, "*")]
     if not wanted:
         return
@@ -136,8 +135,3 @@ def _bend_field(item: Object, fault: FieldFault) -> None:
         item.pop(last, None)
     else:
         item[last] = None if fault.what == "null" else fault.value
-
-
-def problem_of(rule: Failure, status: int) -> Problem:
-    """The error that a failing call is answered with."""
-    return Problem(status, rule.error)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from .shapes import NONE, Shapes
 
-Nothing: Mapping[str, int] = MappingProxyType({})
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class How(StrEnum):
@@ -126,9 +126,9 @@ class Faults:
     """Groups without members, drills, objectives and tests."""
 
     # pages and fields
-    refused_sizes: Mapping[str, int] = field(default_factory=lambda: Nothing)
+    refused_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Resource -> the largest page: more is 400 ``invalid_result_size``. ``*``: all resources."""
-    clamped_sizes: Mapping[str, int] = field(default_factory=lambda: Nothing)
+    clamped_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Resource -> the largest page: more is silently cut down to it. ``*``: all resources."""
     pages: tuple[PageFault, ...] = ()
     fields: tuple[FieldFault, ...] = ()

@@ -25,26 +25,25 @@ _HIGH = 1.0 / (1 << 24)
 SECONDS_TO_MASTER = 5400
 _FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 48.0 * DAY
 """From one practice to the next, for somebody of diligence 1."""
+_LASTING = tuple(0.14 + 0.04 * count for count in range(12))
+"""Which share of what is known stays for good after one practice, two, … In the end it is the last of these."""
 _FIRST_STABILITY, _LONGEST_STABILITY = 3.0 * DAY, 120.0 * DAY
 
 
 class Practices:
     """Everything that one person practiced of one drill: columns of equal length, in the order of time.
 
-    Fractions are 0 to 1. A column takes a fifth of the memory that as many records would.
+    Fractions are 0 to 1. Columns take a fifth of the memory that records would.
     """
 
-    __slots__ = ("at", "highest", "lasting", "level", "seconds", "stability")
+    __slots__ = ("at", "level", "seconds", "stability")
 
     def __init__(self) -> None:
         self.at = array("q")
         self.level = array("d")
         """What is known right after."""
-        self.lasting = array("d")
-        """What stays without any further practice."""
         self.stability = array("d")
-        """Milliseconds in which the rest falls to 1/e."""
-        self.highest = array("d")
+        """Milliseconds in which what does not last falls to 1/e."""
         self.seconds = array("q")
         """Time spent so far, this practice included."""
 
@@ -52,21 +51,25 @@ class Practices:
         """Which practice is the latest at the moment; -1 where there is none yet."""
         return bisect_right(self.at, moment) - 1
 
+    def lasting(self, which: int) -> float:
+        """What stays of a practice without any further one: a share that grows with their number."""
+        return self.level[which] * _LASTING[min(which, len(_LASTING) - 1)]
+
     def level_at(self, which: int, moment: int) -> float:
         """What is left of a practice at a later moment; nothing of none."""
         if which < 0:
             return 0.0
-        lasting = self.lasting[which]
+        lasting = self.lasting(which)
         return lasting + (self.level[which] - lasting) * exp((self.at[which] - moment) / self.stability[which])
 
     def falls_below(self, which: int, norm: float) -> float:
         """The moment at which what was practiced falls below the norm; infinite where it never does."""
         if which < 0 or self.level[which] < norm:
             return -inf
-        if norm <= self.lasting[which]:
+        lasting = self.lasting(which)
+        if norm <= lasting:
             return inf
-        left = (self.level[which] - self.lasting[which]) / (norm - self.lasting[which])
-        return self.at[which] + self.stability[which] * log(left)
+        return self.at[which] + self.stability[which] * log((self.level[which] - lasting) / (norm - lasting))
 
 
 class Knowledge(NamedTuple):
@@ -108,9 +111,11 @@ class Learning:
         minute = (bits >> 48) % 50 * MINUTE
         gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
         ease = 0.33 + 0.32 * person.ability + 0.1 * ((bits >> 20) & 15) / 15
-        level = lasting = highest = 0.0
-        stability, seconds, share = _FIRST_STABILITY, 0, 0.10
-        next_login = person.next_login
+        level = lasting = 0.0
+        stability, seconds, which = _FIRST_STABILITY, 0, 0
+        next_login, last_share = person.next_login, len(_LASTING) - 1
+        add_at, add_level = found.at.append, found.level.append
+        add_stability, add_seconds = found.stability.append, found.seconds.append
         while True:
             bits = (bits * _MULTIPLIER + _INCREMENT) & MASK
             pause = gap * (0.6 + 0.8 * (bits >> 40) * _HIGH)
@@ -119,21 +124,20 @@ class Learning:
             at = next_login(int(last + pause)) + minute
             if at >= stop:
                 return found
-            known = lasting + (level - lasting) * exp((last - at) / stability)
-            level = min(0.99, known + (1.0 - known) * ease)
-            stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * (1.0 - known)))
-            share = min(0.6, share + 0.04)
-            lasting = level * share
-            highest = max(highest, level)
+            forgotten = 1.0 - lasting - (level - lasting) * exp((last - at) / stability)
+            level = min(0.99, 1.0 - forgotten * (1.0 - ease))
+            stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * forgotten))
+            lasting = level * _LASTING[which]
             seconds += 80 + ((bits >> 16) & 511)
-            gap = min(gap * 1.5, longest)
+            add_at(at)
+            add_level(level)
+            add_stability(stability)
+            add_seconds(seconds)
+            if which < last_share:
+                which += 1
+            if gap < longest:
+                gap *= 1.5
             last = at
-            found.at.append(at)
-            found.level.append(level)
-            found.lasting.append(lasting)
-            found.stability.append(stability)
-            found.highest.append(highest)
-            found.seconds.append(seconds)
 
     def knowledge(self, person: Person, drill: int, moment: int) -> Knowledge:
         """The measures of one drill for one person at the moment."""
@@ -145,8 +149,8 @@ class Learning:
         level = practices.level_at(which, moment)
         return Knowledge(
             proficiency=percent(level),
-            highest=percent(practices.highest[which]),
-            eventual=percent(practices.lasting[which]),
+            highest=percent(max(practices.level[: which + 1])),
+            eventual=percent(practices.lasting(which)),
             seconds=practices.seconds[which],
             expected_seconds=int(SECONDS_TO_MASTER * (1.0 - level)),
             last=practices.at[which],

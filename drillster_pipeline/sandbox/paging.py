@@ -100,6 +100,18 @@ def whole(items: list[Json]) -> Listing:
     return by_index(listing)
 
 
+def turned(listing: Listing) -> Listing:
+    """The same list from its last item to its first."""
+    total = listing.total
+    return Listing(
+        total=total,
+        items=lambda start, stop: listing.items(max(0, total - stop), max(0, total - start))[::-1],
+        cursor=lambda index: listing.cursor(total - 1 - index),
+        after=lambda text: total - listing.at(text),
+        at=lambda text: total - listing.after(text),
+    )
+
+
 def without_first(listing: Listing, count: int) -> Listing:
     """The same list after its first items have been removed: whoever pages by index now misses as many."""
     total = max(0, listing.total - count)

@@ -61,15 +61,12 @@ class Person:
     ability: float
     period: int
     """Milliseconds from one login to the next, about."""
+    first_day: int
+    """The morning of the first day, from which logins are counted."""
 
     def __hash__(self) -> int:
         """Quick, as caches ask for it all the time."""
         return self.key
-
-    @property
-    def first_day(self) -> int:
-        """The morning of the first day, from which logins are counted."""
-        return self.start // DAY * DAY + 5 * HOUR
 
     def name(self, moment: int) -> str:
         """The name as it is at the moment."""
@@ -156,6 +153,7 @@ class Register:
             diligence=0.4 + 0.9 * unit(traits),
             ability=unit(mix(traits)),
             period=between(mix(traits) >> 50, 1, 6) * DAY,
+            first_day=start // DAY * DAY + 5 * HOUR,
         )
 
     def staff(self, number: int, start: int, forever: int) -> Person:

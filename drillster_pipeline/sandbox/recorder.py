@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from threading import Lock
 from time import monotonic
 
-_KEPT = 200_000
+_KEPT = 100_000
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Record:
 
 
 class Recorder:
-    """The record of a sandbox. Safe to ask from any thread; the oldest requests are forgotten after 200,000."""
+    """The record of a sandbox. Safe to ask from any thread; the oldest requests are forgotten after 100,000."""
 
     def __init__(self) -> None:
         self._lock = Lock()

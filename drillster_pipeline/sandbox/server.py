@@ -108,7 +108,8 @@ class Sandbox:
     @property
     def base_url(self) -> str:
         """Where the sandbox listens, such as ``http://127.0.0.1:43210``."""
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     @property
     def requests(self) -> list[Record]:
@@ -136,7 +137,8 @@ class Sandbox:
 
     def _prepare(self) -> socket.socket:
         """Takes the port, so that whoever connects from now on is served as soon as the server runs."""
-        listener = socket.create_server((self._host, self._port), backlog=512)
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host, self._port), family=family, backlog=512)
         self._port = listener.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(

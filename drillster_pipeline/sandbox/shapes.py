@@ -20,6 +20,7 @@ class Shapes:
     # The list of accounts
     accounts_list: str = "accounts"
     accounts_items: Literal["wrapped", "bare"] = "wrapped"
+    accounts_order: Literal["oldest_first", "newest_first"] = "oldest_first"
 
     # The list of groups
     groups_total: Literal["pagination", "top", "both"] = "pagination"

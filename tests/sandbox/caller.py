@@ -5,14 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import jwt
 import requests
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drillster_pipeline.sandbox import Sandbox
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+@cache
+def loaded(pem: str) -> RSAPrivateKey:
+    """A key is checked when it is loaded, which takes longer than anything else that a test does."""
+    key = load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, RSAPrivateKey)
+    return key
 
 
 class Caller:
@@ -48,7 +59,9 @@ class Caller:
         return {name: value for name, value in claims.items() if value is not ...}
 
     def assertion(self, *, key: Any = None, algorithm: str = "RS256", **changes: Any) -> str:
-        return jwt.encode(self.claims(**changes), key or self.sandbox.credentials.private_key, algorithm=algorithm)
+        return jwt.encode(
+            self.claims(**changes), key or loaded(self.sandbox.credentials.private_key), algorithm=algorithm
+        )
 
     def form(self, **changes: Any) -> dict[str, str]:
         fields = {

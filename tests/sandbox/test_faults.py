@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import requests
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault, closed
+from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault, closed, wire
 
-from .caller import Caller
+from .caller import Caller, Start
 
 
 def a_group(caller: Caller) -> str:
@@ -99,6 +101,21 @@ def test_an_answer_can_break_off(caller: Caller, how: How) -> None:
     record = caller.sandbox.requests[-1]
     assert (record.path, record.status) == ("/api/2.1.1/groups", None if how is How.RESET else 200)
     assert caller.call("organization").status_code == 200
+
+
+@pytest.mark.parametrize("protocol", [H11Protocol, HttpToolsProtocol], ids=["h11", "httptools"])
+def test_answers_break_off_whatever_reads_the_requests(
+    start: Start, monkeypatch: pytest.MonkeyPatch, protocol: type
+) -> None:
+    monkeypatch.setattr(wire, "AutoHTTPProtocol", protocol)
+    caller = start()
+    caller.fresh_token()
+    for how in (How.CUT, How.CUT_CHUNKED, How.RESET, How.RESET_IN_BODY):
+        caller.sandbox.faults = Faults(failures=(Failure(how=how),))
+        with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+            caller.call("groups")
+    caller.sandbox.faults = Faults(failures=(Failure(how=How.DRIP, seconds=0.05),))
+    assert caller.groups()
 
 
 def test_a_reset_is_a_reset_and_not_an_end(caller: Caller) -> None:

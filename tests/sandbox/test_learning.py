@@ -53,6 +53,19 @@ def test_knowledge_fades_until_the_next_practice_lifts_it(someone, drill: int, m
 
 
 @settings(max_examples=100, deadline=None)
+@given(PEOPLE, DRILLS)
+def test_each_practice_builds_on_what_was_left_of_the_one_before(someone, drill: int) -> None:
+    practices = LEARNING.practices(someone, drill, FOUNDING + 1000 * DAY)
+    gains = {
+        round((practices.level[which] - before) / (1 - before), 9)
+        for which in range(len(practices.at))
+        if practices.level[which] < 0.99
+        for before in [practices.level_at(which - 1, practices.at[which])]
+    }
+    assert len(gains) <= 1, "the same share of what was not known is learned every time"
+
+
+@settings(max_examples=100, deadline=None)
 @given(PEOPLE, DRILLS, MOMENTS)
 def test_looking_further_ahead_changes_nothing_before(someone, drill: int, moment: int) -> None:
     near = LEARNING._practices(someone, drill, horizon_of(moment))

@@ -49,7 +49,7 @@ def test_grants_are_counted_when_they_are_given(caller: Caller) -> None:
 
 def test_requests_that_nobody_waits_for_are_written_down_as_well(start: Start) -> None:
     caller = start(faults=Faults(latency=30.0))
-    thread = threading.Thread(target=lambda: caller.sandbox.stop())
+    thread = threading.Thread(target=caller.sandbox.stop)
     request = threading.Thread(target=ask, args=(caller,))
     request.start()
     deadline = time.monotonic() + 10

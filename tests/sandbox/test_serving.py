@@ -121,6 +121,17 @@ def test_after_it_is_stopped_nobody_answers(start: Start) -> None:
     caller.close()
 
 
+def test_a_stopped_sandbox_can_be_started_again_where_it_was(start: Start) -> None:
+    caller = start()
+    expected, port = caller.groups(), caller.sandbox.base_url
+    caller.sandbox.stop()
+    with pytest.raises(requests.ConnectionError):
+        caller.call("organization")
+    caller.sandbox.start()
+    assert caller.sandbox.base_url == port
+    assert caller.groups() == expected, "with the token of before"
+
+
 def test_two_sandboxes_live_side_by_side(start: Start) -> None:
     one, other = start(seed=1), start(seed=2)
     assert one.get("organization")["id"] != other.get("organization")["id"]

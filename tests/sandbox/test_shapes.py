@@ -321,6 +321,18 @@ def test_results_of_an_invitee_can_be_missing(caller: Caller) -> None:
     assert caller.call(path).status_code == 404
 
 
+@pytest.mark.parametrize("inclusive", [frozenset(), EVERYTHING], ids=["exclusive", "inclusive"])
+def test_accounts_can_come_newest_first(caller: Caller, paths: Paths, inclusive: frozenset[str]) -> None:
+    oldest_first = caller.every(paths.accounts, "accounts")
+    caller.sandbox.faults = Faults(shapes=Shapes(accounts_order="newest_first", inclusive=inclusive))
+    found = {
+        one["account"]["id"]: one
+        for page in caller.cursor_pages(paths.accounts, "accounts", resultSize=7)
+        for one in page
+    }
+    assert list(found.values()) == oldest_first[::-1]
+
+
 CURSORS = {"id": r"[A-Za-z0-9_-]{22}", "index": r"\d+", "timestamp": r"\d{4}-.*\.\d{3}Z"}
 
 
