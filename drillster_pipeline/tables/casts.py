@@ -113,7 +113,8 @@ def _integers(column: Column, values: Sequence[Any]) -> Typed:
     low = low if column.minimum is None else max(low, column.minimum)
     high = high if column.maximum is None else min(high, column.maximum)
     outside = ((numbers < low) | (numbers > high)) & ~missing
-    _refuse(outside, numbers, missing, wrong, _out_of_range(low, high))
+    above = math.inf if column.maximum is None and column.minimum is not None else high
+    _refuse(outside, numbers, missing, wrong, _out_of_range(low, above))
     return Typed(pd.arrays.IntegerArray(numbers.astype(kind), missing), missing, wrong)
 
 
@@ -127,7 +128,9 @@ def _floats(column: Column, values: Sequence[Any]) -> Typed:
 
 
 def _out_of_range(low: float, high: float) -> Misfit:
-    return Misfit(f"out of range {low} to {high}")
+    return Misfit(
+        f"out of range, which is {low} to {high}" if high < math.inf else f"out of range, which is {low} or more"
+    )
 
 
 def _refuse(

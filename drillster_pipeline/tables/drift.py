@@ -6,6 +6,7 @@ noted with the unit of the first answer that had it: names only, never a value.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from drillster_pipeline.answers import SHAPES, Json, field_name
@@ -34,7 +35,7 @@ class UnknownFields:
         if type(body) is list and resource in ITEMS:
             body = {_list_names(resource)[0]: body}
         if type(body) is dict:
-            _look(node, body, resource, page, self)
+            _look(node, [body], resource, page, self)
 
     def note(self, resource: str, path: str, page: Page) -> None:
         """Add a path, unless it is known by now or there are too many."""
@@ -75,23 +76,31 @@ def _answer(resource: str) -> _Node:
     return _Node("", fields, unnamed=item)
 
 
-def _look(node: _Node, value: dict[str, Any], resource: str, page: Page, unknown: UnknownFields) -> None:
-    keys = tuple(value)
-    plan = node.plans.get(keys)
-    if plan is None:
-        plan = _plan(node, value, resource, page, unknown)
-        if len(node.plans) < _MOST_SHAPES:
-            node.plans[keys] = plan
-    for name, child in plan:
-        inside: Json = value[name]
-        if type(inside) is dict:
-            # Most objects hold plain values only: known by their keys, they need no further look.
-            if child.plans.get(tuple(inside)) != ():
-                _look(child, inside, resource, page, unknown)
-        elif type(inside) is list:
-            for one in inside:
-                if type(one) is dict:
-                    _look(child, one, resource, page, unknown)
+def _look(node: _Node, objects: list[dict[str, Any]], resource: str, page: Page, unknown: UnknownFields) -> None:
+    """Look at all the objects of one path together: most have the same fields, so one look does for them all."""
+    children: dict[str, _Node] = {}
+    for keys in set(map(tuple, objects)):
+        plan = node.plans.get(keys)
+        if plan is None:
+            example = next(one for one in objects if tuple(one) == keys)
+            plan = _plan(node, example, resource, page, unknown)
+            if len(node.plans) < _MOST_SHAPES:
+                node.plans[keys] = plan
+        children.update(plan)
+    for name, child in children.items():
+        inside = [one[name] for one in objects if name in one]
+        if set(map(type, inside)) != {dict}:
+            inside = list(_objects_in(inside))
+        if inside:
+            _look(child, inside, resource, page, unknown)
+
+
+def _objects_in(values: list[Json]) -> Iterator[dict[str, Any]]:
+    for value in values:
+        if type(value) is dict:
+            yield value
+        elif type(value) is list:
+            yield from (one for one in value if type(one) is dict)
 
 
 def _plan(

@@ -59,7 +59,7 @@ def test_what_does_not_fit_becomes_a_reject_and_the_rest_a_frame() -> None:
 def test_a_reason_names_every_column_that_is_wrong() -> None:
     (reject,) = batch_of(RESULTS, [result(proficiency=101, added_at="soon", time_spent_seconds=-1)]).rejects
     assert reject.reason == (
-        "proficiency: out of range 0 to 100; time_spent_seconds: out of range 0 to 9223372036854775807; "
+        "proficiency: out of range, which is 0 to 100; time_spent_seconds: out of range, which is 0 or more; "
         "added_at: expected a timestamp, met other text"
     )
 

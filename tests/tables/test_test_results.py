@@ -138,10 +138,10 @@ def test_passed_is_that_of_the_first_transformation_that_says_so(transformations
     ("values", "reasons"),
     [
         ({"id": None}, ["test_result_id: missing"]),
-        ({"progress": 1.5}, ["progress: out of range 0 to 1"]),
+        ({"progress": 1.5}, ["progress: out of range, which is 0 to 1"]),
         ({"progress": "all"}, ["progress: expected a number, met text"]),
         ({"score": "good"}, ["score_percentage, passed: expected an object, met text"]),
-        ({"score": {"percentage": 640}}, ["score_percentage: out of range 0 to 100"]),
+        ({"score": {"percentage": 640}}, ["score_percentage: out of range, which is 0 to 100"]),
         ({"score": {"transformations": {}}}, ["transformations: expected a list, met an object"]),
         ({"score": {"transformations": [GRADE, "?"]}}, ["transformations[]: expected an object, met text"]),
         ({"score": {"transformations": [{"result": "6"}]}}, ["transformation_id: missing"]),
