@@ -1,10 +1,9 @@
-"""Keys and hashes made from values: the same on every platform and with every version of pandas."""
+"""Hashes of rows: the same on every platform and with every version of pandas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
@@ -13,19 +12,6 @@ import pandas as pd
 from .schema import Table, Type
 
 _HEX_DIGITS = 32
-
-
-def invitee_key(email_address: str) -> str:
-    """The ``member_key`` of an invitee without an account."""
-    return "invitee:" + sha256(email_address.lower().encode("utf-8", "replace")).hexdigest()[:_HEX_DIGITS]
-
-
-def event_key(objective_id: str, account_id: str, event_type: str, occurred_at: datetime) -> str:
-    """The ``event_id`` of an event to which Drillster gives none."""
-    moment = occurred_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    said = f"{objective_id}|{account_id}|{event_type}|{moment}Z"
-    return sha256(said.encode("utf-8", "replace")).hexdigest()[:_HEX_DIGITS]
-
 
 # Text in the warehouse holds no NUL, so neither the mark between two columns nor the one for NULL can be part of
 # a value: ('a', NULL), (NULL, 'a'), ('a', '') and ('', 'a') all differ.

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .columns import EXPORT_DATE, captured_at, flag, key, moment, percentage, text
-from .digests import event_key
-from .moments import moments
+from .keys import event_key
 from .schema import Kind, Table
 from .values import identity, inner, overall, upper
 
@@ -159,6 +158,8 @@ def read_objective_events(page: Page, found: Findings) -> None:
         _first(item.get("timestamp"), item.get("date"), evaluation.get("evaluationDate"), item.get("evaluationDate"))
         for item, evaluation in zip(events, evaluations, strict=True)
     ]
+    from .moments import moments  # with pandas, which the declarations above do not need
+
     occurred, unreadable = moments(times)
     for place, (item, evaluation) in enumerate(zip(events, evaluations, strict=True)):
         account_id = found.people.mention(_first(item.get("user"), evaluation.get("user")))

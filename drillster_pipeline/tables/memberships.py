@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .columns import key, moment, text
-from .digests import invitee_key
+from .keys import invitee_key
 from .schema import Kind, Table
 from .values import Misfit, inner, upper
 
