@@ -169,3 +169,16 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
 
     with _session(needs_api=False) as session:
         run_prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+
+
+@commands.command()
+@click.argument("account_id")
+@click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
+def forget(account_id: str, yes: bool) -> None:
+    """Erase a person from warehouse and archive, for good, and record that it was done."""
+    from .console.upkeep import run_forget
+
+    if not yes:
+        click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
+    with _session(needs_api=False) as session:
+        run_forget(session, account_id)

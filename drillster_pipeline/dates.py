@@ -20,11 +20,24 @@ class Window:
 
 
 def midnight(day: date, timezone: ZoneInfo) -> datetime:
-    """The first moment of ``day`` in ``timezone``, in UTC.
+    """The moment at which ``day`` begins in ``timezone``, in UTC.
 
-    Where the clocks skip midnight itself, that is the moment of the skip: the wall time with the offset of before.
+    Where the clocks skip midnight, that is the moment of the skip; where they show it twice, the first time.
     """
-    return datetime.combine(day, time(0), tzinfo=timezone).astimezone(UTC)
+    wall = datetime.combine(day, time(0), tzinfo=timezone)
+    start = wall.astimezone(UTC)
+    if start.astimezone(timezone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return start
+    # Skipped: the skip lies between this wall time with the offset after it, and with the offset before it.
+    early, late = int(wall.replace(fold=1).timestamp()), int(start.timestamp())
+    after = start.astimezone(timezone).utcoffset()
+    while late - early > 1:
+        middle = (early + late) // 2
+        if datetime.fromtimestamp(middle, timezone).utcoffset() == after:
+            late = middle
+        else:
+            early = middle
+    return datetime.fromtimestamp(late, UTC)
 
 
 def day_window(day: date, timezone: ZoneInfo) -> Window:
@@ -39,4 +52,6 @@ def events_window(day: date, timezone: ZoneInfo) -> Window:
 
 def newest_complete(now: datetime, timezone: ZoneInfo) -> date:
     """The newest export date that has ended at ``now``: the only one that Drillster's answers still describe."""
-    return now.astimezone(timezone).date() - timedelta(days=1)
+    day = now.astimezone(timezone).date() - timedelta(days=1)
+    # Clocks that show midnight twice show the old date again after the new one has begun.
+    return day + timedelta(days=1) if midnight(day + timedelta(days=2), timezone) <= now else day

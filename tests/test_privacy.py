@@ -492,7 +492,7 @@ def outline(body):
 
 @pytest.mark.parametrize("mode", HIDING)
 @given(found=people())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_personal_value_survives_anywhere(mode, found):
     body = whole_answer(found)
     before = copy.deepcopy(body)
@@ -510,14 +510,14 @@ def test_no_personal_value_survives_anywhere(mode, found):
 
 
 @given(found=people())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_pseudonyms_leave_the_structure_as_it_is(found):
     body = whole_answer(found)
     assert outline(masked("pseudonymize", body, "group_members")) == outline(body)
 
 
 @given(found=people())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_two_people_never_become_one(found):
     assume(len(found) > 1)
     body = whole_answer(found)
@@ -543,7 +543,7 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("mode", HIDING)
 @given(body=json_values, resource=st.sampled_from(["accounts", "group_members", "organization", "results"]))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_no_body_is_too_strange(mode, body, resource):
     before = copy.deepcopy(body)
     hidden = masked(mode, body, resource)

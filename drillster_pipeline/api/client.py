@@ -14,14 +14,15 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, Self
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
-from drillster_pipeline.errors import AnswerError, ApiUnavailable, SettingsError, Unauthorized
+from drillster_pipeline.errors import AnswerError, ApiUnavailable, Unauthorized
 
 from .backoff import Backoff, Trouble, http_date, retry_after
 from .pause import Pause
-from .refusals import OVERLOAD, PERMISSION_IDS, described, error_id, host_named_in, is_transient, refused
+from .redirects import REDIRECTS, redirected
+from .refusals import OVERLOAD, PERMISSION_IDS, described, error_id, is_transient, refused
 from .stats import Stats
 from .throttle import Throttle
 from .transport import (
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from .tokens import Token, TokenSource
 
 VERSION = "2.1.1"
-MOST_REDIRECTS = 3
 
 logger = logging.getLogger(__name__)
 
@@ -165,8 +165,10 @@ class Client:
             ) from None
         if 200 <= reply.status < 300:
             return _decoded(reply)
-        if reply.status in _REDIRECTS:
-            self._follow(call, reply)
+        if reply.status in REDIRECTS:
+            call.redirects += 1
+            location = reply.headers.get("Location", "")
+            call.url = redirected(call.url, location, status=reply.status, hops=call.redirects, endpoint=call.path)
             return None
         identifier = error_id(reply.body)
         if is_transient(reply.status):
@@ -232,31 +234,6 @@ class Client:
         self.stats.retried(wait)
         self._pause.sleep(wait)
 
-    def _follow(self, call: _Call, reply: Reply) -> None:
-        """Go where a redirect points, if that is the same host."""
-        call.redirects += 1
-        location = reply.headers.get("Location", "")
-        try:
-            target = urljoin(call.url, location)
-            same = bool(location) and _origin(target) == _origin(self._base_url)
-        except ValueError:
-            same = False
-        if same and call.redirects <= MOST_REDIRECTS:
-            call.url = target
-            return
-        if same:
-            raise AnswerError(
-                f"{call.path} redirects again and again. Check that DRILLSTER_BASE_URL is Drillster's address.",
-                endpoint=call.path,
-                status=reply.status,
-            )
-        host = host_named_in(location)
-        cure = f"If that is Drillster's own host, set DRILLSTER_BASE_URL to https://{host}; otherwise" if host else "So"
-        raise SettingsError(
-            f"{call.path} redirects to {host or 'an address that makes no sense'} ({reply.status}), where our token "
-            f"must not go. {cure} something on the way intercepts requests, or DRILLSTER_BASE_URL is wrong."
-        )
-
 
 @dataclass(slots=True)
 class _Call:
@@ -276,9 +253,7 @@ _HEADERS = {
     "Connection": "keep-alive",
     "User-Agent": f"drillster-pipeline/{__version__}",
 }
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WORTH_TELLING = 3
-_PORTS = {"http": 80, "https": 443}
 
 
 def _refuse_constant(_: str) -> NoReturn:
@@ -300,8 +275,3 @@ def _decoded(reply: Reply) -> Answer | tuple[str, float]:
         return Answer(body, reply.status, reply.body if encoding == "utf-8" else text.encode())
     except (ValueError, RecursionError):
         return "answer that is not JSON", 0.0
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)

@@ -14,7 +14,8 @@ from typing import Any
 PAGE_SIZES = (100, 50, 10)
 """Sizes to ask for, in turn, as Drillster refuses them (400 ``invalid_result_size``); 100 is the documented maximum."""
 
-DOCUMENTED_DEFAULT_SIZE = 10
+SMALLEST_PAGE = 10
+"""Drillster's default for most lists: no page but the last is shorter, whatever size is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Endpoint:
     """What makes an item of the list itself; None where the answer is one object without paging."""
     unit: tuple[str, ...] = ()
     """The path parameters that make a unit, in the order of the path."""
+    taker: Callable[[Any], str | None] | None = None
+    """For a list of people that may instead be one of what they did: the person whose deed an item is, else None."""
 
 
 def _text(value: Any) -> str | None:
@@ -78,11 +81,30 @@ def by_event(item: Any) -> str:
     return _text(found) or json.dumps(item, sort_keys=True)
 
 
+_OF_AN_ATTEMPT = frozenset({"id", "started", "completed", "score", "progress"})
+
+
+def attempt_taker(item: Any) -> str | None:
+    """Who made the attempt that an item is; None where the item is a person with a list of attempts.
+
+    Test results come in both forms, and their ``total`` counts people in the documented one (API notes, 14).
+    """
+    if not isinstance(item, Mapping) or _OF_AN_ATTEMPT.isdisjoint(item):
+        return None
+    return _person_of(item) or ""
+
+
 def by_taker(item: Any) -> str:
-    """An entry of a group's test results by the member whose attempts it holds: ``total`` counts members."""
+    """An entry of test results by the person whose attempts it holds, or by the attempt that it is."""
+    if attempt_taker(item) is not None:
+        found = _text(item.get("id"))
+        return f"attempt:{found}" if found else json.dumps(item, sort_keys=True)
+    return _person_of(item) or json.dumps(item, sort_keys=True)
+
+
+def _person_of(item: Any) -> str | None:
     user = _inner(item, "user", "member")
-    found = user.get("id") if isinstance(user, Mapping) and user is not item else None
-    return _text(found) or json.dumps(item, sort_keys=True)
+    return _text(user.get("id")) if isinstance(user, Mapping) and user is not item else None
 
 
 ORGANIZATION = Endpoint(resource="organization", places=(Place("organization"),))
@@ -131,6 +153,7 @@ TEST_RESULTS = Endpoint(
     places=(Place("group/{group_id}/test-results/{test_id}"),),
     identify=by_taker,
     unit=("group_id", "test_id"),
+    taker=attempt_taker,
 )
 OBJECTIVE_EVENTS = Endpoint(
     resource="objective_events",

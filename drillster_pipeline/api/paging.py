@@ -1,21 +1,22 @@
-"""Reading a list to its end: both paging styles, page sizes, and the proof that nothing was left out.
+"""Reading a list to its end: both paging styles, and the proof that nothing was left out.
 
 API 2.1.1 pages by cursor (``resultFrom``, the answer's ``pagination.lastOnPage`` copied verbatim) or by index
 (``resultStart``). Which one an endpoint uses is documented for most and shown by the answer for all, so the answer
 decides. A list that cannot be followed to its end is a ContractError, never an endless loop and never a short read
-that looks whole.
+that looks whole. Where Drillster's own count says that something was missed, the list is read a second time, and what
+either pass gave counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from drillster_pipeline import answers
+from drillster_pipeline.archive import End
 from drillster_pipeline.errors import AnswerError, ContractError
 
-from .endpoints import DOCUMENTED_DEFAULT_SIZE
+from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Endpoint
 
 MOST_PAGES_WITHOUT_NEWS = 3
 """Pages in a row that bring nothing new, while more is promised: overlap explains one or two, not more."""
@@ -26,24 +27,55 @@ def allowed_difference(total: int) -> int:
     return min(max(3, total // 100), max(1, total // 10))
 
 
+def promised(end: End) -> int | None:
+    """How many items Drillster counts, where that is more than an answer that ends so explains; else None."""
+    if end.cut:
+        return end.items + 1
+    if end.total is not None and _short(end.items, end.total, nothing_is_fine=False):
+        return end.total
+    # The list's own total is newer than the group's counts, and more to the point.
+    nothing_is_fine = end.total is not None
+    if end.expected is not None and _short(end.items, end.expected, nothing_is_fine=nothing_is_fine):
+        return end.expected
+    return None
+
+
+def _short(items: int, total: int, *, nothing_is_fine: bool) -> bool:
+    """Of what is counted as one or two, nothing at all is no small difference."""
+    return total - items > allowed_difference(total) or (items == 0 < total and not nothing_is_fine)
+
+
 @dataclass(slots=True)
 class Listing:
     """How far a list has been read."""
 
-    endpoint: str
-    """The path template, for messages."""
-    resource: str
-    identify: Callable[[Any], str]
-    seen: set[str] = field(default_factory=set)
+    endpoint: Endpoint
+    expected: int | None = None
+    """How many items Drillster's counts of the group promise, where they do."""
     total: int | None = None
     """Drillster's total as last named; None if it never named one."""
     pages: int = 0
-    shifted: bool = False
-    """The total changed while the list was read by index: what moved across a page boundary was missed or doubled."""
+    passes: int = 1
+    seen: set[str] = field(default_factory=set)
+    """Identities of all items, over both passes."""
     _query: dict[str, str | int] | None = field(default_factory=dict)
+    _now: set[str] = field(default_factory=set)
+    """Identities of the items of this pass; the same set as ``seen`` in the first."""
     _start: int = 0
     _cursor: str | None = None
     _idle_pages: int = 0
+    _longest: int = 0
+    """Items on the longest page so far."""
+    _pages_now: int = 0
+    _shifted: bool = False
+    """The total changed while the list was read by index: what moved across a page boundary was missed or doubled."""
+    _cut: bool = False
+    _counts_people: bool = True
+    """Whether ``total`` can be compared with the number of items."""
+
+    def __post_init__(self) -> None:
+        self._now = self.seen
+        self._counts_people = self.endpoint.taker is None
 
     @property
     def query(self) -> dict[str, str | int] | None:
@@ -51,88 +83,141 @@ class Listing:
         return self._query
 
     @property
-    def short(self) -> bool:
-        """Whether fewer items came than Drillster's total explains."""
-        return self.total is not None and self.total - len(self.seen) > allowed_difference(self.total)
+    def doubtful(self) -> bool:
+        """Whether another pass may find what this one has missed.
+
+        Where a list has several pages, that is so for any difference: a cursor that is a moment skips those who share
+        the moment with the last one on the page, and the same ones every night.
+        """
+        gap = self._pages_now > 1 and self.total is not None and len(self._now) < self.total and self._counts_people
+        return self._shifted or gap or promised(self.end) is not None
+
+    @property
+    def size(self) -> int | None:
+        """The size to ask for in a second pass, so that pages end elsewhere; None where any will do."""
+        return self._longest - max(1, self._longest // 10) if self.passes > 1 and self._longest > 1 else None
+
+    @property
+    def end(self) -> End:
+        """What the archive keeps of the reading."""
+        total = self.total if self._counts_people else None
+        return End(len(self.seen), total, self.expected, cut=self._cut)
+
+    def begin_again(self) -> None:
+        """Read from the start once more; everything that was seen stays so."""
+        self.passes += 1
+        self._query, self._now = {}, set()
+        self._start, self._cursor, self._idle_pages, self._pages_now = 0, None, 0, 0
+        self._shifted = self._cut = False
 
     def take(self, body: Any, size: int) -> list[Any]:
         """Account for a page that was asked for with ``resultSize=size``; returns its items that are new.
 
         Raises AnswerError where the page has no list, or the list can't be followed further.
         """
+        path = self.endpoint.places[0].path
         try:
-            items = answers.items(self.resource, body)
+            items = answers.items(self.endpoint.resource, body)
             named = answers.named_total(body)
             pagination = _pagination(body)
             more = _more(pagination)
         except ContractError as problem:
-            raise AnswerError(f"{problem} (endpoint {self.endpoint})", endpoint=self.endpoint) from None
+            raise AnswerError(f"{problem} (endpoint {path})", endpoint=path) from None
         self.pages += 1
+        self._pages_now += 1
+        self._longest = max(self._longest, len(items))
         before, self.total = self.total, self.total if named is None else named
-        fresh = []
-        for item in items:
-            key = self.identify(item)
-            if key not in self.seen:
-                self.seen.add(key)
-                fresh.append(item)
-        self._idle_pages = 0 if fresh else self._idle_pages + 1
-        if isinstance(body, list):
-            self._query = None  # a bare array is a list without pages
-        elif pagination is not None and (more is not None or "lastOnPage" in pagination):
+        fresh, news = self._account(items)
+        self._idle_pages = 0 if news else self._idle_pages + 1
+        if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
             self._follow_cursor(pagination, more, len(items), size)
+        elif isinstance(body, list) and self._pages_now == 1 and len(items) != size:
+            self._query = None  # a bare array is a list without pages; only one of just the size asked for may go on
         else:
-            self.shifted = self.shifted or before not in {None, self.total}
-            self._follow_index(items, fresh, size)
+            self._shifted = self._shifted or (self._pages_now > 1 and before != self.total)
+            self._follow_index(items, news, size)
         return fresh
 
+    def _account(self, items: list[Any]) -> tuple[list[Any], int]:
+        """The items that neither pass has seen, and how many this one had not."""
+        assert self.endpoint.identify is not None  # noqa: S101 - a list's endpoint has it
+        fresh, news = [], 0
+        for item in items:
+            key = self.endpoint.identify(item)
+            if self.endpoint.taker is not None and self.endpoint.taker(item) is None:
+                self._counts_people = True
+            if key not in self._now:
+                news += 1
+                if key not in self.seen:
+                    fresh.append(item)
+                    self.seen.add(key)
+                self._now.add(key)
+        return fresh, news
+
+    def _ends(self, count: int, size: int) -> bool:
+        """Whether a page is so short that it must be the last, where neither a total nor a flag says so."""
+        if self.expected is not None:
+            return count < size and len(self._now) >= self.expected
+        return count < min(size, SMALLEST_PAGE)
+
     def _follow_cursor(self, pagination: dict[str, Any], more: bool | None, count: int, size: int) -> None:
-        if more is None:  # older answers lack it: a page is the last when it is short or the total is reached
+        cursor = pagination.get("lastOnPage")
+        reached = self.total is not None and len(self._now) >= self.total
+        if more is None:  # older answers lack it
             if self.total is not None:
-                more = len(self.seen) < self.total and count > 0
+                more = not reached and count > 0 and cursor is not None
             else:
-                more = count > 0 and not _short(count, size)
-                if more and self._idle_pages:
-                    more = False
+                more = count > 0 and cursor is not None and not self._idle_pages and not self._ends(count, size)
+        elif count == 0 and cursor is None and reached:
+            more = False  # whatever the answer promises: all that it counts is here
         if not more:
             self._query = None
             return
-        cursor = pagination.get("lastOnPage")
         if cursor is None or isinstance(cursor, (dict, list, bool)):
             self._stuck("promises more, but gives no lastOnPage to go on from")
         if str(cursor) == self._cursor:
             self._stuck("has a cursor that stands still")
-        if self._idle_pages >= MOST_PAGES_WITHOUT_NEWS and count:
-            self._stuck("repeats the same items over and over")
-        if self.total is not None and len(self.seen) - self.total > max(size, allowed_difference(self.total)):
+        if self._idle_pages >= MOST_PAGES_WITHOUT_NEWS:
+            self._stuck("goes on without bringing anything new")
+        if self.total is not None and len(self._now) - self.total > max(size, allowed_difference(self.total)):
             self._stuck("goes on beyond its own total")
         self._cursor = str(cursor)
         self._query = {"resultFrom": self._cursor}
 
-    def _follow_index(self, items: list[Any], fresh: list[Any], size: int) -> None:
-        if self.total is None:
-            # Nothing says how much there is: a short page is the last, and so is one that brings nothing new
-            # (an endpoint that ignores resultStart gives everything each time).
-            self._start += len(items)
-            done = not fresh or _short(len(items), size)
+    def _follow_index(self, items: list[Any], news: int, size: int) -> None:
+        count = len(items)
+        takers = self._takers(items)
+        if takers is not None:
+            # Neither items nor people tell how many entries of the server's list this page was. It was at least as
+            # many as there are people in it, and as many as the smallest page has: no step may be larger.
+            self._start += max(SMALLEST_PAGE, takers)
+            done = self._start >= self.total if self.total is not None else not count or self._idle_pages > 1
+        elif self.total is None:
+            # An endpoint that ignores resultStart gives everything each time: then a page brings nothing new.
+            self._start += count
+            done = not news or self._ends(count, size)
+            repeated = count > 0 and not news and self._pages_now > 1
+            self._cut = repeated and (count == size or count in PAGE_SIZES) and not self._ends(count, size + 1)
         else:
-            # An empty page in the middle may be members without attempts; the smallest page any server uses is 10.
-            self._start += len(fresh) if items else DOCUMENTED_DEFAULT_SIZE
-            done = len(self.seen) >= self.total or self._start >= self.total
-            if items and not fresh:
-                done = True  # asked for what follows and got the same: `short` tells whether that matters
+            self._start += news if count else SMALLEST_PAGE
+            done = len(self._now) >= self.total or self._start >= self.total
+            # Asked for what follows and got the same, or nothing, again and again: the total tells if that matters.
+            done = done or (count > 0 and not news) or self._idle_pages >= MOST_PAGES_WITHOUT_NEWS
         self._query = None if done else {"resultStart": self._start}
 
+    def _takers(self, items: list[Any]) -> int | None:
+        """How many people's deeds the items are; None where an item is one person, or whatever is counted."""
+        if self.endpoint.taker is None or self._counts_people:
+            return None
+        return len({self.endpoint.taker(item) for item in items})
+
     def _stuck(self, how: str) -> None:
+        path = self.endpoint.places[0].path
         raise AnswerError(
-            f"The list at {self.endpoint} {how} (page {self.pages}, {len(self.seen)} items so far). "
+            f"The list at {path} {how} (page {self.pages}, {len(self.seen)} items so far). "
             "Nothing of it is used. Report it to Drillster; the next run tries again",
-            endpoint=self.endpoint,
+            endpoint=path,
         )
-
-
-def _short(count: int, size: int) -> bool:
-    """Whether a page is shorter than asked for, and not because the server gives 10 or 50 at most."""
-    return count < size and count not in {DOCUMENTED_DEFAULT_SIZE, 50}
 
 
 def _pagination(body: Any) -> dict[str, Any] | None:

@@ -14,14 +14,19 @@ Task = TypeVar("Task")
 
 
 class Pool(Generic[Task]):
-    """Runs ``work`` on tasks with up to ``size`` threads; ``work`` may ``add`` tasks."""
+    """Runs ``work`` on tasks with up to ``size`` threads; ``work`` may ``add`` tasks.
+
+    ``interrupt`` is called once when something failed, to wake threads that wait for an answer or sleep.
+    """
 
     def __init__(self, work: Callable[[Task], None], *, size: int, interrupt: Callable[[], None]) -> None:
         self._work = work
         self._size = size
         self._interrupt = interrupt
-        """Called once when something failed, to wake threads that wait for an answer or sleep."""
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # Two conditions, since a notice that reached the caller of ``run`` instead of a worker would leave that idle.
+        self._work_waits = threading.Condition(self._lock)
+        self._is_over = threading.Condition(self._lock)
         self._stack: list[Task] = []
         self._busy = 0
         self._error: BaseException | None = None
@@ -34,68 +39,67 @@ class Pool(Generic[Task]):
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Put tasks on the stack; the last one is taken first."""
-        with self._changed:
+        with self._lock:
             before = len(self._stack)
             self._stack.extend(tasks)
-            self._changed.notify(len(self._stack) - before)
+            self._work_waits.notify(len(self._stack) - before)
 
     def run(self, *, on_tick: Callable[[], None], tick_seconds: float) -> None:
         """Work until nothing is left; ``on_tick`` is called from this thread now and then. Raises the first error."""
         threads = [threading.Thread(target=self._worker, name=f"walk-{n}", daemon=True) for n in range(self._size)]
-        for thread in threads:
-            thread.start()
         try:
-            with self._changed:
-                while not self._done():
-                    self._changed.wait(tick_seconds)
-                    if not self._done():
-                        self._changed.release()
-                        try:
-                            on_tick()
-                        finally:
-                            self._changed.acquire()
-        except BaseException as error:
-            self._fail(error)
-            raise
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
             for thread in threads:
-                thread.join()
+                thread.start()
+            while not self._wait(tick_seconds):
+                on_tick()
+        except BaseException as error:  # noqa: BLE001 - raised below, unless a worker's came first
+            self._fail(error)
+        finally:
+            with self._lock:
+                self._ended = True
+                self._work_waits.notify_all()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
         if self._error is not None:
             raise self._error
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether it is all over, after so many seconds at most."""
+        with self._lock:
+            return self._is_over.wait_for(self._done, seconds)
 
     def _done(self) -> bool:
         return self._error is not None or (not self._stack and not self._busy)
 
     def _worker(self) -> None:
-        while True:
-            with self._changed:
-                while not self._stack:
-                    if self._ended or self._done():
-                        self._changed.notify_all()
-                        return
-                    self._changed.wait()
-                if self._ended or self._error is not None:
-                    return
-                task = self._stack.pop()
-                self._busy += 1
+        while (task := self._next()) is not None:
             try:
-                self._work(task)
+                self._work(task[0])
             except BaseException as error:  # noqa: BLE001 - carried to the caller of run
                 self._fail(error)
             finally:
-                with self._changed:
+                with self._lock:
                     self._busy -= 1
                     if self._done():
-                        self._changed.notify_all()
+                        self._is_over.notify_all()
+                        self._work_waits.notify_all()
+
+    def _next(self) -> tuple[Task] | None:
+        """A task; None when there will be none any more."""
+        with self._lock:
+            self._work_waits.wait_for(lambda: bool(self._stack) or self._ended or self._done())
+            if self._ended or self._error is not None or not self._stack:
+                return None
+            self._busy += 1
+            return (self._stack.pop(),)
 
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             first = self._error is None
             if first:
                 self._error = error
-            self._changed.notify_all()
+            self._is_over.notify_all()
+            self._work_waits.notify_all()
         if first:
             self._interrupt()

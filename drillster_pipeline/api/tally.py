@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from drillster_pipeline.archive import End
+
 from .endpoints import SNAPSHOT_RESOURCES
+from .paging import promised
 
 _PARENT = {
     "catalog_content": "catalogs",
@@ -21,6 +24,12 @@ _PARENT = {
     "objective_events": "objectives",
 }
 """Where a resource's units come from: if that can't be read, neither can this."""
+_OUT_OF_REACH = {
+    "groups": ("test_results",),
+    "group_members": ("results",),
+    "objectives": ("objective_evaluations", "test_results", "objective_events"),
+}
+"""What can't be asked for in a group of which such a unit was lost."""
 
 
 @dataclass(slots=True)
@@ -35,101 +44,146 @@ class ResourceTally:
     totals_named: int = 0
     """How many units named one."""
     lost: list[tuple[Mapping[str, str], int]] = field(default_factory=list)
-    """Units that answered 403 or 404, with the status."""
+    """Units that could not be read, with the HTTP status."""
+    out_of_reach: dict[str, int] = field(default_factory=dict)
+    """Groups of which it is not known what to ask for, with the status that hid it."""
     absent: int = 0
     """Members without results (404): left since, or invited and never started. Not a loss."""
     short: list[dict[str, Any]] = field(default_factory=list)
     """Units that gave fewer items than Drillster counts."""
+
+    @property
+    def statuses(self) -> set[int]:
+        """With which statuses units were refused."""
+        return {status for _, status in self.lost} | ({404} if self.absent else set())
 
 
 class Tally:
     """All resources of a walk; safe for many threads."""
 
     def __init__(self) -> None:
-        self.resources: dict[str, ResourceTally] = {}
-        self.root_lost: dict[str, int] = {}
-        """Status of resources whose list itself could not be read."""
-        self.listed_groups: set[str] = set()
-        self.gone_groups: set[str] = set()
-        self.closed_groups: set[str] = set()
-        self.answering_groups: set[str] = set()
-        """Groups of which anything could be read: whatever else answers 404, they are not gone."""
         self._lock = threading.Lock()
+        self._resources: dict[str, ResourceTally] = {}
+        self._root_lost: dict[str, int] = {}
+        """Status of resources whose list itself could not be read."""
+        self._listed: set[str] = set()
+        self._missing: set[str] = set()
+        """Groups that answer 404 when asked for by id."""
+        self._refused: set[str] = set()
+        """Groups of which something answers 403."""
+        self._answering: set[str] = set()
+        """Groups of which anything could be read: whatever else is refused, they are neither gone nor closed."""
 
-    def resource(self, name: str) -> ResourceTally:
-        """The tally of a resource, begun if need be. The caller holds no lock; fields change under ours only."""
-        return self.resources.setdefault(name, ResourceTally())
-
-    def read(self, name: str, unit: Mapping[str, str], *, pages: int, items: int, total: int | None) -> None:
-        """A unit was read to its end."""
+    def opens(self, group: str) -> bool:
+        """Note that a group was listed; False where it was known before."""
         with self._lock:
-            if "group_id" in unit:
-                self.answering_groups.add(unit["group_id"])
-            tally = self.resource(name)
-            tally.units += 1
-            tally.pages += pages
-            tally.items += items
-            if total is not None:
-                tally.named_total += total
-                tally.totals_named += 1
+            known = group in self._listed
+            self._listed.add(group)
+            return not known
 
-    def short(self, name: str, unit: Mapping[str, str], items: int, expected: int) -> None:
-        """A unit gave fewer items than Drillster counts, twice."""
+    def unlisted(self, groups: Collection[str]) -> list[str]:
+        """Those of the groups that were not listed, in order."""
         with self._lock:
-            self.resource(name).short.append({"unit": dict(unit), "items": items, "expected": expected})
+            return sorted(set(groups) - self._listed)
 
-    def lost(self, name: str, unit: Mapping[str, str], status: int) -> None:
-        """A unit answered 403 or 404."""
+    def count(self, name: str, unit: Mapping[str, str], pages: int, end: End) -> None:
+        """A unit is done with, just now or in an earlier process."""
         with self._lock:
-            tally = self.resource(name)
-            if name == "results" and status == 404:
-                tally.absent += 1
-                return
-            if not unit:
-                self.root_lost[name] = status
-            tally.lost.append((dict(unit), status))
-            group = unit.get("group_id")
-            if group is None:
-                return
-            if status == 403:
-                self.closed_groups.add(group)
-            elif name == "groups":
-                self.gone_groups.add(group)
+            if end.status == 200:
+                self._read(name, unit, pages, end)
+            else:
+                self._lost(name, unit, end.status)
 
-    def status_of(self, name: str) -> tuple[str, str | None]:
-        """``captured`` or ``unavailable``, and why."""
-        if name in self.root_lost:
-            return "unavailable", _why(self.root_lost[name])
-        tally = self.resource(name)
-        statuses = sorted({status for _, status in tally.lost} | ({404} if tally.absent else set()))
-        if tally.units == 0 and statuses:
-            return "unavailable", _why(statuses[-1]) if len(statuses) == 1 else "403 or 404 everywhere"
-        parent = _PARENT.get(name)
-        if parent and self.status_of(parent)[0] == "unavailable":
-            return "unavailable", f"it is reached by way of {parent}, which could not be read"
-        return "captured", None
+    def _read(self, name: str, unit: Mapping[str, str], pages: int, end: End) -> None:
+        tally = self._of(name)
+        tally.units += 1
+        tally.pages += pages
+        tally.items += end.items
+        if end.total is not None:
+            tally.named_total += end.total
+            tally.totals_named += 1
+        if (expected := promised(end)) is not None:
+            tally.short.append({"unit": dict(unit), "items": end.items, "expected": expected})
+        if "group_id" in unit:
+            self._answering.add(unit["group_id"])
+
+    def _lost(self, name: str, unit: Mapping[str, str], status: int) -> None:
+        tally = self._of(name)
+        if name == "results" and status == 404:
+            tally.absent += 1
+            return
+        if not unit:
+            self._root_lost[name] = status
+        tally.lost.append((dict(unit), status))
+        group = unit.get("group_id")
+        if group is None:
+            return
+        for following in _OUT_OF_REACH.get(name, ()):
+            self._of(following).out_of_reach.setdefault(group, status)
+        if status == 403:
+            self._refused.add(group)
+        elif status == 404 and name == "groups":
+            self._missing.add(group)
+
+    def _of(self, name: str) -> ResourceTally:
+        return self._resources.setdefault(name, ResourceTally())
+
+    @property
+    def listed_groups(self) -> list[str]:
+        """Groups that were listed, or read though they were not."""
+        with self._lock:
+            return sorted(self._listed)
+
+    @property
+    def closed_groups(self) -> list[str]:
+        """Groups that are closed to us: something answers 403, and nothing could be read."""
+        with self._lock:
+            return sorted(self._refused - self._answering)
+
+    @property
+    def gone_groups(self) -> list[str]:
+        """Groups that are gone: 404 by their id, and nothing could be read."""
+        with self._lock:
+            return sorted(self._missing - self._answering - self._refused)
 
     def manifest(self, names: tuple[str, ...] = SNAPSHOT_RESOURCES) -> dict[str, dict[str, Any]]:
         """The manifest's entries, but for the parts."""
-        entries = {}
-        for name in names:
-            tally = self.resource(name)
-            status, why = self.status_of(name)
-            entries[name] = {
-                "status": status,
-                **({"why": why} if why else {}),
-                "units": tally.units,
-                "pages": tally.pages,
-                "items": tally.items,
-                "named_total": tally.named_total if tally.totals_named else None,
-                "absent": tally.absent,
-                "lost": [{"unit": unit, "status": code} for unit, code in tally.lost],
-                "short": tally.short,
-            }
-        return entries
+        with self._lock:
+            return {name: self._entry(name) for name in names}
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        tally = self._of(name)
+        status, why = self._status(name)
+        lost = [{"unit": unit, "status": code} for unit, code in tally.lost]
+        lost += [{"unit": {"group_id": group}, "status": code} for group, code in sorted(tally.out_of_reach.items())]
+        return {
+            "status": status,
+            **({"why": why} if why else {}),
+            "units": tally.units,
+            "pages": tally.pages,
+            "items": tally.items,
+            "named_total": tally.named_total if tally.totals_named else None,
+            "absent": tally.absent,
+            "lost": lost,
+            "short": tally.short,
+        }
+
+    def _status(self, name: str) -> tuple[str, str | None]:
+        """``captured`` or ``unavailable``, and why."""
+        if name in self._root_lost:
+            return "unavailable", _why({self._root_lost[name]})
+        tally = self._of(name)
+        if tally.units == 0 and tally.statuses:
+            return "unavailable", _why(tally.statuses)
+        parent = _PARENT.get(name)
+        if parent and self._status(parent)[0] == "unavailable":
+            return "unavailable", f"it is reached by way of {parent}, which could not be read"
+        return "captured", None
 
 
-def _why(status: int) -> str:
-    if status == 403:
+def _why(statuses: set[int]) -> str:
+    if statuses == {403}:
         return "the service account has no permission for it (403)"
-    return "the endpoint answers 404 for everything that was asked"
+    if statuses == {404}:
+        return "the endpoint answers 404 for everything that was asked"
+    return f"nothing of it could be read ({', '.join(map(str, sorted(statuses)))})"

@@ -14,30 +14,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlencode
 
-from drillster_pipeline.errors import (
-    ApiError,
-    ApiUnavailable,
-    AuthenticationError,
-    PipelineError,
-    SettingsError,
-    Unavailable,
-)
+from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
 
 from .assertion import Signer
-from .backoff import Backoff, Trouble, http_date, retry_after
+from .backoff import Backoff, Trouble
 from .clock import steady
-from .grant import ENDPOINT, granted, refusal, skew_of
+from .grant import Grant
 from .pause import Pause, Stopped
-from .refusals import described, error_id, host_named_in, is_transient, refused
-from .transport import Broken, Reply, TooLarge, Transport
+from .token_endpoint import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-"""The grant type (RFC 7523, section 2.1)."""
 
 EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
 """Renewal is tried this long before expiry, or this share of the lifetime, whichever is less."""
@@ -97,16 +85,19 @@ class TokenSource:
     ) -> None:
         self.grants = 0
         """Token requests that were granted."""
-        self._token_url = token_url
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._signer = Signer(private_key=private_key, service_account_id=service_account_id, audience=token_url)
+        self._endpoint = TokenEndpoint(
+            token_url,
+            client_id=client_id,
+            client_secret=client_secret,
+            signer=Signer(private_key=private_key, service_account_id=service_account_id, audience=token_url),
+            answer_seconds=answer_seconds,
+            clock=clock,
+            now=now,
+        )
         self._backoff = backoff or Backoff(attempts=8, seconds=60.0, first=0.2, cap=10.0)
         self._clock = clock
-        self._now = now
         self._random = random
         self._pause = Pause(sleep=sleep)
-        self._transport = Transport(token_url, read_seconds=answer_seconds, answer_seconds=answer_seconds)
         self._renewing = Lock()
         self._current: Token | None = None
         self._next_early_try = -math.inf
@@ -141,7 +132,7 @@ class TokenSource:
     def close(self) -> None:
         """Close the connection and wake every thread that waits for a token; they raise Stopped."""
         self._pause.stop()
-        self._transport.close()
+        self._endpoint.close()
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +141,7 @@ class TokenSource:
         self.close()
 
     def __repr__(self) -> str:
-        return f"TokenSource(host={self._transport.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
+        return f"TokenSource(host={self._endpoint.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
 
     def _renew(self, refused: Token | None, pause: Pause) -> Token:
         """Wait for whoever is renewing, and renew if that did not give us a good token."""
@@ -203,7 +194,8 @@ class TokenSource:
     def _grant(self, backoff: Backoff, pause: Pause) -> Token:
         """Get a token from Drillster and make it the current one. A failure is remembered."""
         try:
-            token = self._ask(Trouble(backoff, clock=self._clock, random=self._random), pause)
+            # From before the request: the life of the token may begin at any moment of it.
+            grant, asked = self._endpoint.ask(Trouble(backoff, clock=self._clock, random=self._random), pause)
         except Stopped:
             raise
         except PipelineError as error:
@@ -215,84 +207,16 @@ class TokenSource:
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1
-        self._current = token
-        return token
+        self._current = self._token(grant, asked)
+        return self._current
 
-    def _ask(self, trouble: Trouble, pause: Pause) -> Token:
-        while True:
-            # From before the request: the life of the token may begin at any moment of it.
-            asked = self._clock()
-            outcome = self._attempt(asked, pause)
-            if isinstance(outcome, Token):
-                return outcome
-            reason, at_least = outcome
-            wait = trouble.met(reason, at_least=at_least)
-            if wait is None:
-                raise ApiUnavailable(
-                    f"Drillster issued no token: {trouble}. Run again later; if it stays so, "
-                    f"check that {self._transport.host} can be reached from this machine.",
-                    endpoint=ENDPOINT,
-                )
-            logger.info("No token (%s); trying again in %.1f s.", reason, wait)
-            pause.sleep(wait)
-
-    def _attempt(self, asked: float, pause: Pause) -> Token | tuple[str, float]:
-        """One request: a token, or why to try again and after how many seconds at least."""
-        try:
-            reply = self._send(pause)
-        except Broken as broken:
-            return str(broken), 0.0
-        except TooLarge:
-            return "answer too large", 0.0
-        if 200 <= reply.status < 300:
-            grant = granted(reply)
-            return self._token(grant.access_token, grant.lifetime, asked) if grant else ("answer that is not JSON", 0.0)
-        identifier = error_id(reply.body)
-        if is_transient(reply.status) or identifier in {"server_error", "temporarily_unavailable"}:
-            date = http_date(reply.headers.get("Date")) or self._now()
-            at_least = retry_after(reply.headers.get("Retry-After"), now=date)
-            return f"status {described(reply.status, identifier)}", at_least
-        raise self._refused(reply, identifier)
-
-    def _send(self, pause: Pause) -> Reply:
-        form = {
-            "client_id": self._client_id,
-            "client_secret": self._client_secret,
-            "grant_type": JWT_BEARER,
-            "assertion": self._signer.sign(self._now()),
-        }
-        body = urlencode(form)
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Content-Length": str(len(body)),
-            "User-Agent": "drillster-pipeline",
-        }
-        return self._transport.send("POST", self._token_url, headers=headers, pause=pause, body=body)
-
-    def _refused(self, reply: Reply, identifier: str | None) -> PipelineError:
-        if 300 <= reply.status < 400:
-            target = host_named_in(reply.headers.get("Location", ""))
-            return SettingsError(
-                f"The token endpoint redirects to {target or 'another address'} ({reply.status}). If that is "
-                "Drillster's own host, put it in DRILLSTER_BASE_URL; otherwise something on the way intercepts us."
-            )
-        if reply.status in {404, 405, 410}:
-            return SettingsError(
-                f"{self._transport.host} has no token endpoint ({reply.status}): check DRILLSTER_BASE_URL."
-            )
-        if 400 <= reply.status < 500:
-            return AuthenticationError(refusal(reply.status, identifier, skew_of(reply, self._now())))
-        return refused(reply.status, identifier, ENDPOINT)
-
-    def _token(self, value: str, lifetime: float, asked: float) -> Token:
-        early = min(EARLY_SECONDS, lifetime * EARLY_SHARE)
-        late = min(LATE_SECONDS, lifetime * LATE_SHARE)
-        expires_at = asked + lifetime
+    def _token(self, grant: Grant, asked: float) -> Token:
+        early = min(EARLY_SECONDS, grant.lifetime * EARLY_SHARE)
+        late = min(LATE_SECONDS, grant.lifetime * LATE_SHARE)
+        expires_at = asked + grant.lifetime
         return Token(
-            value=value,
-            generation=self.grants + 1,
+            value=grant.access_token,
+            generation=self.grants,
             # Up to a tenth earlier, so that processes that began together do not renew together.
             renew_at=expires_at - early * (1 + self._random() / 10),
             mandatory_at=expires_at - late,

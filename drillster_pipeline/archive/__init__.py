@@ -1,7 +1,10 @@
 """Raw answers per export date, on disk or in an object store: written, sealed, resumed, read."""
 
-from .captures import RESUMABLE_FOR, Archive, Capture, CaptureRef, CaptureWriter, unit_key, utc_moment, utc_text
-from .parts import End, Line
+from .captures import RESUMABLE_FOR, Archive
+from .lines import End, Line, unit_key
+from .reading import Capture, CaptureRef, utc_moment, utc_text
+from .storage import StillOurs
+from .writing import CaptureWriter
 
 __all__ = [
     "RESUMABLE_FOR",
@@ -11,6 +14,7 @@ __all__ = [
     "CaptureWriter",
     "End",
     "Line",
+    "StillOurs",
     "unit_key",
     "utc_moment",
     "utc_text",

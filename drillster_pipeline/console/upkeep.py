@@ -1,4 +1,4 @@
-"""`prune`: what was removed from the archive and from Dagster."""
+"""`prune` and `forget`: what was removed."""
 
 from __future__ import annotations
 
@@ -32,3 +32,16 @@ def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None
     click.echo(
         f"{verb} {len(outcome.captures)} captures and {runs} Dagster runs; dates before {outcome.before} are old."
     )
+
+
+def run_forget(session: Session, account_id: str) -> None:
+    """Erase a person, and tell what went."""
+    from drillster_pipeline.export.forget import forget
+
+    outcome = forget(session, account_id)
+    rows = sum(outcome.rows.values())
+    click.echo(f"Erased {rows} rows of the warehouse: {', '.join(f'{n} {t}' for t, n in outcome.rows.items()) or '-'}.")
+    click.echo(f"Changed {outcome.lines} archived answers in {outcome.captures} captures.")
+    if outcome.unfinished:
+        click.echo(f"Removed {outcome.unfinished} captures that were never finished.")
+    click.echo("If Drillster still has the account, the next night brings it back: remove it there first.")

@@ -7,20 +7,23 @@ carry their own dates and can be fetched for any window.
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline import __version__
-from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, utc_text
+from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, StillOurs, utc_moment, utc_text
 from drillster_pipeline.dates import Window, day_window, events_window
-from drillster_pipeline.errors import PastDateRefused
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRefused, PipelineError
 
 from .session import Session
 
 REFUSED_MARK = "refused.json"
 """Beside a manifest whose publish was refused: the next run captures again instead of publishing the same."""
+
+logger = logging.getLogger(__name__)
 
 
 class How(StrEnum):
@@ -49,22 +52,32 @@ class CaptureOutcome:
 def capture(session: Session, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
-    ``again``: capture anew even where an earlier run's capture still waits to be published. Raises PastDateRefused
-    for a snapshot of a past date without an archive, Refused for a date that has not ended, Busy while another
-    process captures the same, and what the walk raises.
+    ``again``: ask Drillster anew even where an earlier run's capture still waits to be published, or where events of a
+    past date are in the archive. Raises PastDateRefused for a snapshot of a past date without an archive, Refused for
+    a date that has not ended, Busy while another process captures the same, and what the walk raises.
     """
-    newest = session.newest_complete
     session.require_ended(export_date)
+    if (done := _done(session, kind, export_date, again)) is not None:
+        return done
+    with session.archive.locked(export_date, kind) as still_ours:
+        # Another process may have sealed it since the first look.
+        done = _done(session, kind, export_date, again)
+        return done if done is not None else _walk(session, kind, export_date, still_ours)
+
+
+def _done(session: Session, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
+    """The capture that is there and counts; None where one is to be made."""
+    newest = session.newest_complete
     sealed = session.archive.newest_sealed(export_date, kind)
-    if export_date < newest:
-        if sealed is not None:
-            return CaptureOutcome(sealed, How.REPLAYED)
-        if kind == "snapshot":
-            raise PastDateRefused(_no_archive(export_date, newest))
-    elif sealed is not None and not again and _waits(session, sealed):
-        return CaptureOutcome(sealed, How.KEPT)
-    with session.archive.locked(export_date, kind):
-        return _walk(session, kind, export_date)
+    if export_date >= newest:
+        return (
+            CaptureOutcome(sealed, How.KEPT) if sealed is not None and not again and _waits(session, sealed) else None
+        )
+    if sealed is not None and not (again and kind == "events"):
+        return CaptureOutcome(sealed, How.REPLAYED)
+    if kind == "snapshot":
+        raise PastDateRefused(_no_archive(export_date, newest))
+    return None
 
 
 def _no_archive(export_date: date, newest: date) -> str:
@@ -76,13 +89,27 @@ def _no_archive(export_date: date, newest: date) -> str:
     )
 
 
+def _kept(session: Session, kind: str, export_date: date) -> CaptureOutcome | None:
+    try:
+        sealed = session.archive.newest_sealed(export_date, kind)
+    except ContractError as damage:
+        logger.warning("Capturing %s anew: %s", export_date, damage)
+        return None
+    return CaptureOutcome(sealed, How.KEPT) if sealed is not None and _waits(session, sealed) else None
+
+
 def _waits(session: Session, sealed: Capture) -> bool:
     """Whether an earlier run captured this date just now, and ended before it was published."""
-    if session.now() - sealed.ref.started_at > RESUMABLE_FOR:
+    if abs(session.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
         return False
     if REFUSED_MARK in session.archive.storage.names(sealed.ref.folder):
         return False
-    return not session.warehouse.is_loaded(sealed.capture_id)
+    try:
+        return not session.warehouse.is_loaded(sealed.capture_id)
+    except PipelineError as trouble:
+        # What was captured is safe, and whether it was published is the publish's affair.
+        logger.info("The warehouse can't say whether the capture was published (%s): it is kept.", trouble)
+        return True
 
 
 def mark_refused(session: Session, refused: Capture) -> None:
@@ -90,22 +117,32 @@ def mark_refused(session: Session, refused: Capture) -> None:
     session.archive.storage.write(f"{refused.ref.folder}/{REFUSED_MARK}", b"{}")
 
 
-def _walk(session: Session, kind: str, export_date: date) -> CaptureOutcome:
+def _walk(session: Session, kind: str, export_date: date, still_ours: StillOurs) -> CaptureOutcome:
     settings = session.settings
     window = (events_window if kind == "events" else day_window)(export_date, settings.timezone)
     purpose = _purpose(session, kind, window)
-    resumable = session.archive.resumable(export_date, kind, purpose, session.now())
-    if resumable is None:
-        writer = session.archive.begin(export_date, kind, purpose, session.now())
-    else:
-        writer = session.archive.resume(resumable)
+    writer, how = _writer(session, kind, export_date, purpose, still_ours)
     try:
         manifest = _read(session, kind, export_date, window, writer)
+        sealed = writer.seal({**manifest, **purpose})
     except BaseException:
         writer.abandon()
         raise
-    sealed = writer.seal({**manifest, **purpose})
-    return CaptureOutcome(sealed, How.CAPTURED if resumable is None else How.RESUMED)
+    return CaptureOutcome(sealed, how)
+
+
+def _writer(
+    session: Session, kind: str, export_date: date, purpose: dict[str, Any], still_ours: StillOurs
+) -> tuple[CaptureWriter, How]:
+    """One that goes on with the capture that was interrupted, or one that begins anew."""
+    archive = session.archive
+    ref = archive.resumable(export_date, kind, purpose, session.now())
+    if ref is not None:
+        try:
+            return archive.resume(ref, still_ours=still_ours), How.RESUMED
+        except ArchiveCorrupt as damage:
+            logger.warning("The interrupted capture %s can't be gone on with: %s. Beginning anew.", ref.folder, damage)
+    return archive.begin(export_date, kind, purpose, session.now(), still_ours=still_ours), How.CAPTURED
 
 
 def _purpose(session: Session, kind: str, window: Window) -> dict[str, Any]:
@@ -175,24 +212,41 @@ def _seconds(started: datetime, finished: datetime) -> float:
 
 
 def _groups_before(session: Session, export_date: date) -> set[str]:
-    """The groups that the capture before this date knew, whether it could read them or not."""
-    before = session.archive.newest_sealed_before(export_date, "snapshot")
-    if before is None:
-        return set()
-    groups = before.manifest["groups"]
-    return (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
+    """The groups that the captures before this one knew, whether they could read them or not.
+
+    Of this date, and of the newest date before it. A capture that can't be read any more must not cost this night.
+    """
+    known: set[str] = set()
+    for day in reversed(session.archive.dates()):
+        if day > export_date:
+            continue
+        try:
+            before = session.archive.newest_sealed(day, "snapshot")
+        except ContractError as damage:
+            logger.warning("The archive of %s is left out of account: %s", day, damage)
+            continue
+        if before is not None:
+            groups = before.manifest["groups"]
+            known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
+            if day < export_date:
+                break
+    return known
 
 
 def _objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:
     """Group and objective ids in the snapshot of the date; None where it has none, or could not read objectives."""
-    snapshot = session.archive.newest_sealed(export_date, "snapshot")
-    if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
-        return None
     from drillster_pipeline.answers import items
 
-    return {
-        (line.unit["group_id"], objective["id"])
-        for line in snapshot.pages("objectives")
-        for objective in items("objectives", line.body)
-        if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
-    }
+    try:
+        snapshot = session.archive.newest_sealed(export_date, "snapshot")
+        if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
+            return None
+        return {
+            (line.unit["group_id"], objective["id"])
+            for line in snapshot.pages("objectives")
+            for objective in items("objectives", line.body)
+            if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
+        }
+    except ContractError as damage:
+        logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)
+        return None

@@ -8,7 +8,7 @@ from datetime import date
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
-from drillster_pipeline.errors import GuardRefused, PastDateRefused
+from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.tables import resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
@@ -22,6 +22,8 @@ from .session import Session
 class PublishOutcome:
     """What a load did, and what stood out in the answers it was made from."""
 
+    kind: str
+    export_date: date
     capture: Capture
     report: LoadReport
     judgement: Judgement
@@ -44,8 +46,8 @@ def publish(
 ) -> PublishOutcome:
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
-    Raises PastDateRefused without a capture, GuardRefused where too much would be deleted or rejected, ArchiveCorrupt,
-    Busy, and Unavailable where the database does not answer.
+    Raises PastDateRefused without a capture, Refused where none of the tables could be read, GuardRefused where too
+    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer.
     """
     capture = session.archive.newest_sealed(export_date, kind)
     if capture is None:
@@ -55,6 +57,12 @@ def publish(
         )
     selected = [name for name in tables_of(kind) if tables is None or name in tables]
     plans = table_plans(capture.manifest, kind, selected)
+    unavailable = unavailable_tables(capture.manifest, selected)
+    if not plans:
+        raise Refused(
+            f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
+            + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
+        )
     plan = LoadPlan(
         export_date=export_date,
         kind=kind,
@@ -78,9 +86,7 @@ def publish(
             mark_refused(session, capture)
             raise
         report = load.publish()
-    return PublishOutcome(
-        capture, report, judgement, plans, unavailable_tables(capture.manifest, selected), extractor.unknown_fields
-    )
+    return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)
 
 
 def _pages(capture: Capture, tables: Collection[str]) -> Iterator[tuple[str, Page]]:

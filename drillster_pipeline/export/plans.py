@@ -1,15 +1,51 @@
 """From what a capture could read to how each table may be published.
 
-Absence is not deletion until the read is proven complete: this module says, per table, what absence means.
+Absence is not deletion until the read is proven complete. A **hole** is a place where a capture did not see
+everything: a resource that could not be read, a unit that was closed to us (403) or gone (404), a list that is shorter
+than Drillster counts. A hole in a list is one in everything that is asked for item by item of that list, too: members
+of a group that was never listed were not seen, however well all others were. This module finds the holes under each
+table, and says what absence from it still means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 from drillster_pipeline.warehouse import Mode, TablePlan
+
+LISTED_IN: Mapping[str, tuple[str, ...]] = {
+    "catalog_content": ("catalogs",),
+    "group_members": ("groups",),
+    "group_staff": ("groups",),
+    "group_drillables": ("groups",),
+    "objectives": ("groups",),
+    "objective_evaluations": ("objectives",),
+    "results": ("group_members",),
+    "test_results": ("groups", "objectives"),
+    "objective_events": ("objectives",),
+}
+"""The resources whose lists decide what else is asked for."""
+DETAILED = frozenset({"groups", "catalogs"})
+"""Resources with two endpoints: the list (a unit without parameters), and each of its things."""
+TELLS_MENTIONED = "is_managed"
+"""The column that tells what a list says from what is only met in passing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """Something that a capture did not see."""
+
+    resource: str
+    group: str | None
+    """The group that it is confined to; None: it may be anywhere."""
+    what: str
+    """In words, for people: ids, numbers and statuses only."""
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.what}"
 
 
 def table_plans(manifest: Mapping[str, Any], kind: str, selected: Collection[str]) -> dict[str, TablePlan]:
@@ -41,6 +77,11 @@ def unavailable_tables(manifest: Mapping[str, Any], selected: Collection[str]) -
     return reasons
 
 
+def holes_under(table: Table, manifest: Mapping[str, Any]) -> list[Hole]:
+    """What was not seen of the resources that decide which rows a table has."""
+    return list(dict.fromkeys(hole for source in table.sources for hole in _holes(source, manifest)))
+
+
 def _referred(names: Collection[str]) -> list[str]:
     """The tables that these refer to, directly and by way of others."""
     found: list[str] = []
@@ -56,30 +97,65 @@ def _referred(names: Collection[str]) -> list[str]:
 
 def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     resources = manifest["resources"]
-    groups = manifest["groups"]
-    sources = [resources[name] for name in table.sources if name in resources]
-    mentions = [resources[name] for name in table.mentions if name in resources]
-    closed = frozenset(groups["closed"])
-    if any(entry["status"] == "unavailable" for entry in sources):
+    if any(resources[name]["status"] == "unavailable" for name in table.sources if name in resources):
         # People and things that others name are still added; whatever else there is stays as it is.
         return TablePlan(mode=Mode.ADDITIVE) if table.kind is Kind.ENTITY and table.mentions else None
-    gone = set(groups["gone"])
-    lost = [unit["unit"] for entry in sources for unit in entry["lost"] if unit["unit"].get("group_id") not in gone]
-    whole = not any(entry["short"] for entry in sources)
+    holes = holes_under(table, manifest)
     kept: frozenset[str] = frozenset()
-    if table.group_path is not None:
-        kept = closed | frozenset(unit["group_id"] for unit in lost if "group_id" in unit)
-        lost = [unit for unit in lost if "group_id" not in unit]
-    if table.kind is not Kind.ENTITY:
-        whole = whole and not kept  # rows of a closed group, captured earlier for the same date, are not thrown away
-    mentions_whole = not closed and all(
-        entry["status"] == "captured"
-        and not entry["short"]
-        and all(unit["unit"].get("group_id") in gone for unit in entry["lost"])
-        for entry in mentions
-    )
+    if table.kind is Kind.ENTITY and table.group_path is not None:
+        kept = frozenset(hole.group for hole in holes if hole.group is not None)
+        holes = [hole for hole in holes if hole.group is None]
+    if holes and any(column.name == TELLS_MENTIONED for column in table.columns):
+        # Whom a short list leaves out would look like somebody who is only met in passing, and lose what is known.
+        return TablePlan(mode=Mode.ADDITIVE)
     return TablePlan(
-        mode=Mode.FULL if whole and not lost else Mode.PARTIAL,
+        mode=Mode.PARTIAL if holes else Mode.FULL,
         kept_groups=kept,
-        keep_mentioned=bool(table.mentions) and not mentions_whole,
+        keep_mentioned=any(_holes(name, manifest) for name in table.mentions),
     )
+
+
+def _holes(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
+    """The holes of one resource, those of the lists that lead to it included."""
+    entry = manifest["resources"].get(resource)
+    if entry is None:
+        return []  # not part of this kind of capture
+    if entry["status"] == "unavailable":
+        return [Hole(resource=resource, group=None, what=f"could not be read ({entry['why']})")]
+    found = [hole for _, hole in _own_holes(resource, entry, manifest["groups"])]
+    for parent in LISTED_IN.get(resource, ()):
+        found += _holes_of_list(parent, manifest)
+    return found
+
+
+def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
+    """Those holes of a resource that hide units of other resources."""
+    entry = manifest["resources"].get(resource)
+    if entry is None or resource not in DETAILED or entry["status"] == "unavailable":
+        return _holes(resource, manifest)
+    # A thing that is listed is asked for everything else, whether it answers for itself or not.
+    listed = set(manifest["groups"]["listed"])
+    return [
+        hole
+        for unit, hole in _own_holes(resource, entry, manifest["groups"])
+        if not unit or (hole.group is not None and hole.group not in listed)
+    ]
+
+
+def _own_holes(
+    resource: str, entry: Mapping[str, Any], groups: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, str], Hole]]:
+    # A group that answers 404 to everything is gone, and so are its rows; one that is also closed proves nothing.
+    gone = set(groups["gone"]) - set(groups["closed"])
+    for lost in entry["lost"]:
+        unit = lost["unit"]
+        if unit.get("group_id") not in gone:
+            yield unit, Hole(resource=resource, group=unit.get("group_id"), what=f"{_of(unit)}: {lost['status']}")
+    for short in entry["short"]:
+        unit = short["unit"]
+        what = f"{_of(unit)}: {short['items']} of {short['expected']}"
+        yield unit, Hole(resource=resource, group=unit.get("group_id"), what=what)
+
+
+def _of(unit: Mapping[str, str]) -> str:
+    return "of " + ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in unit.items()) if unit else "list"

@@ -64,7 +64,11 @@ class Session:
     def privacy(self) -> Privacy:
         """What becomes of personal values before anything is written."""
         key = self.settings.pseudonym_key
-        return Privacy(self.settings.personal_data, key.reveal() if key else None)
+        return Privacy(
+            self.settings.personal_data,
+            key.reveal() if key else None,
+            organization_id=self.settings.organization_id,
+        )
 
     def client(self) -> Client:
         """A client of its own for one walk, since a walk that fails closes it; all share the tokens."""

@@ -1,4 +1,4 @@
-"""Dagster around the export: partitions, assets, checks, the job and its schedule. No logic of its own."""
+"""Dagster around the export: partitions, assets, checks, jobs, schedules, sensors. No logic of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from drillster_pipeline.settings import load_schedule_settings
 from .assets import capture_assets, publish_assets
 from .partitions import daily
 from .resources import DrillsterResource
+from .upkeep import alerts, failed_runs, upkeep, upkeep_schedule
 
 JOB = "nightly"
 
@@ -20,28 +21,34 @@ def definitions() -> dg.Definitions:
     # The snapshot goes first: its objectives are then known to the events, and need not be asked for twice.
     assets = [
         capture_assets("snapshot", partitions, priority=4),
-        publish_assets("snapshot", partitions, priority=3),
+        publish_assets("snapshot", partitions, settings, priority=3),
         capture_assets("events", partitions, priority=2),
-        publish_assets("events", partitions, priority=1),
+        publish_assets("events", partitions, settings, priority=1),
     ]
     nightly = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
-        description="Captures the day that has just ended, and publishes it. Replays past days that were captured.",
+        description=(
+            "Captures the day that has just ended, and publishes it. A day that is past is replayed from its archive, "
+            "without a request to Drillster; where it has none, only its events can still be fetched."
+        ),
         executor_def=dg.in_process_executor,
     )
     schedule = dg.build_schedule_from_partitioned_job(
         nightly,
         name=JOB,
-        description=f"Every night at {settings.nightly_at:%H:%M}, for the day that has just ended.",
+        description=(
+            f"Every night at {settings.nightly_at:%H:%M} ({settings.timezone.key}), for the day that has just ended."
+        ),
         hour_of_day=settings.nightly_at.hour,
         minute_of_hour=settings.nightly_at.minute,
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[nightly],
-        schedules=[schedule],
+        jobs=[nightly, upkeep],
+        schedules=[schedule, upkeep_schedule(settings.timezone.key)],
+        sensors=[alerts, failed_runs],
         resources={"drillster": DrillsterResource()},
         executor=dg.in_process_executor,
     )

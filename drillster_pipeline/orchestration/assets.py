@@ -13,25 +13,22 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from drillster_pipeline.errors import PipelineError, Unavailable
-from drillster_pipeline.tables import RESOURCES, tables_of
+from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.tables import tables_of
 
-from . import checks
+from . import checks, reports
+from .failures import guarded, tell
 from .partitions import export_date
 from .resources import DrillsterResource, Run
-from .specs import data_tables, number, resource_key, resource_spec, table_key, table_spec
+from .specs import CAPTURED, data_tables, resource_key, resource_spec, table_key, table_spec
 
 if TYPE_CHECKING:
     from drillster_pipeline.export import CaptureOutcome, PublishOutcome
+    from drillster_pipeline.export.facts import Facts
 
-CAPTURED = {
-    "snapshot": tuple(name for name in RESOURCES if name != "objective_events"),
-    "events": ("objective_events",),
-}
+Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
+
 PROGRESS_EVERY_SECONDS = 30.0
-OUTAGE_RETRIES = 2
-OUTAGE_WAIT_SECONDS = 600
-"""How often, and after how long, a step begins again when Drillster does not answer for longer than requests retry."""
 
 
 class CaptureConfig(dg.Config):
@@ -39,7 +36,10 @@ class CaptureConfig(dg.Config):
 
     capture_again: bool = Field(
         default=False,
-        description="Capture the newest date anew, even where an earlier run's capture still waits to be published.",
+        description=(
+            "Ask Drillster anew, even where an earlier run's capture of the newest date still waits to be published, "
+            "or where the events of a past date are in the archive."
+        ),
     )
 
 
@@ -72,21 +72,25 @@ def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, prior
     )
     def capture(
         context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[DrillsterResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[Result]:
         from drillster_pipeline.export import capture as capture_date
+        from drillster_pipeline.export.alerts import Trouble
 
         def work() -> "CaptureOutcome":
+            day = export_date(context.run.tags)
             session = drillster.run.session
-            session.on_progress = _tell(context, drillster.run)
-            return capture_date(session, kind, export_date(context), again=config.capture_again)
+            session.on_progress = _progress(context, drillster.run)
+            return capture_date(session, kind, day, again=config.capture_again)
 
-        outcome = _guarded(context, drillster.run, work)
-        context.log.info(
-            "%s of %s: %s, capture %s", kind, export_date(context), outcome.how, outcome.capture.capture_id
-        )
+        outcome = guarded(context, drillster.run, work)
+        context.log.info(reports.capture_sentence(kind, outcome))
+        reports.tag_capture(context, kind, outcome)
+        for resource, why in reports.unavailable_resources(outcome):
+            tell(context, drillster.run, Trouble.UNAVAILABLE, f"{resource}: {why}.", subject=resource)
         for resource in resources:
             if resource_key(resource) in context.selected_asset_keys:
-                yield _captured(resource, outcome)
+                yield reports.captured(resource, outcome)
+                yield from _selected(context, [checks.complete(resource, outcome.capture.manifest)])
 
     return capture
 
@@ -107,13 +111,15 @@ _PUBLISH_WORDS = (
 )
 
 
-def publish_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, priority: int) -> dg.AssetsDefinition:
+def publish_assets(
+    kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+) -> dg.AssetsDefinition:
     """``publish_snapshot`` or ``publish_events``."""
     tables = data_tables(tables_of(kind))
 
     @dg.multi_asset(
         name=f"publish_{kind}",
-        specs=[table_spec(table, partitions) for table in tables],
+        specs=[table_spec(table, kind, partitions, settings) for table in tables],
         check_specs=checks.publish_checks(tables),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
@@ -124,104 +130,56 @@ def publish_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, prior
     )
     def publish(
         context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[Result]:
         from drillster_pipeline.export import publish as publish_date
         from drillster_pipeline.export.facts import gather
 
         selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]
-        names = [table.name for table in selected]
-        day = export_date(context)
+        started = time.monotonic()
 
-        def work() -> "tuple[PublishOutcome, Any]":
+        def work() -> "tuple[PublishOutcome, Facts]":
+            day = export_date(context.run.tags)
             outcome = publish_date(
                 drillster.run.session,
                 kind,
                 day,
                 run_id=context.run.run_id,
-                tables=names,
+                tables=[table.name for table in selected],
                 allow_mass_delete=config.allow_mass_delete,
             )
-            return outcome, gather(drillster.run.session, kind, day, outcome, names)
+            return outcome, gather(drillster.run.session, outcome)
 
-        outcome, facts = _guarded(context, drillster.run, work)
+        outcome, facts = guarded(context, drillster.run, work)
+        seconds = time.monotonic() - started
+        context.log.info(reports.publish_sentence(outcome, seconds))
+        reports.tag_load(context, outcome)
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
-            if table.name in outcome.report.tables:
-                yield _published(table.name, outcome, list(checks.published(table, outcome, facts)))
+            yield reports.published(table, outcome, seconds)
+            yield from _selected(context, checks.published(table, outcome, facts))
 
     return publish
 
 
-def _tell(context: dg.AssetExecutionContext, run: Run) -> Callable[[Any], None]:
+def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
+    """Checks can be left out when a run is launched; Dagster wants no word of these."""
+    for result in found:
+        assert result.asset_key is not None  # noqa: S101 - all of ours name it
+        assert result.check_name is not None  # noqa: S101
+        if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
+            yield result
+
+
+def _progress(context: dg.AssetExecutionContext, run: Run) -> Callable[[Any], None]:
     """Show every progress in the console, and one now and then in Dagster's log."""
     last = time.monotonic()
 
-    def tell(progress: Any) -> None:
+    def progress(moment: Any) -> None:
         nonlocal last
-        run.on_progress(progress)
+        run.on_progress(moment)
         if time.monotonic() - last >= PROGRESS_EVERY_SECONDS:
             last = time.monotonic()
-            context.log.info(str(progress))
+            context.log.info(str(moment))
 
-    return tell
-
-
-def _guarded(context: dg.AssetExecutionContext, run: Run, work: Callable[[], Any]) -> Any:
-    """Do the work; an error that we know becomes a failure that says what to do, without a traceback of ours."""
-    try:
-        return work()
-    except PipelineError as error:
-        run.errors.append(error)
-        if isinstance(error, Unavailable) and run.retries and context.retry_number < OUTAGE_RETRIES:
-            context.log.warning("%s. Trying again in %s minutes.", error, OUTAGE_WAIT_SECONDS // 60)
-            raise dg.RetryRequested(max_retries=OUTAGE_RETRIES, seconds_to_wait=OUTAGE_WAIT_SECONDS) from None
-        raise dg.Failure(
-            description=str(error),
-            metadata={"kind of error": type(error).__name__, "exit code": error.exit_code},
-            allow_retries=False,
-        ) from None
-
-
-def _captured(resource: str, outcome: "CaptureOutcome") -> dg.MaterializeResult[Any]:
-    manifest = outcome.capture.manifest
-    entry = manifest["resources"][resource]
-    walk = manifest["walk"]
-    return dg.MaterializeResult(
-        asset_key=resource_key(resource),
-        metadata={
-            "dagster/partition_row_count": entry["items"],
-            "status": entry["status"],
-            "how": str(outcome.how),
-            "capture": outcome.capture.capture_id,
-            "captured until": manifest["captured_until"],
-            "units": number(entry["units"]),
-            "pages": number(entry["pages"]),
-            "bytes": number(sum(part["bytes"] for part in entry["parts"])),
-            "requests of the walk": number(walk["requests"] if outcome.asked else 0),
-            "retries of the walk": number(walk["retries"] if outcome.asked else 0),
-            "tokens of the walk": number(walk["grants"] if outcome.asked else 0),
-            "seconds of the walk": number(float(walk["seconds"]) if outcome.asked else 0.0),
-        },
-        check_results=[checks.complete(resource, manifest)],
-    )
-
-
-def _published(table: str, outcome: "PublishOutcome", found: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
-    report = outcome.report.tables[table]
-    return dg.MaterializeResult(
-        asset_key=table_key(table),
-        metadata={
-            "dagster/partition_row_count": report.rows_inserted + report.rows_updated + report.rows_unchanged,
-            "inserted": number(report.rows_inserted),
-            "updated": number(report.rows_updated),
-            "unchanged": number(report.rows_unchanged),
-            "deleted": number(report.rows_deleted),
-            "rejected": number(report.rows_rejected),
-            "read": number(report.rows_read),
-            "mode": str(outcome.plans[table].mode),
-            "load": outcome.report.load_id,
-            "capture": outcome.capture.capture_id,
-        },
-        check_results=found,
-    )
+    return progress

@@ -1,6 +1,8 @@
 """Asset checks: each says in a sentence what is wrong and what to do, or that all is well.
 
-What must stop a publish is judged before it, in staging. These checks tell people about what was published.
+What must stop a publish is judged before it, in staging: a row that refers to what is not there, say, is rejected
+there. These checks tell people about what was published. There is one only where there is something to tell: each
+costs three events in every run.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from drillster_pipeline.tables import DATA_TABLES, Table
+from drillster_pipeline.tables import Table
 
 from .specs import resource_key, table_key
 
@@ -21,14 +23,10 @@ if TYPE_CHECKING:
 COMPLETE = "complete"
 NO_REJECTS = "no_rejects"
 NO_UNKNOWN_FIELDS = "no_unknown_fields"
-NO_ORPHANS = "no_orphans"
 AGREES = "agrees_with_drillster"
-FRESH = "fresh"
 
 AGREEING = ("accounts", "groups", "group_members", "group_playables", "catalog_playables", "results")
 """Tables for whose rows Drillster has a count of its own."""
-FRESH_TABLES = ("results", "objective_events")
-
 MAIN_TABLE: Mapping[str, str] = {
     "organization": "organizations",
     "accounts": "accounts",
@@ -46,6 +44,7 @@ MAIN_TABLE: Mapping[str, str] = {
 }
 """The table that a resource's fields end up in first: where unknown ones are reported."""
 _RESOURCE_OF = {table: resource for resource, table in MAIN_TABLE.items()}
+_UNITS_SHOWN, _FIELDS_SHOWN, _REASONS_SHOWN = 5, 10, 3
 
 
 def capture_checks(resources: tuple[str, ...]) -> list[dg.AssetCheckSpec]:
@@ -70,50 +69,43 @@ def publish_checks(tables: list[Table]) -> list[dg.AssetCheckSpec]:
 
 
 def _named(table: Table) -> Iterator[tuple[str, str]]:
-    yield NO_REJECTS, "Every row fitted its table."
+    yield NO_REJECTS, "Every row fitted its table, and whatever it refers to is there."
     if table.name in _RESOURCE_OF:
         yield NO_UNKNOWN_FIELDS, "Drillster's answers held no field that this program does not know."
-    if any(_parent(column.references) for column in table.columns):
-        yield NO_ORPHANS, "Whatever a row refers to is there."
     if table.name in AGREEING:
-        yield AGREES, "There are as many rows as Drillster itself counts."
-    if table.name in FRESH_TABLES:
-        yield FRESH, "The newest export date that has ended is in the warehouse."
-
-
-def _parent(reference: str | None) -> str | None:
-    table = (reference or "").split(".")[0]
-    return table if table in DATA_TABLES else None
+        yield AGREES, "There are as many rows as Drillster itself counts, but for what changes during a walk."
 
 
 def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Whether a resource was read whole."""
     entry = manifest["resources"][resource]
+    closed = [lost["unit"] for lost in entry["lost"] if lost["status"] == 403]
+    missing = [lost["unit"] for lost in entry["lost"] if lost["status"] != 403]
     troubles = []
     if entry["status"] == "unavailable":
         troubles.append(f"It could not be read: {entry['why']}. Its tables stay as they are")
-    closed = [lost["unit"] for lost in entry["lost"] if lost["status"] == 403]
-    missing = [lost["unit"] for lost in entry["lost"] if lost["status"] == 404]
-    if closed and entry["status"] != "unavailable":
-        troubles.append(
-            f"{_some(closed)} closed to the service account (403), and their rows stay as they were: "
-            "give it the right to view them"
-        )
-    if missing and entry["status"] != "unavailable":
-        troubles.append(f"{_some(missing)} gone when asked for (404)")
-    troubles += [
-        f"{_unit(short['unit'])} gave {short['items']} items, and Drillster counts {short['expected']}: "
-        "nothing is marked deleted on account of this read"
-        for short in entry["short"][:3]
-    ]
+    else:
+        if closed:
+            troubles.append(
+                f"{_some(closed)} closed to the service account (403), and their rows stay as they were: "
+                "give it the right to view them"
+            )
+        if missing:
+            troubles.append(f"{_some(missing)} gone when asked for (404)")
+        troubles += [
+            f"{_unit(short['unit'])} gave {short['items']:,} items, and Drillster counts {short['expected']:,}: "
+            "what is missing is not taken for deleted"
+            for short in entry["short"][:_UNITS_SHOWN]
+        ]
     return dg.AssetCheckResult(
         passed=not troubles,
         check_name=COMPLETE,
         asset_key=resource_key(resource),
         severity=dg.AssetCheckSeverity.WARN,
-        description=". ".join(troubles) if troubles else "Everything was read.",
+        description=_dated(
+            manifest["export_date"], troubles or [f"Everything was read: {entry['items']:,} items in all"]
+        ),
         metadata={
-            "units": entry["units"],
             "items": entry["items"],
             "closed": len(closed),
             "gone": len(missing),
@@ -123,8 +115,8 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 
 def _some(units: list[dict[str, str]]) -> str:
-    shown = ", ".join(_unit(unit) for unit in units[:5])
-    more = f" and {len(units) - 5} more" if len(units) > 5 else ""
+    shown = "; ".join(_unit(unit) for unit in units[:_UNITS_SHOWN])
+    more = f" and {len(units) - _UNITS_SHOWN:,} more" if len(units) > _UNITS_SHOWN else ""
     return f"{shown}{more} {'is' if len(units) == 1 else 'are'}"
 
 
@@ -133,70 +125,80 @@ def _unit(unit: Mapping[str, str]) -> str:
     return ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in unit.items()) or "The list"
 
 
-def published(table: Table, outcome: PublishOutcome, facts: Facts) -> Iterator[dg.AssetCheckResult]:
+def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.AssetCheckResult]:
     """The checks of one published table; ``facts`` are what the warehouse was asked after the publish."""
-    names = dict(_named(table))
-    report = outcome.report.tables.get(table.name)
-    rejected = report.rows_rejected if report else 0
-    yield _check(
-        table,
-        NO_REJECTS,
-        passed=rejected == 0,
-        good="Every row fitted its table.",
-        bad=f"{rejected} of {report.rows_read if report else 0} rows did not fit and were left out: "
-        f"rejected_rows has the reasons, under load_id {outcome.report.load_id} and table_name {table.name}",
+    found = [_no_rejects(table, outcome, facts)]
+    if table.name in _RESOURCE_OF:
+        found.append(_no_unknown_fields(table, outcome))
+    if table.name in AGREEING:
+        found.append(_agrees(table, outcome, facts))
+    return found
+
+
+def _no_rejects(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
+    if table.name in outcome.unavailable:
+        told = f"The table stays as it is: {outcome.unavailable[table.name]}"
+        return _check(table, outcome, NO_REJECTS, told, passed=False)
+    report = outcome.report.tables[table.name]
+    if not report.rows_rejected:
+        return _check(table, outcome, NO_REJECTS, f"All {report.rows_read:,} rows fitted", metadata={"rejected": 0})
+    reasons = facts.reasons.get(table.name, [])
+    shown = "; ".join(f"{reason} ({rows:,})" for reason, rows in reasons[:_REASONS_SHOWN])
+    told = (
+        f"{report.rows_rejected:,} of {report.rows_read:,} rows did not fit and were left out: {shown}"
+        f"{'; …' if len(reasons) > _REASONS_SHOWN else ''}. The table rejected_rows has them all, under load_id "
+        f"{outcome.report.load_id} and table_name {table.name}"
     )
-    if NO_UNKNOWN_FIELDS in names:
-        unknown = outcome.unknown_fields.get(_RESOURCE_OF[table.name], {})
-        yield _check(
-            table,
-            NO_UNKNOWN_FIELDS,
-            passed=not unknown,
-            good="All fields are known.",
-            bad=f"Drillster gives {len(unknown)} field(s) that this program does not load: "
-            f"{', '.join(sorted(unknown)[:10])}. They are kept in the archive; a newer version may load them",
-            metadata={"unknown fields": dict(sorted(unknown.items()))} if unknown else {},
-        )
-    if NO_ORPHANS in names:
-        orphans = facts.orphans.get(table.name, {})
-        yield _check(
-            table,
-            NO_ORPHANS,
-            passed=not orphans,
-            good="Whatever a row refers to is there.",
-            bad="Rows refer to what is not there: "
-            + ", ".join(f"{count} by {column}" for column, count in orphans.items())
-            + ". Replay the newest date (backfill it): that brings back what they refer to",
-        )
-    if AGREES in names:
-        differences = facts.differences.get(table.name)
-        yield _check(
-            table,
-            AGREES,
-            passed=not differences,
-            good="There are as many rows as Drillster itself counts.",
-            bad=f"{differences}. A few are life during a long walk; many mean that something was missed: "
-            "look at the check 'complete' of the resource",
-        )
-    if FRESH in names:
-        yield _check(
-            table,
-            FRESH,
-            passed=facts.newest_loaded is not None and facts.newest_loaded >= facts.newest_complete,
-            good=f"The newest export date that has ended, {facts.newest_complete}, is in the warehouse.",
-            bad=f"The warehouse describes {facts.newest_loaded or 'no date yet'}, and {facts.newest_complete} has "
-            f"ended: run the job 'nightly' for {facts.newest_complete}",
-        )
+    return _check(table, outcome, NO_REJECTS, told, passed=False, metadata={"rejected": report.rows_rejected})
+
+
+def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckResult:
+    unknown = outcome.unknown_fields.get(_RESOURCE_OF[table.name], {})
+    if not unknown:
+        return _check(table, outcome, NO_UNKNOWN_FIELDS, "All fields are known", metadata={"unknown": 0})
+    shown = ", ".join(sorted(unknown)[:_FIELDS_SHOWN])
+    told = (
+        f"Drillster gives {len(unknown)} field(s) that this program does not load: {shown}"
+        f"{', …' if len(unknown) > _FIELDS_SHOWN else ''}. They are kept in the archive; a newer version may load "
+        "them, and a backfill then fills them in"
+    )
+    metadata = {"unknown": len(unknown), "first seen in": dict(sorted(unknown.items()))}
+    return _check(table, outcome, NO_UNKNOWN_FIELDS, told, passed=False, metadata=metadata)
+
+
+def _agrees(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
+    if table.name in outcome.unavailable:
+        return _check(table, outcome, AGREES, f"Not compared: {outcome.unavailable[table.name]}")
+    if table.name in facts.not_compared:
+        return _check(table, outcome, AGREES, f"Not compared: {facts.not_compared[table.name]}")
+    if table.name not in facts.differences:
+        return _check(table, outcome, AGREES, "There are as many rows as Drillster itself counts")
+    told = (
+        f"{facts.differences[table.name]}. That is more than comes and goes during a walk: look at the check "
+        f"'{COMPLETE}' of the resources that this table is drawn from"
+    )
+    return _check(table, outcome, AGREES, told, passed=False)
 
 
 def _check(
-    table: Table, name: str, *, passed: bool, good: str, bad: str, metadata: Mapping[str, Any] | None = None
+    table: Table,
+    outcome: PublishOutcome,
+    name: str,
+    told: str,
+    *,
+    passed: bool = True,
+    metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=bool(passed),
+        passed=passed,
         check_name=name,
         asset_key=table_key(table.name),
         severity=dg.AssetCheckSeverity.WARN,
-        description=good if passed else bad,
+        description=_dated(str(outcome.export_date), [told]),
         metadata=dict(metadata or {}),
     )
+
+
+def _dated(export_date: str, sentences: list[str]) -> str:
+    """Dagster shows the check of the run that came last, which may be that of a past date."""
+    return f"{export_date}: {'. '.join(sentences)}."

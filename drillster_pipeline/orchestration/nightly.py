@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
 
+from . import JOB
+from .eventlog import kept_open
 from .resources import ConsoleResource, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-JOB = "nightly"
+ROWS = "dagster/partition_row_count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +60,34 @@ def run_nightly(
 
     capture = {"config": {"capture_again": capture_again}}
     publish = {"config": {"allow_mass_delete": allow_mass_delete}}
+    run_id = str(uuid.uuid4())
     try:
-        result = defs.resolve_job_def(JOB).execute_in_process(
-            instance=instance,
-            partition_key=str(export_date),
-            raise_on_error=False,
-            resources={"drillster": ConsoleResource(run)},
-            run_config={
-                "ops": {
-                    "capture_snapshot": capture,
-                    "capture_events": capture,
-                    "publish_snapshot": publish,
-                    "publish_events": publish,
+        with kept_open(instance, run_id):
+            result = defs.resolve_job_def(JOB).execute_in_process(
+                instance=instance,
+                partition_key=str(export_date),
+                raise_on_error=False,
+                run_id=run_id,
+                resources={"drillster": ConsoleResource(run)},
+                run_config={
+                    "ops": {
+                        "capture_snapshot": capture,
+                        "capture_events": capture,
+                        "publish_snapshot": publish,
+                        "publish_events": publish,
+                    },
+                    # What an operator needs is printed by the console; the whole log is in the UI.
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
-                # What an operator needs is printed by the console; the whole log is in the UI.
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-        )
+            )
     finally:
         run.close()
     failed = [event.step_key or "" for event in result.all_events if event.is_step_failure]
     return Night(
-        run_id=result.run_id,
+        run_id=run_id,
         success=result.success,
-        errors=tuple(run.errors),
-        unexpected=tuple(failed[len(run.errors) :]),
+        errors=tuple(run.errors.values()),
+        unexpected=tuple(step for step in failed if step not in run.errors),
         rows=_rows(result),
         warnings=_warnings(result),
     )
@@ -94,8 +100,9 @@ def _rows(result: dg.ExecuteInProcessResult) -> dict[str, int]:
             continue
         folder, name = event.asset_key.path
         if folder == "warehouse":
-            value = event.step_materialization_data.materialization.metadata["dagster/partition_row_count"].value
-            rows[name] = int(str(value))
+            metadata = event.step_materialization_data.materialization.metadata
+            if ROWS in metadata:  # a table whose resource was unavailable stays as it is
+                rows[name] = int(str(metadata[ROWS].value))
     return rows
 
 

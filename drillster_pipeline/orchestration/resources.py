@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
+
+from .eventlog import kept_open
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
@@ -29,8 +32,8 @@ class Run:
         self.retries = retries
         """Whether a step may wait and try again when Drillster does not answer."""
         self.on_progress = on_progress
-        self.errors: list[PipelineError] = []
-        """What steps failed with, for the exit code of the console."""
+        self.errors: dict[str, PipelineError] = {}
+        """What steps failed with, by the name of the step: for the exit code of the console."""
         self._now = now
 
     @cached_property
@@ -39,7 +42,8 @@ class Run:
         from drillster_pipeline.export.session import Session
         from drillster_pipeline.settings import load_settings
 
-        return Session(settings=load_settings(), **({"now": self._now} if self._now else {}))
+        settings = load_settings()
+        return Session(settings=settings, now=self._now) if self._now else Session(settings=settings)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -47,7 +51,7 @@ class Run:
             self.session.close()
 
 
-class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg] - it is its own value
+class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is its own value
     """Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env.
 
     Nothing is configured here, so that no secret can be shown here. One source of tokens serves the whole run: a
@@ -55,15 +59,23 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg] - it
     """
 
     _run: Run = PrivateAttr(default_factory=Run)
+    _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @property
     def run(self) -> Run:
         """What the steps of this process share."""
         return self._run
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Begin a run; nothing is opened but what Dagster itself writes to."""
+        self._run = Run()
+        self._opened.callback(self._run.close)
+        if context.instance is not None and context.run is not None:
+            self._opened.enter_context(kept_open(context.instance, context.run.run_id))
+
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
         """Close what the run has opened."""
-        self._run.close()
+        self._opened.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,24 @@ All of it is derived from the declarations of tables; nothing here knows a colum
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
+from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Column, Kind, Table
 
 OWNERS = ["team:learning-data"]
+CAPTURED: Mapping[str, tuple[str, ...]] = {
+    "snapshot": tuple(name for name in RESOURCES if name != "objective_events"),
+    "events": ("objective_events",),
+}
+"""The resources of each kind of capture."""
+FRESH_TABLES = ("results", "objective_events")
+"""One table per kind of load: if that is written every night, so are the others."""
+LATE_AFTER = timedelta(hours=6)
+"""How long after the hour of the schedule a night may end before Dagster shows its tables as overdue."""
 
 RESOURCE_DESCRIPTIONS: Mapping[str, str] = {
     "organization": "The organization, as `organization` answers it.",
@@ -61,23 +72,40 @@ def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str]) -> dg
     )
 
 
-def table_spec(table: Table, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
-    """The asset of a table, with its columns and where they come from."""
+def table_spec(
+    table: Table, kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings
+) -> dg.AssetSpec:
+    """The asset of a table, with its columns and where they come from.
+
+    It depends on the resources of its own kind of capture only: events name people as well, but a night whose events
+    can't be read must not hold up the tables of its snapshot.
+    """
     lineage = column_lineage(table)
+    drawn_on = [resource for resource in table.sources + table.mentions if resource in CAPTURED[kind]]
     return dg.AssetSpec(
         table_key(table.name),
-        deps=[resource_key(resource) for resource in table.sources + table.mentions],
+        deps=[resource_key(resource) for resource in drawn_on],
         description=f"{table.description}\n\n{_KIND_WORDS[table.kind]} Key: {', '.join(f'`{k}`' for k in table.key)}.",
         group_name="warehouse",
         kinds={"sql", "pandas"},
         owners=OWNERS,
         partitions_def=partitions,
-        tags={"kind": str(table.kind)},
+        tags={"drillster/table_kind": str(table.kind)},
+        freshness_policy=_fresh_by_morning(settings) if table.name in FRESH_TABLES else None,
         metadata={
             "dagster/table_name": table.name,
             "dagster/column_schema": column_schema(table),
             **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
         },
+    )
+
+
+def _fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:
+    """Written since the schedule's hour. Dagster looks at when, not at which date: the view latest_load tells that."""
+    minutes = settings.nightly_at.hour * 60 + settings.nightly_at.minute + LATE_AFTER // timedelta(minutes=1)
+    hour, minute = divmod(minutes % (24 * 60), 60)
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=f"{minute} {hour} * * *", lower_bound_delta=LATE_AFTER, timezone=settings.timezone.key
     )
 
 

@@ -51,7 +51,7 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, views: Mapping[str
         else:
             place = (schema, table.name)
             _compare_columns(difference, table, columns[place], connection.dialect)
-            _compare_key(difference, table, keys[place]["constrained_columns"])
+            _compare_key(difference, table, keys[place]["constrained_columns"], connection.dialect)
             known = {index["name"] for index in indexes[place]}
             difference.indexes += [index for index in _by_name(table) if index.name not in known]
     if connection.dialect.name == "postgresql":
@@ -76,14 +76,14 @@ def _compare_columns(
             else:
                 difference.problems.append(
                     f"{table.name}.{column.name}: the column is missing, and may not be NULL, so it cannot be added "
-                    f"to rows that are there. {_start_over(table)}"
+                    f"to rows that are there. {_start_over(dialect)}"
                 )
             continue
         expected = _in_dialect(column.type, dialect)
         if not _fits(found["type"], expected, dialect):
             difference.problems.append(
                 f"{table.name}.{column.name}: the type is {_spelled(found['type'], dialect)}, and must be "
-                f"{_spelled(column.type, dialect)}. Change it back if it was changed by hand. {_start_over(table)}"
+                f"{_spelled(column.type, dialect)}. Change it back if it was changed by hand. {_start_over(dialect)}"
             )
         elif column.nullable and not found["nullable"]:
             difference.problems.append(
@@ -103,20 +103,18 @@ def _must_be_given(column: ReflectedColumn) -> bool:
     return not column["nullable"] and not filled and column.get("autoincrement") is not True
 
 
-def _compare_key(difference: Difference, table: sa.Table, key: list[str]) -> None:
+def _compare_key(difference: Difference, table: sa.Table, key: list[str], dialect: sa.Dialect) -> None:
     expected = [column.name for column in table.primary_key.columns]
     if list(key) != expected:
         difference.problems.append(
             f"{table.name}: the primary key is ({', '.join(key) or 'missing'}), and must be ({', '.join(expected)}). "
-            f"Put it back if it was changed by hand. {_start_over(table)}"
+            f"Put it back if it was changed by hand. {_start_over(dialect)}"
         )
 
 
-def _start_over(table: sa.Table) -> str:
-    return (
-        f"Or rename the table (ALTER TABLE {table.name} RENAME TO {table.name}_old), run again so that it is made anew, "
-        "and fill it by a backfill of all dates, which replays the archive."
-    )
+def _start_over(dialect: sa.Dialect) -> str:
+    setting = "DRILLSTER_WAREHOUSE_URL" if dialect.name == "sqlite" else "DRILLSTER_WAREHOUSE_SCHEMA"
+    return f"Or name a new place in {setting} and fill it by a backfill of all dates, which replays the archive."
 
 
 def _compare_comments(

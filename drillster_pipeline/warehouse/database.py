@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 
@@ -15,6 +15,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from . import audit, history, postgresql
 from . import engine as engines
 from .comparison import compare
+from .erase import erase_person, known_as
 from .failures import told_plainly
 from .ledger import CONTRACT
 from .load import Load
@@ -130,6 +131,40 @@ class Warehouse:
             # The session ends here: what was temporary in it, and a lock that could not be released, go with it.
             connection.invalidate()
             connection.close()
+
+    def erase_person(self, account_id: str, *, emails: Collection[str], archive_lines: int) -> dict[str, int]:
+        """Take a person out of every table and record that it was done; returns the rows per table.
+
+        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace.
+        """
+        with (
+            told_plainly("erasing a person"),
+            self.engine.connect() as connection,
+            self._lock(connection, "forget"),
+        ):
+            if self._file is not None:
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+                connection.rollback()
+            connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+            with connection.begin():
+                erased = erase_person(
+                    connection,
+                    self._tables,
+                    account_id,
+                    emails=emails,
+                    archive_lines=archive_lines,
+                    now=self._now(),
+                )
+            if self._file is not None:
+                driver = connection.connection.driver_connection
+                assert driver is not None  # noqa: S101
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return erased
+
+    def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
+        """Names and e-mail addresses (lower case) of an account."""
+        with self.reading() as (connection, tables):
+            return known_as(connection, tables, account_id)
 
     def latest_loads(self) -> dict[str, history.LatestLoad]:
         """The newest load of each kind (``snapshot``, ``events``) that has one."""

@@ -66,7 +66,8 @@ def sqlite_file(url: URL) -> Path | None:
     name = url.database
     if name.startswith("file:"):
         name = name.removeprefix("file:").split("?", 1)[0]
-    return Path(name).absolute()
+    # Resolved, so that two ways to name a file lead to the same lock.
+    return Path(name).resolve()
 
 
 def create_engine(url: URL) -> sa.Engine:

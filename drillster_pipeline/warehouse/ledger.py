@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import sqlalchemy as sa
 
 from drillster_pipeline.tables import TABLES
-from drillster_pipeline.tables.columns import key, text, whole
+from drillster_pipeline.tables.columns import key, moment, text, whole
 from drillster_pipeline.tables.schema import Kind, Table
 
 from .model import lookup
@@ -49,8 +49,24 @@ VIEW_DEFINITIONS = Table(
     ),
 )
 
+ERASURES = Table(
+    name="erasures",
+    kind=Kind.BOOKKEEPING,
+    description="Every time that a person was taken out of warehouse and archive (`drillster-pipeline forget`).",
+    key=("erasure_id",),
+    columns=(
+        key("erasure_id", "The erasure."),
+        text("account_digest", "SHA-256 of the account id, in hex: proves that it was this account.", nullable=False),
+        moment("erased_at", "When.", nullable=False),
+        whole("rows_erased", "Rows of the warehouse that were deleted."),
+        whole("archive_lines", "Archived answers that were changed or removed."),
+        text("program_version", "The version of this program that did it."),
+    ),
+)
+
 CONTRACT: dict[str, Table] = {
     **TABLES,
+    ERASURES.name: ERASURES,
     LOAD_EXCEPTIONS.name: LOAD_EXCEPTIONS,
     VIEW_DEFINITIONS.name: VIEW_DEFINITIONS,
 }

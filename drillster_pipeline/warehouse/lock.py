@@ -80,6 +80,7 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
         ) from None
     try:
         if not wait.until(lambda: _try_flock(descriptor)):
+            os.lseek(descriptor, 0, os.SEEK_SET)
             holder = os.read(descriptor, 500).decode("utf-8", "replace").strip() or "another process"
             raise Busy(
                 f"The warehouse is being written by {holder}, for longer than {wait.seconds:g} s. Wait until that run "
@@ -105,7 +106,6 @@ except ImportError:  # Windows
             # The byte lies behind what the file holds, so that others can read who has the lock.
             os.lseek(descriptor, 1 << 20, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            os.lseek(descriptor, 0, os.SEEK_SET)
         except OSError:
             return False
         return True

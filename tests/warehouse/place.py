@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
-from drillster_pipeline.warehouse.model import build
+from drillster_pipeline.warehouse.model import build, lookup
 
 LEDGER = {"load_id", "loaded_at"}
 """Columns that tell which load wrote a row; they differ where loads come in another order."""
@@ -32,9 +34,21 @@ class Place:
             warehouse.close()
 
 
+@cache
+def metadata_of(dialect: str, schema: str | None) -> sa.MetaData:
+    return build(CONTRACT.values(), dialect=dialect, schema=schema)
+
+
 def table(warehouse: Warehouse, name: str) -> sa.Table:
-    metadata = build(CONTRACT.values(), dialect=warehouse.engine.dialect.name, schema=warehouse.schema)
-    return metadata.tables[name if warehouse.schema is None else f"{warehouse.schema}.{name}"]
+    return lookup(metadata_of(warehouse.engine.dialect.name, warehouse.schema))(name)
+
+
+def empty(warehouse: Warehouse) -> None:
+    """Remove all that loads have left."""
+    names = [name for name in (*reversed(TABLES), "load_exceptions") if name != "loads"]
+    with warehouse.engine.begin() as connection:
+        for name in (*names, "loads"):
+            connection.execute(sa.delete(table(warehouse, name)))
 
 
 def rows(warehouse: Warehouse, name: str, *, ledger: bool = False) -> list[dict[str, Any]]:

@@ -10,16 +10,14 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
 
 from .histories import ENTITIES, Loads, Oracle, histories
-from .place import Place, rows, sql
+from .place import empty, rows
 
 TABLES = (*ENTITIES, "objective_events")
-LEDGER = ("load_exceptions", "rejected_rows", "load_tables", "loads")
 
 
 def published(warehouse: Warehouse, loads: Loads) -> dict[str, list[dict[str, Any]]]:
     """The tables after these loads, in a warehouse that was empty before."""
-    for name in (*reversed(TABLES), *LEDGER):
-        sql(warehouse, f'DELETE FROM {{}}"{name}"')
+    empty(warehouse)
     for each in loads:
         each.publish(warehouse)
     return {name: rows(warehouse, name) for name in TABLES}
@@ -36,21 +34,18 @@ def check(warehouse: Warehouse, ordered: Loads, shuffled: Loads) -> None:
             assert {column: row[column] for column in told} == told
 
 
-def check_many(place: Place, examples: int) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+def check_many(warehouse: Warehouse, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(histories=histories())
+    def any_order_will_do(histories: tuple[Loads, Loads]) -> None:
+        check(warehouse, *histories)
 
-        @settings(max_examples=examples, deadline=None)
-        @given(histories=histories())
-        def any_order_will_do(histories: tuple[Loads, Loads]) -> None:
-            check(warehouse, *histories)
-
-        any_order_will_do()
+    any_order_will_do()
 
 
-def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite: Place) -> None:
-    check_many(sqlite, 12)
+def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite_warehouse: Warehouse) -> None:
+    check_many(sqlite_warehouse, 12)
 
 
-def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql: Place) -> None:
-    check_many(postgresql, 5)
+def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql_warehouse: Warehouse) -> None:
+    check_many(postgresql_warehouse, 5)

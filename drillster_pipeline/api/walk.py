@@ -1,0 +1,253 @@
+"""The walk itself: every unit is read to its end, by many threads, into the archive."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from drillster_pipeline.archive import CaptureWriter, End, utc_moment
+from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
+
+from . import endpoints as api
+from .asking import Asker
+from .paging import Listing
+from .pool import Pool
+from .progress import Meter, Progress
+from .tally import Tally
+from .units import PARENTS, Unit, followers, found_in, group_units, unit_of
+
+if TYPE_CHECKING:
+    from drillster_pipeline.dates import Window
+    from drillster_pipeline.privacy import Privacy
+
+    from .client import Answer, Client
+
+TICK_SECONDS = 0.25
+MOST_GIVEN_UP = 10
+"""So many units may fail for good while all else answers; more of them are no exception any more."""
+WITHOUT_ANSWER = 503
+"""The status that is kept for a unit that gave no usable answer."""
+
+Clock = Callable[[], datetime]
+"""Gives the current moment, aware."""
+
+logger = logging.getLogger(__name__)
+
+
+class Walk:
+    """One walk of one process, over a snapshot, or with a ``window`` over the events in it.
+
+    ``earlier_groups`` are groups of earlier captures: one that is no longer listed is asked for by its id.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        writer: CaptureWriter,
+        *,
+        privacy: Privacy,
+        organization_id: str = "self",
+        window: Window | None = None,
+        earlier_groups: Collection[str] = (),
+        concurrency: int,
+        now: Clock,
+    ) -> None:
+        self.tally = Tally()
+        self.first: datetime | None = None
+        """Moment of the earliest answer, also of one that an earlier process got; None before there is any."""
+        self.last: datetime | None = None
+        """Moment of the latest."""
+        self._client = client
+        self._writer = writer
+        self._privacy = privacy
+        self._events = window is not None
+        self._earlier_groups = frozenset(earlier_groups)
+        self._now = now
+        self._asker = Asker(client, organization_id=organization_id, window=window)
+        self._meter = Meter(time.monotonic())
+        self._pool: Pool[Unit] = Pool(self._read, size=concurrency, interrupt=client.interrupt)
+        self._lock = threading.Lock()
+        self._tests: set[tuple[str, str]] = set()
+        self._given_up: list[tuple[Unit, ApiError]] = []
+        self._read_by_id: list[tuple[Unit, Any]] = []
+        """Groups that an earlier process has read: the list as it is now may not have them."""
+
+    def run(self, roots: list[Unit], resources: tuple[str, ...], on_progress: Callable[[Progress], None]) -> None:
+        """Read the roots and all that follows from them. Raises the first error that is none of a single unit."""
+        self._recover(resources)
+        self._add(roots)
+        self._pool.run(on_tick=lambda: on_progress(self._progress()), tick_seconds=TICK_SECONDS)
+        for unit, error in self._given_up:
+            logger.warning("A unit of %s is left out of this capture: %s", unit.resource, error)
+            self._lose(unit, error.status or WITHOUT_ANSWER)
+        on_progress(self._progress())
+
+    def _progress(self) -> Progress:
+        stats = self._client.stats
+        return self._meter.progress(
+            time.monotonic(), requests=stats.requests, retries=stats.retries, waiting=self._pool.waiting
+        )
+
+    # Units
+
+    def _add(self, units: Iterable[Unit]) -> None:
+        """Put units on the stack, but for those that are finished, and tests that are there already."""
+        fresh = []
+        for unit in units:
+            if unit.endpoint is api.TEST_RESULTS and not self._is_new(unit):
+                continue
+            member = unit.endpoint is api.RESULTS
+            self._meter.opened(unit.group, member=member)
+            if self._writer.finished(unit.resource, unit.params):
+                self._meter.finished(unit.group, member=member)
+            else:
+                fresh.append(unit)
+        self._pool.add(fresh)
+
+    def _is_new(self, test: Unit) -> bool:
+        key = (test.params["group_id"], test.params["test_id"])
+        with self._lock:
+            known = key in self._tests
+            self._tests.add(key)
+        return not known
+
+    def _read(self, unit: Unit) -> None:
+        """Read one unit to its end, into the archive."""
+        try:
+            if unit.endpoint.identify is None:
+                self._read_thing(unit)
+            else:
+                self._read_list(unit)
+        except PermissionDenied:
+            self._lose(unit, 403)
+        except NotFound:
+            self._lose(unit, 404)
+        except (ApiUnavailable, RequestRefused) as error:
+            self._give_up(unit, error)
+        self._meter.finished(unit.group, member=unit.endpoint is api.RESULTS)
+
+    def _read_thing(self, unit: Unit) -> None:
+        answer = self._asker.ask(unit, {})
+        end = End(1, None)
+        self._keep(unit, 1, answer, self._writer.attempt(unit.resource, unit.params), end)
+        self.tally.count(unit.resource, unit.params, 1, end)
+        self._follow(unit, [answer.body])
+        if unit.endpoint is api.GROUP:
+            self._open_by_id(unit, answer.body)  # perhaps it was not listed, but we may see it all the same
+
+    def _read_list(self, unit: Unit) -> None:
+        """Read a list, and once more where Drillster's own count says that something was missed."""
+        attempt = self._writer.attempt(unit.resource, unit.params)
+        listing = Listing(unit.endpoint, unit.expected)
+        while (query := listing.query) is not None:
+            again = listing.passes > 1
+            try:
+                answer, size = self._asker.page(unit, query, size=listing.size)
+            except RequestRefused as refusal:
+                # The item that the cursor names may have gone since: then the list has changed under our hands.
+                if refusal.error_id != "invalid_result_from" or "resultFrom" not in query or again:
+                    raise
+                listing.begin_again()
+                continue
+            fresh = listing.take(answer.body, size)
+            if listing.query is None and listing.doubtful and not again:
+                listing.begin_again()
+            self._keep(unit, listing.pages, answer, attempt, None if listing.query is not None else listing.end)
+            if unit.endpoint is api.GROUPS:
+                self._meter.groups_named(listing.total)
+            self._follow(unit, fresh)
+        self.tally.count(unit.resource, unit.params, listing.pages, listing.end)
+        if unit.endpoint is api.GROUPS:
+            self._ask_for_unlisted()
+
+    def _lose(self, unit: Unit, status: int) -> None:
+        """Remember that a unit can't be read; pages that it gave before do not count."""
+        end = End(0, None, status=status)
+        self._write(unit, 0, b"null", self._writer.attempt(unit.resource, unit.params), end)
+        self.tally.count(unit.resource, unit.params, 0, end)
+
+    def _give_up(self, unit: Unit, error: ApiError) -> None:
+        """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every night.
+
+        It is noted in the archive only when all else was read, so that an interrupted capture asks for it again.
+        Raises the error where it is no exception.
+        """
+        with self._lock:
+            self._given_up.append((unit, error))
+            too_many = len(self._given_up) > MOST_GIVEN_UP
+        if too_many or not unit.params:
+            raise error
+        try:
+            self._asker.ask(Unit(api.ORGANIZATION, {}), {})
+        except (PermissionDenied, NotFound):
+            return  # an answer, too
+
+    # Answers
+
+    def _keep(self, unit: Unit, page: int, answer: Answer, attempt: int, end: End | None) -> None:
+        """Put an answer into the archive: as it came, but for what privacy changes; as one line."""
+        body = self._privacy.apply(unit.resource, answer.body)
+        content = answer.content
+        if body is not answer.body or b"\n" in content or b"\r" in content:
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        self._write(unit, page, content, attempt, end)
+
+    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: End | None) -> None:
+        moment = self._now()
+        self._saw(moment)
+        self._writer.append(unit.resource, unit.params, page, moment, content, attempt=attempt, end=end)
+
+    def _saw(self, moment: datetime) -> None:
+        with self._lock:
+            self.first = min(self.first or moment, moment)
+            self.last = max(self.last or moment, moment)
+
+    def _follow(self, unit: Unit, found: list[Any]) -> None:
+        """Put everything on the stack that follows from things in an answer."""
+        if unit.endpoint is api.GROUPS:
+            self._open(found)
+        else:
+            self._add(followers(unit, found, events=self._events))
+
+    def _open(self, groups: list[Any]) -> None:
+        """Put everything on the stack that is to be read of groups, each once."""
+        for group in groups:
+            units = group_units(group, events=self._events)
+            if units and self.tally.opens(units[0].params["group_id"]):
+                self._meter.group_listed(units[-1].expected)
+                self._add(units)
+
+    def _open_by_id(self, unit: Unit, body: Any) -> None:
+        self._open([{**(body if isinstance(body, Mapping) else {}), "id": unit.params["group_id"]}])
+
+    def _ask_for_unlisted(self) -> None:
+        """Ask by id for the groups of earlier captures that the list no longer has."""
+        for unit, body in self._read_by_id:
+            self._open_by_id(unit, body)
+        missing = self.tally.unlisted(self._earlier_groups)
+        self._add([Unit(api.GROUP, {"group_id": group}) for group in missing])
+
+    # Going on where an interrupted walk stopped
+
+    def _recover(self, resources: tuple[str, ...]) -> None:
+        """Count the units that are in the archive already, and put on the stack what follows from them."""
+        listed = False
+        for resource in resources:
+            for line in self._writer.recovered(resource, bodies=resource in PARENTS):
+                unit = unit_of(resource, line.unit)
+                self._saw(utc_moment(line.captured_at))
+                if line.end is not None:
+                    self.tally.count(resource, line.unit, line.page, line.end)
+                if line.body is None:
+                    continue
+                if unit.endpoint is api.GROUP:
+                    self._read_by_id.append((unit, line.body))
+                listed = listed or unit.endpoint is api.GROUPS
+                self._follow(unit, found_in(unit, line.body))
+        if listed:
+            self._ask_for_unlisted()

@@ -1,0 +1,102 @@
+"""A lease stands in for a lock where there are none: in an object store.
+
+Who holds it writes an object of his own into the lease's folder, and writes it anew every few seconds. Who finds
+somebody else's watches for a while: one that changes is held by a process that lives, one that does not is left over
+from one that died. Only changes count and never times, so it does not matter whose clock is wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
+
+if TYPE_CHECKING:
+    from .storage import StillOurs, Storage
+
+HEARTBEAT_SECONDS = 10.0
+PATIENCE_SECONDS = 45.0
+"""How long to watch somebody else's: several heartbeats, so that a slow upload between them is no death."""
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def leased(
+    storage: Storage, folder: str, what: str, *, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[StillOurs]:
+    """Hold the lease; gives what asks, with a look into the storage, whether it is still ours.
+
+    Of two that come at the same moment at most one gets it, since each writes before it looks. Raises Busy.
+    """
+    _wait_for_the_dead(storage, folder, what, sleep)
+    own = secrets.token_hex(8)
+    storage.write(f"{folder}/{own}", b"0")
+    ended = threading.Event()
+    heart = threading.Thread(target=_beat, args=(storage, folder, own, ended), name="lease", daemon=True)
+    try:
+        if storage.names(folder) != [own]:
+            raise _busy(what)
+        heart.start()
+
+        def still_ours() -> None:
+            if own not in storage.names(folder):
+                raise Busy(
+                    "Another run took this one for dead, and goes on with its capture: let that one finish. Nothing "
+                    "of what it writes is touched"
+                )
+
+        yield still_ours
+    finally:
+        ended.set()
+        if heart.ident is not None:
+            heart.join()
+        with suppress(Unavailable):
+            storage.remove(f"{folder}/{own}")
+
+
+def _busy(what: str) -> Busy:
+    return Busy(f"Another run is {what} right now: wait for it to end, then run again")
+
+
+def _beat(storage: Storage, folder: str, own: str, ended: threading.Event) -> None:
+    """Write our object anew until the end, or until another run has removed it."""
+    beats = 0
+    while not ended.wait(HEARTBEAT_SECONDS):
+        beats += 1
+        with suppress(Unavailable):  # the next one may succeed; if none does, uploads fail as well
+            if own not in storage.names(folder):
+                return
+            storage.write(f"{folder}/{own}", str(beats).encode())
+
+
+def _wait_for_the_dead(storage: Storage, folder: str, what: str, sleep: Callable[[float], None]) -> None:
+    """Return when nobody holds the lease any more. Raises Busy as soon as somebody shows to be alive."""
+    before = _signs(storage, folder)
+    if not before:
+        return
+    logger.info("Another run was %s and may still be: watching it for %.0f s.", what, PATIENCE_SECONDS)
+    waited = 0.0
+    while before and waited < PATIENCE_SECONDS:
+        sleep(step := min(HEARTBEAT_SECONDS / 2, PATIENCE_SECONDS - waited))
+        waited += step
+        after = _signs(storage, folder)
+        if any(before.get(name) != sign for name, sign in after.items()):
+            raise _busy(what)
+        before = after
+    for name in before:
+        storage.remove(f"{folder}/{name}")
+
+
+def _signs(storage: Storage, folder: str) -> dict[str, bytes]:
+    found = {}
+    for name in storage.names(folder):
+        with suppress(ArchiveCorrupt):  # released between the two looks
+            found[name] = storage.read(f"{folder}/{name}")
+    return found

@@ -1,0 +1,182 @@
+"""The archive on a local file system."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
+
+from .storage import PARTIAL, StillOurs
+
+PART_BYTES = 32 * 1024 * 1024
+_REMOVING = ".removing"
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn an error of the file system into a sentence; paths stay out of it, the setting's name is enough."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
+            reason = "no space is left on the device: make room, then run again; what was captured until now is kept"
+        else:
+            reason = f"{problem.strerror or type(problem).__name__}: check DRILLSTER_ARCHIVE_URL and its permissions"
+        raise Unavailable(f"The archive failed while {doing}: {reason}") from problem
+
+
+class LocalStorage:
+    """A folder. A file appears whole or not at all, and what has appeared survives a power cut."""
+
+    part_seconds = math.inf
+    keeps_unfinished = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+
+    @property
+    def part_bytes(self) -> int:
+        """See :class:`Storage`."""
+        return PART_BYTES
+
+    def names(self, folder: str) -> list[str]:
+        """See :class:`Storage`."""
+        with explained("listing"):
+            try:
+                return sorted(os.listdir(self.root / folder))  # noqa: PTH208 - iterdir makes a Path of each
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def read(self, name: str) -> bytes:
+        """See :class:`Storage`."""
+        with explained("reading"):
+            try:
+                return (self.root / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """See :class:`Storage`."""
+        path = self.root / name
+        with explained("writing"):
+            _make_folder(path.parent)
+            aside = path.with_name(f".{path.name}.writing")
+            with aside.open("wb") as file:
+                file.write(content)
+                sync(file)
+            publish_file(aside, path)
+
+    def remove(self, name: str) -> None:
+        """See :class:`Storage`; a folder is renamed first, so that a removal cut short leaves nothing half there."""
+        path = self.root / name
+        doomed = self.root / _REMOVING
+        with explained("removing"):
+            if doomed.exists():  # left by a removal that was cut short
+                shutil.rmtree(doomed)
+            if path.is_dir():
+                path.rename(doomed)
+                shutil.rmtree(doomed)
+            else:
+                path.unlink(missing_ok=True)
+
+    def sink(self, name: str) -> LocalSink:
+        """See :class:`Storage`."""
+        path = self.root / name
+        with explained("writing"):
+            _make_folder(path.parent)
+            return LocalSink(path)
+
+    @contextmanager
+    def locked(self, name: str, what: str) -> Iterator[StillOurs]:
+        """See :class:`Storage`; an ``flock``, which the kernel drops when the process dies."""
+        path = self.root / f"{name}.lock"
+        with explained("locking"):
+            descriptor = _flock(path, what)
+        try:
+            yield lambda: None  # the kernel gives it to nobody else as long as we live
+        finally:
+            os.close(descriptor)
+
+
+class LocalSink:
+    """A part that is being written, beside the place where it will appear. What was written survives the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._aside = path.with_name(path.name + PARTIAL)
+        self._file: BinaryIO = self._aside.open("wb", buffering=0)
+
+    def write(self, chunk: bytes) -> None:
+        """See :class:`Sink`."""
+        with explained("writing"):
+            view = memoryview(chunk)
+            while view:
+                view = view[self._file.write(view) :]
+
+    def publish(self) -> None:
+        """See :class:`Sink`."""
+        with explained("writing"):
+            sync(self._file)
+            self._file.close()
+            publish_file(self._aside, self._path)
+
+    def abandon(self) -> None:
+        """See :class:`Sink`."""
+        self._file.close()
+
+
+def _flock(path: Path, what: str) -> int:
+    """An open and locked lock file. Raises Busy."""
+    import fcntl
+
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock on a file that was removed in between keeps nobody out.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Busy(f"Another run is {what} right now: wait for it to end, then run again") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def sync(file: BinaryIO) -> None:
+    """Make the kernel put a file's content on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def publish_file(aside: Path, path: Path) -> None:
+    """Give a finished file its name, and make the name itself durable."""
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those around it; their names are durable, too."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

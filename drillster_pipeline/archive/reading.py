@@ -1,0 +1,103 @@
+"""A sealed capture, for reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError
+
+from .lines import Line, unit_key
+from .parts import read_lines, verified
+from .recovery import whole
+from .storage import Storage
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as the archive writes it, such as ``2026-01-02T01:30:00.123456Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def utc_moment(text: str) -> datetime:
+    """The inverse of :func:`utc_text`."""
+    return datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRef:
+    """A capture as it lies in the archive, sealed or not."""
+
+    export_date: date
+    capture_id: str
+    sealed: bool
+
+    @property
+    def folder(self) -> str:
+        """Its folder below the archive's root."""
+        return f"{self.export_date}/{self.capture_id}"
+
+    @property
+    def kind(self) -> str:
+        """``snapshot`` or ``events``."""
+        return self.capture_id.split("-")[1]
+
+    @property
+    def started_at(self) -> datetime:
+        """When it was begun, to the second; moved up where a clock was set back, so that captures stay in order."""
+        return datetime.strptime(self.capture_id.split("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def described(content: bytes, where: str) -> dict[str, Any]:
+    """A description in the archive, decoded. Raises ArchiveCorrupt, naming it."""
+    try:
+        decoded = json.loads(content)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise ArchiveCorrupt(f"{where} in the archive is no valid JSON: restore it from a backup")
+    return decoded
+
+
+class Capture:
+    """A sealed capture, for reading. Raises ArchiveCorrupt, ContractError where its manifest can't be read."""
+
+    def __init__(self, storage: Storage, ref: CaptureRef) -> None:
+        self.storage = storage
+        self.ref = ref
+        where = f"{ref.folder}/{MANIFEST}"
+        self.manifest = described(storage.read(where), where)
+        if self.manifest.get("format") != FORMAT:
+            raise ContractError(
+                f"{where} in the archive has format {self.manifest.get('format')!r}, and this program reads format "
+                f"{FORMAT}: use the version of drillster-pipeline that wrote it, or a newer one"
+            )
+
+    @property
+    def capture_id(self) -> str:
+        """Its name."""
+        return self.ref.capture_id
+
+    def pages(self, resource: str) -> Iterator[Line]:
+        """The answers of a resource that count, each part checked against its checksum before it is read.
+
+        Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
+        Raises ArchiveCorrupt where a part is missing or is not what was sealed.
+        """
+        entry = self.manifest["resources"].get(resource)
+        if entry is None:
+            return
+        superseded = {(key, attempt) for key, attempt in entry["superseded"]}
+        for part in entry["parts"]:
+            where = f"{self.ref.folder}/{resource}/{part['name']}"
+            content = verified(self.storage.read(where), part["sha256"], where)
+            for text in read_lines(content, where):
+                line = whole(text, where)
+                if line.body is None or (superseded and (unit_key(line.unit), line.attempt) in superseded):
+                    continue
+                yield line

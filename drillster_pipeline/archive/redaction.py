@@ -1,0 +1,88 @@
+"""Lines taken out of sealed captures, or changed in them; the one exception to what is sealed being final.
+
+Changed parts get new names, then the manifest that names them replaces the old one, then the old parts go. Cut short
+anywhere, the capture is whole: with the old parts or with the new ones. A file that no manifest names is removed by
+the next redaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from .lines import Line, line_bytes, parse_line
+from .parts import GZIP, LEVEL, read_lines, verified
+from .reading import Capture, utc_text
+from .storage import Storage
+
+Change = Callable[[str, Line], Line | None]
+"""Given a resource and a line: the same line, another one, or None to take it out."""
+
+
+def redact(capture: Capture, change: Change, *, mentions: Callable[[str], bool], now: datetime) -> int:
+    """Apply a change to every line of a sealed capture; returns how many lines it changed or took out.
+
+    ``mentions``: whether a unit that the manifest names (one that was lost, or fell short), as JSON, must go as well.
+    """
+    storage, folder = capture.storage, capture.ref.folder
+    manifest = json.loads(json.dumps(capture.manifest))
+    changed = 0
+    for resource, entry in manifest["resources"].items():
+        for field in ("lost", "short", "superseded"):
+            entry[field] = [item for item in entry[field] if not mentions(json.dumps(item))]
+        for part in entry["parts"]:
+            where = f"{folder}/{resource}/{part['name']}"
+            content = verified(storage.read(where), part["sha256"], where)
+            lines, count = _changed(resource, content, change)
+            if count:
+                changed += count
+                part.update(_write(storage, f"{folder}/{resource}", part["name"], lines))
+    if changed or manifest != capture.manifest:
+        manifest["redacted"] = [*manifest.get("redacted", []), {"at": utc_text(now), "lines": changed}]
+        storage.write(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
+    _sweep(storage, folder, manifest)
+    return changed
+
+
+def _changed(resource: str, content: bytes, change: Change) -> tuple[list[bytes], int]:
+    lines, count = [], 0
+    for text in read_lines(content):
+        line = parse_line(text)
+        new = change(resource, line)
+        if new is line:
+            lines.append(text + b"\n")
+            continue
+        count += 1
+        if new is not None:
+            body = json.dumps(new.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+            moment = new.captured_at
+            lines.append(line_bytes(new.unit, new.page, moment, body, attempt=new.attempt, end=new.end))
+    return lines, count
+
+
+def _write(storage: Storage, folder: str, name: str, lines: list[bytes]) -> dict[str, Any]:
+    deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    content = b"".join([*(deflate.compress(line) for line in lines), deflate.flush()])
+    digest = hashlib.sha256(content).hexdigest()
+    fresh = f"{name.removesuffix('.jsonl.gz').partition('-r')[0]}-r{digest[:8]}.jsonl.gz"
+    storage.write(f"{folder}/{fresh}", content)
+    return {
+        "name": fresh,
+        "lines": len(lines),
+        "bytes": len(content),
+        "raw_bytes": sum(map(len, lines)),
+        "sha256": digest,
+    }
+
+
+def _sweep(storage: Storage, folder: str, manifest: dict[str, Any]) -> None:
+    """Remove parts that the manifest does not name."""
+    for resource, entry in manifest["resources"].items():
+        named = {part["name"] for part in entry["parts"]}
+        for name in storage.names(f"{folder}/{resource}"):
+            if name not in named:
+                storage.remove(f"{folder}/{resource}/{name}")

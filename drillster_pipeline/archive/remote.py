@@ -1,0 +1,147 @@
+"""The archive in an object store, or in whatever else fsspec has a driver for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
+
+from .lease import leased
+from .storage import StillOurs
+
+PART_BYTES = 4 * 1024 * 1024
+PART_SECONDS = 60.0
+"""A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
+
+
+class RemoteStorage:
+    """An fsspec file system, such as an S3 bucket.
+
+    Raises SettingsError where the driver for the URL is not installed.
+    """
+
+    keeps_unfinished = False
+
+    def __init__(self, url: str) -> None:
+        self.url = _without_secrets(url)
+        try:
+            import fsspec
+
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as problem:
+            raise SettingsError(
+                f"DRILLSTER_ARCHIVE_URL names the storage '{url.split(':', 1)[0]}', which is not available "
+                f"({type(problem).__name__}): install the extra it needs, such as drillster-pipeline[s3]"
+            ) from None
+        self.root = str(root).rstrip("/")
+
+    @property
+    def part_bytes(self) -> int:
+        """See :class:`Storage`."""
+        return PART_BYTES
+
+    @property
+    def part_seconds(self) -> float:
+        """See :class:`Storage`."""
+        return PART_SECONDS
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    def names(self, folder: str) -> list[str]:
+        """See :class:`Storage`."""
+        path = self._path(folder)
+        with _explained("listing"):
+            # Drivers remember listings, and another process may have written since.
+            self.fs.invalidate_cache()
+            try:
+                found = {str(name).rstrip("/") for name in self.fs.ls(path, detail=False)}
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        # Some stores list an empty object that stands for the folder itself.
+        return sorted(name.rsplit("/", 1)[-1] for name in found if name.strip("/") != path.strip("/"))
+
+    def read(self, name: str) -> bytes:
+        """See :class:`Storage`."""
+        with _explained("reading"):
+            try:
+                content: bytes = self.fs.cat_file(self._path(name))
+            except FileNotFoundError:
+                raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup") from None
+            return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """See :class:`Storage`."""
+        path = self._path(name)
+        with _explained("writing"):
+            try:
+                self.fs.pipe_file(path, content)
+            except FileNotFoundError:
+                # Not an object store, but something with folders.
+                self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                self.fs.pipe_file(path, content)
+
+    def remove(self, name: str) -> None:
+        """See :class:`Storage`; a capture's manifest goes first, so that a removal cut short leaves no seal."""
+        path = self._path(name)
+        with _explained("removing"):
+            self.fs.invalidate_cache()
+            for doomed, recursive in ((f"{path}/manifest.json", False), (path, True)):
+                try:
+                    if self.fs.exists(doomed):
+                        self.fs.rm(doomed, recursive=recursive)
+                except FileNotFoundError:
+                    continue
+
+    def sink(self, name: str) -> RemoteSink:
+        """See :class:`Storage`."""
+        return RemoteSink(self, name)
+
+    def locked(self, name: str, what: str) -> AbstractContextManager[StillOurs]:
+        """See :class:`Storage`; object stores have no locks, so it is a lease that is renewed all the time."""
+        return leased(self, f"{name}.lease", what)
+
+
+class RemoteSink:
+    """A part that is gathered in memory and uploaded at once."""
+
+    def __init__(self, storage: RemoteStorage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+        self._content = io.BytesIO()
+
+    def write(self, chunk: bytes) -> None:
+        """See :class:`Sink`."""
+        self._content.write(chunk)
+
+    def publish(self) -> None:
+        """See :class:`Sink`."""
+        self._storage.write(self._name, self._content.getvalue())
+
+    def abandon(self) -> None:
+        """See :class:`Sink`."""
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """Any error of a storage driver, whatever its class, as a sentence without the driver's own words."""
+    try:
+        yield
+    except ArchiveCorrupt:
+        raise
+    except Exception as problem:  # noqa: BLE001 - each fsspec driver raises classes of its own
+        raise Unavailable(
+            f"The archive's storage failed while {doing} ({_kind(problem)}): "
+            "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
+        ) from None
+
+
+def _kind(problem: Exception) -> str:
+    return "the bucket or folder is not there" if isinstance(problem, FileNotFoundError) else type(problem).__name__
+
+
+def _without_secrets(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.split('@')[-1].split('?')[0]}"

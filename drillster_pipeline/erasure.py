@@ -1,0 +1,109 @@
+"""One person taken out of decoded answers: the inverse of nothing, for a right to be forgotten.
+
+Items that are about the person go (the account, a membership, an evaluation, an attempt); elsewhere the person's id,
+names and addresses are replaced. What is said of others stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FORGOTTEN = "[forgotten]"
+_PLACES = ("account", "member", "user", "person", "evaluation", "objectiveEvaluation")
+"""Where an item of a list names the one whom it is about."""
+_TITLES = frozenset({"name", "title", "realName"})
+"""Fields that hold a whole name: of somebody else, who may have the same one."""
+_SHORTEST_NAME = 5
+"""Names that are shorter stand in running text for too many other things."""
+
+
+class Gone:
+    """Stands for what is left out."""
+
+
+GONE = Gone()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is to be forgotten."""
+
+    account_id: str
+    emails: frozenset[str] = frozenset()
+    """In lower case."""
+    names: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return "Person(…)"
+
+    def met_in(self, body: Any) -> Person:
+        """The same person with the names and addresses that a body has under the account id."""
+        emails, names = set(self.emails), set(self.names)
+        for found in _objects_of(body, self.account_id):
+            for field in ("name", "realName"):
+                if isinstance(found.get(field), str) and found[field].strip():
+                    names.add(found[field])
+            if isinstance(found.get("emailAddress"), str) and found["emailAddress"].strip():
+                emails.add(found["emailAddress"].lower())
+        return Person(self.account_id, frozenset(emails), frozenset(names))
+
+
+class Eraser:
+    """Takes a person out of bodies."""
+
+    def __init__(self, person: Person) -> None:
+        self._person = person
+        texts = [person.account_id, *person.emails, *(n for n in person.names if len(n) >= _SHORTEST_NAME)]
+        words = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+        self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def erased(self, value: Any, place: str = "") -> Any:
+        """The value without the person: the same object where nothing changes, GONE where nothing is left."""
+        if isinstance(value, list):
+            return self._list(value, place)
+        if isinstance(value, dict):
+            return self._object(value)
+        if isinstance(value, str):
+            if place in _TITLES and value in self._person.names:
+                return value  # another one's, who has the same name: an object of this person never gets here
+            return self._words.sub(FORGOTTEN, value) if self._words.search(value) else value
+        return value
+
+    def _list(self, items: list[Any], place: str) -> Any:
+        kept = [self.erased(item, place) for item in items if not self.is_about(item)]
+        kept = [item for item in kept if item is not GONE]
+        unchanged = len(kept) == len(items) and all(new is old for new, old in zip(kept, items, strict=True))
+        return items if unchanged else kept
+
+    def _object(self, thing: dict[str, Any]) -> Any:
+        if self.is_about(thing):
+            return GONE
+        new = {name: self.erased(value, name) for name, value in thing.items()}
+        if all(new[name] is value for name, value in thing.items()):
+            return thing
+        return {name: value for name, value in new.items() if value is not GONE}
+
+    def is_about(self, item: Any) -> bool:
+        """Whether an object is the person, or an entry about the person."""
+        if not isinstance(item, Mapping):
+            return False
+        if item.get("id") == self._person.account_id:
+            return True
+        email = item.get("emailAddress")
+        if isinstance(email, str) and "id" not in item and email.lower() in self._person.emails:
+            return True  # an invitation that the person has not accepted
+        return any(self.is_about(item.get(place)) for place in _PLACES)
+
+
+def _objects_of(value: Any, account_id: str) -> Iterable[Mapping[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects_of(item, account_id)
+    elif isinstance(value, dict):
+        if value.get("id") == account_id:
+            yield value
+        for inner in value.values():
+            yield from _objects_of(inner, account_id)

@@ -1,0 +1,85 @@
+"""One person taken out of every table, in one transaction that also records that it was done."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from drillster_pipeline import __version__
+from drillster_pipeline.tables import DATA_TABLES
+
+from .history import Tables
+
+_PEOPLE = "accounts.account_id"
+
+
+def erase_person(
+    connection: sa.Connection,
+    tables: Tables,
+    account_id: str,
+    *,
+    emails: Collection[str],
+    archive_lines: int,
+    now: datetime,
+) -> dict[str, int]:
+    """Delete every row about a person, children before parents; returns how many per table.
+
+    ``emails`` (lower case) find invitations that were never accepted. The caller holds the writer lock and the
+    transaction.
+    """
+    erased: dict[str, int] = {}
+    for name in reversed(DATA_TABLES):
+        table = tables(name)
+        condition = _about(tables, name, account_id, emails)
+        if condition is not None:
+            erased[name] = connection.execute(sa.delete(table).where(condition)).rowcount
+    for name, column in (("rejected_rows", "record"), ("load_exceptions", "value")):
+        table = tables(name)
+        held = sa.or_(*(table.c[column].contains(text, autoescape=True) for text in (account_id, *emails)))
+        erased[name] = connection.execute(sa.delete(table).where(held)).rowcount
+    connection.execute(
+        sa.insert(tables("erasures")).values(
+            erasure_id=secrets.token_hex(8),
+            account_digest=hashlib.sha256(account_id.encode()).hexdigest(),
+            erased_at=now,
+            rows_erased=sum(erased.values()),
+            archive_lines=archive_lines,
+            program_version=__version__,
+        )
+    )
+    return {name: count for name, count in erased.items() if count}
+
+
+def known_as(connection: sa.Connection, tables: Tables, account_id: str) -> tuple[set[str], set[str]]:
+    """Names and e-mail addresses (lower case) that the warehouse has of an account."""
+    names: set[str] = set()
+    emails: set[str] = set()
+    for name in ("accounts", "group_members"):
+        table = tables(name)
+        query = sa.select(table.c.name, table.c.email_address).where(table.c.account_id == account_id)
+        for called, email in connection.execute(query):
+            names |= {called} if called else set()
+            emails |= {email.lower()} if email else set()
+    return names, emails
+
+
+def _about(tables: Tables, name: str, account_id: str, emails: Collection[str]) -> sa.ColumnElement[bool] | None:
+    """Which rows of a table are about a person; None: none can be."""
+    table, declared = tables(name), DATA_TABLES[name]
+    for column in declared.columns:
+        if column.references == _PEOPLE or (name == "accounts" and column.name == "account_id"):
+            condition: sa.ColumnElement[bool] = table.c[column.name] == account_id
+            if name == "group_members" and emails:
+                invited = sa.and_(table.c.account_id.is_(None), sa.func.lower(table.c.email_address).in_(emails))
+                condition = sa.or_(condition, invited)
+            return condition
+    for column in declared.columns:
+        parent_name, _, key = (column.references or "").partition(".")
+        if parent_name == "test_results":
+            parent = tables(parent_name)
+            return table.c[column.name].in_(sa.select(parent.c[key]).where(parent.c.account_id == account_id))
+    return None

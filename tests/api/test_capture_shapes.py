@@ -1,0 +1,182 @@
+"""Every alternative form of section 14 is captured whole, with small pages so that lists really are followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from drillster_pipeline.archive import Archive
+from drillster_pipeline.sandbox import Faults, Sandbox, Shapes, Size
+
+from .walking import NIGHT, WINDOW, Held, Walks, calm, expected_events, held
+
+ALL = frozenset({"*"})
+TINY = Size(
+    accounts=14,
+    groups=1,
+    members_per_group=11,
+    drillables_per_group=11,
+    objectives_per_group=4,
+    tests_per_group=1,
+    catalogs=1,
+    playables_per_catalog=11,
+)
+"""Every list is just longer than the smallest page."""
+_HINTS = get_type_hints(Shapes)
+_SETS: dict[str, list[frozenset[str]]] = {
+    "evaluations_leave_out": [frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})],
+    "attempts_leave_out": [frozenset({"completed"}), frozenset({"score"})],
+}
+_NAMES = {
+    "accounts_list": "organizationAccounts",
+    "events_list": "objectiveEvaluationEvents",
+    "test_results_list": "testResults",
+    "catalogs_list": "organizationCatalogs",
+    "content_list": "content",
+}
+COMBINED: dict[str, dict[str, Any]] = {
+    "no total and no moreAvailable": {"without_total": ALL, "without_more_available": ALL},
+    "inclusive cursors that are an index": {"inclusive": ALL, "cursors": "index"},
+    "inclusive cursors without moreAvailable": {"inclusive": ALL, "without_more_available": ALL},
+    "inclusive cursors without total": {"inclusive": ALL, "without_total": ALL},
+    "inclusive cursors with neither": {"inclusive": ALL, "without_total": ALL, "without_more_available": ALL},
+    "the least that is required": {"optional_fields": False, "without_total": ALL},
+    "flat test results without total": {"test_results_items": "flat", "without_total": ALL},
+}
+
+
+def alternatives() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each switch of the sandbox's shapes in each of its other positions."""
+    plain = Shapes()
+    for one in fields(Shapes):
+        usual, hint = getattr(plain, one.name), _HINTS[one.name]
+        if get_origin(hint) is Literal:
+            values: list[Any] = list(get_args(hint))
+        elif one.name in _SETS:
+            values = list(_SETS[one.name])
+        elif isinstance(usual, frozenset):
+            values = [ALL]
+        elif isinstance(usual, bool):
+            values = [not usual]
+        elif isinstance(usual, str):
+            values = [_NAMES[one.name]]
+        else:
+            values = [None]
+        for value in values:
+            if value != usual:
+                shown = ",".join(sorted(value)) if isinstance(value, frozenset) else value
+                yield f"{one.name}={shown}", {one.name: value}
+    yield from COMBINED.items()
+
+
+FORMS = dict(alternatives())
+SMALL_PAGES = {"*": 10}
+UNPAGED = {("without_pagination", ALL), ("evaluations_list", "array"), ("members_paging", "all")}
+"""What comes all at once: cut down to a page, nothing would lead to the next."""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=TINY, seed=11, now=NIGHT) as running:
+        yield running
+
+
+@pytest.fixture
+def walks(sandbox: Sandbox, tmp_path: Path) -> Walks:
+    calm(sandbox)
+    return Walks(sandbox, Archive(str(tmp_path)))
+
+
+def shaped(wanted: Held, shapes: dict[str, Any], sandbox: Sandbox) -> Held:
+    """What there is to find, given what the form can't tell."""
+    seen = sandbox.organization.at(NIGHT)
+    invitees = {
+        (group.id, seen.model.member(one).id)
+        for group in seen.present_groups()
+        for one in seen.memberships(group)
+        if not seen.is_member(one)
+    }
+    if shapes.get("invitee_id") is False or shapes.get("invitee_results") == "missing":
+        wanted["results"] = {
+            key: found
+            for key, found in wanted["results"].items()
+            if not any(group in key and account in key for group, account in invitees)
+        }
+    return wanted
+
+
+OF_A_SNAPSHOT = [name for name in FORMS if not name.startswith(("events_", "grant_errors"))]
+
+
+@pytest.mark.parametrize("name", OF_A_SNAPSHOT)
+def test_every_form_is_captured_whole(walks: Walks, name: str) -> None:
+    shapes = FORMS[name]
+    walks.sandbox.faults = Faults(
+        shapes=Shapes(**shapes), clamped_sizes={} if UNPAGED & shapes.items() else SMALL_PAGES
+    )
+    capture = walks.snapshot()
+    entries = capture.manifest["resources"]
+    found, wanted = held(capture), shaped(walks.expected(), shapes, walks.sandbox)
+    if shapes.get("group_has_tests") is False:
+        known = wanted["test_results"].keys() & found["test_results"].keys()
+        wanted["test_results"] = {key: wanted["test_results"][key] for key in known}
+        assert known, "tests are known from objectives as well"
+    assert found == wanted
+    assert {entry["status"] for entry in entries.values()} == {"captured"}
+    assert [entry["short"] for entry in entries.values() if entry["short"]] == []
+    assert [entry["lost"] for entry in entries.values() if entry["lost"]] == []
+    if shapes.get("without_total"):
+        assert [entry["named_total"] for entry in entries.values() if entry["named_total"] is not None] == []
+
+
+EVENT_FORMS = [
+    name
+    for name in FORMS
+    if name.startswith(("events_", "without_", "inclusive", "cursors", "no total")) and "pagination" not in name
+]
+
+
+@pytest.mark.parametrize("name", ["objectives_list=array", *EVENT_FORMS])
+def test_every_form_of_events_is_captured_whole(walks: Walks, name: str) -> None:
+    shapes = FORMS[name]
+    walks.sandbox.faults = Faults(
+        shapes=Shapes(**shapes), clamped_sizes={} if UNPAGED & shapes.items() else SMALL_PAGES
+    )
+    capture = walks.events()
+    wanted = expected_events(walks.sandbox, WINDOW)["objective_events"]
+    assert held(capture)["objective_events"] == wanted
+    assert sum(map(len, wanted.values())) > 20
+    assert [entry["short"] for entry in capture.manifest["resources"].values() if entry["short"]] == []
+
+
+@pytest.mark.parametrize("size", [60, 50, 10])
+def test_a_page_size_that_is_refused_is_asked_for_once_and_remembered(walks: Walks, size: int) -> None:
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(refused_sizes={"*": size})
+    assert held(walks.snapshot()) == walks.expected()
+    asked = [record.query for record in walks.sandbox.requests if "/member-results/" in record.path]
+    refused = [query for query in asked if "resultSize=100" in query]
+    assert len(refused) == 1
+    largest = max(one for one in (100, 50, 10) if one <= size)
+    assert sum(f"resultSize={largest}" in query for query in asked) >= len(walks.expected()["results"])
+
+
+def test_where_every_size_is_refused_drillster_chooses(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(refused_sizes={"*": 1})
+    assert held(walks.snapshot()) == walks.expected()
+
+
+@pytest.mark.parametrize("form", ["html", "nothing"])
+def test_a_refused_size_is_understood_without_an_error_id(walks: Walks, form: Any) -> None:
+    walks.sandbox.faults = Faults(refused_sizes={"*": 50}, shapes=Shapes(errors=form))
+    assert held(walks.snapshot()) == walks.expected()
+
+
+@pytest.mark.parametrize("clamp", [10, 11, 25, 37, 99])
+def test_pages_that_are_silently_cut_down_are_followed(walks: Walks, clamp: int) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": clamp})
+    assert held(walks.snapshot()) == walks.expected()

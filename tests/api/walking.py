@@ -1,0 +1,269 @@
+"""Walks over a real sandbox into a real archive, and the oracle that says what they must have found."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from drillster_pipeline import answers
+from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.capture import CaptureResult, capture_events, capture_snapshot
+from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.tokens import TokenSource
+from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
+from drillster_pipeline.dates import Window
+from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.sandbox import Faults, Sandbox, Size
+
+NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+DAY = date(2026, 2, 28)
+WINDOW = Window(datetime(2025, 6, 1, tzinfo=UTC), NIGHT)
+"""Wide, so that there are events."""
+SMALL = Size(
+    accounts=26,
+    groups=2,
+    members_per_group=14,
+    drillables_per_group=12,
+    objectives_per_group=4,
+    tests_per_group=1,
+    catalogs=2,
+    playables_per_catalog=14,
+)
+"""Every list is longer than the smallest page."""
+KEEP = Privacy("keep", None)
+IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
+
+Held = dict[str, dict[str, set[str]]]
+"""Resource -> unit (as text) -> what tells its items apart."""
+
+
+@dataclass
+class Walks:
+    """Makes captures of one sandbox."""
+
+    sandbox: Sandbox
+    archive: Archive
+    concurrency: int = 4
+    backoff: Backoff = IMPATIENT
+    tokens: list[TokenSource] = field(default_factory=list)
+
+    @contextmanager
+    def client(self, **options: Any) -> Iterator[Client]:
+        credentials = self.sandbox.credentials
+        tokens = TokenSource(
+            token_url=f"{self.sandbox.base_url}/daas/oauth/token",
+            client_id=credentials.client_id,
+            client_secret=credentials.client_secret,
+            service_account_id=credentials.service_account_id,
+            private_key=credentials.private_key,
+        )
+        settings = {"concurrency": self.concurrency, "backoff": self.backoff} | options
+        with Client(base_url=self.sandbox.base_url, tokens=tokens, **settings) as client:
+            yield client
+        tokens.close()
+
+    def begin(self, kind: str = "snapshot") -> CaptureWriter:
+        return self.archive.begin(DAY, kind, {"kind": kind}, NIGHT)
+
+    def walk(self, writer: CaptureWriter, **options: Any) -> CaptureResult:
+        """A snapshot into the writer, without a seal; left open where it fails."""
+        settings = {"privacy": KEEP, "concurrency": self.concurrency} | options
+        with self.client() as client:
+            try:
+                return capture_snapshot(client, writer, **settings)
+            except BaseException:
+                writer.abandon()
+                raise
+
+    def snapshot(self, writer: CaptureWriter | None = None, **options: Any) -> Capture:
+        writer = writer or self.begin()
+        return sealed(writer, self.walk(writer, **options))
+
+    def events(self, objectives: Collection[tuple[str, str]] | None = None, window: Window = WINDOW) -> Capture:
+        writer = self.begin("events")
+        with self.client() as client:
+            result = capture_events(
+                client, writer, privacy=KEEP, window=window, objectives=objectives, concurrency=self.concurrency
+            )
+        return sealed(writer, result)
+
+    def expected(self) -> Held:
+        return expected(self.sandbox)
+
+
+def sealed(writer: CaptureWriter, result: CaptureResult) -> Capture:
+    return writer.seal(
+        {
+            "export_date": str(DAY),
+            "captured_from": utc_text(result.captured_from),
+            "captured_until": utc_text(result.captured_until),
+            "groups": {
+                "listed": result.listed_groups,
+                "closed": result.closed_groups,
+                "gone": result.gone_groups,
+            },
+            "resources": result.resources,
+        }
+    )
+
+
+def calm(sandbox: Sandbox) -> None:
+    """No faults, the usual moment, nothing recorded."""
+    sandbox.faults, sandbox.now = Faults(), NIGHT
+    sandbox.clear()
+
+
+def unit(**params: str) -> str:
+    return json.dumps(params, sort_keys=True, separators=(",", ":"))
+
+
+# -- what a capture holds
+
+
+def held(capture: Capture) -> Held:
+    found: Held = {}
+    for resource in capture.manifest["resources"]:
+        for line in capture.pages(resource):
+            things = _items(resource, line.unit, line.body)
+            found.setdefault(resource, {}).setdefault(unit(**line.unit), set()).update(things)
+    return found
+
+
+def _items(resource: str, params: dict[str, str], body: Any) -> Iterator[str]:
+    if resource == "organization" or (resource in {"groups", "catalogs"} and params):
+        yield body["id"]
+        return
+    for item in answers.items(resource, body):
+        yield from _TELL[resource](item)
+
+
+def _user(item: Any) -> Iterator[str]:
+    yield item["user"]["id"]
+
+
+def _own(item: Any) -> Iterator[str]:
+    yield item["id"]
+
+
+def _member(item: Any) -> Iterator[str]:
+    yield item["member"]["id"] if "joined" in item else f"invitee {item['member'].get('emailAddress')}"
+
+
+def _attempts(item: Any) -> Iterator[str]:
+    for attempt in item.get("testResults", [item]):
+        yield attempt["id"]
+
+
+def _event(item: Any) -> Iterator[str]:
+    inner = item.get("evaluation") or item["objectiveEvaluation"]
+    user = item.get("user") or inner["user"]
+    yield f"{user['id']} {item.get('eventType') or item['type']}"
+
+
+_TELL: dict[str, Callable[[Any], Iterator[str]]] = {
+    "accounts": lambda item: iter([item.get("account", item)["id"]]),
+    "groups": _own,
+    "group_members": _member,
+    "group_staff": _user,
+    "group_drillables": _own,
+    "objectives": _own,
+    "objective_evaluations": _user,
+    "objective_events": _event,
+    "results": lambda item: iter([item["drillable"]["id"]]),
+    "test_results": _attempts,
+    "catalogs": _own,
+    "catalog_content": _own,
+}
+
+
+# -- what there is
+
+
+def expected(sandbox: Sandbox) -> Held:
+    """What a snapshot of the sandbox must hold, straight from its organization."""
+    seen = sandbox.organization.at(sandbox.now)
+    content = seen.model.content
+    held: Held = {
+        "organization": {unit(): {seen.model.id}},
+        "accounts": {unit(): {item["account"]["id"] for item in seen.accounts().all()}},
+        "groups": {unit(): {group.id for group in seen.present_groups()}},
+        "catalogs": {unit(): set(content.catalog_ids())},
+    }
+    for number, key in enumerate(content.catalog_ids()):
+        held["catalogs"][unit(catalog_id=key)] = {key}
+        things = {thing.id for thing in content.catalog_content(number, seen.moment)}
+        held.setdefault("catalog_content", {})[unit(catalog_id=key)] = things
+    for group in seen.present_groups():
+        for resource, units in _of_group(seen, group).items():
+            held.setdefault(resource, {}).update(units)
+    return held
+
+
+def _of_group(seen: Any, group: Any) -> Held:
+    params = {"group_id": group.id}
+    key = unit(**params)
+    members = seen.members(group).all()
+    drillables = {thing.id for thing in seen.drillables(group)}
+    objectives = seen.objectives(group)
+    learners = {seen.model.member(one).id for one in seen.learners(group)}
+    return {
+        "groups": {key: {group.id}},
+        "group_members": {key: {name for item in members for name in _member(item)}},
+        "group_staff": {key: {person.id for person, _ in seen.staff(group)}},
+        "group_drillables": {key: drillables},
+        "objectives": {key: {one.id for one in objectives}},
+        "objective_evaluations": {unit(**params, objective_id=one.id): learners for one in objectives},
+        "results": {
+            unit(**params, account_id=item["member"]["id"]): drillables for item in members if "id" in item["member"]
+        },
+        "test_results": {
+            unit(**params, test_id=test.id): {
+                attempt["id"] for item in seen.test_results(group, test) for attempt in item["testResults"]
+            }
+            for test in seen.tests(group)
+        },
+    }
+
+
+def expected_events(sandbox: Sandbox, window: Window) -> Held:
+    """What the events of a window must be."""
+    seen = sandbox.organization.at(sandbox.now)
+    since, until = (int(moment.timestamp() * 1000) for moment in (window.start, window.end))
+    return {
+        "objective_events": {
+            unit(group_id=group.id, objective_id=one.id): {
+                name for item in seen.events(one, since, until).all() for name in _event(item)
+            }
+            for group in seen.present_groups()
+            for one in seen.objectives(group)
+        }
+    }
+
+
+class Interrupter(threading.Thread):
+    """Does something once a condition holds."""
+
+    def __init__(self, condition: Callable[[], bool], action: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self._condition, self._action = condition, action
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.001):
+            if self._condition():
+                self._action()
+                return
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def folder_of(capture: Capture, archive: Archive) -> Path:
+    return Path(archive.url) / capture.ref.folder

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import gzip
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.export.forget import forget
+from drillster_pipeline.sandbox import Sandbox
+from drillster_pipeline.settings import load_settings
+
+NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """A session whose archive and warehouse hold one night."""
+    with Sandbox(accounts=40, seed=11, now=NOW) as sandbox:
+        settings = load_settings(
+            {
+                **sandbox.environment(),
+                "DRILLSTER_ARCHIVE_URL": str(tmp_path / "archive"),
+                "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/warehouse.sqlite",
+            }
+        )
+        with Session(settings=settings, now=lambda: NOW) as opened:
+            for kind in ("snapshot", "events"):
+                capture(opened, kind, opened.newest_complete)
+                publish(opened, kind, opened.newest_complete, run_id="test")
+            yield opened
+
+
+def everything(folder: Path) -> str:
+    """All bytes of archive and warehouse, decompressed, as text."""
+    texts = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            texts.append((gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8", "replace"))
+    return "\n".join(texts)
+
+
+def ask(folder: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(folder / "warehouse.sqlite")
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def learner(folder: Path) -> tuple[str, str, str]:
+    """An account that every kind of table knows."""
+    row = ask(
+        folder,
+        "SELECT account_id, name, email_address FROM accounts WHERE account_id IN (SELECT account_id FROM results) "
+        "AND account_id IN (SELECT account_id FROM test_results) AND is_managed ORDER BY account_id LIMIT 1",
+    )[0]
+    return str(row[0]), str(row[1]), str(row[2])
+
+
+def test_nothing_of_the_person_is_left_and_everything_of_the_others_is(session: Session, tmp_path: Path) -> None:
+    account, name, email = learner(tmp_path)
+    others = f"SELECT * FROM results WHERE account_id <> '{account}' ORDER BY 1, 2, 3, 4"
+    before = ask(tmp_path, others)
+    outcome = forget(session, account)
+    assert outcome.lines > 0
+    assert outcome.rows["accounts"] == 1
+    assert outcome.rows["results"] > 0
+    assert ask(tmp_path, others) == before
+    session.close()
+    left = everything(tmp_path)
+    for trace in (account, email, f'"{name}"'):
+        assert trace not in left
+
+
+def test_a_replay_after_it_brings_nobody_back_and_marks_nobody_else_deleted(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    forget(session, account)
+    publish(session, "snapshot", session.newest_complete, run_id="replay")
+    publish(session, "events", session.newest_complete, run_id="replay")
+    assert ask(tmp_path, f"SELECT COUNT(*) FROM accounts WHERE account_id = '{account}'") == [(0,)]
+    assert ask(tmp_path, "SELECT COUNT(*) FROM accounts WHERE deleted_on IS NOT NULL") == [(0,)]
+    assert ask(tmp_path, "SELECT COUNT(*) FROM rejected_rows") == [(0,)]
+
+
+def test_it_is_recorded_without_the_account_id_and_can_be_done_again(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    forget(session, account)
+    assert forget(session, account).rows == {}
+    records = ask(tmp_path, "SELECT account_digest, rows_erased > 0 FROM erasures ORDER BY erased_at")
+    assert [row[1] for row in records] == [1, 0]
+    assert account not in str(records)
+
+
+def test_a_file_that_no_manifest_names_is_swept(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    folder = next((tmp_path / "archive").rglob("accounts"))
+    (folder / "part-00001-r00000000.jsonl.gz").write_bytes(b"left by a redaction that was cut short")
+    forget(session, account)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_captures_that_were_never_sealed_go(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    session.archive.begin(session.newest_complete, "events", {"kind": "events"}, NOW)
+    assert forget(session, account).unfinished == 1

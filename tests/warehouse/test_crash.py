@@ -1,0 +1,226 @@
+"""``kill -9`` at any moment: the warehouse is as before the load or as after it, and nothing else is left."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Unavailable
+from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.staging import PREFIX
+
+from . import loader
+from .nights import account, batch, day, load, plan
+from .place import Place, column, rows, sql
+
+
+@contextmanager
+def child(place: Place, first: int) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """A process that loads night after night, beginning with ``first``."""
+    command = [sys.executable, loader.__file__, place.url, place.schema or "", str(first)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def kill_at(place: Place, first: int, step: str, delay: float) -> int:
+    """Kill a loader a moment after it began a step of its second night; the last night it said was published."""
+    published = first - 1
+    with child(place, first) as (process, output):
+        for line in output:
+            word, number = line.split()
+            if word == "published":
+                published = int(number)
+            if word == step and int(number) == first + 1:
+                time.sleep(delay)
+                process.kill()
+        process.wait()
+    return published
+
+
+def state(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
+    return {name: rows(warehouse, name) for name in loader.TABLES}
+
+
+@pytest.fixture
+def nights_in_peace(place: Place, tmp_path: Path) -> Iterator[Any]:
+    """What the tables hold after the first so many nights, loaded without disturbance into another warehouse."""
+    found: dict[int, Any] = {}
+    with Place(f"sqlite:///{tmp_path}/peace.sqlite", None).opened() as warehouse:
+        warehouse.prepare()
+
+        def after(last: int) -> Any:
+            while len(found) <= last:
+                if found:
+                    loader.publish(warehouse, len(found), chunk=100_000)
+                found[len(found)] = state(warehouse)
+            return found[last]
+
+        yield after
+
+
+def test_a_load_that_is_killed_leaves_the_warehouse_as_before_or_as_after(place: Place, nights_in_peace: Any) -> None:
+    chance = random.Random(7)
+    steps = ["staging", "judging", *["publishing"] * 3]
+    with place.opened(lock_wait_seconds=30) as warehouse:
+        warehouse.prepare()
+        done = 0
+        for round_number in range(len(steps)):
+            published = kill_at(place, done + 1, steps[round_number], chance.uniform(0, 0.06))
+            loads = {row["export_date"] for row in rows(warehouse, "loads")}
+            done = max((found - day(1)).days + 1 for found in loads)
+            assert done in {published, published + 1}
+            assert loads == {day(number) for number in range(1, done + 1)}
+            assert state(warehouse) == nights_in_peace(done)
+            assert_nothing_is_left(warehouse)
+        # The lock is free, and the next run finishes the night.
+        loader.publish(warehouse, done + 1)
+        assert state(warehouse) == nights_in_peace(done + 1)
+
+
+def assert_nothing_is_left(warehouse: Warehouse) -> None:
+    """No staging table, in any schema; on PostgreSQL once the server has seen that the client is gone."""
+    if warehouse.schema is None:
+        assert not [name for (name,) in sql(warehouse, "SELECT name FROM sqlite_master") if name.startswith(PREFIX)]
+        file = Path(warehouse.engine.url.database or "")
+        assert {path.name for path in file.parent.iterdir()} <= {
+            file.name,
+            f"{file.name}-wal",
+            f"{file.name}-shm",
+            f"{file.name}.lock",
+        }
+        return
+    query = f"SELECT count(*) FROM pg_class WHERE relname LIKE '{PREFIX}%%' AND relkind = 'r'"
+    deadline = time.monotonic() + 20
+    while sql(warehouse, query) != [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_reader_never_sees_half_a_load(place: Place) -> None:
+    """All tables of a load appear together, and reading goes on while it is published."""
+    prefix = "" if place.schema is None else f"{place.schema}."
+    moment = sa.text(
+        f"SELECT (SELECT max(export_date) FROM {prefix}loads), (SELECT max(export_date) FROM {prefix}results),"
+        f" (SELECT count(*) FROM {prefix}results), (SELECT max(name) FROM {prefix}groups),"
+        f" (SELECT min(name) FROM {prefix}groups), (SELECT count(DISTINCT substr(name, 9)) FROM {prefix}accounts"
+        " WHERE deleted_on IS NULL)"
+    )
+    per_night = len(loader.night(1)["results"])
+    seen: list[int] = []
+    failures: list[Any] = []
+    stop = threading.Event()
+
+    def read(warehouse: Warehouse) -> None:
+        while not stop.is_set():
+            with warehouse.engine.connect() as connection:
+                found = connection.execute(moment).one()
+            if found[0] is None:
+                if found[2] != 0:
+                    failures.append(found)
+                continue
+            number = int(str(found[0])[-2:])
+            if tuple(map(str, found)) != (
+                str(day(number)),
+                str(day(number)),
+                str(per_night * number),
+                f"day {number}",
+                f"day {number}",
+                "1",
+            ):
+                failures.append(found)
+            seen.append(number)
+
+    with place.opened() as warehouse, place.opened() as readers:
+        warehouse.prepare()
+        polling = threading.Thread(target=read, args=(readers,))
+        polling.start()
+        try:
+            for number in range(1, 6):
+                loader.publish(warehouse, number, chunk=10_000)
+        finally:
+            stop.set()
+            polling.join()
+    assert failures == []
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 1
+
+
+def test_a_publish_that_fails_halfway_shows_nothing(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(warehouse, day(1), {"accounts": [account("a")], "groups": [{"group_id": "g"}]})
+    before = {name: rows(warehouse, name, ledger=True) for name in ("accounts", "groups", "loads", "load_tables")}
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("drillster_pipeline.warehouse.publish._write_tables", fail)
+    with pytest.raises(ZeroDivisionError):
+        load(warehouse, day(2), {"accounts": [account("a", "Other")], "groups": [{"group_id": "h"}]})
+    assert {name: rows(warehouse, name, ledger=True) for name in before} == before
+
+
+@pytest.mark.parametrize("step", ["stage", "judge", "publish"])
+def test_a_lost_connection_is_an_error_that_says_so_and_the_next_run_goes_on(postgresql: Place, step: str) -> None:
+    with postgresql.opened(lock_wait_seconds=20) as warehouse, postgresql.opened() as administrator:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a")]})
+
+        def lose() -> None:
+            sql(
+                administrator,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'drillster-pipeline' AND pid <> pg_backend_pid()",
+            )
+
+        with (  # noqa: PT012 (which of the steps fails is what the test is about)
+            pytest.raises(Unavailable, match=r"the session|the connection was lost"),
+            warehouse.loading(plan(day(2), ["accounts"])) as loading,
+        ):
+            if step == "stage":
+                lose()
+            loading.stage(batch("accounts", [account("a", "Other")]))
+            if step == "judge":
+                lose()
+            loading.judge()
+            lose()
+            loading.publish()
+        assert column(warehouse, "accounts", "name") == {"a": "A"}
+        load(warehouse, day(2), {"accounts": [account("a", "Other")]})
+        assert column(warehouse, "accounts", "name") == {"a": "Other"}
+
+
+def test_a_full_disk_is_told_and_leaves_everything_as_it_was(sqlite: Place) -> None:
+    with sqlite.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a")]})
+
+        def limit(connection: Any, *_: Any) -> None:
+            # SQLite's own way to run out of room.
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+        sa.event.listen(warehouse.engine, "connect", limit)
+        warehouse.engine.dispose()
+        people = [account(f"b{number}", "x" * 1_000) for number in range(500)]
+        with pytest.raises(Unavailable, match="is full; make room and run again"):
+            load(warehouse, day(2), {"accounts": people})
+        assert [*column(warehouse, "accounts", "name")] == ["a"]
+        sa.event.remove(warehouse.engine, "connect", limit)
+        warehouse.engine.dispose()
+        load(warehouse, day(2), {"accounts": [account("a"), *people]})
+        assert len(rows(warehouse, "accounts")) == 501

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import SettingsError, Unavailable
+from drillster_pipeline.warehouse import Warehouse
+
+from .place import Place, sql
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_plain_postgresql_url_picks_psycopg_3(scheme: str) -> None:
+    warehouse = Warehouse(f"{scheme}://nurse@localhost/warehouse")
+    assert warehouse.engine.url.drivername == "postgresql+psycopg"
+    assert warehouse.engine.dialect.driver == "psycopg"
+
+
+@pytest.mark.parametrize("url", ["warehouse.sqlite", "", "://", "postgresql://nurse:s3cret@host:port/x"])
+def test_what_is_not_a_url_is_said_without_repeating_it(url: str) -> None:
+    with pytest.raises(SettingsError, match="DRILLSTER_WAREHOUSE_URL") as caught:
+        Warehouse(url)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:x?mode=memory&cache=shared&uri=true",
+    ],
+)
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="in memory, which is gone when the program ends"):
+        Warehouse(url)
+
+
+def test_a_schema_on_sqlite_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="DRILLSTER_WAREHOUSE_SCHEMA is set, but SQLite has no schemas"):
+        Warehouse(f"sqlite:///{tmp_path}/w.sqlite", schema="analytics")
+
+
+def test_a_missing_postgresql_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "psycopg"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsError, match=r"pip install 'drillster-pipeline\[postgres\]'"):
+        Warehouse("postgresql://localhost/warehouse")
+
+
+@pytest.mark.parametrize("url", ["mysql+mysqldb://localhost/w", "nosuchthing://localhost/w"])
+def test_any_other_missing_driver_is_named_by_its_url(url: str) -> None:
+    with pytest.raises(SettingsError, match=url.split(":", maxsplit=1)[0].replace("+", r"\+")):
+        Warehouse(url)
+
+
+def test_the_password_is_in_no_repr_and_no_error() -> None:
+    warehouse = Warehouse("postgresql://nurse:s3cret@127.0.0.1:1/warehouse?connect_timeout=2", schema="x")
+    assert "s3cret" not in repr(warehouse)
+    with pytest.raises(Unavailable, match="cannot be reached") as caught:
+        warehouse.prepare()
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
+    with Place(f"sqlite:///{tmp_path}/a/b/w.sqlite", None).opened() as warehouse:
+        warehouse.prepare()
+    assert (tmp_path / "a/b/w.sqlite").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_a_setting_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="Name another file in DRILLSTER_WAREHOUSE_URL"):
+        Warehouse(f"sqlite:///{tmp_path}/file/w.sqlite")
+
+
+def test_a_file_that_is_no_database_is_a_setting_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "w.sqlite").write_text("once upon a time " * 100)
+    with (
+        Place(f"sqlite:///{tmp_path}/w.sqlite", None).opened() as warehouse,
+        pytest.raises(SettingsError, match="not an SQLite database"),
+    ):
+        warehouse.prepare()
+
+
+def test_a_failed_transaction_leaves_no_table_behind(warehouse: Warehouse) -> None:
+    def fail() -> None:
+        with warehouse.engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE half_done (x INTEGER)")
+            connection.exec_driver_sql("INSERT INTO half_done VALUES (1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not sa.inspect(warehouse.engine).has_table("half_done")
+
+
+def test_sqlite_keeps_a_write_ahead_log_and_waits_for_others(sqlite: Place) -> None:
+    with sqlite.opened() as warehouse:
+        warehouse.prepare()
+        assert sql(warehouse, "PRAGMA journal_mode") == [("wal",)]
+        assert sql(warehouse, "PRAGMA busy_timeout") == [(30_000,)]
+
+
+def test_a_reader_on_sqlite_sees_one_moment_for_as_long_as_it_reads(sqlite: Place) -> None:
+    with sqlite.opened() as warehouse:
+        warehouse.prepare()
+        with warehouse.engine.connect() as reader:
+            count = sa.text("SELECT count(*) FROM view_definitions")
+            before = reader.scalar(count)
+            writer = sqlite3.connect(warehouse.engine.url.database or "")
+            writer.execute("DELETE FROM view_definitions")
+            writer.commit()
+            writer.close()
+            assert reader.scalar(count) == before
+            reader.rollback()
+            assert reader.scalar(count) == 0

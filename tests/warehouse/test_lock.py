@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from drillster_pipeline.errors import Busy
+from drillster_pipeline.warehouse import Warehouse
+
+from .nights import account, batch, day, load, plan
+from .place import Place, column, sql
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_second_writer_is_told_who_is_writing_and_what_to_do(place: Place) -> None:
+    clock = Clock()
+    with (
+        place.opened() as first,
+        place.opened(lock_wait_seconds=20, monotonic=clock.monotonic, sleep=clock.sleep) as second,
+    ):
+        first.prepare()
+        with (
+            first.loading(plan(day(1), ["accounts"])),
+            pytest.raises(Busy) as caught,
+            second.loading(plan(day(2), ["accounts"])),
+        ):
+            pass
+
+    message = str(caught.value)
+    assert "for longer than 20 s. Wait until that run is done, or stop it" in message
+    assert (
+        "run run-2026-01-01 (snapshot of 2026-01-01), process" if place.schema is None else "role postgres"
+    ) in message
+    assert clock.now == pytest.approx(1_020)
+
+
+def test_a_second_writer_waits_for_the_first(place: Place) -> None:
+    with place.opened() as first, place.opened() as second:
+        first.prepare()
+        with first.loading(plan(day(1), ["accounts"])) as loading:
+            loading.stage(batch("accounts", [account("a", "First")]))
+            waiting = threading.Thread(target=load, args=(second, day(2), {"accounts": [account("a", "Second")]}))
+            waiting.start()
+            waiting.join(0.5)
+            assert waiting.is_alive()
+            loading.publish()
+        waiting.join(20)
+        assert column(first, "accounts", "name") == {"a": "Second"}
+
+
+def test_the_lock_is_free_after_a_load_that_failed(place: Place) -> None:
+    with place.opened(lock_wait_seconds=0) as warehouse:
+        warehouse.prepare()
+        with pytest.raises(ZeroDivisionError), warehouse.loading(plan(day(1), ["accounts"])):
+            raise ZeroDivisionError
+        load(warehouse, day(1), {"accounts": [account("a")]})
+        assert column(warehouse, "accounts", "name") == {"a": "A"}
+
+
+def test_preparing_does_not_wait_for_a_load_when_there_is_nothing_to_do(place: Place) -> None:
+    with place.opened() as first, place.opened(lock_wait_seconds=0) as second:
+        first.prepare()
+        with first.loading(plan(day(1), ["accounts"])):
+            second.prepare()
+            sql(first, "DROP VIEW {}latest_load")
+            with pytest.raises(Busy):
+                second.prepare()
+
+
+def test_two_processes_can_race_to_prepare(place: Place) -> None:
+    failures: list[BaseException] = []
+    gate = threading.Barrier(4)
+
+    def prepare() -> None:
+        with place.opened() as warehouse:
+            gate.wait()
+            try:
+                warehouse.prepare()
+            except BaseException as error:  # noqa: BLE001 (whatever it is, the test shows it)
+                failures.append(error)
+
+    threads = [threading.Thread(target=prepare) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with place.opened() as warehouse:
+        load(warehouse, day(1), {"accounts": [account("a")]})
+
+
+def test_schemas_of_one_database_do_not_wait_for_each_other(postgresql: Place) -> None:
+    other = Place(postgresql.url, f"{postgresql.schema}_b")
+    with postgresql.opened() as first, other.opened(lock_wait_seconds=0) as second:
+        first.prepare()
+        second.prepare()
+        with first.loading(plan(day(1), ["accounts"])), second.loading(plan(day(1), ["accounts"])):
+            pass
+        sql(second, f"DROP SCHEMA {other.schema} CASCADE")
+
+
+def test_two_names_of_a_file_are_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with (
+        Place(f"sqlite:///{tmp_path}/real/w.sqlite", None).opened() as first,
+        Place(f"sqlite:///{tmp_path}/link/w.sqlite", None).opened(lock_wait_seconds=0) as second,
+    ):
+        first.prepare()
+        with first.loading(plan(day(1), [])), pytest.raises(Busy), second.loading(plan(day(1), [])):
+            pass
+
+
+def test_a_lock_file_that_a_dead_process_left_holds_nothing(sqlite: Place) -> None:
+    with sqlite.opened(lock_wait_seconds=0) as warehouse:
+        warehouse.prepare()
+        Path(f"{warehouse.engine.url.database}.lock").write_text("run 7, process 1 on nowhere")
+        load(warehouse, day(1), {"accounts": [account("a")]})
+
+
+def test_another_program_that_writes_to_the_file_makes_us_busy(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drillster_pipeline.warehouse.engine.SQLITE_BUSY_SECONDS", 0.1)
+    with sqlite.opened() as ours, sqlite.opened() as theirs:
+        ours.prepare()
+        with theirs.engine.connect() as connection:
+            connection.execution_options(sqlite_begin="IMMEDIATE")
+            connection.begin()
+            with pytest.raises(Busy, match="another program is writing to the file"):
+                load(ours, day(1), {"accounts": [account("a")]})
+        load(ours, day(1), {"accounts": [account("a")]})
+        assert column(ours, "accounts", "name") == {"a": "A"}
+
+
+def test_a_warehouse_shows_where_it_is(sqlite_warehouse: Warehouse, postgresql_warehouse: Warehouse) -> None:
+    assert repr(sqlite_warehouse).startswith("Warehouse(sqlite, /")
+    assert repr(postgresql_warehouse) == f"Warehouse(postgresql, postgres, {postgresql_warehouse.schema})"

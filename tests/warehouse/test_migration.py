@@ -1,0 +1,228 @@
+"""A new version of the program meets an older warehouse; a user has changed something by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Refused
+from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
+
+from .nights import account, day, load
+from .place import Place, column, rows, sql, view
+
+
+def statements(warehouse: Warehouse) -> list[str]:
+    """What preparing writes to the database."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.split(maxsplit=1)[0] in {"CREATE", "ALTER", "DROP", "COMMENT", "INSERT", "DELETE", "UPDATE"}:
+            seen.append(statement)
+
+    sa.event.listen(warehouse.engine, "before_cursor_execute", note)
+    try:
+        warehouse.prepare()
+    finally:
+        sa.event.remove(warehouse.engine, "before_cursor_execute", note)
+    return seen
+
+
+def test_preparing_makes_every_table_and_view(place: Place) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        inspector = sa.inspect(warehouse.engine)
+        assert set(inspector.get_table_names(schema=place.schema)) == CONTRACT.keys()
+        assert set(inspector.get_view_names(schema=place.schema)) == VIEWS.keys()
+
+
+def test_preparing_again_writes_nothing(place: Place) -> None:
+    with place.opened() as warehouse:
+        assert statements(warehouse)
+        assert statements(warehouse) == []
+    with place.opened() as another:
+        assert statements(another) == []
+
+
+def test_a_dropped_table_column_index_and_view_are_made_again(place: Place) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a")]})
+        sql(warehouse, "DROP VIEW {}group_compliance")
+        sql(warehouse, "DROP VIEW {}overdue_objectives")
+        sql(warehouse, "DROP TABLE {}objective_evaluations")
+        sql(warehouse, "DROP INDEX {}ix_accounts_organization_id")
+        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN time_zone")
+        warehouse.prepare()
+
+        assert view(warehouse, "group_compliance") == rows(warehouse, "objective_evaluations") == []
+        assert column(warehouse, "accounts", "time_zone") == {"a": None}
+        indexes = sa.inspect(warehouse.engine).get_indexes("accounts", schema=place.schema)
+        assert "ix_accounts_organization_id" in {index["name"] for index in indexes}
+
+
+def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(place: Place) -> None:
+    with place.opened() as older:
+        older.prepare()
+        load(older, day(1), {"accounts": [account("a", locale="nl")], "groups": []})
+        sql(older, "ALTER TABLE {}accounts DROP COLUMN locale")
+    with place.opened() as newer:
+        newer.prepare()
+        assert column(newer, "accounts", "locale") == {"a": None}
+        sql(newer, "UPDATE {}accounts SET row_hash = 'of the older version'")
+        load(newer, day(1), {"accounts": [account("a", locale="nl")]})
+        assert column(newer, "accounts", "locale") == {"a": "nl"}
+
+
+def test_a_new_column_comes_with_its_foreign_key(place: Place) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "DROP VIEW {}current_results")
+        if place.schema is None:
+            sql(warehouse, "DROP INDEX ix_group_members_account_id")
+            sql(warehouse, "DROP TABLE group_members")
+            sql(
+                warehouse,
+                "CREATE TABLE group_members (group_id TEXT NOT NULL, member_key TEXT NOT NULL, load_id TEXT NOT NULL,"
+                " loaded_at TEXT NOT NULL, row_hash TEXT NOT NULL, status TEXT NOT NULL,"
+                " PRIMARY KEY (group_id, member_key))",
+            )
+        else:
+            sql(warehouse, "ALTER TABLE {}group_members DROP COLUMN account_id CASCADE")
+        warehouse.prepare()
+        keys = sa.inspect(warehouse.engine).get_foreign_keys("group_members", schema=place.schema)
+        assert ["account_id"] in [key["constrained_columns"] for key in keys]
+        assert next(
+            index["column_names"]
+            for index in sa.inspect(warehouse.engine).get_indexes("group_members", schema=place.schema)
+            if index["name"] == "ix_group_members_account_id"
+        ) == ["account_id"]
+
+
+def test_what_users_added_is_left_alone(place: Place) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "ALTER TABLE {}accounts ADD COLUMN remark TEXT")
+        sql(warehouse, "ALTER TABLE {}groups ADD COLUMN cost_centre TEXT NOT NULL DEFAULT 'none'")
+        sql(warehouse, f"CREATE INDEX mine ON {'{}' if place.schema else ''}accounts (remark)")
+        sql(warehouse, "CREATE TABLE {}mine_too (x INTEGER)")
+        load(warehouse, day(1), {"accounts": [account("a"), account("b")], "groups": [{"group_id": "g"}]})
+        sql(warehouse, "UPDATE {}accounts SET remark = 'new here' WHERE account_id = 'a'")
+
+        assert statements(warehouse) == []
+        load(warehouse, day(2), {"accounts": [account("a", "Other")], "groups": [{"group_id": "h"}]})
+        assert sql(warehouse, "SELECT account_id, name, remark FROM {}accounts ORDER BY 1") == [
+            ("a", "Other", "new here"),
+            ("b", "B", None),
+        ]
+        assert sql(warehouse, "SELECT cost_centre FROM {}groups") == [("none",), ("none",)]
+
+
+BY_HAND = {
+    "another type": (
+        "ALTER TABLE {}groups DROP COLUMN description",
+        "ALTER TABLE {}groups ADD COLUMN description INTEGER",
+        r"groups\.description: the type is INTEGER, and must be TEXT",
+    ),
+    "a type that is too small": (
+        "ALTER TABLE {}groups DROP COLUMN member_count",
+        "ALTER TABLE {}groups ADD COLUMN member_count SMALLINT",
+        r"groups\.member_count: the type is SMALLINT, and must be BIGINT",
+    ),
+    "a foreign column that must be given": (
+        "DELETE FROM {}groups",
+        "ALTER TABLE {}groups ADD COLUMN region INTEGER NOT NULL{}",
+        r"groups\.region: this column is not ours, and NOT NULL without a default",
+    ),
+    "a view in the place of a table": (
+        "ALTER TABLE {}view_definitions RENAME TO moved",
+        "CREATE VIEW {}view_definitions AS SELECT * FROM {}moved",
+        r"view_definitions: there is a view of this name",
+    ),
+    "a table in the place of a view": (
+        "DROP VIEW {}latest_load",
+        "CREATE TABLE {}latest_load (x INTEGER)",
+        r"latest_load: there is a table of this name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "problem"), BY_HAND.values(), ids=BY_HAND.keys())
+def test_what_is_not_an_addition_is_refused_with_instructions(
+    place: Place, first: str, second: str, problem: str
+) -> None:
+    if "NOT NULL{}" in second:
+        if place.schema is None:
+            pytest.skip("SQLite adds no NOT NULL column without a default; the next test makes a table with one")
+        second = second.replace("NOT NULL{}", "NOT NULL")
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        for statement in (first, second):
+            sql(warehouse, statement)
+        sql(warehouse, "DROP VIEW {}group_compliance")
+        with pytest.raises(Refused, match=problem):
+            warehouse.prepare()
+        # Left alone: not even what could have been added was.
+        assert "group_compliance" not in sa.inspect(warehouse.engine).get_view_names(schema=place.schema)
+
+
+def test_every_problem_of_a_table_is_told_at_once(sqlite: Place) -> None:
+    with sqlite.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "DROP TABLE playables")
+        sql(
+            warehouse,
+            "CREATE TABLE playables (playable_id TEXT, type BLOB, name TEXT NOT NULL, colour TEXT NOT NULL,"
+            " first_seen_on DATE, last_seen_on DATE, deleted_on DATE, row_hash TEXT NOT NULL, load_id TEXT NOT NULL)",
+        )
+        with pytest.raises(Refused) as caught:
+            warehouse.prepare()
+    for problem in (
+        "playables.type: the type is BLOB, and must be TEXT",
+        "playables.name: the column is NOT NULL, but Drillster may leave it out",
+        "playables.colour: this column is not ours",
+        "playables.loaded_at: the column is missing, and may not be NULL",
+        "playables: the primary key is (missing), and must be (playable_id)",
+        "Or name a new place in DRILLSTER_WAREHOUSE_URL and fill it by a backfill of all dates",
+    ):
+        assert problem in str(caught.value)
+
+
+def test_a_view_of_a_new_version_replaces_the_old_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+    old = VIEWS["latest_load"]
+    shorter = replace(
+        old, columns=old.columns[:2], query=lambda tables: sa.select(tables("loads").c.kind, tables("loads").c.load_id)
+    )
+    monkeypatch.setitem(VIEWS, "latest_load", shorter)
+    with place.opened() as newer:
+        made = statements(newer)
+        assert any("latest_load" in statement for statement in made)
+        assert not any("current_results" in statement for statement in made)
+        columns = sa.inspect(newer.engine).get_columns("latest_load", schema=place.schema)
+        assert [found["name"] for found in columns] == ["kind", "load_id"]
+        assert statements(newer) == []
+
+
+def test_a_migration_that_fails_halfway_leaves_the_warehouse_as_it_was(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "DROP TABLE {}rejected_rows")
+        sql(warehouse, "ALTER TABLE {}groups DROP COLUMN description")
+
+        def fail(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("drillster_pipeline.warehouse.migration._add_column", fail)
+        with pytest.raises(ZeroDivisionError):
+            warehouse.prepare()
+        assert "rejected_rows" not in sa.inspect(warehouse.engine).get_table_names(schema=place.schema)
+        monkeypatch.undo()
+        warehouse.prepare()
+        assert rows(warehouse, "rejected_rows") == []

@@ -1,0 +1,162 @@
+"""What goes into a column comes out of it, on both databases and by the generic path."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables.schema import Column, Type
+from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.staging import StagingTables
+from drillster_pipeline.warehouse.values import copy_text, iso, plain
+from drillster_pipeline.warehouse.writers import write_generic, writer_for
+
+from .nights import account, batch, load
+from .place import Place, column, rows, sql
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+MOMENTS = st.builds(datetime.combine, st.dates(date(1, 1, 2), date(9999, 12, 30)), st.times(timezones=st.just(UTC)))
+HARD_TEXTS = {
+    "emoji": "👩🏽‍⚕️ 😀",
+    "right to left": "שלום عليكم \u202e",
+    "quotes": 'O\'Neill "the" `nurse`; --',
+    "backslashes": r"\N \. \\ \t C:\new",
+    "a lone backslash": "\\",
+    "what COPY reads as NULL": r"\N",
+    "what COPY reads as the end": r"\.",
+    "tabs and line ends": "a\tb\nc\rd\r\ne\v\f\x1f\x7f\x85\u2028",
+    "ten thousand characters": "é😀x" * 3_334,
+    "empty": "",
+    "a space": " ",
+    "combining": "e\u0301 ≠ é",
+    "a format": "%s {} :name %(x)s $1 ?",
+}
+
+
+def column_of(kind: Type) -> Column:
+    return Column(name="x", type=kind, description="")
+
+
+@pytest.mark.parametrize("text", HARD_TEXTS.values(), ids=HARD_TEXTS.keys())
+def test_text_is_kept_as_it_came(warehouse: Warehouse, text: str) -> None:
+    load(warehouse, date(2026, 1, 1), {"accounts": [account("a", status=text), account("b", status=None)]})
+    assert column(warehouse, "accounts", "status") == {"a": text, "b": None}
+
+
+def test_all_hard_texts_together_do_not_mix(warehouse: Warehouse) -> None:
+    people = [account(f"a{place:02}", status=text) for place, text in enumerate([*HARD_TEXTS.values(), None])]
+    load(warehouse, date(2026, 1, 1), {"accounts": people})
+    assert list(column(warehouse, "accounts", "status").values()) == [*HARD_TEXTS.values(), None]
+
+
+accounts_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.none() | TEXTS,
+            "status": st.none() | TEXTS,
+            "year_of_birth": st.none() | st.integers(-(2**15), 2**15 - 1),
+            "repertoire_size": st.none() | st.integers(0, 2**63 - 1),
+            "is_managed": st.none() | st.booleans(),
+            "created_at": st.none() | MOMENTS,
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("path", ["fast", "generic"])
+def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str) -> None:
+    with place.opened() as warehouse, warehouse.engine.connect() as connection:
+        dialect = connection.dialect.name
+        write = writer_for(dialect) if path == "fast" else write_generic
+        defined = StagingTables(dialect, None)
+        staged = defined.of["accounts"]
+
+        @settings(max_examples=40, deadline=None)
+        @given(people=accounts_rows)
+        @example(people=[dict.fromkeys(["name", "status"])])
+        def check(people: list[dict[str, Any]]) -> None:
+            told = [{"account_id": f"a{number}", **person} for number, person in enumerate(people)]
+            frame = batch("accounts", told).frame
+            assert len(frame) == len(told)
+            with connection.begin() as transaction:
+                defined.metadata.create_all(connection, tables=[staged.rows], checkfirst=False)
+                write(connection, staged.rows, staged.columns, frame, 1)
+                query = sa.select(staged.rows).order_by(staged.rows.c.staged_row)
+                found = connection.execute(query).mappings().all()
+                transaction.rollback()
+            assert [row["staged_row"] for row in found] == [*range(1, len(told) + 1)]
+            assert [{name: row[name] for name in one} for row, one in zip(found, told, strict=True)] == told
+
+        check()
+
+
+def test_sqlite_stores_what_the_contract_says(sqlite: Place) -> None:
+    moment = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))
+    with sqlite.opened() as warehouse:
+        warehouse.prepare()
+        load(
+            warehouse, date(2026, 1, 1), {"accounts": [account("a", created_at=moment), account("b", is_managed=None)]}
+        )
+        stored = sql(
+            warehouse,
+            "SELECT created_at, first_seen_on, is_managed, typeof(created_at), typeof(first_seen_on),"
+            " typeof(is_managed), length(loaded_at) FROM accounts",
+        )
+    assert stored == [
+        ("2026-03-01T10:00:00.000000Z", "2026-01-01", 1, "text", "text", "integer", 27),
+        (None, "2026-01-01", None, "null", "text", "null", 27),
+    ]
+
+
+def test_a_timestamp_is_the_same_moment_everywhere(warehouse: Warehouse) -> None:
+    moment = datetime(2026, 3, 29, 1, 30, 0, 1, tzinfo=UTC)
+    load(warehouse, date(2026, 1, 1), {"accounts": [account("a", created_at=moment)]})
+    (row,) = rows(warehouse, "accounts")
+    assert row["created_at"] == moment
+    assert row["created_at"].utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("convert", [plain, iso])
+def test_missing_is_none_whatever_pandas_calls_it(convert: Any) -> None:
+    cases = {
+        Type.TEXT: pd.Series(["x", None, np.nan], dtype="str"),
+        Type.INTEGER: pd.Series([1, pd.NA, None], dtype="Int64"),
+        Type.SMALLINT: pd.Series([1, pd.NA, None], dtype="Int16"),
+        Type.FLOAT: pd.Series([0.5, pd.NA, np.nan], dtype="Float64"),
+        Type.BOOLEAN: pd.Series([True, pd.NA, None], dtype="boolean"),
+        Type.TIMESTAMP: pd.Series(pd.to_datetime(["2026-01-01", None, None], utc=True)).astype("datetime64[us, UTC]"),
+        Type.DATE: pd.Series([date(2026, 1, 1), None, pd.NaT], dtype=object),
+    }
+    for kind, series in cases.items():
+        first, *missing = convert(column_of(kind), series)
+        assert first is not None, kind
+        assert missing == [None, None], kind
+
+
+def test_a_float_that_is_no_number_is_missing_and_not_a_nan() -> None:
+    series = pd.Series(pd.arrays.FloatingArray(np.array([math.nan, 1.5]), np.array([False, False])))
+    assert plain(column_of(Type.FLOAT), series) == [None, 1.5]
+    assert copy_text(column_of(Type.FLOAT), series) == ["\\N", "1.5"]
+
+
+def test_a_nul_never_shifts_the_rows_of_a_copy() -> None:
+    series = pd.Series(["a\0b", None, "\0", "c"], dtype="str")
+    assert copy_text(column_of(Type.TEXT), series) == ["ab", "\\N", "", "c"]
+
+
+def test_every_frame_column_has_a_form_in_each_dialect() -> None:
+    for table in DATA_TABLES.values():
+        frame = batch(table.name, []).frame
+        for each in table.columns:
+            assert iso(each, frame[each.name]) == copy_text(each, frame[each.name]) == plain(each, frame[each.name])
