@@ -56,7 +56,7 @@ def answer(chance: Random) -> dict[str, Any]:
 
 
 def pages(rows: int, *, decode: bool) -> Iterator[tuple[str, Page]]:
-    chance = Random(7)  # noqa: S311 (a benchmark, the same every time)
+    chance = Random(7)
     answers = [answer(chance) for _ in range(PAGES)]
     texts = [json.dumps(one) for one in answers]
     for number in range(rows // ITEMS):

@@ -414,6 +414,11 @@ def test_a_bare_invitee_gets_a_key_too():
     assert hidden["members"][0]["inviteeKey"] == key_of("drop", {"emailAddress": "new@example.org"})
 
 
+def test_only_members_get_a_key():
+    body = {"member": {"emailAddress": "new@example.org"}, "groupDrillableMemberResults": []}
+    assert masked("drop", body, "results")["member"] == {}
+
+
 def test_keys_of_invitees_are_made_with_the_key_or_else_with_the_organization():
     def key(pseudonym_key, organization):
         privacy = Privacy("drop", pseudonym_key, organization_id=organization)

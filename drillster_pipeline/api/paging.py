@@ -157,7 +157,7 @@ class Listing:
     def _ends(self, count: int, size: int) -> bool:
         """Whether a page is so short that it must be the last, where neither a total nor a flag says so."""
         if self.expected is not None:
-            return count < size and len(self._now) >= self.expected
+            return count < size and count not in PAGE_SIZES and len(self._now) >= self.expected
         return count < min(size, SMALLEST_PAGE)
 
     def _follow_cursor(self, pagination: dict[str, Any], more: bool | None, count: int, size: int) -> None:
@@ -185,21 +185,22 @@ class Listing:
         self._query = {"resultFrom": self._cursor}
 
     def _follow_index(self, items: list[Any], news: int, size: int) -> None:
-        count = len(items)
+        count, smallest = len(items), min(size, SMALLEST_PAGE)
         takers = self._takers(items)
         if takers is not None:
             # Neither items nor people tell how many entries of the server's list this page was. It was at least as
             # many as there are people in it, and as many as the smallest page has: no step may be larger.
-            self._start += max(SMALLEST_PAGE, takers)
+            self._start += max(smallest, takers)
             done = self._start >= self.total if self.total is not None else not count or self._idle_pages > 1
         elif self.total is None:
             # An endpoint that ignores resultStart gives everything each time: then a page brings nothing new.
             self._start += count
             done = not news or self._ends(count, size)
             repeated = count > 0 and not news and self._pages_now > 1
-            self._cut = repeated and (count == size or count in PAGE_SIZES) and not self._ends(count, size + 1)
+            counted = self.expected is not None and len(self._now) >= self.expected
+            self._cut = repeated and (count == size or count in PAGE_SIZES) and not counted
         else:
-            self._start += news if count else SMALLEST_PAGE
+            self._start += news if count else smallest
             done = len(self._now) >= self.total or self._start >= self.total
             # Asked for what follows and got the same, or nothing, again and again: the total tells if that matters.
             done = done or (count > 0 and not news) or self._idle_pages >= MOST_PAGES_WITHOUT_NEWS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
 
@@ -14,6 +15,9 @@ from .storage import StillOurs
 PART_BYTES = 4 * 1024 * 1024
 PART_SECONDS = 60.0
 """A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
+
+_OBJECT_STORES = frozenset({"s3", "gs", "gcs", "az", "abfs", "adl", "oci", "oss", "memory"})
+"""By the names of their fsspec drivers; others have folders."""
 
 
 class RemoteStorage:
@@ -79,7 +83,8 @@ class RemoteStorage:
             try:
                 self.fs.pipe_file(path, content)
             except FileNotFoundError:
-                # Not an object store, but something with folders.
+                if _OBJECT_STORES.intersection(_protocols(self.fs)):
+                    raise  # a folder that would have to be made is a bucket there, and that is not ours to make
                 self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
                 self.fs.pipe_file(path, content)
 
@@ -136,6 +141,10 @@ def _explained(doing: str) -> Iterator[None]:
             f"The archive's storage failed while {doing} ({_kind(problem)}): "
             "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
         ) from None
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 def _kind(problem: Exception) -> str:

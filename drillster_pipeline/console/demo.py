@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -179,18 +180,24 @@ def _block(value: float | None, low: float, high: float) -> str:
     return BLOCKS[min(len(BLOCKS) - 1, int((value - low) / max(high - low, LEAST_RANGE) * len(BLOCKS)))]
 
 
-def _what_next(console: Console, folder: Path, days: list[date]) -> None:
+def _from_here(path: Path) -> Path:
+    """The path as one would type it in this folder."""
     try:
-        shown = folder.relative_to(Path.cwd())
+        return path.relative_to(Path.cwd())
     except ValueError:
-        shown = folder
+        return path
+
+
+def _what_next(console: Console, folder: Path, days: list[date]) -> None:
+    shown = _from_here(folder)
+    program = _from_here(Path(sys.argv[0]).absolute())
     console.print(
         f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
         f"the raw answers are in {shown / 'archive'}.\n"
         f"[bold]Try next[/]\n"
         f"  make ui                the same nights in the Dagster UI; backfill {days[0]}: it replays the archive\n"
         f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"
-        f"  drillster-pipeline schema   what every table and column means",
+        f"  {program} schema   what every table and column means",
         highlight=False,
         soft_wrap=True,
     )

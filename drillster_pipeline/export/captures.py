@@ -68,11 +68,9 @@ def capture(session: Session, kind: str, export_date: date, *, again: bool = Fal
 def _done(session: Session, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
     """The capture that is there and counts; None where one is to be made."""
     newest = session.newest_complete
-    sealed = session.archive.newest_sealed(export_date, kind)
     if export_date >= newest:
-        return (
-            CaptureOutcome(sealed, How.KEPT) if sealed is not None and not again and _waits(session, sealed) else None
-        )
+        return None if again else _kept(session, kind, export_date)
+    sealed = session.archive.newest_sealed(export_date, kind)
     if sealed is not None and not (again and kind == "events"):
         return CaptureOutcome(sealed, How.REPLAYED)
     if kind == "snapshot":
@@ -90,6 +88,7 @@ def _no_archive(export_date: date, newest: date) -> str:
 
 
 def _kept(session: Session, kind: str, export_date: date) -> CaptureOutcome | None:
+    """The newest capture of a date that is still open, if it only waits to be published."""
     try:
         sealed = session.archive.newest_sealed(export_date, kind)
     except ContractError as damage:

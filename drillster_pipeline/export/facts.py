@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Mode, audit
 
 from .session import Session
@@ -20,7 +21,7 @@ COUNTED_BY: Mapping[str, str] = {
     "catalog_playables": "catalogs",
 }
 """Tables of which Drillster counts the rows per group or catalog, and the table that has these counts."""
-COUNTED_TABLES = ("accounts", "groups", "results", *COUNTED_BY)
+COUNTED_TABLES = tuple(name for name, table in DATA_TABLES.items() if table.counts)
 """All tables of which Drillster has a count of its own."""
 _SHOWN = 3
 

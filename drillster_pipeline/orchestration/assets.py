@@ -156,7 +156,8 @@ def publish_assets(
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
-            yield reports.published(table, outcome, seconds)
+            if table.name not in outcome.unavailable:  # its partition is as empty as it was
+                yield reports.published(table, outcome, seconds)
             yield from _selected(context, checks.published(table, outcome, facts))
 
     return publish

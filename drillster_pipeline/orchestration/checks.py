@@ -25,8 +25,6 @@ NO_REJECTS = "no_rejects"
 NO_UNKNOWN_FIELDS = "no_unknown_fields"
 AGREES = "agrees_with_drillster"
 
-AGREEING = ("accounts", "groups", "group_members", "group_playables", "catalog_playables", "results")
-"""Tables for whose rows Drillster has a count of its own."""
 MAIN_TABLE: Mapping[str, str] = {
     "organization": "organizations",
     "accounts": "accounts",
@@ -72,7 +70,7 @@ def _named(table: Table) -> Iterator[tuple[str, str]]:
     yield NO_REJECTS, "Every row fitted its table, and whatever it refers to is there."
     if table.name in _RESOURCE_OF:
         yield NO_UNKNOWN_FIELDS, "Drillster's answers held no field that this program does not know."
-    if table.name in AGREEING:
+    if table.counts:
         yield AGREES, "There are as many rows as Drillster itself counts, but for what changes during a walk."
 
 
@@ -130,14 +128,15 @@ def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.As
     found = [_no_rejects(table, outcome, facts)]
     if table.name in _RESOURCE_OF:
         found.append(_no_unknown_fields(table, outcome))
-    if table.name in AGREEING:
+    if table.counts:
         found.append(_agrees(table, outcome, facts))
     return found
 
 
 def _no_rejects(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
     if table.name in outcome.unavailable:
-        told = f"The table stays as it is: {outcome.unavailable[table.name]}"
+        what = "Only what other answers name was added" if table.name in outcome.plans else "The table stays as it is"
+        told = f"{what}: {outcome.unavailable[table.name]}"
         return _check(table, outcome, NO_REJECTS, told, passed=False)
     report = outcome.report.tables[table.name]
     if not report.rows_rejected:

@@ -25,6 +25,8 @@ OUTAGE_WAIT_SECONDS = 600
 _TOLD = (ImportError, NameError, AttributeError, TypeError, NotImplementedError, MemoryError, RecursionError)
 """Unexpected errors whose message speaks of code. Any other may quote a value, so that its message is withheld."""
 _FRAMES_SHOWN = 12
+ALERTED_AS = "alerted as"
+"""Metadata of a failure that people were told of."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def guarded(context: dg.AssetExecutionContext, run: Run, work: Callable[[], Outc
         if isinstance(error, Unavailable) and run.retries and context.retry_number < OUTAGE_RETRIES:
             context.log.warning("%s. Trying again in %s minutes.", error, OUTAGE_WAIT_SECONDS // 60)
             raise dg.RetryRequested(max_retries=OUTAGE_RETRIES, seconds_to_wait=OUTAGE_WAIT_SECONDS) from None
-        run.errors[context.op_handle.name] = error
+        run.errors[context.assets_def.op.name] = error
         _fail(context, run, error)
     except Exception as error:  # noqa: BLE001 - its message and its locals must not get into Dagster's log
         _fail_unexpectedly(context, run, error)
@@ -61,17 +63,15 @@ def tell(context: dg.AssetExecutionContext, run: Run, trouble: Trouble, told: st
 
 
 def _fail(context: dg.AssetExecutionContext, run: Run, error: PipelineError) -> NoReturn:
-    from drillster_pipeline.errors import SettingsError
     from drillster_pipeline.export.alerts import alert_of
 
-    if "session" in vars(run) or not isinstance(error, SettingsError):  # wrong settings: nobody knows the webhook
-        tell(context, run, alert_of(error), str(error))
+    trouble = alert_of(error)
     raise dg.Failure(
         description=str(error),
         metadata={
             "kind of error": type(error).__name__,
             "exit code": error.exit_code,
-            **_dates(context),
+            **_told(context, run, trouble, str(error)),
         },
         allow_retries=False,
     ) from None
@@ -83,11 +83,11 @@ def _fail_unexpectedly(context: dg.AssetExecutionContext, run: Run, error: Excep
     kind = type(error).__name__
     told = f"{kind}: {error}" if isinstance(error, _TOLD) else f"{kind} (its message is withheld: it may quote data)"
     sentence = f"An error that this program does not expect. Please report it with what stands here. {told}"
-    if "session" in vars(run):
-        tell(context, run, Trouble.FAILED, f"An unexpected error, {kind}: look at run {context.run.run_id} in Dagster.")
+    where = dg.MetadataValue.md(_where(error))
+    alert = f"An error that this program does not expect, {kind}: look at run {context.run.run_id} in Dagster."
     raise dg.Failure(
         description=sentence,
-        metadata={"where": dg.MetadataValue.md(_where(error)), **_dates(context)},
+        metadata={"where": where, **_told(context, run, Trouble.FAILED, alert)},
         allow_retries=False,
     ) from None
 
@@ -98,6 +98,12 @@ def _where(error: Exception) -> str:
     return "\n".join(f"- `{frame.filename}:{frame.lineno}` in `{frame.name}`" for frame in frames)
 
 
-def _dates(context: dg.AssetExecutionContext) -> dict[str, str]:
+def _told(context: dg.AssetExecutionContext, run: Run, trouble: Trouble, told: str) -> dict[str, str]:
+    """Alert people, and note on the failure that this was done: the sensor need not do it again."""
     dates = export_dates(context.run.tags)
-    return {"export date": str(dates[0])} if dates else {}
+    if dates is None:
+        return {}
+    if "session" in vars(run):  # else the settings are wrong, and nobody knows whom to tell
+        tell(context, run, trouble, told)
+        return {"export date": str(dates[0]), ALERTED_AS: str(trouble)}
+    return {"export date": str(dates[0])}

@@ -18,8 +18,6 @@ from .resources import ConsoleResource, Run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROWS = "dagster/partition_row_count"
-
 
 @dataclass(frozen=True, slots=True)
 class Night:
@@ -100,9 +98,8 @@ def _rows(result: dg.ExecuteInProcessResult) -> dict[str, int]:
             continue
         folder, name = event.asset_key.path
         if folder == "warehouse":
-            metadata = event.step_materialization_data.materialization.metadata
-            if ROWS in metadata:  # a table whose resource was unavailable stays as it is
-                rows[name] = int(str(metadata[ROWS].value))
+            value = event.step_materialization_data.materialization.metadata["dagster/partition_row_count"].value
+            rows[name] = int(str(value))
     return rows
 
 

@@ -104,34 +104,31 @@ def tag_load(context: dg.AssetExecutionContext, outcome: PublishOutcome) -> None
 
 
 def published(table: Table, outcome: PublishOutcome, seconds: float) -> dg.MaterializeResult[Any]:
-    """The asset of a table, after its load; one that stays as it is says why."""
-    told: dict[str, Any] = {
-        "export date": str(outcome.export_date),
-        "absent rows": absent_rows(table, outcome),
-        "load": outcome.report.load_id,
-        "capture": outcome.capture.capture_id,
-        "load: seconds": round(seconds, 3),
-    }
-    report = outcome.report.tables.get(table.name)
-    if report is not None:
-        told |= {
+    """The asset of a table, after its load."""
+    report = outcome.report.tables[table.name]
+    return dg.MaterializeResult(
+        asset_key=table_key(table.name),
+        metadata={
             "dagster/partition_row_count": report.rows_inserted + report.rows_updated + report.rows_unchanged,
+            "export date": str(outcome.export_date),
             "inserted": report.rows_inserted,
             "updated": report.rows_updated,
             "unchanged": report.rows_unchanged,
             "deleted": report.rows_deleted,
             "rejected": report.rows_rejected,
             "read": report.rows_read,
-        }
-    return dg.MaterializeResult(asset_key=table_key(table.name), metadata=told)
+            "absent rows": _absent_rows(table, outcome),
+            "load": outcome.report.load_id,
+            "capture": outcome.capture.capture_id,
+            "load: seconds": round(seconds, 3),
+        },
+    )
 
 
-def absent_rows(table: Table, outcome: PublishOutcome) -> str:
+def _absent_rows(table: Table, outcome: PublishOutcome) -> str:
     """What the load made of rows that are no longer in Drillster's answers."""
     from drillster_pipeline.export.plans import holes_under
 
-    if table.name in outcome.unavailable:
-        return f"Nothing is marked deleted: {outcome.unavailable[table.name]}"
     if table.kind is Kind.EVENT:
         return "Events are never deleted"
     judged = outcome.judgement.tables[table.name]

@@ -12,6 +12,9 @@ from pydantic import Field
 
 from drillster_pipeline.errors import PipelineError
 
+from .failures import ALERTED_AS
+from .partitions import export_dates
+
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
 
@@ -82,19 +85,26 @@ def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
     """Put an alert for a failed run into the outbox; a step that failed in our own hands has done so before."""
     from drillster_pipeline.export.alerts import Trouble, alert, deliver
 
-    key = context.dagster_run.tags.get("dagster/partition")
-    if key is None:
+    dates = export_dates(context.dagster_run.tags)
+    if dates is None:
         return dg.SkipReason("The run was not for a date.")
+    if any(_alerted(event) for event in context.get_step_failure_events()):
+        return dg.SkipReason("The step that failed has told of it.")
     with _session() as session:
         if session.settings.alert_webhook:
             alert(
                 session,
                 Trouble.FAILED,
-                date.fromisoformat(key),
+                dates[0],
                 f"Its run {context.dagster_run.run_id} ended before it was done: look at it in Dagster.",
             )
             deliver(session)
     return None
+
+
+def _alerted(event: dg.DagsterEvent) -> bool:
+    failure = event.step_failure_data.user_failure_data
+    return failure is not None and ALERTED_AS in failure.metadata
 
 
 @dg.sensor(

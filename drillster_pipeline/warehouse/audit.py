@@ -22,7 +22,7 @@ def is_loaded(connection: sa.Connection, tables: Tables, capture_id: str) -> boo
 def present(connection: sa.Connection, tables: Tables, name: str, *, managed: bool = False) -> int:
     """How many rows of an entity table are there now, not marked deleted; ``managed``: accounts of the organization."""
     table = tables(name)
-    there = table.c.deleted_on.is_(None)
+    there: sa.ColumnElement[bool] = table.c.deleted_on.is_(None)
     if managed:
         there = sa.and_(there, table.c.is_managed.is_(sa.true()))
     return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(there)).scalar_one())
@@ -38,6 +38,8 @@ def count_differences(
     agrees. ``group_playables``: drillables and tests. ``catalog_playables``: the catalog's total.
     """
     child = tables(name)
+    named: sa.ColumnElement[int]
+    joined: sa.ColumnElement[int] = sa.func.count()
     if name == "group_members":
         parent, key = tables("groups"), "group_id"
         named = parent.c.member_count
@@ -45,11 +47,9 @@ def count_differences(
     elif name == "group_playables":
         parent, key = tables("groups"), "group_id"
         named = parent.c.drillable_count + sa.func.coalesce(parent.c.test_count, 0)
-        joined = sa.func.count()
     else:
         parent, key = tables("catalogs"), "catalog_id"
         named = parent.c.playable_count
-        joined = sa.func.count()
     rows = (
         sa.select(child.c[key], sa.func.count().label("most"), joined.label("least"))
         .where(child.c.deleted_on.is_(None))

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.tables.schema import Table
+from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, MENTIONED, ROW
 from .plans import Mode, TablePlan
@@ -26,7 +26,7 @@ def is_complete(table: Table, plan: TablePlan, *, unreadable_keys: bool) -> bool
 
     ``unreadable_keys``: a row was rejected of which the key could not be read, so any absent row may be that one.
     """
-    keeps_all = plan.keep_mentioned and not _tells_mentioned(table)
+    keeps_all = plan.keep_mentioned and table.kind is Kind.ENTITY and not _tells_mentioned(table)
     return plan.mode is Mode.FULL and not unreadable_keys and not keeps_all
 
 

@@ -15,6 +15,9 @@ _DEPENDENT_OBJECTS = "2BP01"
 DDL_WAIT = "15s"
 """How long DDL waits for queries in its way; while it waits, all later queries on that table wait behind it."""
 
+LOCK_WAIT = "10min"
+"""How long a publish waits where somebody locked a table by hand, or changes it."""
+
 
 def ready(connection: sa.Connection, schema: str | None) -> None:
     """See that the schema is there and may be used; make it where that is allowed. Raises SettingsError.
@@ -62,6 +65,7 @@ def be_patient(connection: sa.Connection) -> None:
     limits = ("statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
     query = sa.text("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(:limits)")
     connection.execute(query, {"limits": list(limits)})
+    connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": LOCK_WAIT})
 
 
 def replace_view(connection: sa.Connection, view: View, statement: str, *, schema: str | None) -> None:

@@ -5,7 +5,6 @@ Missing is NA, NaN or NaT in a frame and NULL in a database; an empty string is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from math import isnan
 from typing import Any
@@ -112,6 +111,3 @@ def _with_missing(values: Values, series: pd.Series[Any], *, missing: str | None
     if not absent.any():
         return values
     return [missing if gone else value for gone, value in zip(absent.tolist(), values, strict=True)]
-
-
-Convert = Callable[[Column, "pd.Series[Any]"], Values]

@@ -245,6 +245,20 @@ def test_a_retry_after_of_another_status_holds_only_the_thread_that_met_it(make_
         limited.result()
 
 
+def test_overload_narrows_what_is_in_flight_for_all(patient, drillster):
+    drillster.api = Play(*[Reply(status=429)] * 10, OK)
+    client = patient(concurrency=16)
+    get(client)
+    assert client._throttle.limit == pytest.approx(16 * 0.97**10 * 1.006)
+
+
+def test_other_failures_do_not_narrow_it(patient, drillster):
+    drillster.api = Play(*[Reply(status=500), Reply(reset=True), Reply(body=b"")] * 3, OK)
+    client = patient(concurrency=16)
+    get(client)
+    assert client._throttle.limit == 16
+
+
 def test_the_rate_counts_retries_and_replays_too(make_client, drillster):
     drillster.api = Play(Reply(status=500), Reply(status=401), Reply(status=500), OK)
     client = make_client(concurrency=4, requests_per_second=20)

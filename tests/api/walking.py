@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window
 from drillster_pipeline.privacy import Privacy
-from drillster_pipeline.sandbox import Faults, Sandbox, Size
+from drillster_pipeline.sandbox import Faults, Organization, Sandbox, Size
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = date(2026, 2, 28)
@@ -187,7 +189,13 @@ _TELL: dict[str, Callable[[Any], Iterator[str]]] = {
 
 def expected(sandbox: Sandbox) -> Held:
     """What a snapshot of the sandbox must hold, straight from its organization."""
-    seen = sandbox.organization.at(sandbox.now)
+    assert sandbox.now is not None
+    return copy.deepcopy(_there(sandbox.organization, sandbox.now))
+
+
+@lru_cache(maxsize=8)
+def _there(organization: Organization, moment: datetime) -> Held:
+    seen = organization.at(moment)
     content = seen.model.content
     held: Held = {
         "organization": {unit(): {seen.model.id}},

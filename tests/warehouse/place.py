@@ -10,7 +10,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
 from drillster_pipeline.warehouse.model import build, lookup
 
@@ -45,7 +44,7 @@ def table(warehouse: Warehouse, name: str) -> sa.Table:
 
 def empty(warehouse: Warehouse) -> None:
     """Remove all that loads have left."""
-    names = [name for name in (*reversed(TABLES), "load_exceptions") if name != "loads"]
+    names = [name for name in reversed(CONTRACT) if name not in {"loads", "view_definitions"}]
     with warehouse.engine.begin() as connection:
         for name in (*names, "loads"):
             connection.execute(sa.delete(table(warehouse, name)))

@@ -8,9 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,33 +23,27 @@ from .nights import account, batch, day, load, plan
 from .place import Place, column, rows, sql
 
 
-@contextmanager
-def child(place: Place, first: int) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """A process that loads night after night, beginning with ``first``."""
-    command = [sys.executable, loader.__file__, place.url, place.schema or "", str(first)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield process, process.stdout
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+class Victims:
+    """Processes that load, and are killed at it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def load(self, night: int, how: str, when: float) -> str:
+        """Load a night and be killed; ``killed`` or ``published``."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{night} {how} {when}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
 
 
-def kill_at(place: Place, first: int, step: str, delay: float) -> int:
-    """Kill a loader a moment after it began a step of its second night; the last night it said was published."""
-    published = first - 1
-    with child(place, first) as (process, output):
-        for line in output:
-            word, number = line.split()
-            if word == "published":
-                published = int(number)
-            if word == step and int(number) == first + 1:
-                time.sleep(delay)
-                process.kill()
-        process.wait()
-    return published
+@pytest.fixture
+def victims(place: Place) -> Iterator[Victims]:
+    command = [sys.executable, loader.__file__, place.url, place.schema or ""]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Victims(process)
+        process.stdin.close()  # type: ignore[union-attr]
 
 
 def state(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
@@ -74,20 +67,32 @@ def nights_in_peace(place: Place, tmp_path: Path) -> Iterator[Any]:
         yield after
 
 
-def test_a_load_that_is_killed_leaves_the_warehouse_as_before_or_as_after(place: Place, nights_in_peace: Any) -> None:
-    chance = random.Random(7)
-    steps = ["staging", "judging", *["publishing"] * 3]
+def deaths(chance: random.Random) -> list[tuple[str, float]]:
+    """At a statement (a load of this size has 72 to 89), at any moment at all, and right after the commit."""
+    found = [("statement", float(chance.randint(1, 85))) for _ in range(12)]
+    found += [("after", chance.uniform(0.02, 0.3)) for _ in range(4)]
+    chance.shuffle(found)
+    return [*found, ("commit", 0.0)]
+
+
+def test_a_load_that_is_killed_leaves_the_warehouse_as_before_or_as_after(
+    place: Place, victims: Victims, nights_in_peace: Any
+) -> None:
+    done = killed = 0
     with place.opened(lock_wait_seconds=30) as warehouse:
         warehouse.prepare()
-        done = 0
-        for round_number in range(len(steps)):
-            published = kill_at(place, done + 1, steps[round_number], chance.uniform(0, 0.06))
-            loads = {row["export_date"] for row in rows(warehouse, "loads")}
-            done = max((found - day(1)).days + 1 for found in loads)
-            assert done in {published, published + 1}
-            assert loads == {day(number) for number in range(1, done + 1)}
+        for how, when in deaths(random.Random(7)):
+            ended = victims.load(done + 1, how, when)
+            loads = [row["export_date"] for row in rows(warehouse, "loads")]
+            assert loads in ([day(number) for number in range(1, last + 1)] for last in (done, done + 1))
+            assert len(loads) == done + 1 or ended == "killed"
+            done = len(loads)
             assert state(warehouse) == nights_in_peace(done)
             assert_nothing_is_left(warehouse)
+            killed += ended == "killed"
+        assert ended == "killed"
+        assert killed > 8
+        assert done > 0
         # The lock is free, and the next run finishes the night.
         loader.publish(warehouse, done + 1)
         assert state(warehouse) == nights_in_peace(done + 1)

@@ -10,7 +10,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
 
 from .histories import ENTITIES, Loads, Oracle, histories
-from .place import empty, rows
+from .place import empty, rows, sql
 
 TABLES = (*ENTITIES, "objective_events")
 
@@ -20,6 +20,8 @@ def published(warehouse: Warehouse, loads: Loads) -> dict[str, list[dict[str, An
     empty(warehouse)
     for each in loads:
         each.publish(warehouse)
+    if warehouse.schema is None:
+        assert sql(warehouse, "PRAGMA foreign_key_check") == []
     return {name: rows(warehouse, name) for name in TABLES}
 
 

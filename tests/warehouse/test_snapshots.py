@@ -76,3 +76,9 @@ def test_an_additive_load_of_a_date_only_adds(warehouse: Warehouse) -> None:
 
     assert proficiencies(warehouse) == {(1, "a"): 10, (1, "b"): 20}
     assert counts(report.tables["results"]) == (1, 0, 0, 1)
+
+
+def test_what_was_closed_elsewhere_does_not_keep_the_rows_of_a_date(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), night(1, {"a": 10, "b": 20}))
+    load(warehouse, day(1), night(1, {"b": 20}), plans={"results": TablePlan(keep_mentioned=True)})
+    assert proficiencies(warehouse) == {(1, "b"): 20}

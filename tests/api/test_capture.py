@@ -1,0 +1,564 @@
+"""A walk over a real sandbox: everything once, depth first, always busy; and all that goes wrong on the way."""
+
+from __future__ import annotations
+
+import _thread
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.api import endpoints as api
+from drillster_pipeline.api.pool import Pool
+from drillster_pipeline.api.units import Unit, unit_of
+from drillster_pipeline.api.walk import Walk
+from drillster_pipeline.archive import Archive, Capture
+from drillster_pipeline.errors import (
+    AnswerError,
+    ApiUnavailable,
+    PermissionDenied,
+    PipelineError,
+    RequestRefused,
+    Unauthorized,
+)
+from drillster_pipeline.sandbox import Failure, Faults, How, PageFault, Sandbox, Shapes, Size, closed
+
+from .walking import KEEP, NIGHT, SMALL, WINDOW, Interrupter, Walks, calm, expected_events, held, unit
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=SMALL, seed=5, now=NIGHT) as running:
+        yield running
+
+
+@pytest.fixture
+def walks(sandbox: Sandbox, tmp_path: Path) -> Walks:
+    calm(sandbox)
+    return Walks(sandbox, Archive(str(tmp_path)))
+
+
+@pytest.fixture
+def groups(sandbox: Sandbox) -> list[str]:
+    return [group.id for group in sandbox.organization.at(NIGHT).present_groups()]
+
+
+def entry(capture: Capture, resource: str) -> dict[str, Any]:
+    return capture.manifest["resources"][resource]
+
+
+def without(everything: Any, gone: Callable[[str], bool]) -> Any:
+    return {
+        resource: {key: found for key, found in units.items() if not gone(key)}
+        for resource, units in everything.items()
+    }
+
+
+# -- a quiet night
+
+
+def test_a_snapshot_holds_what_the_organization_is_and_asks_for_each_thing_once(walks: Walks) -> None:
+    capture = walks.snapshot()
+    assert held(capture) == walks.expected()
+    asked = Counter((record.path, record.query) for record in walks.sandbox.requests)
+    assert set(asked.values()) == {1}
+    assert walks.sandbox.grants == 1
+    units = {key for key, things in walks.expected()["results"].items()}
+    assert walks.sandbox.count("GET", "/api/2.1.1/group/*/member-results/*") == len(units)
+
+
+def test_the_manifest_counts_what_was_read(walks: Walks) -> None:
+    capture, wanted = walks.snapshot(), walks.expected()
+    for resource, units in wanted.items():
+        found = entry(capture, resource)
+        assert found["status"] == "captured", resource
+        assert found["units"] == len(units), resource
+        assert found["lost"] == found["short"] == [], resource
+        if resource not in {"groups", "catalogs", "test_results"}:
+            assert found["items"] == sum(map(len, units.values())), resource
+    assert entry(capture, "accounts")["named_total"] == len(wanted["accounts"][unit()])
+    assert capture.manifest["groups"] == {"listed": sorted(wanted["groups"][unit()]), "closed": [], "gone": []}
+
+
+def test_another_organization_id_than_self_is_asked_for(walks: Walks) -> None:
+    organization = walks.sandbox.credentials.organization_id
+    assert held(walks.snapshot(organization_id=organization)) == walks.expected()
+    assert walks.sandbox.count("GET", f"/api/2.1.1/organization/{organization}") == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["objectives known", "objectives listed first"])
+def test_events_of_a_window_are_what_happened_in_it(walks: Walks, known: bool) -> None:
+    seen = walks.sandbox.organization.at(NIGHT)
+    objectives = [(group.id, one.id) for group in seen.present_groups() for one in seen.objectives(group)]
+    capture = walks.events(objectives if known else None)
+    assert held(capture)["objective_events"] == expected_events(walks.sandbox, WINDOW)["objective_events"]
+    assert set(capture.manifest["resources"]) == (
+        {"objective_events"} if known else {"groups", "objectives", "objective_events"}
+    )
+    assert walks.sandbox.count("GET", "/api/2.1.1/groups") == (0 if known else 1)
+
+
+def test_the_events_of_an_hour_are_only_those(walks: Walks) -> None:
+    whole = expected_events(walks.sandbox, WINDOW)["objective_events"]
+    hour = replace(WINDOW, start=NIGHT - timedelta(days=40), end=NIGHT - timedelta(days=10))
+    found = held(walks.events(window=hour))["objective_events"]
+    assert found == expected_events(walks.sandbox, hour)["objective_events"]
+    assert 0 < sum(map(len, found.values())) < sum(map(len, whole.values()))
+
+
+def test_an_organization_without_objectives_has_no_events(walks: Walks) -> None:
+    capture = walks.events([])
+    assert entry(capture, "objective_events")["status"] == "captured"
+    assert walks.sandbox.requests == []
+
+
+def test_a_clock_that_is_set_back_leaves_the_span_of_the_capture_in_order(walks: Walks) -> None:
+    ticks = iter(NIGHT - timedelta(seconds=number) for number in range(100_000))
+    capture = walks.snapshot(now=lambda: next(ticks))
+    assert capture.manifest["captured_from"] < capture.manifest["captured_until"]
+
+
+# -- depth first, always busy, memory flat
+
+
+def test_as_many_requests_are_in_flight_as_asked(walks: Walks) -> None:
+    walks.sandbox.change(latency=0.02)
+    walks.concurrency = 6
+    walks.snapshot()
+    assert walks.sandbox.recorder.peak == 6
+
+
+def test_few_units_wait_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = Size(
+        accounts=60, groups=12, members_per_group=40, drillables_per_group=1, objectives_per_group=1, stable=True
+    )
+    most = 0
+    add = Pool.add
+
+    def watched(self: Pool[Any], tasks: Any) -> None:
+        nonlocal most
+        add(self, tasks)
+        most = max(most, self.waiting)
+
+    monkeypatch.setattr(Pool, "add", watched)
+    with Sandbox(size=size, now=NIGHT) as sandbox:
+        walks = Walks(sandbox, Archive(str(tmp_path)), concurrency=2)
+        capture = walks.snapshot()
+    assert entry(capture, "results")["units"] == 12 * 40
+    # Five of each group that is still to be opened, and the members of two.
+    assert most <= 12 * 5 + 2 * (40 + 3) + 4
+
+
+def test_a_group_is_done_before_the_next_is_opened(walks: Walks, groups: list[str]) -> None:
+    walks.concurrency = 1
+    walks.snapshot()
+    order = [record.path.split("/")[4] for record in walks.sandbox.requests if "/group/" in record.path]
+    changes = sum(before != after for before, after in pairwise(order))
+    assert changes == len(groups) - 1
+
+
+# -- errors
+
+
+def walk_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("walk-")]
+
+
+def test_the_first_error_stops_all_threads_and_is_the_one_that_is_raised(walks: Walks) -> None:
+    walks.sandbox.change(
+        latency=0.01,
+        failures=(Failure(at="group/*/member-results/*", statuses=(401,), error="token_expired", after=9),),
+    )
+    with pytest.raises(Unauthorized, match="member-results"):
+        walks.walk(walks.begin())
+    assert walk_threads() == []
+    assert len(walks.sandbox.requests) < 60
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (PageFault(resource="accounts", what="stuck"), AnswerError),
+        (PageFault(resource="accounts", what="endless"), AnswerError),
+        (PageFault(resource="accounts", what="empty"), AnswerError),
+        (PageFault(resource="group_members", what="stuck"), AnswerError),
+        (PageFault(resource="results", what="endless"), AnswerError),
+    ],
+    ids=lambda value: f"{value.what} {value.resource}" if isinstance(value, PageFault) else "",
+)
+def test_a_list_that_cannot_be_followed_is_a_contract_error(walks: Walks, fault: Any, kind: Any) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(fault,))
+    with pytest.raises(kind, match="Nothing of it is used"):
+        walks.walk(walks.begin())
+
+
+@pytest.mark.parametrize("resource", ["accounts", "group_members", "results", "group_drillables", "test_results"])
+def test_items_that_are_repeated_across_pages_count_once(walks: Walks, resource: str) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource=resource, what="repeat", n=3),))
+    capture, wanted = walks.snapshot(), walks.expected()
+    assert held(capture) == wanted
+    if resource != "test_results":
+        assert entry(capture, resource)["items"] == sum(map(len, wanted[resource].values()))
+
+
+@pytest.mark.parametrize("resource", ["accounts", "group_members", "results"])
+def test_a_last_page_that_says_there_is_more_does_no_harm_where_all_is_there(walks: Walks, resource: str) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource=resource, what="more_lies"),))
+    assert held(walks.snapshot()) == walks.expected()
+
+
+def test_what_is_removed_while_a_list_is_paged_is_no_hole(walks: Walks) -> None:
+    # One page in, the first member has gone, and everybody else has moved up: a page by index now misses one.
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource="test_results", what="shrink"),))
+    capture = walks.snapshot()
+    assert held(capture)["test_results"] == walks.expected()["test_results"]
+    assert entry(capture, "test_results")["short"] == []
+
+
+def test_a_cursor_whose_item_has_gone_makes_the_list_begin_again(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(
+        clamped_sizes={"*": 10},
+        failures=(
+            Failure(
+                at="*/accounts", query="*resultFrom*", statuses=(400,), error="invalid_result_from", nth=frozenset({1})
+            ),
+        ),
+    )
+    assert held(walks.snapshot()) == walks.expected()
+
+
+@pytest.mark.parametrize(("off", "marked"), [(2, False), (30, True)])
+def test_a_total_that_is_off_by_a_few_is_life_and_by_many_a_hole(walks: Walks, off: int, marked: bool) -> None:
+    walks.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="total_off", n=off),))
+    capture = walks.snapshot()
+    there = len(walks.expected()["accounts"][unit()])
+    short = entry(capture, "accounts")["short"]
+    assert short == ([{"unit": {}, "items": there, "expected": there + off}] if marked else [])
+    assert walks.sandbox.count("GET", "/api/2.1.1/organizations/self/accounts") == (3 if marked else 1)
+    assert held(capture) == walks.expected()
+
+
+def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walks, groups: list[str]) -> None:
+    # The group has been emptied since its list was read, or so its list of members says, without a total.
+    writer = walks.begin()
+    counted = Unit(api.GROUP_MEMBERS, {"group_id": groups[0]}, 14)
+    walks.sandbox.faults = Faults(
+        empty_groups=frozenset(groups), shapes=Shapes(without_total=frozenset({"group_members"}))
+    )
+    with walks.client() as client:
+        walk = Walk(client, writer, privacy=KEEP, concurrency=1, now=lambda: NIGHT)
+        walk.run([counted], ("group_members",), lambda _: None)
+    writer.abandon()
+    short = walk.tally.manifest(("group_members",))["group_members"]["short"]
+    assert short == [{"unit": {"group_id": groups[0]}, "items": 0, "expected": 14}]
+
+
+def test_a_list_that_has_a_full_page_and_no_way_on_is_marked(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(
+        clamped_sizes={"accounts": 10}, shapes=Shapes(without_pagination=frozenset({"accounts"}))
+    )
+    assert entry(walks.snapshot(), "accounts")["short"] == [{"unit": {}, "items": 10, "expected": 11}]
+
+
+# -- what is closed, gone, or not there at all
+
+
+def test_a_group_that_is_closed_to_us_is_recorded_and_the_walk_goes_on(walks: Walks, groups: list[str]) -> None:
+    shut = groups[0]
+    walks.sandbox.faults = Faults(failures=closed(shut))
+    capture = walks.snapshot()
+    assert capture.manifest["groups"] == {"listed": groups, "closed": [shut], "gone": []}
+    assert {"unit": {"group_id": shut}, "status": 403} in entry(capture, "group_members")["lost"]
+    # What could not even be asked for counts as lost as well.
+    for resource in ("results", "objective_evaluations", "test_results"):
+        assert entry(capture, resource)["lost"] == [{"unit": {"group_id": shut}, "status": 403}]
+        assert entry(capture, resource)["status"] == "captured"
+    wanted = walks.expected()
+    assert held(capture) == without(wanted, lambda key: shut in key)
+
+
+def test_a_group_that_vanishes_between_listing_and_reading_is_gone(walks: Walks, groups: list[str]) -> None:
+    lost = groups[0]
+    walks.sandbox.faults = Faults(failures=closed(lost, status=404, error="group_not_found"))
+    capture = walks.snapshot()
+    assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": [lost]}
+    assert held(capture) == without(walks.expected(), lambda key: lost in key)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_group_that_answers_in_part_is_neither_closed_nor_gone(walks: Walks, groups: list[str], status: int) -> None:
+    part = groups[0]
+    walks.sandbox.faults = Faults(failures=closed(part, what="staff", status=status))
+    capture = walks.snapshot()
+    assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": []}
+    assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": part}, "status": status}]
+    assert entry(capture, "results")["lost"] == []
+
+
+def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(walks: Walks, groups: list[str]) -> None:
+    shut = groups[0]
+    walks.sandbox.faults = Faults(
+        clamped_sizes={"*": 10}, failures=(Failure(at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,)),)
+    )
+    capture = walks.snapshot()
+    assert unit(group_id=shut) not in held(capture)["group_members"]
+    assert {"unit": {"group_id": shut}, "status": 403} in entry(capture, "group_members")["lost"]
+    assert capture.manifest["groups"]["closed"] == []
+
+
+REFUSED_AT = {
+    "group_staff": "group/*/staff",
+    "group_members": "group/*/members",
+    "group_drillables": "group/*/drillables",
+    "objectives": "group/*/objectives",
+    "objective_evaluations": "group/*/objective/*",
+    "results": "group/*/member-results/*",
+    "test_results": "group/*/test-results/*",
+    "accounts": "organizations/*",
+    "catalogs": "organization/*/catalogs",
+    "catalog_content": "catalog/*/content",
+    "groups": "groups",
+}
+REFUSALS = [
+    *(
+        (resource, status, error)
+        for resource in REFUSED_AT
+        for status, error in ((404, "gone"), (403, "not_permitted"))
+    ),
+    *((resource, 401, "no_permission") for resource in ("accounts", "group_members")),
+    *((resource, 400, "not_authorized") for resource in ("catalog_content", "group_staff")),
+]
+
+
+@pytest.mark.parametrize(("resource", "status", "error"), REFUSALS)
+def test_what_is_refused_everywhere_is_unavailable_and_the_rest_is_read(
+    walks: Walks, resource: str, status: int, error: str
+) -> None:
+    at = REFUSED_AT[resource]
+    walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(status,), error=error),))
+    capture, wanted = walks.snapshot(), walks.expected()
+    found = {name: one["status"] for name, one in capture.manifest["resources"].items()}
+    below = {
+        "groups": set(wanted) - {"organization", "accounts", "catalogs", "catalog_content"},
+        "group_members": {"group_members", "results"},
+        "objectives": {"objectives", "objective_evaluations"},
+        "catalogs": {"catalogs", "catalog_content"},
+    }.get(resource, {resource})
+    assert {name for name, status in found.items() if status == "unavailable"} == below
+    assert {name: units for name, units in held(capture).items() if name in set(wanted) - below} == {
+        name: units for name, units in wanted.items() if name not in below
+    }
+    assert entry(capture, resource)["why"]
+    if resource != "groups":
+        assert capture.manifest["groups"]["closed"] == capture.manifest["groups"]["gone"] == []
+
+
+def test_an_account_that_may_read_nothing_is_told_what_it_needs(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(statuses=(403,), error="not_permitted"),))
+    with pytest.raises(PermissionDenied, match="neither the organization nor its accounts nor any group"):
+        walks.walk(walks.begin())
+
+
+def test_events_are_unavailable_where_objectives_are(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at="group/*/objectives", statuses=(404,)),))
+    capture = walks.events()
+    assert entry(capture, "objective_events")["status"] == "unavailable"
+    assert "objectives" in entry(capture, "objective_events")["why"]
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ({}, {"closed": [], "gone": [], "listed": 2}),
+        ({"failures": 403}, {"closed": [0], "gone": [], "listed": 1}),
+        ({"hidden": True}, {"closed": [], "gone": [0], "listed": 1}),
+    ],
+    ids=["still to be read", "taken from the service account", "deleted"],
+)
+def test_a_group_that_is_no_longer_listed_is_asked_for_by_its_id(
+    walks: Walks, groups: list[str], faults: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    first = groups[0]
+    walks.sandbox.faults = Faults(
+        unlisted_groups=frozenset({first}),
+        hidden_groups=frozenset({first}) if faults.get("hidden") else frozenset(),
+        failures=closed(first) if faults.get("failures") else (),
+    )
+    capture = walks.snapshot(earlier_groups=groups)
+    found = capture.manifest["groups"]
+    assert found["closed"] == [groups[number] for number in expected["closed"]]
+    assert found["gone"] == [groups[number] for number in expected["gone"]]
+    assert len(found["listed"]) == expected["listed"]
+    units = held(capture)
+    wanted = walks.expected() if expected["listed"] == 2 else without(walks.expected(), lambda key: first in key)
+    del units["groups"][unit()], wanted["groups"][unit()]
+    assert units == wanted
+
+
+# -- one unit that never answers
+
+
+def test_a_unit_that_never_answers_is_left_out_and_the_night_is_saved(walks: Walks, groups: list[str]) -> None:
+    group, poisoned = groups[0], next(key for key in walks.expected()["results"] if groups[0] in key)
+    account = poisoned.split('"')[3]
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{group}/member-results/{account}", statuses=(500,)),))
+    capture = walks.snapshot()
+    assert entry(capture, "results")["lost"] == [{"unit": {"group_id": group, "account_id": account}, "status": 503}]
+    assert held(capture) == without(walks.expected(), lambda key: key == poisoned)
+    assert capture.manifest["groups"]["closed"] == []
+
+
+def test_a_list_that_never_answers_takes_along_what_it_leads_to(walks: Walks, groups: list[str]) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{groups[0]}/members", how=How.CUT),))
+    capture = walks.snapshot()
+    for resource in ("group_members", "results"):
+        assert entry(capture, resource)["lost"] == [{"unit": {"group_id": groups[0]}, "status": 503}]
+
+
+def test_a_request_that_is_not_understood_for_one_unit_is_left_out_as_well(walks: Walks, groups: list[str]) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{groups[0]}/staff", statuses=(400,), error="odd"),))
+    assert entry(walks.snapshot(), "group_staff")["lost"] == [{"unit": {"group_id": groups[0]}, "status": 400}]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"), [((500,), ApiUnavailable), ((400,), RequestRefused)], ids=["no answer", "not understood"]
+)
+def test_many_units_that_fail_are_no_exception(walks: Walks, statuses: tuple[int, ...], kind: Any) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at="group/*/member-results/*", statuses=statuses, error="odd"),))
+    with pytest.raises(kind):
+        walks.walk(walks.begin())
+
+
+def test_a_list_on_which_all_rests_is_never_left_out(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at="organizations/*", statuses=(500,)),))
+    with pytest.raises(ApiUnavailable):
+        walks.walk(walks.begin())
+
+
+def test_an_outage_ends_the_night_though_only_few_units_met_it(walks: Walks, groups: list[str]) -> None:
+    # From the members of the last group on, Drillster does not answer at all.
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
+    with pytest.raises(ApiUnavailable):
+        walks.walk(walks.begin())
+    refused = Counter(record.path for record in walks.sandbox.requests if record.status == 502)
+    assert len(refused) == 2  # the unit, and the question whether anything answers
+
+
+def test_a_unit_that_was_left_out_is_asked_for_again_by_a_walk_that_goes_on(walks: Walks, groups: list[str]) -> None:
+    walks.concurrency = 1
+    poisoned = Failure(at=f"group/{groups[-1]}/members", statuses=(500,))
+    walks.sandbox.faults = Faults(failures=(poisoned, Failure(at="catalog/*/content", statuses=(401,), error="x")))
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    walks.sandbox.faults = Faults()
+    assert held(walks.snapshot(walks.archive.resume(writer.ref))) == walks.expected()
+
+
+# -- interrupted, and gone on with
+
+
+def interrupted(walks: Walks, after: int) -> Any:
+    """A capture that Ctrl-C ended after so many requests."""
+    writer = walks.begin()
+    sandbox = walks.sandbox
+    interrupter = Interrupter(lambda: len(sandbox.requests) >= after, _thread.interrupt_main)
+    interrupter.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            walks.walk(writer)
+    finally:
+        interrupter.stop()
+    assert walk_threads() == []
+    return writer.ref
+
+
+def finished_units(walks: Walks, ref: Any) -> set[tuple[str, str]]:
+    writer = walks.archive.resume(ref)
+    return {
+        (resource, unit(**line.unit))
+        for resource in walks.expected()
+        for line in writer.recovered(resource, bodies=False)
+        if line.end is not None
+    }
+
+
+@pytest.mark.parametrize("after", [1, 2, 4, 9, 17, 29, 41, 57])
+def test_an_interrupted_capture_is_gone_on_with_and_fetches_nothing_again(walks: Walks, after: int) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, latency=0.003)
+    ref = interrupted(walks, after)
+    done = finished_units(walks, ref)
+    walks.sandbox.clear()
+    capture = walks.snapshot(walks.archive.resume(ref))
+    assert held(capture) == walks.expected()
+    again = {path_of(resource, key) for resource, key in done} & {record.path for record in walks.sandbox.requests}
+    assert again == set()
+    for resource, units in walks.expected().items():
+        assert entry(capture, resource)["units"] == len(units), resource
+        assert entry(capture, resource)["short"] == entry(capture, resource)["lost"] == [], resource
+
+
+def path_of(resource: str, key: str) -> str:
+    found = unit_of(resource, json.loads(key))
+    path = found.endpoint.places[0].path.format(**{"organization_id": "self", **found.params})
+    return f"/api/2.1.1/{path}"
+
+
+def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_walk_that_goes_on(walks: Walks, groups: list[str]) -> None:
+    # The walk has read the group itself by its id, and is interrupted before it reads what is in it.
+    walks.concurrency = 1
+    first = groups[0]
+    walks.sandbox.faults = Faults(
+        unlisted_groups=frozenset({first}),
+        failures=(Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired"),),
+    )
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer, earlier_groups=groups)
+    assert ("groups", unit(group_id=first)) in finished_units(walks, writer.ref)
+    walks.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
+    capture = walks.snapshot(walks.archive.resume(writer.ref), earlier_groups=groups)
+    assert held(capture)["results"] == walks.expected()["results"]
+    assert capture.manifest["groups"]["listed"] == groups
+
+
+def test_what_was_lost_or_short_before_the_interruption_still_is(walks: Walks, groups: list[str]) -> None:
+    walks.concurrency = 1
+    faults = Faults(
+        pages=(PageFault(resource="accounts", what="total_off", n=30),),
+        failures=(
+            *closed(groups[1], what="staff"),
+            Failure(at="catalog/*/content", statuses=(401,), error="token_expired"),
+        ),
+    )
+    walks.sandbox.faults = faults
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    walks.sandbox.faults = Faults()
+    walks.sandbox.clear()
+    capture = walks.snapshot(walks.archive.resume(writer.ref))
+    assert entry(capture, "accounts")["short"] != []
+    assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": groups[1]}, "status": 403}]
+    assert walks.sandbox.count("GET", "*/staff") == walks.sandbox.count("GET", "*/accounts") == 0
+
+
+def test_every_error_of_the_walk_is_one_that_says_what_to_do(walks: Walks) -> None:
+    for failure in (
+        Failure(at="groups", statuses=(500,)),
+        Failure(at="groups", statuses=(401,), error="x"),
+        Failure(at="groups", how=How.REDIRECT),
+        Failure(at="groups", how=How.RESET),
+        Failure(at="groups", statuses=(418,)),
+    ):
+        walks.sandbox.faults = Faults(failures=(failure,))
+        with pytest.raises(PipelineError, match=r"groups|Drillster"):
+            walks.walk(walks.begin())

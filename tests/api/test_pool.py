@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.api.pool import Pool
+
+
+def run(pool: Pool[Any], *tasks: Any, on_tick: Callable[[], None] = lambda: None, tick: float = 0.01) -> None:
+    pool.add(tasks)
+    pool.run(on_tick=on_tick, tick_seconds=tick)
+
+
+def nothing() -> None:
+    """No thread waits for an answer here."""
+
+
+def test_what_was_found_last_is_done_first() -> None:
+    done: list[str] = []
+
+    def work(task: str) -> None:
+        done.append(task)
+        if len(task) < 3:
+            pool.add([f"{task}1", f"{task}2"])
+
+    pool: Pool[str] = Pool(work, size=1, interrupt=nothing)
+    run(pool, "a", "b")
+    assert done == ["b", "b2", "b22", "b21", "b1", "b12", "b11", "a", "a2", "a22", "a21", "a1", "a12", "a11"]
+    assert pool.waiting == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_every_task_is_done_once_and_none_is_left(size: int) -> None:
+    done: list[int] = []
+
+    def work(task: int) -> None:
+        pool.add(range(task))
+        done.append(task)
+
+    pool: Pool[int] = Pool(work, size=size, interrupt=nothing)
+    run(pool, 10)
+    assert len(done) == 2**10
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("walk-")]
+
+
+def test_every_thread_has_work_as_long_as_there_is_some() -> None:
+    # Each round, all four must be there at the same time; a thread that was not woken would break the barrier.
+    meeting = threading.Barrier(4)
+
+    def work(rounds: int) -> None:
+        if rounds < 0:
+            meeting.wait(timeout=5)
+            return
+        pool.add([-1, -1, -1])
+        meeting.wait(timeout=5)
+        if rounds:
+            pool.add([rounds - 1])
+
+    pool: Pool[int] = Pool(work, size=4, interrupt=nothing)
+    run(pool, 300, tick=0.0005)
+
+
+def test_a_pool_without_tasks_ends_at_once() -> None:
+    run(Pool(lambda _: None, size=4, interrupt=nothing))
+
+
+def test_the_first_error_is_raised_and_nothing_new_is_begun() -> None:
+    begun: list[int] = []
+    stop = threading.Event()
+
+    def work(task: int) -> None:
+        begun.append(task)
+        if task == 0:
+            raise ValueError("the first")
+        stop.wait(5)
+        raise RuntimeError("woken")
+
+    pool: Pool[int] = Pool(work, size=3, interrupt=stop.set)
+    with pytest.raises(ValueError, match="the first"):
+        run(pool, 3, 4, 5, 6, 1, 2, 0)
+    assert set(begun) <= {0, 1, 2}
+    assert pool.waiting >= 4
+
+
+def test_the_others_are_interrupted_once() -> None:
+    calls: list[int] = []
+
+    def work(_: int) -> None:
+        raise ValueError
+
+    pool: Pool[int] = Pool(work, size=4, interrupt=lambda: calls.append(1))
+    with pytest.raises(ValueError):  # noqa: PT011 - any will do
+        run(pool, *range(20))
+    assert calls == [1]
+
+
+def test_an_interrupt_of_the_caller_stops_the_threads() -> None:
+    stop = threading.Event()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    pool: Pool[int] = Pool(lambda _: stop.wait(5) and None, size=4, interrupt=stop.set)
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, *range(8), on_tick=interrupt)
+    assert stop.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("walk-")]
+
+
+def test_an_error_of_whoever_shows_the_progress_ends_it_as_well() -> None:
+    def broken() -> None:
+        raise OSError("the display is gone")
+
+    pool: Pool[int] = Pool(lambda _: time.sleep(0.02), size=2, interrupt=nothing)
+    with pytest.raises(OSError, match="display"):
+        run(pool, *range(50), on_tick=broken)
+
+
+def test_a_thread_that_cannot_be_started_ends_those_that_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, []
+
+    def limited(self: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    pool: Pool[int] = Pool(lambda _: time.sleep(0.001), size=4, interrupt=nothing)
+    with pytest.raises(RuntimeError, match="new thread"):
+        run(pool, *range(5000))
+    assert not any(thread.is_alive() for thread in started)
+
+
+def test_progress_is_told_now_and_then_while_the_work_goes_on() -> None:
+    ticks: list[int] = []
+    pool: Pool[int] = Pool(lambda _: time.sleep(0.01), size=2, interrupt=nothing)
+    run(pool, *range(20), on_tick=lambda: ticks.append(pool.waiting))
+    assert len(ticks) >= 3
+    assert ticks == sorted(ticks, reverse=True)

@@ -1,0 +1,146 @@
+"""A lease: at most one holder, and none that is dead."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from drillster_pipeline.archive import lease
+from drillster_pipeline.archive.lease import leased
+from drillster_pipeline.archive.remote import RemoteStorage
+from drillster_pipeline.errors import Busy, Unavailable
+
+FOLDER = "2026-01-01/.snapshot.lease"
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteStorage]:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(lease, "PATIENCE_SECONDS", 0.2)
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    yield RemoteStorage("memory://leases")
+    memory.store.clear()
+
+
+def test_a_lease_is_held_and_given_back(storage: RemoteStorage) -> None:
+    with leased(storage, FOLDER, "working") as still_ours:
+        still_ours()
+        assert len(storage.names(FOLDER)) == 1
+    assert storage.names(FOLDER) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
+
+
+def test_a_lease_is_given_back_after_an_error(storage: RemoteStorage) -> None:
+    with pytest.raises(KeyboardInterrupt), leased(storage, FOLDER, "working"):
+        raise KeyboardInterrupt
+    assert storage.names(FOLDER) == []
+
+
+def test_one_that_is_alive_keeps_others_out_however_long_they_watch(storage: RemoteStorage) -> None:
+    with leased(storage, FOLDER, "capturing the snapshot of 2026-01-01") as still_ours:
+        for _ in range(2):
+            with (
+                pytest.raises(Busy, match="Another run is capturing the snapshot of 2026-01-01 right now"),
+                leased(storage, FOLDER, "capturing the snapshot of 2026-01-01"),
+            ):
+                pass
+        still_ours()
+    with leased(storage, FOLDER, "working"):
+        pass
+
+
+def test_one_that_died_keeps_nobody_out(storage: RemoteStorage) -> None:
+    storage.write(f"{FOLDER}/0011223344556677", b"41")
+    began = time.monotonic()
+    with leased(storage, FOLDER, "working"):
+        assert len(storage.names(FOLDER)) == 1
+        assert "0011223344556677" not in storage.names(FOLDER)
+    assert time.monotonic() - began >= 0.2
+
+
+def test_one_that_gives_it_back_while_it_is_watched_keeps_nobody_waiting(storage: RemoteStorage) -> None:
+    storage.write(f"{FOLDER}/0011223344556677", b"41")
+    waits = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        storage.remove(f"{FOLDER}/0011223344556677")
+
+    with leased(storage, FOLDER, "working", sleep=sleep):
+        assert len(waits) == 1
+
+
+def test_of_many_that_come_at_once_at_most_one_gets_it(storage: RemoteStorage) -> None:
+    holding, most, busy = 0, 0, 0
+    lock, start = threading.Lock(), threading.Barrier(6)
+
+    def come() -> None:
+        nonlocal holding, most, busy
+        start.wait()
+        try:
+            with leased(storage, FOLDER, "working"):
+                with lock:
+                    holding += 1
+                    most = max(most, holding)
+                time.sleep(0.3)
+                with lock:
+                    holding -= 1
+        except Busy:
+            with lock:
+                busy += 1
+
+    threads = [threading.Thread(target=come) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most <= 1
+    assert busy >= 5
+    assert storage.names(FOLDER) == []
+
+
+def test_one_that_was_taken_for_dead_finds_out_and_does_not_come_back(storage: RemoteStorage) -> None:
+    with leased(storage, FOLDER, "working") as still_ours:
+        for name in storage.names(FOLDER):
+            storage.remove(f"{FOLDER}/{name}")  # as a run does that watched in vain
+        storage.write(f"{FOLDER}/another", b"0")
+        with pytest.raises(Busy, match="took this one for dead"):
+            still_ours()
+        time.sleep(0.1)
+        assert storage.names(FOLDER) == ["another"]
+    assert storage.names(FOLDER) == ["another"]
+
+
+def test_a_heartbeat_that_fails_is_tried_again(storage: RemoteStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, failures = storage.write, []
+
+    def flaky(name: str, content: bytes) -> None:
+        if content == b"1":
+            failures.append(name)
+            raise Unavailable("for a moment")
+        write(name, content)
+
+    with leased(storage, FOLDER, "working") as still_ours:
+        monkeypatch.setattr(storage, "write", flaky)
+        (own,) = storage.names(FOLDER)
+        deadline = time.monotonic() + 5
+        while storage.read(f"{FOLDER}/{own}") in {b"0", b"1"} and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert storage.read(f"{FOLDER}/{own}") not in {b"0", b"1"}
+        still_ours()
+
+
+def test_the_lock_of_a_remote_storage_is_a_lease(storage: RemoteStorage) -> None:
+    with storage.locked("2026-01-01/.snapshot", "working") as still_ours:
+        still_ours()
+        assert storage.names("2026-01-01") == [Path(FOLDER).name]
+        with pytest.raises(Busy), storage.locked("2026-01-01/.snapshot", "working"):
+            pass
+        with storage.locked("2026-01-01/.events", "working"):
+            pass

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.archive import local
+from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "archive")
+
+
+def test_what_is_written_is_read_listed_and_removed(storage: LocalStorage) -> None:
+    storage.write("a/b/file", b"content")
+    storage.write("a/b/file", b"other content")
+    assert storage.read("a/b/file") == b"other content"
+    assert storage.names("a") == ["b"]
+    assert storage.names("a/b") == ["file"]
+    assert storage.names("nowhere") == storage.names("a/b/file") == []
+    storage.remove("a")
+    storage.remove("a")
+    assert storage.names("") == []
+
+
+def test_what_is_missing_is_named(storage: LocalStorage) -> None:
+    with pytest.raises(ArchiveCorrupt, match=r"The archive lacks 2026-01-01/x: restore it from a backup"):
+        storage.read("2026-01-01/x")
+
+
+@pytest.mark.parametrize("step", ["sync", "replace"])
+def test_a_write_that_fails_leaves_what_was_there(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    storage.write("file", b"old")
+
+    def broken(*_: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(*((local, "sync") if step == "sync" else (Path, "replace")), broken)
+    with pytest.raises(Unavailable, match="The archive failed while writing: Input/output error"):
+        storage.write("file", b"new")
+    assert storage.read("file") == b"old"
+
+
+def test_content_and_names_reach_the_disk_in_that_order(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        order.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    def renamed(self: Path, target: Path) -> Path:
+        order.append(f"name {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    storage.write("folder/file", b"content")
+    assert order[-3:] == ["sync .file.writing", "name file", "sync folder"]
+    # The folder's own name is on the disk before anything is in it.
+    assert order[:-3] == ["sync archive", f"sync {storage.root.parent.name}"]
+    order.clear()
+    sink = storage.sink("folder/part")
+    sink.write(b"content")
+    sink.publish()
+    assert order == ["sync part.partial", "name part", "sync folder"]
+
+
+def test_an_error_of_the_file_system_is_a_sentence_without_a_path(tmp_path: Path) -> None:
+    (tmp_path / "secret-name").write_bytes(b"")
+    storage = LocalStorage(tmp_path / "secret-name")
+    with pytest.raises(Unavailable, match="check DRILLSTER_ARCHIVE_URL and its permissions") as caught:
+        storage.write("file", b"")
+    assert "secret-name" not in str(caught.value)
+
+
+# -- the lock
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from drillster_pipeline.archive.local import LocalStorage
+with LocalStorage(Path(sys.argv[1])).locked("2026-01-01/.snapshot", "capturing"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_keeps_other_processes_out_and_goes_with_its_process(storage: LocalStorage) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(storage.root)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(Busy, match="Another run is capturing right now"),
+            storage.locked("2026-01-01/.snapshot", "capturing"),
+        ):
+            pass
+        with storage.locked("2026-01-01/.events", "capturing") as still_ours:
+            still_ours()
+        process.kill()
+    with storage.locked("2026-01-01/.snapshot", "capturing"):
+        pass
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_anew(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    flock, calls = fcntl.flock, []
+
+    def raced(descriptor: int, operation: int) -> None:
+        if not calls:
+            (storage.root / "x.lock").unlink()  # as the removal of an empty date does
+        calls.append(operation)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", raced)
+    with storage.locked("x", "working"):
+        assert len(calls) == 2
+        with pytest.raises(Busy), storage.locked("x", "working"):
+            pass
+
+
+def test_a_file_system_without_locks_is_no_other_run(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with (
+        pytest.raises(Unavailable, match="while locking: No locks available") as caught,
+        storage.locked("x", "working"),
+    ):
+        pass
+    assert not isinstance(caught.value, Busy)

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.archive.parts import PartWriter, part_name, part_number, read_lines, salvage, verified
+from drillster_pipeline.errors import ArchiveCorrupt
+
+LINES = [f'{{"line":{number},"text":"{"äöü" * (number % 7)}"}}'.encode() for number in range(200)]
+
+
+def written(folder: Path, lines: list[bytes], *, flush_every: int = 5, close: bool = True) -> bytes:
+    storage = LocalStorage(folder)
+    part = PartWriter(storage, "r", 1)
+    for number, line in enumerate(lines, start=1):
+        part.append(line + b"\n", flush=number % flush_every == 0)
+    if close:
+        described = part.close()
+        content = storage.read("r/part-00001.jsonl.gz")
+        assert (described.lines, described.size) == (len(lines), len(content))
+        assert described.raw_size == sum(map(len, lines)) + len(lines)
+        assert verified(content, described.sha256, "it") is content
+        return content
+    part.abandon()
+    return storage.read("r/part-00001.jsonl.gz.partial")
+
+
+def test_a_part_is_plain_gzip_that_other_programs_read(tmp_path: Path) -> None:
+    content = written(tmp_path, LINES)
+    assert gzip.decompress(content).splitlines() == LINES
+    assert list(read_lines(content)) == LINES
+
+
+def test_a_part_is_not_there_until_it_is_closed(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    part = PartWriter(storage, "r", 1)
+    part.append(b"{}\n", flush=True)
+    assert storage.names("r") == ["part-00001.jsonl.gz.partial"]
+    part.close()
+    assert storage.names("r") == ["part-00001.jsonl.gz"]
+
+
+def test_what_was_flushed_is_salvaged_and_what_was_not_may_be(tmp_path: Path) -> None:
+    content = written(tmp_path, LINES[:13], flush_every=10, close=False)
+    found = list(read_lines(content, salvage=True))
+    assert LINES[:10] == found[:10]
+    assert found == LINES[: len(found)]
+
+
+@given(st.data())
+def test_a_part_that_breaks_off_anywhere_gives_its_first_lines(data: st.DataObject) -> None:
+    content = gzip.compress(b"".join(line + b"\n" for line in LINES))
+    cut = data.draw(st.integers(0, len(content) - 1))
+    found = list(read_lines(content[:cut], salvage=True))
+    assert found == LINES[: len(found)]
+    with pytest.raises(ArchiveCorrupt, match=r"part-7 in the archive ends in the middle: restore it"):
+        list(read_lines(content[:cut], "part-7"))
+
+
+@given(st.integers(20, 2000), st.integers(1, 255))
+def test_a_part_that_is_damaged_never_gives_a_wrong_line_without_notice(position: int, flip: int) -> None:
+    content = bytearray(gzip.compress(b"".join(line + b"\n" for line in LINES)))
+    content[position % len(content)] ^= flip
+    try:
+        found = list(read_lines(bytes(content)))
+    except ArchiveCorrupt:
+        return
+    assert found == LINES  # the damage was where it does no harm, such as the time in the gzip header
+
+
+def test_damage_after_a_power_cut_costs_little_of_what_is_before_it(tmp_path: Path) -> None:
+    lines = [f"{number:06d}{number * 7919 % 1_000_003:06d}".encode() * 3 for number in range(20_000)]
+    content = written(tmp_path, lines, flush_every=50, close=False)
+    zeros = content[: len(content) // 2] + bytes(len(content) // 2)
+    found = list(read_lines(zeros, salvage=True))
+    assert found == lines[: len(found)]
+    assert len(found) > 0.45 * len(lines)
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text", b"\x1f\x8b", gzip.compress(b"no line break")], ids=repr)
+def test_what_is_no_part_is_corrupt_and_named(content: bytes) -> None:
+    with pytest.raises(ArchiveCorrupt, match=r"^2026-01-01/x/part-00002\.jsonl\.gz in the archive"):
+        list(read_lines(content, "2026-01-01/x/part-00002.jsonl.gz"))
+    assert list(read_lines(content, salvage=True)) == []
+
+
+def test_a_checksum_that_differs_is_corrupt_and_named() -> None:
+    with pytest.raises(ArchiveCorrupt, match=r"^x/part in the archive is not what was sealed"):
+        verified(b"content", "0" * 64, "x/part")
+
+
+def test_salvage_makes_a_finished_part_and_is_safe_to_be_repeated(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    written(tmp_path, LINES[:10], close=False)
+    partial = storage.read("r/part-00001.jsonl.gz.partial")
+    salvage(storage, "r")
+    assert storage.names("r") == ["part-00001.jsonl.gz"]
+    whole = storage.read("r/part-00001.jsonl.gz")
+    assert list(read_lines(whole)) == LINES[:10]
+    # Cut short after the finished part was written: the unfinished one goes, and nothing else changes.
+    (tmp_path / "r" / "part-00001.jsonl.gz.partial").write_bytes(partial[:20])
+    salvage(storage, "r")
+    assert storage.names("r") == ["part-00001.jsonl.gz"]
+    assert storage.read("r/part-00001.jsonl.gz") == whole
+
+
+def test_salvage_makes_no_part_of_nothing(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    storage.write("r/part-00003.jsonl.gz.partial", b"")
+    storage.write("r/part-x.jsonl.gz.partial", b"somebody else's")
+    salvage(storage, "r")
+    assert storage.names("r") == ["part-x.jsonl.gz.partial"]
+
+
+def test_names_of_parts_tell_their_number_and_nothing_else_does() -> None:
+    for number in (1, 42, 99_999, 123_456):
+        assert part_number(part_name(number)) == number
+    for name in ("part-00001.jsonl.gz.partial", ".part-00001.jsonl.gz.writing", "part-1.jsonl.gz", "manifest.json"):
+        assert part_number(name) is None
+
+
+def test_reading_and_writing_a_part_keep_little_in_memory(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    line = b'{"body":"' + b"practice makes perfect " * 200 + b'"}\n'
+    tracemalloc.start()
+    try:
+        part = PartWriter(storage, "r", 1)
+        for _ in range(10_000):
+            part.append(line, flush=True)
+        part.close()
+        read = sum(1 for _ in read_lines(storage.read("r/part-00001.jsonl.gz")))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert read == 10_000
+    assert 10_000 * len(line) > 40 * 2**20
+    assert peak < 8 * 2**20

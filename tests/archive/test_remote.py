@@ -1,0 +1,289 @@
+"""The archive in an object store: in memory, and on a real S3 server whose wire is cut in the middle of uploads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import Any
+
+import boto3
+import fsspec
+import pytest
+
+from drillster_pipeline.archive import Archive, CaptureWriter, End, remote
+from drillster_pipeline.archive.remote import RemoteStorage
+from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
+
+from .object_store import ObjectStore, Wire, endpoint, object_store
+
+DAY = date(2026, 1, 1)
+NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
+DONE = End(1, None)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with object_store() as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "s3"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A place of one's own in a store."""
+    if request.param == "s3":
+        store: ObjectStore = request.getfixturevalue("store")
+        yield f"s3://{store.bucket()}/some/archive"
+        return
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+    yield "memory://archive"
+    memory.store.clear()
+
+
+def put(writer: CaptureWriter, member: str, page: int = 1, *, end: End | None = DONE, **options: Any) -> None:
+    body = json.dumps({"member": member, "page": page}).encode()
+    writer.append("results", {"account_id": member}, page, NOW, body, end=end, **options)
+
+
+def members(archive: Archive) -> list[str]:
+    capture = archive.newest_sealed(DAY, "snapshot")
+    assert capture is not None
+    return sorted(line.body["member"] for line in capture.pages("results"))
+
+
+def begin(archive: Archive) -> CaptureWriter:
+    return archive.begin(DAY, "snapshot", {}, NOW)
+
+
+def seal(writer: CaptureWriter) -> None:
+    writer.seal({"resources": {"results": {}}})
+
+
+# -- names and contents
+
+
+def test_what_is_written_is_read_listed_and_removed(url: str) -> None:
+    storage = RemoteStorage(url)
+    assert storage.names("") == storage.names("a/b") == []
+    storage.write("a/b/file", b"content")
+    storage.write("a/b/file", b"other content")
+    storage.write("a/c", b"")
+    assert storage.read("a/b/file") == b"other content"
+    assert storage.read("a/c") == b""
+    assert storage.names("") == ["a"]
+    assert storage.names("a") == ["b", "c"]
+    assert storage.names("a/b") == ["file"]
+    storage.remove("a/c")
+    assert storage.names("a") == ["b"]
+    storage.remove("a")
+    storage.remove("a")
+    assert storage.names("") == []
+    with pytest.raises(ArchiveCorrupt, match="The archive lacks a/b/file"):
+        storage.read("a/b/file")
+
+
+def test_a_listing_shows_what_another_process_wrote_or_removed_meanwhile(url: str) -> None:
+    ours = RemoteStorage(url)
+    fresh = ours.fs.__class__(skip_instance_cache=True)
+    ours.write("folder/one", b"1")
+    assert ours.names("folder") == ["one"]
+    fresh.pipe_file(f"{ours.root}/folder/two", b"2")
+    assert ours.names("folder") == ["one", "two"]
+    fresh.rm_file(f"{ours.root}/folder/one")
+    assert ours.names("folder") == ["two"]
+    assert ours.names("") == ["folder"]
+
+
+def test_an_object_that_stands_for_a_folder_is_no_name_in_it(store: ObjectStore) -> None:
+    bucket = store.bucket()
+    with closing(boto3.client("s3", endpoint_url=store.address)) as client:
+        for key in ("some/archive/", "some/archive/folder/"):
+            client.put_object(Bucket=bucket, Key=key, Body=b"")
+    storage = RemoteStorage(f"s3://{bucket}/some/archive")
+    storage.write("folder/file", b"")
+    assert storage.names("") == ["folder"]
+    assert storage.names("folder") == ["file"]
+
+
+def test_a_removal_takes_the_seal_first(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(url)
+    writer = begin(archive)
+    put(writer, "a")
+    seal(writer)
+    storage = archive.storage
+    assert isinstance(storage, RemoteStorage)
+    removed = []
+    rm = storage.fs.rm
+
+    def cut_short(path: str, **options: Any) -> None:
+        removed.append(path)
+        if len(removed) == 2:
+            raise ConnectionError
+        rm(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage.fs, "rm", cut_short)
+        with pytest.raises(Unavailable, match=r"failed while removing \(ConnectionError\)"):
+            archive.remove(writer.ref)
+    assert [ref.sealed for ref in archive.captures(DAY)] == [False]
+    archive.remove(writer.ref)
+    assert archive.captures(DAY) == []
+
+
+# -- captures
+
+
+def test_a_capture_is_written_sealed_and_read(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "PART_BYTES", 200)
+    archive = Archive(url)
+    writer = begin(archive)
+    for number in range(30):
+        put(writer, f"{number:02d}")
+    seal(writer)
+    assert members(Archive(url)) == [f"{number:02d}" for number in range(30)]
+    assert archive.dates() == [DAY]
+    capture = archive.newest_sealed(DAY, "snapshot")
+    assert capture is not None
+    assert len(capture.manifest["resources"]["results"]["parts"]) > 3
+
+
+def test_an_interrupted_capture_keeps_what_was_finished(url: str) -> None:
+    archive = Archive(url)
+    writer = begin(archive)
+    put(writer, "a")
+    put(writer, "b", 1, end=None)
+    writer.abandon()
+    again = archive.resume(writer.ref)
+    assert again.finished("results", {"account_id": "a"})
+    put(again, "b", 1, attempt=again.attempt("results", {"account_id": "b"}))
+    seal(again)
+    assert members(archive) == ["a", "b"]
+
+
+def test_a_part_goes_up_after_a_while_so_that_a_crash_costs_little(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "PART_SECONDS", 0.0)
+    archive = Archive(url)
+    writer = begin(archive)
+    put(writer, "a")
+    put(writer, "b")
+    # Nothing is told to this writer any more: its process was killed.
+    again = archive.resume(writer.ref)
+    assert again.finished("results", {"account_id": "a"})
+    assert again.finished("results", {"account_id": "b"})
+
+
+# -- uploads that are interrupted
+
+
+@pytest.fixture
+def wire(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    import s3fs
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    settings = {"retries": {"max_attempts": 0}, "read_timeout": 5}
+    running = Wire(store.address)
+    with endpoint(running.address):
+        monkeypatch.setitem(fsspec.config.conf["s3"], "config_kwargs", settings)
+        yield running
+    running.close()
+
+
+def test_an_upload_that_is_cut_is_told_and_the_capture_can_be_gone_on_with(
+    store: ObjectStore, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "PART_BYTES", 60)
+    archive = Archive(f"s3://{store.bucket()}/archive")
+    writer = begin(archive)
+    put(writer, "a")
+    put(writer, "b", 1, end=None)
+    wire.cut = True
+    with pytest.raises(Unavailable, match=r"storage failed while writing \(\w+\): check DRILLSTER_ARCHIVE_URL"):
+        put(writer, "c")
+    assert wire.cuts >= 1
+    # Page 1 of b was in what was lost, so its end must not get through by itself.
+    wire.cut = False
+    with pytest.raises(Unavailable, match="stopped"):
+        put(writer, "b", 2, end=End(2, 2))
+    writer.abandon()
+    again = archive.resume(writer.ref)
+    found = {name: again.finished("results", {"account_id": name}) for name in "abc"}
+    assert found == {"a": True, "b": False, "c": False}
+    for name in "bc":
+        put(again, name, attempt=again.attempt("results", {"account_id": name}))
+    seal(again)
+    assert members(archive) == ["a", "b", "c"]
+
+
+def test_a_seal_that_is_cut_is_no_seal(store: ObjectStore, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = Archive(f"s3://{store.bucket()}/archive")
+    writer = begin(archive)
+    put(writer, "a")
+    write = archive.storage.write
+
+    def cut_at_the_end(name: str, content: bytes) -> None:
+        wire.cut = name.endswith("manifest.json")
+        write(name, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archive.storage, "write", cut_at_the_end)
+        with pytest.raises(Unavailable):
+            seal(writer)
+    wire.cut = False
+    writer.abandon()
+    assert archive.newest_sealed(DAY, "snapshot") is None
+    seal(archive.resume(writer.ref))
+    assert members(archive) == ["a"]
+
+
+def test_a_store_that_does_not_answer_is_unavailable_in_every_way(wire: Wire) -> None:
+    archive = Archive("s3://bucket/archive")
+    wire.close()
+    for ask in (
+        archive.dates,
+        lambda: archive.captures(DAY),
+        lambda: archive.storage.read("x"),
+        lambda: begin(archive),
+    ):
+        with pytest.raises(Unavailable, match="check DRILLSTER_ARCHIVE_URL, its credentials and its service"):
+            ask()
+
+
+# -- settings
+
+
+def test_a_bucket_that_is_not_there_is_told(store: ObjectStore) -> None:
+    assert store.address
+    archive = Archive("s3://no-such-bucket-anywhere/archive")
+    assert archive.dates() == []
+    with pytest.raises(Unavailable, match="the bucket or folder is not there"):
+        begin(archive)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("memory://archive", "memory://archive"),
+        ("s3://bucket/a/b", "s3://bucket/a/b"),
+        ("s3://AKIA123:sec/ret@bucket/a", "s3://bucket/a"),
+        ("memory://archive?key=secret", "memory://archive"),
+    ],
+)
+def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert remote._without_secrets(url) == shown
+
+
+def test_a_kind_of_storage_that_is_not_installed_asks_for_its_extra() -> None:
+    for url in ("nosuchstore://user:secret@host/x", "gcs://bucket/x"):
+        with pytest.raises(SettingsError, match="install the extra it needs") as caught:
+            RemoteStorage(url)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_store_with_folders_gets_them(tmp_path: Any) -> None:
+    storage = RemoteStorage(f"local://{tmp_path}/archive")
+    storage.write("a/b/file", b"content")
+    assert storage.names("a/b") == ["file"]
+    assert storage.read("a/b/file") == b"content"

@@ -1,0 +1,132 @@
+"""A real Dagster webserver and daemon, as processes of their own, and their GraphQL as the UI speaks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .houses import REPOSITORY, House, environment_of
+
+START_SECONDS = 60.0
+
+LAUNCH_BACKFILL = """
+mutation Launch($parameters: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $parameters) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+RUNS = """
+query Runs { runsOrError(limit: 100) { ... on Runs { results {
+  runId status startTime endTime tags { key value } parentRunId
+} } } }
+"""
+READY = """
+query Ready { workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }
+"""
+
+
+@dataclass
+class Services:
+    """A webserver and a daemon that share one Dagster home."""
+
+    port: int
+    logs: Path
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """What GraphQL answers."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        address = f"http://127.0.0.1:{self.port}/graphql"
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return dict(found["data"])
+
+    def backfill(self, dates: Sequence[str], assets: Sequence[str]) -> str:
+        """Launch a backfill as the UI does; returns its id."""
+        parameters = {
+            "partitionNames": list(dates),
+            "assetSelection": [{"path": name.split("/")} for name in assets],
+        }
+        found = self.ask(LAUNCH_BACKFILL, parameters=parameters)["launchPartitionBackfill"]
+        assert found["__typename"] == "LaunchBackfillSuccess", found
+        return str(found["backfillId"])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs, the oldest first; ``tags`` as a mapping."""
+        results = self.ask(RUNS)["runsOrError"]["results"]
+        return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in reversed(results)]
+
+    def until(self, condition: Callable[[], Any], *, seconds: float = 90.0) -> Any:
+        """Wait for something to be so; what it is."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"waited in vain; see {self.logs}"
+            time.sleep(0.2)
+        return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def services_of(house: House, *, environment: Mapping[str, str] | None = None) -> Iterator[Services]:
+    """Start both on the repository's workspace.yaml and wait until they are ready; whatever they started is ended."""
+    services = Services(_free_port(), house.folder / "logs")
+    services.logs.mkdir()
+    binaries = Path(sys.executable).parent
+    commands = {
+        "webserver": ["dagster-webserver", "--host", "127.0.0.1", "--port", str(services.port)],
+        "daemon": ["dagster-daemon", "run"],
+    }
+    processes = []
+    try:
+        for name, command in commands.items():
+            with (services.logs / name).open("wb") as log:
+                processes.append(
+                    subprocess.Popen(
+                        [str(binaries / command[0]), *command[1:], "--workspace", str(REPOSITORY / "workspace.yaml")],
+                        cwd=REPOSITORY,
+                        env={**environment_of(house), **(environment or {})},
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+        services.until(lambda: _ready(services), seconds=START_SECONDS)
+        yield services
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+        for process in processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _ready(services: Services) -> bool:
+    try:
+        entries = services.ask(READY)["workspaceOrError"]["locationEntries"]
+    except (OSError, urllib.error.URLError):
+        return False
+    return [entry["locationOrLoadError"]["__typename"] for entry in entries] == ["RepositoryLocation"]

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from drillster_pipeline.orchestration import definitions
+from drillster_pipeline.settings import SETTINGS
+from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+
+from .houses import AMSTERDAM, REPOSITORY, utc
+
+SNAPSHOT = Path(__file__).with_name("definitions.json")
+BINARIES = Path(sys.executable).parent
+
+
+@pytest.fixture
+def defs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dg.Definitions:
+    """The definitions as a newcomer loads them: without a single setting."""
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return definitions()
+
+
+def bare_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("DRILLSTER_", "DAGSTER_"))}
+
+
+_LOAD = """
+import resource, socket, sys
+def refuse(*_):
+    raise AssertionError("a connection")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+import drillster_pipeline.definitions
+drillster_pipeline.definitions.defs.get_repository_def()
+used = resource.getrusage(resource.RUSAGE_SELF)
+heavy = ("pandas", "numpy", "requests", "cryptography", "fsspec", "uvicorn", "drillster_pipeline.warehouse",
+         "drillster_pipeline.api", "drillster_pipeline.archive")
+print(used.ru_utime + used.ru_stime, [name for name in heavy if name in sys.modules])
+"""
+
+
+def test_loading_needs_no_settings_no_network_and_little_of_the_processor(tmp_path: Path) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", _LOAD], cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, check=True
+    )
+    seconds, heavy = loaded.stdout.split(maxsplit=1)
+    assert float(seconds) < 3.0 * float(os.environ.get("SLOW_MACHINE", "1.5"))
+    assert heavy.strip() == "[]"
+
+
+def described(defs: dg.Definitions) -> dict[str, object]:
+    """What others rely on: names, what depends on what, when it runs, what it may not do at the same time."""
+    graph = defs.resolve_asset_graph()
+    repository = defs.get_repository_def()
+    ops = {}
+    for assets in defs.assets or []:
+        assert isinstance(assets, dg.AssetsDefinition)
+        op = assets.op
+        ops[op.name] = {
+            "pool": op.pool,
+            "priority": op.tags["dagster/priority"],
+            "assets": sorted(key.to_user_string() for key in assets.keys),
+            "can_subset": assets.can_subset,
+            "runs_per_partition": str(assets.backfill_policy),
+        }
+    return {
+        "operations": ops,
+        "assets": {
+            key.to_user_string(): {
+                "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+                "checks": sorted(check.name for check in graph.get(key).check_keys),
+                "group": graph.get(key).group_name,
+                "freshness": graph.get(key).freshness_policy is not None,
+            }
+            for key in sorted(graph.get_all_asset_keys())
+        },
+        "partitions": str(next(iter(repository.asset_graph.asset_nodes)).partitions_def),
+        "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
+        "schedules": {
+            schedule.name: [schedule.cron_schedule, schedule.execution_timezone, schedule.default_status.value]
+            for schedule in repository.schedule_defs
+        },
+        "sensors": {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs},
+    }
+
+
+def test_nothing_that_others_rely_on_changes_unnoticed(defs: dg.Definitions) -> None:
+    """To accept a change: ``UPDATE_SNAPSHOTS=1 python -m pytest tests/orchestration/test_definitions.py``."""
+    now = json.dumps(described(defs), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(now)
+    assert now == SNAPSHOT.read_text()
+
+
+def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert set(specs) == {f"drillster/{name}" for name in RESOURCES} | {f"warehouse/{name}" for name in DATA_TABLES}
+    for name, spec in specs.items():
+        assert spec.description, name
+        assert spec.kinds, name
+        assert spec.owners, name
+    for table in DATA_TABLES.values():
+        schema = specs[f"warehouse/{table.name}"].metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == [column.name for column in table.all_columns]
+
+
+def test_a_table_depends_on_resources_of_its_own_kind_only(defs: dg.Definitions) -> None:
+    """Events that can't be read must not hold up the tables of the snapshot."""
+    graph = defs.resolve_asset_graph()
+    events = dg.AssetKey(["drillster", "objective_events"])
+    assert {key.path[-1] for key in graph.get(events).child_keys} == {"objective_events"}
+
+
+@pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`")  # Dagster's own call
+@pytest.mark.parametrize(
+    ("tick", "partition"),
+    [
+        # An ordinary night, at 02:30 in winter and in summer.
+        (utc(2026, 2, 10, 1, 30), "2026-02-09"),
+        (utc(2026, 7, 10, 0, 30), "2026-07-09"),
+        # Clocks go forward: 02:30 does not exist on 29 March, and the day before has ended all the same.
+        (utc(2026, 3, 29, 1, 0), "2026-03-28"),
+        (utc(2026, 3, 30, 0, 30), "2026-03-29"),
+        # Clocks go back: 02:30 comes twice on 25 October.
+        (utc(2026, 10, 25, 0, 30), "2026-10-24"),
+        (utc(2026, 10, 26, 1, 30), "2026-10-25"),
+        # A schedule that is late still asks for its own night.
+        (utc(2026, 2, 10, 14, 0), "2026-02-09"),
+        (utc(2026, 2, 10, 22, 59), "2026-02-09"),
+        (utc(2026, 2, 10, 23, 1), "2026-02-10"),
+    ],
+)
+def test_a_tick_asks_for_the_day_that_has_just_ended(defs: dg.Definitions, tick: object, partition: str) -> None:
+    repository = defs.get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(instance, scheduled_execution_time=tick, repository_def=repository)  # type: ignore[arg-type]
+        data = repository.get_schedule_def("nightly").evaluate_tick(context)
+    assert [request.partition_key for request in data.run_requests or []] == [partition]
+
+
+def test_there_is_one_tick_for_every_night_of_a_year_of_changing_clocks(defs: dg.Definitions) -> None:
+    schedule = defs.get_repository_def().get_schedule_def("nightly")
+    assert isinstance(schedule.cron_schedule, str)
+    start = utc(2026, 3, 1)
+    times = schedule_execution_time_iterator(start.timestamp(), schedule.cron_schedule, schedule.execution_timezone)
+    nights = [next(times).astimezone(AMSTERDAM).date() for _ in range(300)]
+    assert nights == [start.date() + timedelta(days=index) for index in range(300)]
+
+
+COMMANDS = {
+    "dagster definitions validate": [str(BINARIES / "dagster"), "definitions", "validate", "-w", "workspace.yaml"],
+    "dg check defs": [str(BINARIES / "dg"), "check", "defs"],
+}
+
+
+@pytest.mark.parametrize("with_home", [True, False], ids=["DAGSTER_HOME", "no DAGSTER_HOME"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_repository_passes_as_it_stands(command: str, with_home: bool, tmp_path: Path) -> None:
+    home = {"DAGSTER_HOME": str(tmp_path)} if with_home else {}
+    (tmp_path / "dagster.yaml").write_bytes((REPOSITORY / "dagster.yaml").read_bytes())
+    environment = {**bare_environment(), "VIRTUAL_ENV": str(BINARIES.parent), **home}
+    done = subprocess.run(
+        COMMANDS[command], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "location name" not in done.stderr.lower(), done.stderr  # pyproject.toml and workspace.yaml name it alike

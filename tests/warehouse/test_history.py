@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drillster_pipeline.errors import Refused
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.warehouse import Warehouse
+
+from .nights import CAPTURED, account, day, event, group, load, playable, reject, result
+from .place import Place, rows
+
+
+def test_an_empty_warehouse_has_no_loads(warehouse: Warehouse) -> None:
+    assert warehouse.latest_loads() == {}
+    assert warehouse.row_counts() == dict.fromkeys(DATA_TABLES, 0)
+    assert warehouse.table_history("accounts") == []
+
+
+def test_the_latest_load_of_a_kind_is_that_of_the_newest_date(warehouse: Warehouse) -> None:
+    newest = load(warehouse, day(5), {"accounts": [account("a")]})
+    load(warehouse, day(3), {"accounts": [account("a")]})
+    events = load(warehouse, day(4), {"objective_events": []}, kind="events")
+
+    found = warehouse.latest_loads()
+    assert {kind: (one.load_id, one.export_date, one.finished_at) for kind, one in found.items()} == {
+        "snapshot": (newest.load_id, day(5), newest.finished_at),
+        "events": (events.load_id, day(4), events.finished_at),
+    }
+    again = load(warehouse, day(5), {"accounts": [account("a")]})
+    assert warehouse.latest_loads()["snapshot"].load_id == again.load_id
+
+
+def test_rows_are_counted_per_table_and_per_date(warehouse: Warehouse) -> None:
+    content = {"accounts": [account("a"), account("b")], "playables": [playable("p")], "groups": [group("g")]}
+    for number in (1, 2):
+        results = [result(day(number), "g", name, "p") for name in ("a", "b")[:number]]
+        load(warehouse, day(number), content | {"results": results})
+
+    assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 2, "results": 3}
+    assert [warehouse.rows_on("results", day(number)) for number in (1, 2, 3)] == [1, 2, 0]
+
+
+def test_the_history_of_a_table_tells_what_each_load_did(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"accounts": [account("a"), account("b"), account("c")]})
+    rejected = {"accounts": [reject("accounts", "x")]}
+    report = load(
+        warehouse, day(2), {"accounts": [account("a", "Other"), account("b"), account("d")]}, rejects=rejected
+    )
+
+    newest, oldest = warehouse.table_history("accounts")
+    assert (newest.load_id, newest.kind, newest.export_date, newest.finished_at) == (
+        report.load_id,
+        "snapshot",
+        day(2),
+        report.finished_at,
+    )
+    assert (newest.rows_read, newest.rows_rejected, newest.is_complete) == (4, 1, True)
+    assert (newest.rows_inserted, newest.rows_updated, newest.rows_deleted, newest.rows_unchanged) == (1, 1, 1, 1)
+    assert oldest.rows_inserted == 3
+    assert [one.export_date for one in warehouse.table_history("accounts", limit=1)] == [day(2)]
+
+
+def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> None:
+    moments = iter(datetime(2026, 5, 1, 2, 30, tzinfo=UTC) + timedelta(minutes=number) for number in range(10))
+    with place.opened(now=lambda: next(moments)) as warehouse:
+        warehouse.prepare()
+        report = load(warehouse, day(1), {"accounts": [account("a")]}, capture_id="capture-7")
+        (ledger,) = rows(warehouse, "loads", ledger=True)
+    assert ledger == {
+        "load_id": report.load_id,
+        "run_id": "run-2026-01-01",
+        "export_date": day(1),
+        "kind": "snapshot",
+        "started_at": datetime(2026, 5, 1, 2, 30, tzinfo=UTC),
+        "finished_at": datetime(2026, 5, 1, 2, 31, tzinfo=UTC),
+        "captured_from": CAPTURED,
+        "captured_until": CAPTURED,
+        "archive_url": "data/archive",
+        "program_version": "1.2.3",
+        "capture_id": "capture-7",
+    }
+    assert report.load_id.startswith("2026-01-01-snapshot-")
+    assert report.finished_at == datetime(2026, 5, 1, 2, 31, tzinfo=UTC)
+
+
+def test_counts_of_a_report_add_up_to_what_was_read(warehouse: Warehouse) -> None:
+    people = [account("a"), account("a"), account("b")]
+    told = [event("e", "a"), event("e", "a"), event("f", "b"), event("g", "nobody")]
+    report = load(warehouse, day(1), {"accounts": people, "objective_events": told})
+    # The frame leaves out what a batch repeats; across batches the judge does.
+    accounts, events = report.tables["accounts"], report.tables["objective_events"]
+    assert (accounts.rows_read, accounts.rows_inserted) == (2, 2)
+    assert (events.rows_read, events.rows_rejected, events.rows_inserted) == (3, 1, 2)
+
+
+def test_asking_a_warehouse_that_was_never_prepared_says_what_to_do(place: Place) -> None:
+    with place.opened() as warehouse, pytest.raises(Refused, match="the next load makes it"):
+        warehouse.latest_loads()

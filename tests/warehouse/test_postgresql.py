@@ -1,0 +1,252 @@
+"""A role that owns one schema and may do nothing else, and the people who read there."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Busy, Refused, SettingsError
+from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
+
+from .nights import account, batch, day, group, load, plan
+from .place import Place, sql
+
+
+@dataclass(frozen=True)
+class Server:
+    """A database of its own with two ordinary roles: ``loader`` owns a schema, ``analyst`` reads."""
+
+    url: str
+    name: str
+
+    @property
+    def loader(self) -> str:
+        return f"loader_{self.name}"
+
+    @property
+    def analyst(self) -> str:
+        return f"analyst_{self.name}"
+
+    @property
+    def schema(self) -> str:
+        return f"owned_{self.name}"
+
+    def as_role(self, role: str | None, schema: str | None) -> Place:
+        host = self.url.split("?", 1)[1]
+        return Place(f"postgresql://{role or 'postgres'}@/db_{self.name}?{host}", schema)
+
+    def run(self, *statements: str, database: bool = True) -> None:
+        """As the superuser."""
+        url = self.as_role(None, None).url if database else self.url
+        engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(scope="module")
+def server(postgresql_url: str) -> Iterator[Server]:
+    server = Server(postgresql_url, secrets.token_hex(3))
+    server.run(
+        f"CREATE ROLE {server.loader} LOGIN",
+        f"CREATE ROLE {server.analyst} LOGIN",
+        f"CREATE DATABASE db_{server.name}",
+        database=False,
+    )
+    server.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    yield server
+    server.run(f"DROP DATABASE db_{server.name} WITH (FORCE)", database=False)
+    server.run(f"DROP ROLE {server.loader}", f"DROP ROLE {server.analyst}", database=False)
+
+
+@pytest.fixture
+def owned(server: Server) -> Iterator[Place]:
+    """The schema, as the role that owns it and may make no other."""
+    server.run(f"CREATE SCHEMA {server.schema} AUTHORIZATION {server.loader}")
+    yield server.as_role(server.loader, server.schema)
+    server.run(f"DROP SCHEMA {server.schema} CASCADE")
+
+
+def test_owning_the_schema_is_all_the_right_it_takes(owned: Place) -> None:
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a"), account("b")], "groups": [group("g")]})
+        load(warehouse, day(2), {"accounts": [account("a", "Other")], "groups": [group("g")]})
+        assert sql(warehouse, "SELECT count(*) FROM {}accounts") == [(2,)]
+
+
+def test_rights_and_views_of_analysts_outlive_loads_and_new_versions(
+    server: Server, owned: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owned.opened() as warehouse, server.as_role(server.analyst, server.schema).opened() as analyst:
+        warehouse.prepare()
+        sql(warehouse, f"GRANT USAGE ON SCHEMA {server.schema} TO {server.analyst}")
+        for name in ("accounts", "latest_load"):
+            sql(warehouse, f"GRANT SELECT ON {{}}{name} TO {server.analyst}")
+        server.run(f"CREATE SCHEMA mine AUTHORIZATION {server.analyst}")
+        sql(analyst, f"CREATE VIEW mine.people AS SELECT name, deleted_on FROM {server.schema}.accounts")
+
+        load(warehouse, day(1), {"accounts": [account("a"), account("b")]})
+        load(warehouse, day(2), {"accounts": [account("a", "Other")]})
+        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN time_zone")
+        longer = VIEWS["latest_load"]
+        other_columns = replace(
+            longer,
+            columns=(longer.columns[3], longer.columns[0]),
+            query=lambda tables: sa.select(tables("loads").c.finished_at, tables("loads").c.kind),
+        )
+        monkeypatch.setitem(VIEWS, "latest_load", other_columns)
+        warehouse.prepare()
+
+        assert sql(analyst, "SELECT name, deleted_on FROM mine.people ORDER BY 1") == [("B", day(2)), ("Other", None)]
+        assert sql(analyst, "SELECT kind FROM {}latest_load") == [("snapshot",), ("snapshot",)]
+        server.run("DROP SCHEMA mine CASCADE")
+
+
+def test_a_view_that_others_built_on_is_not_dropped_under_them(owned: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "CREATE VIEW {}mine AS SELECT kind, age_seconds FROM {}latest_load")
+        old = VIEWS["latest_load"]
+        shorter = replace(old, columns=old.columns[:1], query=lambda tables: sa.select(tables("loads").c.kind))
+        monkeypatch.setitem(VIEWS, "latest_load", shorter)
+        with pytest.raises(Refused, match=r"other views are built on it\. Drop those"):
+            warehouse.prepare()
+        assert sql(warehouse, "SELECT * FROM {}mine") == []
+
+
+def test_a_view_with_one_more_column_is_replaced_under_those_who_built_on_it(
+    owned: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "CREATE VIEW {}mine AS SELECT kind, age_seconds FROM {}latest_load")
+        old = VIEWS["latest_load"]
+        longer = replace(
+            old, query=lambda tables: old.query(tables).add_columns(sa.literal("more").label("something_more"))
+        )
+        monkeypatch.setitem(VIEWS, "latest_load", longer)
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a")]})
+        assert sql(warehouse, "SELECT something_more FROM {}latest_load") == [("more",)]
+        assert len(sql(warehouse, "SELECT * FROM {}mine")) == 1
+
+
+MISSING = {
+    "the schema": ("missing", r"There is no schema missing, .* CREATE SCHEMA missing AUTHORIZATION"),
+    "the right to make tables": ("public", r"may not make tables in the schema public"),
+}
+
+
+@pytest.mark.parametrize(("schema", "message"), MISSING.values(), ids=MISSING.keys())
+def test_what_is_missing_is_named_with_the_statement_that_gives_it(server: Server, schema: str, message: str) -> None:
+    with server.as_role(server.loader, schema).opened() as warehouse, pytest.raises(SettingsError, match=message):
+        warehouse.prepare()
+
+
+def test_the_right_to_make_temporary_tables_is_asked_for_by_name(server: Server, owned: Place) -> None:
+    server.run(f"REVOKE TEMPORARY ON DATABASE db_{server.name} FROM PUBLIC")
+    try:
+        with owned.opened() as warehouse, pytest.raises(SettingsError, match="GRANT TEMPORARY ON DATABASE"):
+            warehouse.prepare()
+    finally:
+        server.run(f"GRANT TEMPORARY ON DATABASE db_{server.name} TO PUBLIC")
+
+
+def test_a_schema_is_made_where_that_is_allowed(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(0,)]
+
+
+def test_without_a_schema_the_one_of_the_search_path_is_used(server: Server, owned: Place) -> None:
+    server.run(f"ALTER ROLE {server.loader} SET search_path = {server.schema}")
+    try:
+        with server.as_role(server.loader, None).opened() as warehouse:
+            warehouse.prepare()
+            load(warehouse, day(1), {"accounts": [account("a")]})
+            assert sql(warehouse, f"SELECT account_id FROM {server.schema}.accounts") == [("a",)]
+    finally:
+        server.run(f"ALTER ROLE {server.loader} RESET search_path")
+
+
+def test_limits_for_people_do_not_stop_a_load(server: Server, owned: Place) -> None:
+    server.run(f"ALTER ROLE {server.loader} SET statement_timeout = '50ms'")
+    try:
+        with owned.opened() as warehouse:
+            with warehouse.engine.connect() as connection:
+                assert connection.scalar(sa.text("SHOW statement_timeout")) == "50ms"
+            warehouse.prepare()
+            with warehouse.loading(plan(day(1), ["accounts"])) as loading:
+                (limit,) = loading._connection.exec_driver_sql("SHOW statement_timeout").one()
+                loading._connection.rollback()
+                assert limit == "0"
+                loading.stage(batch("accounts", [account("a")]))
+                loading.publish()
+    finally:
+        server.run(f"ALTER ROLE {server.loader} RESET statement_timeout")
+
+
+def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: Warehouse) -> None:
+    modes: set[str] = set()
+
+    def note(connection: sa.Connection, *_: Any) -> None:
+        query = "SELECT DISTINCT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = "
+        found = connection.connection.driver_connection.execute(  # type: ignore[union-attr]
+            query + f"'{postgresql_warehouse.schema}'::regnamespace AND l.pid = pg_backend_pid()"
+        )
+        modes.update(mode for (mode,) in found)
+
+    for number in (1, 2, 2, 1):
+        with postgresql_warehouse.loading(plan(day(number), ["accounts", "groups"])) as loading:
+            loading.stage(batch("accounts", [account("a", f"day {number}")]))
+            sa.event.listen(postgresql_warehouse.engine, "after_cursor_execute", note)
+            try:
+                loading.publish()
+            finally:
+                sa.event.remove(postgresql_warehouse.engine, "after_cursor_execute", note)
+    assert "RowExclusiveLock" in modes
+    assert modes <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+
+
+def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
+    postgresql: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drillster_pipeline.warehouse.postgresql.DDL_WAIT", "200ms")
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+        warehouse.prepare()
+        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN locale")
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.accounts")
+            with pytest.raises(Busy, match="a query holds a lock on a table that must be changed"):
+                warehouse.prepare()
+        warehouse.prepare()
+
+
+def test_tables_columns_and_views_carry_their_descriptions(postgresql_warehouse: Warehouse) -> None:
+    inspector = sa.inspect(postgresql_warehouse.engine)
+    schema = postgresql_warehouse.schema
+    for table in CONTRACT.values():
+        assert inspector.get_table_comment(table.name, schema=schema)["text"] == table.description
+        columns = {column["name"]: column.get("comment") for column in inspector.get_columns(table.name, schema=schema)}
+        assert columns == {column.name: column.description for column in table.all_columns}
+    for view in VIEWS.values():
+        assert inspector.get_table_comment(view.name, schema=schema)["text"] == view.description
+        columns = {column["name"]: column.get("comment") for column in inspector.get_columns(view.name, schema=schema)}
+        assert columns == {column.name: column.description for column in view.columns}
+
+
+def test_a_description_of_a_new_version_is_renewed(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "COMMENT ON TABLE {}accounts IS 'of an older version'")
+        sql(warehouse, "COMMENT ON COLUMN {}accounts.name IS NULL")
+        warehouse.prepare()
+        inspector = sa.inspect(warehouse.engine)
+        comment = inspector.get_table_comment("accounts", schema=postgresql.schema)["text"]
+        assert comment == CONTRACT["accounts"].description

@@ -1,0 +1,223 @@
+"""The views against answers that Python computes from the same rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.warehouse import VIEWS, Warehouse
+
+from .nights import account, day, evaluation, group, load, objective, playable, result
+from .place import Place, view
+
+DAY = timedelta(days=1)
+TODAY = day(40)
+
+
+def midday(on: date, hour: int = 12) -> datetime:
+    return datetime(on.year, on.month, on.day, hour, tzinfo=UTC)
+
+
+PEOPLE = ["ann", "bob", "cas", "dee"]
+PRACTICE = {"ann": 0, "bob": 6, "cas": 7, "dee": 30}
+"""Days before the export date on which each last practiced."""
+
+
+def results(on: date) -> list[Any]:
+    """Two groups; ``dee`` never practiced in one of them, ``bob`` has a result without a proficiency."""
+    found = []
+    for place, name in enumerate(PEOPLE):
+        for group_id in ("icu", "er"):
+            for number in range(1 + place % 2):
+                idle = PRACTICE[name] + number
+                practiced = None if (name, group_id) == ("dee", "er") else midday(on - idle * DAY, 23)
+                proficiency = None if (name, number) == ("bob", 1) else 40 + 10 * place + 5 * number + on.day
+                more = {"time_spent_seconds": 45 * (place + 1), "last_practiced_at": practiced}
+                found.append(result(on, group_id, name, f"p{number}", proficiency, **more))
+    return found
+
+
+def evaluations(on: date) -> list[Any]:
+    reviews = {
+        "ann": None,
+        "bob": midday(on - DAY),
+        "cas": midday(on),
+        "dee": datetime(on.year, on.month, on.day, tzinfo=UTC) - timedelta(microseconds=1),
+    }
+    mets = {"ann": False, "bob": False, "cas": False, "dee": False} | ({"bob": True} if on != TODAY else {})
+    found = [
+        evaluation(on, "o-icu", name, "icu", mets[name], review_at=reviews[name], minimum_proficiency=80)
+        for name in PEOPLE
+    ]
+    found += [
+        evaluation(on, "o-er", "ann", "er", True, review_at=midday(on - 9 * DAY)),
+        evaluation(on, "o-er", "bob", "er", None, review_at=midday(on - 9 * DAY)),
+        evaluation(on, "o-er", "cas", "er", False, review_at=midday(on - 9 * DAY)),
+    ]
+    return found
+
+
+def content(on: date) -> dict[str, list[Any]]:
+    return {
+        "accounts": [account(name, name.title()) for name in PEOPLE],
+        "playables": [playable("p0", "Wound care"), {**playable("p1"), "name": None}],
+        "groups": [group("icu", "Intensive care"), group("er", "Emergency")],
+        "objectives": [objective("o-icu", "icu", name="Yearly"), objective("o-er", "er", name=None, type="PERMANENT")],
+        "objective_evaluations": evaluations(on),
+        "results": results(on),
+    }
+
+
+NIGHTS = [day(39), TODAY]
+
+
+@pytest.fixture
+def filled(warehouse: Warehouse) -> Warehouse:
+    for on in reversed(NIGHTS):  # the newest date is not the one that came last
+        load(warehouse, on, content(on))
+    return warehouse
+
+
+def as_date(value: Any) -> date:
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def as_moment(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_has_the_columns_that_it_declares_in_their_order(filled: Warehouse, name: str) -> None:
+    found = view(filled, name)
+    assert [*found[0]] == [column.name for column in VIEWS[name].columns]
+    for column in VIEWS[name].columns:
+        assert column.description.endswith((".", "…"))
+
+
+def test_latest_load_says_how_old_the_data_are(filled: Warehouse) -> None:
+    newest = load(filled, TODAY, content(TODAY))
+    events = load(filled, day(3), {"objective_events": []}, kind="events")
+    found = {row["kind"]: row for row in view(filled, "latest_load")}
+
+    assert {kind: (row["load_id"], as_date(row["export_date"])) for kind, row in found.items()} == {
+        "snapshot": (newest.load_id, TODAY),
+        "events": (events.load_id, day(3)),
+    }
+    for report in (newest, events):
+        row = next(row for row in found.values() if row["load_id"] == report.load_id)
+        assert as_moment(row["finished_at"]) == report.finished_at
+        age = (datetime.now(UTC) - report.finished_at).total_seconds()
+        assert age - 5 < row["age_seconds"] <= age + 1
+
+
+def test_latest_load_ages_in_seconds(place: Place) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=3, seconds=7)
+    with place.opened(now=lambda: long_ago) as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": []})
+        (row,) = view(warehouse, "latest_load")
+    assert 3 * 86_400 + 6 <= row["age_seconds"] < 3 * 86_400 + 60
+
+
+def test_current_results_are_those_of_the_newest_date_with_names(filled: Warehouse) -> None:
+    found = {(row["group_id"], row["account_id"], row["playable_id"]): row for row in view(filled, "current_results")}
+    expected = {(row["group_id"], row["account_id"], row["playable_id"]): row for row in results(TODAY)}
+
+    assert found.keys() == expected.keys()
+    for key, row in found.items():
+        assert as_date(row["export_date"]) == TODAY
+        assert row["proficiency"] == expected[key]["proficiency"]
+        assert as_moment(row["last_practiced_at"]) == expected[key]["last_practiced_at"]
+        assert (row["account_name"], row["group_name"], row["playable_name"], row["playable_type"]) == (
+            key[1].title(),
+            {"icu": "Intensive care", "er": "Emergency"}[key[0]],
+            {"p0": "Wound care", "p1": None}[key[2]],
+            "DRILL",
+        )
+
+
+def test_a_newer_load_of_other_tables_does_not_empty_the_current_results(filled: Warehouse) -> None:
+    load(filled, day(50), {"groups": [group("icu", "Intensive care"), group("er", "Emergency")]})
+    assert {as_date(row["export_date"]) for row in view(filled, "current_results")} == {TODAY}
+    assert {as_date(row["export_date"]) for row in view(filled, "learner_progress")} == {TODAY}
+
+
+def average(values: list[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return pytest.approx(sum(known) / len(known)) if known else None
+
+
+def test_learner_progress_sums_up_each_learner(filled: Warehouse) -> None:
+    by_learner = defaultdict(list)
+    for row in results(TODAY):
+        by_learner[row["group_id"], row["account_id"]].append(row)
+
+    found = {(row["group_id"], row["account_id"]): row for row in view(filled, "learner_progress")}
+    assert found.keys() == by_learner.keys()
+    for key, own in by_learner.items():
+        row = found[key]
+        assert row["playable_count"] == len(own)
+        assert row["average_proficiency"] == average([one["proficiency"] for one in own])
+        assert row["minutes_practiced"] == pytest.approx(sum(one["time_spent_seconds"] for one in own) / 60)
+        practiced = [one["last_practiced_at"] for one in own if one["last_practiced_at"]]
+        assert as_moment(row["last_practiced_at"]) == max(practiced, default=None)
+        assert isinstance(row["average_proficiency"], float)
+
+
+def test_group_compliance_counts_who_was_evaluated_and_who_met(filled: Warehouse) -> None:
+    found = {(as_date(row["export_date"]), row["objective_id"]): row for row in view(filled, "group_compliance")}
+    assert found.keys() == {(on, name) for on in NIGHTS for name in ("o-icu", "o-er")}
+    for (on, objective_id), row in found.items():
+        mets = [one["met"] for one in evaluations(on) if one["objective_id"] == objective_id]
+        evaluated = [met for met in mets if met is not None]
+        assert (row["evaluated"], row["met"]) == (len(evaluated), sum(evaluated))
+        assert row["met_percentage"] == pytest.approx(100 * sum(evaluated) / len(evaluated))
+        assert isinstance(row["met_percentage"], float)
+    assert found[TODAY, "o-er"]["objective_name"] is None
+    assert found[TODAY, "o-er"]["group_name"] == "Emergency"
+
+
+def test_a_group_where_nobody_was_evaluated_has_no_percentage(warehouse: Warehouse) -> None:
+    unknown = content(TODAY) | {"objective_evaluations": [evaluation(TODAY, "o-icu", "ann", "icu", None)]}
+    load(warehouse, TODAY, unknown)
+    (row,) = view(warehouse, "group_compliance")
+    assert (row["evaluated"], row["met"], row["met_percentage"]) == (0, 0, None)
+
+
+def test_overdue_is_what_is_not_met_after_the_day_of_review(filled: Warehouse) -> None:
+    found = {(row["objective_id"], row["account_id"]): row for row in view(filled, "overdue_objectives")}
+    expected = {}
+    for row in evaluations(TODAY):
+        review = row["review_at"]
+        if row["met"] is False and review is not None and review.date() < TODAY:
+            expected[row["objective_id"], row["account_id"]] = (TODAY - review.date()).days
+    assert expected == {("o-icu", "bob"): 1, ("o-icu", "dee"): 1, ("o-er", "cas"): 9}
+    assert {key: row["days_overdue"] for key, row in found.items()} == expected
+    assert {as_date(row["export_date"]) for row in found.values()} == {TODAY}
+    assert found["o-icu", "bob"]["minimum_proficiency"] == 80
+
+
+def test_proficiency_trend_follows_each_group_by_date(filled: Warehouse) -> None:
+    found = {(as_date(row["export_date"]), row["group_id"]): row for row in view(filled, "proficiency_trend")}
+    assert found.keys() == {(on, name) for on in NIGHTS for name in ("icu", "er")}
+    for (on, group_id), row in found.items():
+        own = [one for one in results(on) if one["group_id"] == group_id]
+        practiced = [(one["account_id"], one["last_practiced_at"]) for one in own if one["last_practiced_at"]]
+        last = {name: max((at for who, at in practiced if who == name), default=None) for name in PEOPLE}
+        idle = {name: (on - moment.date()).days if moment else None for name, moment in last.items()}
+        assert row["learner_count"] == len(PEOPLE)
+        assert row["average_proficiency"] == average([one["proficiency"] for one in own])
+        assert row["learners_practicing_7_days"] == sum(days is not None and days < 7 for days in idle.values())
+        assert row["learners_idle_30_days"] == sum(days is None or days >= 30 for days in idle.values())
+    assert found[TODAY, "icu"]["learners_practicing_7_days"] == 2  # ann today, bob six days ago; cas seven
+    assert found[TODAY, "icu"]["learners_idle_30_days"] == 1
+
+
+def test_a_group_without_any_proficiency_has_no_average(warehouse: Warehouse) -> None:
+    load(warehouse, TODAY, content(TODAY) | {"results": [result(TODAY, "icu", "ann", "p0", None)]})
+    (trend,), (progress,) = view(warehouse, "proficiency_trend"), view(warehouse, "learner_progress")
+    assert trend["average_proficiency"] is progress["average_proficiency"] is None
+    assert trend["learners_idle_30_days"] == 1
