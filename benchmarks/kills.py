@@ -35,11 +35,14 @@ from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.settings import load_settings
 moment = datetime.fromisoformat(sys.argv[1])
 print("started", flush=True)
-with Session(settings=load_settings(json.loads(sys.argv[2])), now=lambda: moment) as session:
+settings = load_settings(json.loads(sys.argv[2]))
+with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
     for kind in ("snapshot", "events"):
         capture(session, kind, session.newest_complete)
         publish(session, kind, session.newest_complete, run_id="kills")
 """
+IN_FLIGHT = 8
+"""Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""
 MOST_KILLS = 12
 """In one round; then the night is left in peace."""
 _VARYING = {"load_id", "loaded_at", "captured_at"}
@@ -127,8 +130,13 @@ class Reader:
         self._thread.join()
 
 
-def round_of_kills(sandbox: Sandbox, expected: dict[str, Any], seconds: float, chance: random.Random) -> int:
-    """Kill nights until one gets to its end, and compare; returns how many were killed."""
+def round_of_kills(
+    sandbox: Sandbox, expected: dict[str, Any], whole: int, seconds: float, chance: random.Random
+) -> int:
+    """Kill nights until one gets to its end, and compare; returns how many were killed.
+
+    ``whole``: how many requests an undisturbed night makes.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = settings_in(folder, sandbox)
@@ -140,6 +148,9 @@ def round_of_kills(sandbox: Sandbox, expected: dict[str, Any], seconds: float, c
                 is None
             ):
                 kills += 1
+        asked = requests_of(sandbox).total()
+        if asked > (most := whole + kills * IN_FLIGHT):
+            raise AssertionError(f"{asked} requests, and at most {most} are explained: finished units were asked again")
         if reader.halves:
             raise AssertionError(f"a reader saw half a night: {reader.halves[:3]}")
         if content_of(folder) != expected:
@@ -163,20 +174,21 @@ def main() -> None:
     options = parser.parse_args()
     chance = random.Random(options.seed)
     with Sandbox(accounts=60, seed=5, now=MOMENT, faults=Faults(latency=0.02)) as sandbox:
-        expected, seconds = undisturbed(sandbox)
+        expected, whole, seconds = undisturbed(sandbox)
         done = rounds = 0
         while done < options.kills:
-            done += round_of_kills(sandbox, expected, seconds, chance)
+            done += round_of_kills(sandbox, expected, whole, seconds, chance)
             rounds += 1
             print(f"{done} kills in {rounds} rounds, every end state as undisturbed", flush=True)
 
 
-def undisturbed(sandbox: Sandbox) -> tuple[dict[str, Any], float]:
-    """What an undisturbed night writes, and how long it takes."""
+def undisturbed(sandbox: Sandbox) -> tuple[dict[str, Any], int, float]:
+    """What an undisturbed night writes, how many requests it makes, and how long it takes."""
     with tempfile.TemporaryDirectory() as name:
+        sandbox.clear()
         seconds = run_night(settings_in(Path(name), sandbox))
         assert seconds is not None  # nobody kills it
-        return content_of(Path(name)), seconds
+        return content_of(Path(name)), requests_of(sandbox).total(), seconds
 
 
 if __name__ == "__main__":

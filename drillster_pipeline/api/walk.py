@@ -88,10 +88,8 @@ class Walk:
         on_progress(self._progress())
 
     def _progress(self) -> Progress:
-        stats = self._client.stats
-        return self._meter.progress(
-            time.monotonic(), requests=stats.requests, retries=stats.retries, waiting=self._pool.waiting
-        )
+        stats, waiting = self._client.stats, self._pool.waiting
+        return self._meter.progress(time.monotonic(), requests=stats.requests, retries=stats.retries, waiting=waiting)
 
     # Units
 
@@ -110,11 +108,10 @@ class Walk:
         self._pool.add(fresh)
 
     def _is_new(self, test: Unit) -> bool:
-        key = (test.params["group_id"], test.params["test_id"])
         with self._lock:
-            known = key in self._tests
-            self._tests.add(key)
-        return not known
+            before = len(self._tests)
+            self._tests.add((test.params["group_id"], test.params["test_id"]))
+            return len(self._tests) > before
 
     def _read(self, unit: Unit) -> None:
         """Read one unit to its end, into the archive."""
@@ -123,10 +120,8 @@ class Walk:
                 self._read_thing(unit)
             else:
                 self._read_list(unit)
-        except PermissionDenied:
-            self._lose(unit, 403)
-        except NotFound:
-            self._lose(unit, 404)
+        except (PermissionDenied, NotFound) as refusal:
+            self._lose(unit, 404 if isinstance(refusal, NotFound) else 403)
         except (ApiUnavailable, RequestRefused) as error:
             self._give_up(unit, error)
         self._meter.finished(unit.group, member=unit.endpoint is api.RESULTS)
@@ -175,7 +170,7 @@ class Walk:
         """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every night.
 
         It is noted in the archive only when all else was read, so that an interrupted capture asks for it again.
-        Raises the error where it is no exception.
+        Raises the error where it is no exception. See docs/decisions/0009-a-unit-that-never-answers.md.
         """
         with self._lock:
             self._given_up.append((unit, error))

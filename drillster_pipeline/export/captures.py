@@ -33,7 +33,7 @@ class How(StrEnum):
     RESUMED = "resumed"
     REPLAYED = "replayed"
     KEPT = "kept"
-    """Captured by an earlier run that ended before it was published."""
+    """Captured by an earlier run that ended before the night was whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,17 @@ def _kept(session: Session, kind: str, export_date: date) -> CaptureOutcome | No
 
 
 def _waits(session: Session, sealed: Capture) -> bool:
-    """Whether an earlier run captured this date just now, and ended before it was published."""
+    """Whether an earlier run captured this date just now, and ended before the night was whole.
+
+    That is: before this capture was published, or before its run was through with everything else.
+    """
     if abs(session.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
         return False
     if REFUSED_MARK in session.archive.storage.names(sealed.ref.folder):
         return False
+    run_id = sealed.manifest.get("run_id")
+    if run_id is not None and run_id != session.run_id and not session.ended_well(run_id):
+        return True
     try:
         return not session.warehouse.is_loaded(sealed.capture_id)
     except PipelineError as trouble:
@@ -190,6 +196,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
     return {
         "export_date": str(export_date),
         "program_version": __version__,
+        "run_id": session.run_id,
         "captured_from": utc_text(result.captured_from),
         "captured_until": utc_text(result.captured_until),
         "walk": {

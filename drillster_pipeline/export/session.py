@@ -32,6 +32,10 @@ class Session:
     settings: Settings
     now: Callable[[], datetime] = _wall_clock
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
+    run_id: str | None = None
+    """Dagster's id of the run that this session serves; every capture remembers it."""
+    ended_well: Callable[[str], bool] = field(default=lambda _: True)
+    """Whether a run came to its end. If it did not, its captures are used again instead of asking Drillster anew."""
 
     @cached_property
     def archive(self) -> Archive:

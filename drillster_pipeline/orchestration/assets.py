@@ -8,6 +8,7 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -80,6 +81,7 @@ def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, prior
             day = export_date(context.run.tags)
             session = drillster.run.session
             session.on_progress = _progress(context, drillster.run)
+            session.run_id, session.ended_well = context.run.run_id, partial(_ended_well, context.instance)
             return capture_date(session, kind, day, again=config.capture_again)
 
         outcome = guarded(context, drillster.run, work)
@@ -170,6 +172,12 @@ def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult
         assert result.check_name is not None  # noqa: S101
         if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
             yield result
+
+
+def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run succeeded; one that nobody remembers is taken to have done so."""
+    run = instance.get_run_by_id(run_id)
+    return run is None or run.status is dg.DagsterRunStatus.SUCCESS
 
 
 def _progress(context: dg.AssetExecutionContext, run: Run) -> Callable[[Any], None]:

@@ -53,9 +53,12 @@ class TestAWholeNight:
     @staticmethod
     def whole(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Told]]:
         folder = tmp_path_factory.mktemp("whole")
-        with pytest.MonkeyPatch.context() as monkeypatch, house_in(folder, monkeypatch, sandbox) as house:
-            with house.on_disk():
-                yield house, told_of(house, house.night())
+        with (
+            pytest.MonkeyPatch.context() as monkeypatch,
+            house_in(folder, monkeypatch, sandbox) as house,
+            house.on_disk(),
+        ):
+            yield house, told_of(house, house.night())
 
     def test_it_succeeds_without_a_warning(self, whole: tuple[House, Told]) -> None:
         _, told = whole
@@ -270,10 +273,11 @@ def test_a_mass_deletion_is_refused_once_and_published_with_the_override(lived_i
 
 
 def test_a_capture_that_was_not_published_is_published_by_the_next_run_without_a_request(house: House) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DRILLSTER_WAREHOUSE_URL", f"sqlite:///{house.folder / 'service-account.pem'}")
-        broken = house.night()
-    assert broken.exit_code != 0
+    house.use_warehouse("broken.sqlite")
+    (house.folder / "broken.sqlite").write_bytes(b"This is no database. " * 100)
+    broken = house.night()
+    assert (broken.exit_code, broken.unexpected) == (2, ())
+    house.use_warehouse("warehouse.sqlite")
     house.sandbox.clear()
     told = told_of(house, house.night())
     assert told.night.success

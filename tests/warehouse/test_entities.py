@@ -97,6 +97,12 @@ def test_a_second_capture_of_a_date_can_delete_what_the_first_one_saw(warehouse:
     assert dates(warehouse)["b"] == (day(1), day(1), day(1))
 
 
+def test_of_two_captures_of_a_date_the_second_one_counts(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"accounts": [account("a", "First")]})
+    load(warehouse, day(1), {"accounts": [account("a", "Second")]})
+    assert column(warehouse, "accounts", "name") == {"a": "Second"}
+
+
 @pytest.mark.parametrize("mode", [PARTIAL, ADDITIVE], ids=["partial", "additive"])
 def test_nothing_is_marked_by_a_read_that_was_not_whole(warehouse: Warehouse, mode: TablePlan) -> None:
     load(warehouse, day(1), {"accounts": [account("a"), account("b")]})

@@ -69,6 +69,13 @@ def test_an_event_that_did_not_change_is_not_written_again_where_no_date_was_mis
     assert column(warehouse, "objective_events", "load_id") == {"e": first.load_id}
 
 
+def test_an_event_written_after_the_date_that_was_missed_is_not_written_again(warehouse: Warehouse) -> None:
+    evening(warehouse, 1, {"old": 1})
+    third = evening(warehouse, 3, {"e": 10})
+    fourth = evening(warehouse, 4, {"old": 1, "e": 10})
+    assert column(warehouse, "objective_events", "load_id") == {"old": fourth.load_id, "e": third.load_id}
+
+
 def test_a_value_that_becomes_null_is_a_change(warehouse: Warehouse) -> None:
     evening(warehouse, 1, {"e": 10})
     content = {"accounts": [account("a", "Ann", is_managed=None)], "objective_events": [event("e", "a")]}
@@ -88,6 +95,12 @@ def test_of_two_loads_that_name_a_person_the_newer_one_counts(warehouse: Warehou
     for number in order:
         evening(warehouse, number, {"e": 10}, name=f"Name of day {number}")
     assert column(warehouse, "accounts", "name") == {"a": "Name of day 2"}
+
+
+def test_a_name_that_a_newer_load_confirmed_is_not_changed_by_a_date_that_was_missed(warehouse: Warehouse) -> None:
+    for number, name in ((3, "Ann"), (5, "Ann"), (4, "Anna")):
+        evening(warehouse, number, {"e": 10}, name=name)
+    assert column(warehouse, "accounts", "name") == {"a": "Ann"}
 
 
 @pytest.mark.parametrize("number", [1, 9], ids=["of an older date", "of a newer date"])
