@@ -29,7 +29,7 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
 
 test: install  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install  ## Linters, type checker, and whether generated documents are up to date
 	$(BIN)/ruff format --check .

@@ -175,6 +175,16 @@ def test_a_part_goes_up_after_a_while_so_that_a_crash_costs_little(url: str, mon
     assert again.finished("results", {"account_id": "b"})
 
 
+def test_a_date_without_captures_can_be_removed(url: str) -> None:
+    archive = Archive(url)
+    writer = begin(archive)
+    archive.remove_if_empty(DAY)
+    assert archive.captures(DAY) == [writer.ref]
+    archive.remove(writer.ref)
+    archive.remove_if_empty(DAY)
+    assert archive.dates() == []
+
+
 # -- uploads that are interrupted
 
 

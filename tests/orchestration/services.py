@@ -9,9 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,45 +87,49 @@ def _free_port() -> int:
 
 
 @contextmanager
-def services_of(house: House, *, environment: Mapping[str, str] | None = None) -> Iterator[Services]:
-    """Start both on the repository's workspace.yaml and wait until they are ready; whatever they started is ended."""
+def webserver_of(house: House) -> Iterator[Services]:
+    """A webserver on the repository's workspace.yaml, ready when it is given."""
     services = Services(_free_port(), house.folder / "logs")
     services.logs.mkdir()
-    binaries = Path(sys.executable).parent
-    commands = {
-        "webserver": ["dagster-webserver", "--host", "127.0.0.1", "--port", str(services.port)],
-        "daemon": ["dagster-daemon", "run"],
-    }
-    processes = []
-    try:
-        for name, command in commands.items():
-            with (services.logs / name).open("wb") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [str(binaries / command[0]), *command[1:], "--workspace", str(REPOSITORY / "workspace.yaml")],
-                        cwd=REPOSITORY,
-                        env={**environment_of(house), **(environment or {})},
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-                )
+    command = ["dagster-webserver", "--host", "127.0.0.1", "--port", str(services.port)]
+    with _process(house, services, command):
         services.until(lambda: _ready(services), seconds=START_SECONDS)
         yield services
+
+
+@contextmanager
+def daemon_of(house: House, services: Services) -> Iterator[None]:
+    """A daemon beside it. It looks for backfills when it starts, and then every half minute."""
+    with _process(house, services, ["dagster-daemon", "run"]):
+        yield
+
+
+@contextmanager
+def _process(house: House, services: Services, command: list[str]) -> Iterator[None]:
+    workspace = ["--workspace", str(REPOSITORY / "workspace.yaml")]
+    with (services.logs / command[0]).open("wb") as log:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / command[0]), *command[1:], *workspace],
+            cwd=REPOSITORY,
+            env=environment_of(house),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGINT)
-        for process in processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _ready(services: Services) -> bool:
     try:
         entries = services.ask(READY)["workspaceOrError"]["locationEntries"]
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return False
     return [entry["locationOrLoadError"]["__typename"] for entry in entries] == ["RepositoryLocation"]

@@ -51,8 +51,9 @@ def shared(sandbox: Sandbox, first_night: Path, tmp_path_factory: pytest.TempPat
         yield house
 
 
-@pytest.mark.parametrize("name", list(DATA_TABLES))
+@pytest.mark.parametrize("name", ["organizations", "results", "test_result_scores", "objective_events"])
 def test_each_table_alone_fills_an_empty_warehouse(shared: House, name: str) -> None:
+    assert name in DATA_TABLES
     shared.use_warehouse(f"{name}.sqlite")
     result = launch(shared, [f"warehouse/{name}"])
     assert result.success
