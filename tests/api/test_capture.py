@@ -30,13 +30,14 @@ from drillster_pipeline.errors import (
 )
 from drillster_pipeline.sandbox import Failure, Faults, How, PageFault, Sandbox, Shapes, Size, closed
 
-from .walking import KEEP, NIGHT, SMALL, WINDOW, Interrupter, Walks, calm, expected_events, held, unit
+from .walking import KEEP, NIGHT, SMALL, WINDOW, Interrupter, Walks, calm, expected_events, forget_tokens, held, unit
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(size=SMALL, seed=5, now=NIGHT) as running:
         yield running
+        forget_tokens(running)
 
 
 @pytest.fixture
@@ -65,6 +66,7 @@ def without(everything: Any, gone: Callable[[str], bool]) -> Any:
 
 
 def test_a_snapshot_holds_what_the_organization_is_and_asks_for_each_thing_once(walks: Walks) -> None:
+    forget_tokens(walks.sandbox)
     capture = walks.snapshot()
     assert held(capture) == walks.expected()
     asked = Counter((record.path, record.query) for record in walks.sandbox.requests)
@@ -151,6 +153,7 @@ def test_few_units_wait_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with Sandbox(size=size, now=NIGHT) as sandbox:
         walks = Walks(sandbox, Archive(str(tmp_path)), concurrency=2)
         capture = walks.snapshot()
+        forget_tokens(sandbox)
     assert entry(capture, "results")["units"] == 12 * 40
     # Five of each group that is still to be opened, and the members of two.
     assert most <= 12 * 5 + 2 * (40 + 3) + 4

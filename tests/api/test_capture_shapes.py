@@ -12,7 +12,7 @@ import pytest
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.sandbox import Faults, Sandbox, Shapes, Size
 
-from .walking import NIGHT, WINDOW, Held, Walks, calm, expected_events, held
+from .walking import NIGHT, WINDOW, Held, Walks, calm, expected_events, forget_tokens, held
 
 ALL = frozenset({"*"})
 TINY = Size(
@@ -83,6 +83,7 @@ UNPAGED = {("without_pagination", ALL), ("evaluations_list", "array"), ("members
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(size=TINY, seed=7, now=NIGHT) as running:
         yield running
+        forget_tokens(running)
 
 
 @pytest.fixture

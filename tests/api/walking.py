@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -53,22 +53,12 @@ class Walks:
     archive: Archive
     concurrency: int = 4
     backoff: Backoff = IMPATIENT
-    tokens: list[TokenSource] = field(default_factory=list)
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[Client]:
-        credentials = self.sandbox.credentials
-        tokens = TokenSource(
-            token_url=f"{self.sandbox.base_url}/daas/oauth/token",
-            client_id=credentials.client_id,
-            client_secret=credentials.client_secret,
-            service_account_id=credentials.service_account_id,
-            private_key=credentials.private_key,
-        )
         settings = {"concurrency": self.concurrency, "backoff": self.backoff} | options
-        with Client(base_url=self.sandbox.base_url, tokens=tokens, **settings) as client:
+        with Client(base_url=self.sandbox.base_url, tokens=tokens_of(self.sandbox), **settings) as client:
             yield client
-        tokens.close()
 
     def begin(self, kind: str = "snapshot") -> CaptureWriter:
         return self.archive.begin(DAY, kind, {"kind": kind}, NIGHT)
@@ -97,6 +87,29 @@ class Walks:
 
     def expected(self) -> Held:
         return expected(self.sandbox)
+
+
+_TOKENS: dict[str, TokenSource] = {}
+
+
+def tokens_of(sandbox: Sandbox) -> TokenSource:
+    """The source of tokens of all walks over a sandbox: to read the key takes longer than a walk."""
+    credentials = sandbox.credentials
+    if sandbox.base_url not in _TOKENS:
+        _TOKENS[sandbox.base_url] = TokenSource(
+            token_url=f"{sandbox.base_url}/daas/oauth/token",
+            client_id=credentials.client_id,
+            client_secret=credentials.client_secret,
+            service_account_id=credentials.service_account_id,
+            private_key=credentials.private_key,
+        )
+    return _TOKENS[sandbox.base_url]
+
+
+def forget_tokens(sandbox: Sandbox) -> None:
+    """Let the next walk begin without a token."""
+    if sandbox.base_url in _TOKENS:
+        _TOKENS.pop(sandbox.base_url).close()
 
 
 def sealed(writer: CaptureWriter, result: CaptureResult) -> Capture:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -22,16 +23,20 @@ from drillster_pipeline.api import capture as _api  # noqa: F401 - likewise
 from drillster_pipeline.archive import lease, local, remote
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.export import Session, capture
-from drillster_pipeline.settings import load_settings
+from drillster_pipeline.settings import Secret, Settings, load_settings
 from drillster_pipeline.warehouse import Warehouse  # noqa: F401 - likewise
 
 
 class Killer:
-    """Counts what is done to files, and kills this process when it comes to the n-th of them."""
+    """Counts what is done to files, and kills this process when it comes to a certain step.
 
-    def __init__(self, at: int | None, seed: int) -> None:
+    ``at``: the n-th step of all. ``on``: the first step whose name holds this text, such as ``publish_file
+    manifest.json: before``.
+    """
+
+    def __init__(self, at: int | None, on: str | None, seed: int) -> None:
         self.steps = 0
-        self._at = at
+        self._at, self._on = at, on
         self._chance = random.Random(seed)
         self._lock = threading.Lock()
         for owner, name in (
@@ -41,41 +46,51 @@ class Killer:
             (local.LocalStorage, "write"),
             (local.LocalStorage, "remove"),
         ):
-            setattr(owner, name, self._watched(getattr(owner, name)))
+            setattr(owner, name, self._watched(getattr(owner, name), name))
         write = local.LocalSink.write
 
         def torn(sink: Any, chunk: bytes) -> None:
             # The kernel got a part of it, and then the process was gone.
-            write(sink, chunk[: self._chance.randrange(len(chunk))] if self._is_now() else chunk)
-            self._perhaps()
+            now = self._at is not None and self.steps + 1 >= self._at
+            write(sink, chunk[: self._chance.randrange(len(chunk))] if now else chunk)
+            self._step("sink")
 
         local.LocalSink.write = torn  # type: ignore[method-assign]
 
-    def _watched(self, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def watched(*args: Any) -> Any:
-            self._perhaps()
+            what = f"{name} {' '.join(str(getattr(arg, 'name', arg)) for arg in args if not isinstance(arg, bytes))}"
+            self._step(f"{what}: before")
             result = real(*args)
-            self._perhaps()
+            self._step(f"{what}: after")
             return result
 
         return watched
 
-    def _is_now(self) -> bool:
-        return self._at is not None and self.steps + 1 >= self._at
-
-    def _perhaps(self) -> None:
+    def _step(self, name: str) -> None:
         with self._lock:
             self.steps += 1
-            if self._at is not None and self.steps >= self._at:
+            if self.steps == self._at or (self._on is not None and self._on in name):
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+_KNOWN: list[Settings] = []
+
+
+def _settings(order: dict[str, Any]) -> Settings:
+    """Read once, since the check of the key takes longer than a capture; only the archive differs."""
+    if not _KNOWN:
+        _KNOWN.append(load_settings(order["environment"]))
+    return _KNOWN[0]
 
 
 def _work(order: dict[str, Any]) -> dict[str, Any]:
     local.PART_BYTES = remote.PART_BYTES = order.get("part_bytes", 1500)
     lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.05, 0.4
-    killer = Killer(order.get("kill_at"), order.get("seed", 0))
+    killer = Killer(order.get("kill_at"), order.get("kill_on"), order.get("seed", 0))
     now = datetime.fromisoformat(order["now"])
-    with Session(settings=load_settings(order["environment"]), now=lambda: now) as session:
+    settings = replace(_settings(order), archive_url=Secret(order["environment"]["DRILLSTER_ARCHIVE_URL"]))
+    with Session(settings=settings, now=lambda: now) as session:
         try:
             outcome = capture(session, order.get("kind", "snapshot"), date.fromisoformat(order["date"]))
         except PipelineError as error:
@@ -84,6 +99,7 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _serve(order: dict[str, Any]) -> dict[str, Any]:
+    _settings(order)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
