@@ -37,6 +37,8 @@ class Endpoint:
     """What makes an item of the list itself; None where the answer is one object without paging."""
     unit: tuple[str, ...] = ()
     """The path parameters that make a unit, in the order of the path."""
+    pages_by_id: bool = False
+    """Its cursor is documented as the id of the last item, so that it can be followed even if the answer names none."""
     taker: Callable[[Any], str | None] | None = None
     """For a list of people that may instead be one of what they did: the person whose deed an item is, else None."""
 
@@ -122,7 +124,7 @@ CATALOG_CONTENT = Endpoint(
     identify=by_id("playable"),
     unit=("catalog_id",),
 )
-GROUPS = Endpoint(resource="groups", places=(Place("groups"),), identify=by_id("group"))
+GROUPS = Endpoint(resource="groups", places=(Place("groups"),), identify=by_id("group"), pages_by_id=True)
 GROUP = Endpoint(resource="groups", places=(Place("group/{group_id}"),), unit=("group_id",))
 GROUP_MEMBERS = Endpoint(
     resource="group_members", places=(Place("group/{group_id}/members"),), identify=by_member, unit=("group_id",)

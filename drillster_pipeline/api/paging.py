@@ -16,33 +16,11 @@ from drillster_pipeline import answers
 from drillster_pipeline.archive import End
 from drillster_pipeline.errors import AnswerError, ContractError
 
+from .completeness import allowed_difference, promised
 from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Endpoint
 
 MOST_PAGES_WITHOUT_NEWS = 3
 """Pages in a row that bring nothing new, while more is promised: overlap explains one or two, not more."""
-
-
-def allowed_difference(total: int) -> int:
-    """By how many items a list may fall short of Drillster's own total: what people do during a long walk."""
-    return min(max(3, total // 100), max(1, total // 10))
-
-
-def promised(end: End) -> int | None:
-    """How many items Drillster counts, where that is more than an answer that ends so explains; else None."""
-    if end.cut:
-        return end.items + 1
-    if end.total is not None and _short(end.items, end.total, nothing_is_fine=False):
-        return end.total
-    # The list's own total is newer than the group's counts, and more to the point.
-    nothing_is_fine = end.total is not None
-    if end.expected is not None and _short(end.items, end.expected, nothing_is_fine=nothing_is_fine):
-        return end.expected
-    return None
-
-
-def _short(items: int, total: int, *, nothing_is_fine: bool) -> bool:
-    """Of what is counted as one or two, nothing at all is no small difference."""
-    return total - items > allowed_difference(total) or (items == 0 < total and not nothing_is_fine)
 
 
 @dataclass(slots=True)
@@ -70,6 +48,10 @@ class Listing:
     _shifted: bool = False
     """The total changed while the list was read by index: what moved across a page boundary was missed or doubled."""
     _cut: bool = False
+    _last_id: str | None = None
+    """Identity of the last item of the last page that brought anything new."""
+    _by_id: bool = False
+    """The list is followed by that id, as its answers give no cursor and ``resultStart`` was not heeded."""
     _counts_people: bool = True
     """Whether ``total`` can be compared with the number of items."""
 
@@ -108,7 +90,7 @@ class Listing:
         self.passes += 1
         self._query, self._now = {}, set()
         self._start, self._cursor, self._idle_pages, self._pages_now = 0, None, 0, 0
-        self._shifted = self._cut = False
+        self._shifted = self._cut = self._by_id = False
 
     def take(self, body: Any, size: int) -> list[Any]:
         """Account for a page that was asked for with ``resultSize=size``; returns its items that are new.
@@ -203,8 +185,26 @@ class Listing:
             self._start += news if count else smallest
             done = len(self._now) >= self.total or self._start >= self.total
             # Asked for what follows and got the same, or nothing, again and again: the total tells if that matters.
-            done = done or (count > 0 and not news) or self._idle_pages >= MOST_PAGES_WITHOUT_NEWS
+            stuck = not done and ((count > 0 and not news) or self._idle_pages >= MOST_PAGES_WITHOUT_NEWS)
+            if not done and self._goes_on_by_id(items, news, stuck=stuck):
+                return
+            done = done or stuck
         self._query = None if done else {"resultStart": self._start}
+
+    def _goes_on_by_id(self, items: list[Any], news: int, *, stuck: bool) -> bool:
+        """Whether to go on after the last item's id: a top-level total, but ``resultStart`` is not heeded.
+
+        ``GET groups`` documents ``resultFrom`` as the id of the last element of the page before.
+        """
+        if news:
+            self._last_id = self.endpoint.identify(items[-1]) if self.endpoint.identify else None
+        if not (stuck and not self._by_id) and not (self._by_id and news):
+            return False
+        if not self.endpoint.pages_by_id or self._last_id is None:
+            return False
+        self._by_id = True
+        self._query = {"resultFrom": self._last_id}
+        return True
 
     def _takers(self, items: list[Any]) -> int | None:
         """How many people's deeds the items are; None where an item is one person, or whatever is counted."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from drillster_pipeline.archive import End
 
+from .completeness import promised
 from .endpoints import SNAPSHOT_RESOURCES
-from .paging import promised
 
 _PARENT = {
     "catalog_content": "catalogs",
@@ -183,7 +183,7 @@ class Tally:
 
 def _why(statuses: set[int]) -> str:
     if statuses == {403}:
-        return "the service account has no permission for it (403)"
+        return "the service account has no permission for it"
     if statuses == {404}:
         return "the endpoint answers 404 for everything that was asked"
     return f"nothing of it could be read ({', '.join(map(str, sorted(statuses)))})"

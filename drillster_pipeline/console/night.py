@@ -42,7 +42,7 @@ def run_night(
         console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {night.run_id})", highlight=False)
         if night.rows:
             console.print(f"  Published all the same: {', '.join(sorted(night.rows))}", highlight=False)
-        for error in night.errors:
+        for error in dict.fromkeys(map(str, night.errors)):
             console.print(f"  {error}", highlight=False, markup=False)
         for step in night.unexpected:
             console.print(

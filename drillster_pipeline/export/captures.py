@@ -18,6 +18,7 @@ from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, St
 from drillster_pipeline.dates import Window, day_window, events_window
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRefused, PipelineError
 
+from .earlier import groups_before, objectives_on
 from .session import Session
 
 REFUSED_MARK = "refused.json"
@@ -185,11 +186,11 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
                 client,
                 writer,
                 organization_id=session.settings.organization_id,
-                earlier_groups=_groups_before(session, export_date),
+                earlier_groups=groups_before(session, export_date),
                 **common,
             )
         else:
-            objectives = _objectives_on(session, export_date)
+            objectives = objectives_on(session, export_date)
             result = capture_events(client, writer, window=window, objectives=objectives, **common)
         finished = session.now()
         client_stats = client.stats.snapshot()
@@ -215,44 +216,3 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
 
 def _seconds(started: datetime, finished: datetime) -> float:
     return max(0.0, (finished - started).total_seconds())
-
-
-def _groups_before(session: Session, export_date: date) -> set[str]:
-    """The groups that the captures before this one knew, whether they could read them or not.
-
-    Of this date, and of the newest date before it. A capture that can't be read any more must not cost this night.
-    """
-    known: set[str] = set()
-    for day in reversed(session.archive.dates()):
-        if day > export_date:
-            continue
-        try:
-            before = session.archive.newest_sealed(day, "snapshot")
-        except ContractError as damage:
-            logger.warning("The archive of %s is left out of account: %s", day, damage)
-            continue
-        if before is not None:
-            groups = before.manifest["groups"]
-            known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
-            if day < export_date:
-                break
-    return known
-
-
-def _objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:
-    """Group and objective ids in the snapshot of the date; None where it has none, or could not read objectives."""
-    from drillster_pipeline.answers import items
-
-    try:
-        snapshot = session.archive.newest_sealed(export_date, "snapshot")
-        if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
-            return None
-        return {
-            (line.unit["group_id"], objective["id"])
-            for line in snapshot.pages("objectives")
-            for objective in items("objectives", line.body)
-            if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
-        }
-    except ContractError as damage:
-        logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)
-        return None

@@ -78,18 +78,23 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Whether a resource was read whole."""
     entry = manifest["resources"][resource]
     closed = [lost["unit"] for lost in entry["lost"] if lost["status"] == 403]
-    missing = [lost["unit"] for lost in entry["lost"] if lost["status"] != 403]
+    missing = [lost["unit"] for lost in entry["lost"] if lost["status"] == 404]
+    silent = [lost["unit"] for lost in entry["lost"] if lost["status"] not in {403, 404}]
     troubles = []
     if entry["status"] == "unavailable":
         troubles.append(f"It could not be read: {entry['why']}. Its tables stay as they are")
     else:
         if closed:
             troubles.append(
-                f"{_some(closed)} closed to the service account (403), and their rows stay as they were: "
+                f"{_some(closed)} closed to the service account, and the rows that are there stay as they were: "
                 "give it the right to view them"
             )
         if missing:
             troubles.append(f"{_some(missing)} gone when asked for (404)")
+        if silent:
+            troubles.append(
+                f"{_some(silent)} without a usable answer, however often asked; nothing is taken for deleted"
+            )
         troubles += [
             f"{_unit(short['unit'])} gave {short['items']:,} items, and Drillster counts {short['expected']:,}: "
             "what is missing is not taken for deleted"

@@ -12,6 +12,7 @@ import dagster as dg
 
 from drillster_pipeline.tables import Kind, Table
 
+from .partitions import PARTITION, export_date
 from .specs import resource_key, table_key
 
 if TYPE_CHECKING:
@@ -32,14 +33,7 @@ def capture_sentence(kind: str, outcome: CaptureOutcome) -> str:
 
 def tag_capture(context: dg.AssetExecutionContext, kind: str, outcome: CaptureOutcome) -> None:
     """Note on the run which capture it made or took."""
-    _tag(
-        context,
-        {
-            "drillster/export_date": str(outcome.capture.ref.export_date),
-            f"drillster/{kind}": str(outcome.how),
-            f"drillster/{kind}_capture": outcome.capture.capture_id,
-        },
-    )
+    _tag(context, {f"drillster/{kind}_capture": outcome.capture.capture_id})
 
 
 def unavailable_resources(outcome: CaptureOutcome) -> Iterator[tuple[str, str]]:
@@ -93,14 +87,7 @@ def publish_sentence(outcome: PublishOutcome, seconds: float) -> str:
 
 def tag_load(context: dg.AssetExecutionContext, outcome: PublishOutcome) -> None:
     """Note on the run which load it published."""
-    _tag(
-        context,
-        {
-            "drillster/export_date": str(outcome.export_date),
-            f"drillster/{outcome.kind}_capture": outcome.capture.capture_id,
-            f"drillster/{outcome.kind}_load": outcome.report.load_id,
-        },
-    )
+    _tag(context, {f"drillster/{outcome.kind}_load": outcome.report.load_id})
 
 
 def published(table: Table, outcome: PublishOutcome, seconds: float) -> dg.MaterializeResult[Any]:
@@ -145,4 +132,7 @@ def _absent_rows(table: Table, outcome: PublishOutcome) -> str:
 
 
 def _tag(context: dg.AssetExecutionContext, tags: dict[str, str]) -> None:
+    """Tags stand in the list of runs: only what tells runs apart, or what one searches by."""
+    if PARTITION not in context.run.tags:  # a run of a backfill: the list does not show its date
+        tags = {"drillster/export_date": str(export_date(context.run.tags)), **tags}
     context.instance.add_run_tags(context.run.run_id, tags)

@@ -36,6 +36,8 @@ class Typed:
 
 def cast(column: Column, values: Sequence[Any], *, of_key: bool = False) -> Typed:
     """Type a column. A missing value is wrong where the column is not nullable, an empty one where it is a key."""
+    if column.type not in _TEXTS and "" in values:
+        values = [None if value == "" else value for value in values]  # an empty text is no number and no date
     typed = _CASTS[column.type](column, values)
     wrong = dict(typed.wrong)
     if not column.nullable and typed.missing.any():
@@ -45,6 +47,7 @@ def cast(column: Column, values: Sequence[Any], *, of_key: bool = False) -> Type
     return Typed(typed.array, typed.missing, wrong)
 
 
+_TEXTS = (Type.TEXT, Type.JSON)
 _NONE = type(None)
 _MISSING = Misfit("missing")
 _EMPTY = Misfit("is empty")
@@ -184,7 +187,10 @@ def _float(value: Any) -> Any:
     if type(value) is str and _DECIMAL.fullmatch(value):
         return float(value)
     if type(value) is int:
-        return float(value) if -_64_BITS <= value < _64_BITS else Misfit("a number beyond 64 bits")
+        try:
+            return float(value)
+        except OverflowError:
+            return Misfit("a number beyond 64 bits")
     return value if type(value) is float else misfit("a number", value)
 
 

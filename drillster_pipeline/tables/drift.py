@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from drillster_pipeline.answers import SHAPES, Json, field_name
+from drillster_pipeline.answers import SHAPES, Json, field_name, items
+from drillster_pipeline.errors import ContractError
 
 from .batches import Page
 from .fields import ANSWERS, ITEMS, Fields
@@ -103,6 +104,14 @@ def _objects_in(values: list[Json]) -> Iterator[dict[str, Any]]:
             yield from (one for one in value if type(one) is dict)
 
 
+def _is_the_list(resource: str, answer: dict[str, Any], inside: Json) -> bool:
+    """Whether a member with a name of its own is the list that the answer is for: then all of it is loaded."""
+    try:
+        return items(resource, answer) is inside
+    except ContractError:
+        return False
+
+
 def _plan(
     node: _Node, value: dict[str, Any], resource: str, page: Page, unknown: UnknownFields
 ) -> tuple[tuple[str, _Node], ...]:
@@ -111,7 +120,8 @@ def _plan(
     for name, inside in value.items():
         if name not in node.children:
             shown = field_name(name)
-            unknown.note(resource, f"{node.path}.{shown}" if node.path else shown, page)
+            if not (node.unnamed is not None and _is_the_list(resource, value, inside)):
+                unknown.note(resource, f"{node.path}.{shown}" if node.path else shown, page)
             if node.unnamed is None or type(inside) is not list or len(node.children) >= _MOST_SHAPES:
                 continue
             node.children[name] = _Node(f"{shown}[]", node.unnamed)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import GuardRefused
+from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.batches import Reject
 from drillster_pipeline.tables.frames import MASKED
 from drillster_pipeline.tables.schema import Kind
@@ -36,10 +37,13 @@ class Judge:
         self._targets = targets
         self._plan = plan
         self._refused: dict[str, list[str]] = {}
+        self._excused = dict.fromkeys(staging.tables, 0)
+        """Rows of each table that go because the row that they refer to was rejected: that one is weighed, not they."""
 
     def judge(self, rows_read: Mapping[str, int]) -> Judgement:
         """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
         repeated: dict[str, int] = {}
+        self._staging.leave_out_repeated_rejects()
         for name, staged in self._staging.tables.items():
             if not self._staging.rows[name]:
                 continue
@@ -83,6 +87,19 @@ class Judge:
         )
         if self._connection.execute(missing.limit(1)).first() is None:
             return
+        # A parent that is there but did not fit must not take its children with it: the rest loads.
+        own = self._rejected_keys(parent, values.c.value)
+        if _may_be_stub(parent):
+            stubs = self._staging.stubs
+            needed = missing.with_only_columns(sa.literal(parent), values.c.value).where(own)
+            self._connection.execute(sa.insert(stubs).from_select(["table_name", "row_key"], needed))
+            missing = missing.where(~own)
+            if self._connection.execute(missing.limit(1)).first() is None:
+                return
+        else:
+            excused = value.in_(missing.where(own))
+            self._excused[name] += self._count(sa.select(sa.func.count()).select_from(staged.rows).where(excused))
+        limit += self._excused[name]
         reason = f"{column}: there is no such row in {parent}"
         count = self._count(sa.select(sa.func.count()).select_from(staged.rows).where(value.in_(missing)))
         if self._staging.rejected[name] + count > limit:
@@ -94,6 +111,12 @@ class Judge:
         for chunk in self._connection.execute(orphans).mappings().partitions(_AT_ONCE):
             self._staging.reject([_orphan(staged, row, reason) for row in map(dict, chunk)])
         self._staging.remove(staged, value.in_(missing))
+
+    def _rejected_keys(self, parent: str, value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether a value is the key of a rejected row of a table."""
+        rejects = self._staging.rejects
+        found = sa.select(sa.literal(1)).where(rejects.c.table_name == parent, rejects.c.row_key == value)
+        return found.correlate_except(rejects).exists()
 
     def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
         name = staged.table.name
@@ -144,7 +167,7 @@ class Judge:
     def _too_many_rejects(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
         for name, table in tables.items():
             limit = bearable(table.rows_read)
-            if table.rows_rejected > limit:
+            if table.rows_rejected - self._excused[name] > limit:
                 yield (
                     f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,} are "
                     f"borne. Most often: {'; '.join(self._reasons(name))}."
@@ -176,6 +199,12 @@ def absent(
     if staging.rows[staged.table.name]:
         gone.append(~staged.holds(rows))
     return sa.and_(*gone)
+
+
+def _may_be_stub(name: str) -> bool:
+    """Whether a row of a table may hold nothing but its key."""
+    table = DATA_TABLES[name]
+    return table.kind is Kind.ENTITY and all(column.nullable or column.name in table.key for column in table.columns)
 
 
 def _references(staged: Staged) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
-INDEXED = ("account_id", "group_id", "objective_id", "playable_id", "test_id", "organization_id")
+INDEXED = ("account_id", "group_id", "objective_id", "playable_id", "test_id", "drill_id", "organization_id")
 """Columns that analysts join by, each indexed wherever the key does not begin with it."""
 INDEXED_IN_SNAPSHOTS = ("account_id", "objective_id")
 """The same for snapshot tables, where each index costs a million rows a night; the date follows in the index."""
@@ -129,7 +129,9 @@ def _indexed(table: Table) -> Iterable[tuple[str, ...]]:
         yield ("kind", "export_date")
     snapshot = table.kind is Kind.SNAPSHOT
     for column in table.columns:
-        if snapshot and column.name in INDEXED_IN_SNAPSHOTS:
+        if snapshot and (
+            column.name in INDEXED_IN_SNAPSHOTS or (column.name == "group_id" and "group_id" not in table.key)
+        ):
             yield (column.name, "export_date")
         elif not snapshot and column.name in INDEXED and table.key[0] != column.name:
             yield (column.name,)

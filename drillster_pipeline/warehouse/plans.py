@@ -76,7 +76,10 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableReport:
-    """What a load did to one table. Rows staged = inserted + updated + unchanged."""
+    """What a load did to one table. Rows staged = inserted + updated + unchanged, but for stubs.
+
+    A stub is a row with nothing but its key, inserted because others refer to a rejected row.
+    """
 
     rows_read: int
     rows_rejected: int

@@ -13,6 +13,9 @@ from .ledger import last_unloaded
 from .model import lookup
 from .staging import Staged, Staging
 
+UNREAD = "unread"
+"""In place of the ``row_hash`` of a row of which only the key could be read; it equals no digest."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -94,6 +97,22 @@ class Publication:
         target = self.target(staged.table.name)
         known = sa.select(sa.literal(1)).select_from(target).where(*staged.same_key(target))
         return self._insert(staged, extra or {}, ~known.correlate(staged.rows).exists())
+
+    def insert_stubs(self, staged: Staged) -> int:
+        """Insert a row with nothing but its key for each rejected row that others refer to and nobody knows.
+
+        It has no dates, like a person whom only events have named, so any load that can read the row takes it over.
+        """
+        stubs, target = self.staging.stubs, self.target(staged.table.name)
+        (key,) = staged.table.key
+        known = sa.select(sa.literal(1)).select_from(target).where(target.c[key] == stubs.c.row_key)
+        values = {"row_hash": UNREAD, **self.stamp}
+        rows = (
+            sa.select(stubs.c.row_key, *(sa.literal(value, target.c[name].type) for name, value in values.items()))
+            .where(stubs.c.table_name == staged.table.name, ~known.correlate(stubs).exists())
+            .distinct()
+        )
+        return self.run(sa.insert(target).from_select([key, *values], rows))
 
     def insert_all(self, staged: Staged) -> int:
         """Insert all staged rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -39,7 +40,9 @@ def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, s
 
 def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
     if staged.table.kind is Kind.ENTITY:
-        return publish_entities(publication, staged, mode, is_complete=is_complete)
+        counts = publish_entities(publication, staged, mode, is_complete=is_complete)
+        stubs = publication.insert_stubs(staged) if len(staged.table.key) == 1 else 0
+        return replace(counts, inserted=counts.inserted + stubs)
     if staged.table.kind is Kind.SNAPSHOT:
         return publish_snapshot(publication, staged, mode, is_complete=is_complete)
     return publish_events(publication, staged)

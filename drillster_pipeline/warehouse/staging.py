@@ -67,6 +67,11 @@ class StagingTables:
             sa.Column("record", sa.Text),
             sa.Column("row_key", sa.Text),
         )
+        self.stubs = self._table(
+            "stubs",
+            sa.Column("table_name", sa.String(255)),
+            sa.Column("row_key", sa.Text),
+        )
         self.exceptions = self._table(
             "exceptions",
             sa.Column("table_name", sa.String(255)),
@@ -108,8 +113,10 @@ class Staging:
         self._write = writer_for(connection.dialect.name)
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
+        self.stubs = defined.stubs
+        """Keys of rejected rows that others refer to: each gets a row with nothing but its key, if nobody knows it."""
         self.exceptions = defined.exceptions
-        self._all = [*(staged.rows for staged in self.tables.values()), self.rejects, self.exceptions]
+        self._all = [*(staged.rows for staged in self.tables.values()), self.rejects, self.stubs, self.exceptions]
         self._last_row = dict.fromkeys(self.tables, 0)
         self.rows = dict.fromkeys(self.tables, 0)
         """Staged rows of each table."""
@@ -163,6 +170,20 @@ class Staging:
                 }
             )
         self._connection.execute(sa.insert(self.rejects), values)
+
+    def leave_out_repeated_rejects(self) -> None:
+        """An item that came twice and was rejected twice is one reject."""
+        rejects = self.rejects
+        for name in [name for name, count in self.rejected.items() if count > 1]:
+            first = (
+                sa.select(sa.func.min(rejects.c.row_number))
+                .where(rejects.c.table_name == name)
+                .group_by(rejects.c.row_key, rejects.c.reason, rejects.c.record)
+            )
+            again = sa.and_(
+                rejects.c.table_name == name, rejects.c.row_key.is_not(None), rejects.c.row_number.not_in(first)
+            )
+            self.rejected[name] -= self._connection.execute(sa.delete(rejects).where(again)).rowcount
 
     def remove(self, staged: Staged, condition: sa.ColumnElement[bool]) -> int:
         """Take rows out of staging; how many."""

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.paging import Listing, allowed_difference, promised
+from drillster_pipeline.api.completeness import allowed_difference, promised
+from drillster_pipeline.api.paging import Listing
 from drillster_pipeline.archive import End
 from drillster_pipeline.errors import AnswerError
 
@@ -106,6 +107,19 @@ def test_a_list_by_index_is_read_whole(count: int, clamp: int, size: int, total:
         expected = None  # a count that is far too low, and nothing else to go by: that can't be seen through
     listing = read(server, size=size, expected=expected)
     assert listing.seen == {item["id"] for item in server.items}
+
+
+@given(counts, clamps)
+def test_groups_with_a_top_level_total_are_followed_by_id_where_an_index_is_not_heeded(count: int, clamp: int) -> None:
+    server = Server(count, clamp=clamp, name="groups")
+
+    def answer(query: dict[str, Any]) -> Any:
+        body = server(query)
+        return {"groups": body["groups"], "total": count}
+
+    listing = read(answer, endpoint=api.GROUPS)
+    assert listing.seen == {item["id"] for item in server.items}
+    assert promised(listing.end) is None
 
 
 @given(counts, sizes, st.sampled_from(["grouped", "flat"]), st.data())

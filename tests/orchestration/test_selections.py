@@ -119,3 +119,4 @@ def test_a_run_of_a_backfill_knows_its_date_by_its_range(shared: House) -> None:
     tags = {"dagster/asset_partition_range_start": str(DAY), "dagster/asset_partition_range_end": str(DAY)}
     assert launch(shared, ["warehouse/organizations"], tags=tags).success
     assert shared.rows("SELECT export_date FROM loads") == [(str(DAY),)]
+    assert [run.tags["drillster/export_date"] for run in shared.instance.get_runs(limit=1)] == [str(DAY)]

@@ -49,7 +49,7 @@ def typed(column: Column, *values: Any) -> list[Any]:
         (PROFICIENCY, 61.5, "! expected an integer, met a number"),
         (PROFICIENCY, True, "! expected an integer, met a boolean"),
         (PROFICIENCY, "ninety", "! expected an integer, met text"),
-        (PROFICIENCY, "", "! expected an integer, met text"),
+        (PROFICIENCY, "", None),
         (PROFICIENCY, " 90", "! expected an integer, met text"),
         (PROFICIENCY, "90.0", "! expected an integer, met text"),
         (PROFICIENCY, "٩٠", "! expected an integer, met text"),

@@ -1,0 +1,52 @@
+"""What earlier captures tell the next one: groups that must not be lost sight of, and objectives to ask events for."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+
+from drillster_pipeline.answers import items
+from drillster_pipeline.errors import ContractError
+
+from .session import Session
+
+logger = logging.getLogger(__name__)
+
+
+def groups_before(session: Session, export_date: date) -> set[str]:
+    """The groups that the captures before this one knew, whether they could read them or not.
+
+    Of this date, and of the newest date before it. A capture that can't be read any more must not cost this night.
+    """
+    known: set[str] = set()
+    for day in reversed(session.archive.dates()):
+        if day > export_date:
+            continue
+        try:
+            before = session.archive.newest_sealed(day, "snapshot")
+        except ContractError as damage:
+            logger.warning("The archive of %s is left out of account: %s", day, damage)
+            continue
+        if before is not None:
+            groups = before.manifest["groups"]
+            known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
+            if day < export_date:
+                break
+    return known
+
+
+def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:
+    """Group and objective ids in the snapshot of the date; None where it has none, or could not read objectives."""
+    try:
+        snapshot = session.archive.newest_sealed(export_date, "snapshot")
+        if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
+            return None
+        return {
+            (line.unit["group_id"], objective["id"])
+            for line in snapshot.pages("objectives")
+            for objective in items("objectives", line.body)
+            if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
+        }
+    except ContractError as damage:
+        logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)
+        return None

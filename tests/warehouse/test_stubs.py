@@ -1,0 +1,106 @@
+"""A rejected row does not take with it the rows that refer to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from drillster_pipeline.errors import GuardRefused
+from drillster_pipeline.warehouse import Warehouse
+
+from .nights import CAPTURED, account, day, group, load, member, objective, playable, reject, result
+from .place import rows
+
+
+def a_night(warehouse: Warehouse, on: int, *, bad: bool, results: int = 30) -> None:
+    """A person of many results, whose account is right or not."""
+    people = [account("b"), *([] if bad else [account("a", "Ann")])]
+    load(
+        warehouse,
+        day(on),
+        {
+            "accounts": people,
+            "playables": [playable(f"p{number}") for number in range(results)],
+            "groups": [group("g")],
+            "group_members": [member("g", "a"), member("g", "b")],
+            "results": [result(day(on), "g", who, f"p{number}") for who in ("a", "b") for number in range(results)],
+        },
+        rejects={"accounts": [reject("accounts", "a", reason="repertoire_size: expected an integer, met text")]}
+        if bad
+        else None,
+    )
+
+
+def test_the_rest_loads_and_what_is_referred_to_is_there_by_its_key_alone(warehouse: Warehouse) -> None:
+    a_night(warehouse, 1, bad=True)
+    assert len(rows(warehouse, "results")) == 60
+    (stub,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+    assert (stub["name"], stub["is_managed"], stub["first_seen_on"], stub["last_seen_on"]) == (None, None, None, None)
+    assert [row["table_name"] for row in rows(warehouse, "rejected_rows")] == ["accounts"]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["bad first", "good first"])
+def test_a_load_that_can_read_the_row_takes_it_over_in_any_order(warehouse: Warehouse, order: tuple[int, int]) -> None:
+    for on in order:
+        a_night(warehouse, on, bad=on == 1)
+    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+    assert (row["name"], row["first_seen_on"], row["last_seen_on"], row["deleted_on"]) == ("Ann", day(2), day(2), None)
+
+
+def test_a_known_row_stays_as_it_was_when_its_next_version_cannot_be_read(warehouse: Warehouse) -> None:
+    a_night(warehouse, 1, bad=False)
+    a_night(warehouse, 2, bad=True)
+    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+    assert (row["name"], row["deleted_on"]) == ("Ann", None)
+    assert len([row for row in rows(warehouse, "results") if row["export_date"] == day(2)]) == 60
+
+
+def test_children_of_a_rejected_row_that_cannot_stand_by_its_key_are_set_aside_without_refusing_the_load(
+    warehouse: Warehouse,
+) -> None:
+    people = [account(f"a{number}") for number in range(40)]
+    evaluations = [
+        {
+            "export_date": day(1),
+            "objective_id": key,
+            "account_id": person["account_id"],
+            "group_id": "g",
+            "met": True,
+            "captured_at": CAPTURED,
+        }
+        for key in ("good", "bad")
+        for person in people
+    ]
+    report = load(
+        warehouse,
+        day(1),
+        {
+            "accounts": people,
+            "groups": [group("g")],
+            "objectives": [objective("good", "g")],
+            "objective_evaluations": evaluations,
+        },
+        rejects={"objectives": [reject("objectives", "bad")]},
+    )
+    assert report.tables["objective_evaluations"].rows_inserted == 40
+    assert report.tables["objective_evaluations"].rows_rejected == 40
+
+
+def test_rows_that_refer_to_what_nobody_gave_are_still_weighed(warehouse: Warehouse) -> None:
+    with pytest.raises(GuardRefused, match="results"):
+        load(
+            warehouse,
+            day(1),
+            {
+                "accounts": [account("a")],
+                "playables": [],
+                "groups": [group("g")],
+                "results": [result(day(1), "g", "a", f"p{number}") for number in range(30)],
+            },
+        )
+
+
+def test_an_item_that_came_twice_is_one_reject(warehouse: Warehouse) -> None:
+    twice = [reject("accounts", "a"), reject("accounts", "a"), reject("accounts", "b")]
+    report = load(warehouse, day(1), {"accounts": [account("c")]}, rejects={"accounts": twice})
+    assert report.tables["accounts"].rows_rejected == 2
+    assert len(rows(warehouse, "rejected_rows")) == 2
