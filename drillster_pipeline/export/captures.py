@@ -16,7 +16,7 @@ from typing import Any
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, StillOurs, utc_moment, utc_text
 from drillster_pipeline.dates import Window, day_window, events_window
-from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRefused, PipelineError
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRefused, PermissionDenied, PipelineError
 
 from .earlier import groups_before, objectives_on
 from .session import Session
@@ -131,6 +131,11 @@ def _walk(session: Session, kind: str, export_date: date, still_ours: StillOurs)
     try:
         manifest = _read(session, kind, export_date, window, writer)
         sealed = writer.seal({**manifest, **purpose})
+    except PermissionDenied:
+        # Nothing could be read. To go on with it would repeat the refusals, even after the right was given.
+        writer.abandon()
+        session.archive.remove(writer.ref)
+        raise
     except BaseException:
         writer.abandon()
         raise

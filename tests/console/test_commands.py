@@ -71,6 +71,9 @@ def test_a_service_account_that_may_see_nothing_ends_with_code_3(command: Comman
     assert ended.code == 3, ended.out
     assert "give it the" in ended.out
 
+    sandbox.change(failures=())  # the right was given: the next run asks anew
+    assert command("run").code == 0
+
 
 def test_a_drillster_that_is_down_ends_with_code_4(command: Command, sandbox: Sandbox) -> None:
     sandbox.stop()
