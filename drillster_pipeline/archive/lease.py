@@ -2,7 +2,8 @@
 
 Who holds it writes an object of his own into the lease's folder, and writes it anew every few seconds. Who finds
 somebody else's watches for a while: one that changes is held by a process that lives, one that does not is left over
-from one that died. Only changes count and never times, so it does not matter whose clock is wrong.
+from one that died. Only changes count and never times, so it does not matter whose clock is wrong. A lease that was
+taken for dead is marked so for good: a process that only slept may write its object once more, but not unmark it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 45.0
 """How long to watch somebody else's: several heartbeats, so that a slow upload between them is no death."""
 
+_DEAD = ".dead"
+"""Suffix of the mark on a lease whose holder was taken for dead."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,12 +45,12 @@ def leased(
     ended = threading.Event()
     heart = threading.Thread(target=_beat, args=(storage, folder, own, ended), name="lease", daemon=True)
     try:
-        if storage.names(folder) != [own]:
+        if _living(storage, folder) != [own]:
             raise _busy(what)
         heart.start()
 
         def still_ours() -> None:
-            if own not in storage.names(folder):
+            if own not in _living(storage, folder):
                 raise Busy(
                     "Another run took this one for dead, and goes on with its capture: let that one finish. Nothing "
                     "of what it writes is touched"
@@ -71,7 +75,7 @@ def _beat(storage: Storage, folder: str, own: str, ended: threading.Event) -> No
     while not ended.wait(HEARTBEAT_SECONDS):
         beats += 1
         with suppress(Unavailable):  # the next one may succeed; if none does, uploads fail as well
-            if own not in storage.names(folder):
+            if own not in _living(storage, folder):
                 return
             storage.write(f"{folder}/{own}", str(beats).encode())
 
@@ -91,12 +95,25 @@ def _wait_for_the_dead(storage: Storage, folder: str, what: str, sleep: Callable
             raise _busy(what)
         before = after
     for name in before:
-        storage.remove(f"{folder}/{name}")
+        take_for_dead(storage, folder, name)
+
+
+def take_for_dead(storage: Storage, folder: str, name: str) -> None:
+    """Take a lease from somebody who shows no sign of life, such that he cannot take it back."""
+    storage.write(f"{folder}/{name}{_DEAD}", b"")
+    storage.remove(f"{folder}/{name}")
+
+
+def _living(storage: Storage, folder: str) -> list[str]:
+    """The leases in a folder, but for those that were taken for dead."""
+    names = storage.names(folder)
+    dead = {name.removesuffix(_DEAD) for name in names if name.endswith(_DEAD)}
+    return [name for name in names if not name.endswith(_DEAD) and name not in dead]
 
 
 def _signs(storage: Storage, folder: str) -> dict[str, bytes]:
     found = {}
-    for name in storage.names(folder):
+    for name in _living(storage, folder):
         with suppress(ArchiveCorrupt):  # released between the two looks
             found[name] = storage.read(f"{folder}/{name}")
     return found

@@ -518,7 +518,7 @@ def test_a_run_that_was_taken_for_dead_stops_and_spoils_nothing(in_s3: Nights, m
     with session.archive.locked(DAY, "snapshot") as still_ours:
         writer = session.archive.begin(DAY, "snapshot", {}, NOW, still_ours=still_ours)
         for name in storage.names(f"{DAY}/.snapshot.lease"):
-            storage.remove(f"{DAY}/.snapshot.lease/{name}")  # as a run does that has watched in vain
+            lease.take_for_dead(storage, f"{DAY}/.snapshot.lease", name)  # as a run does that has watched in vain
         with pytest.raises(Busy, match="took this one for dead"):
             writer.append("accounts", {}, 1, NOW, b"{}", end=None)
     assert storage.names(f"{writer.ref.folder}/accounts") == []
