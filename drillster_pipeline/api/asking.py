@@ -59,7 +59,7 @@ class Asker:
                 with self._lock:
                     self._sizes[path] = min(sizes[number:], self._sizes.get(path, sizes), key=len)
             return answer, each or SMALLEST_PAGE
-        assert refused is not None  # noqa: S101 - there is always a size to ask for
+        assert refused is not None
         raise refused
 
     def ask(self, unit: Unit, query: Mapping[str, str | int]) -> Answer:

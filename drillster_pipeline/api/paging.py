@@ -122,7 +122,7 @@ class Listing:
 
     def _account(self, items: list[Any]) -> tuple[list[Any], int]:
         """The items that neither pass has seen, and how many this one had not."""
-        assert self.endpoint.identify is not None  # noqa: S101 - a list's endpoint has it
+        assert self.endpoint.identify is not None
         fresh, news = [], 0
         for item in items:
             key = self.endpoint.identify(item)

@@ -168,8 +168,8 @@ def publish_assets(
 def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
     """Checks can be left out when a run is launched; Dagster wants no word of these."""
     for result in found:
-        assert result.asset_key is not None  # noqa: S101 - all of ours name it
-        assert result.check_name is not None  # noqa: S101
+        assert result.asset_key is not None
+        assert result.check_name is not None
         if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
             yield result
 

@@ -92,13 +92,13 @@ class Census:
                 return staff[index]
             place = index - len(staff)
             found = self.model.of_chair(int(roster.chairs[place]), int(roster.numbers[place]), self.moment)
-            assert found is not None  # noqa: S101 - the roster and the chairs are one arithmetic
+            assert found is not None
             return found
 
         def place_of(text: str, side: str) -> int:
             wanted = max(0, min(FOREVER, int(text)))
             early = sum(1 for one in staff if one.start < wanted or (side == "right" and one.start == wanted))
-            found = int(starts.searchsorted(wanted, side=side))  # type: ignore[call-overload]
+            found = int(starts.searchsorted(wanted, side=side))  # type: ignore[call-overload]  # side is one of two words
             return early + found
 
         return Listing(

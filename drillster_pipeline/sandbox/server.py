@@ -103,7 +103,7 @@ class Sandbox:
 
     def change(self, **changes: object) -> None:
         """Replaces some of the faults: ``sandbox.change(latency=0.05)``."""
-        self.faults = replace(self._faults, **changes)  # type: ignore[arg-type]
+        self.faults = replace(self._faults, **changes)  # type: ignore[arg-type]  # the caller names fields of Faults
 
     @property
     def base_url(self) -> str:
@@ -160,7 +160,7 @@ class Sandbox:
     def start(self) -> Self:
         """Starts serving in a thread of its own; ready when it returns. Raises OSError where the port is taken."""
         listener = self._prepare()
-        assert self._server is not None  # noqa: S101 - just made
+        assert self._server is not None
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
         )
@@ -184,7 +184,7 @@ class Sandbox:
     def run(self, ready: Callable[[Sandbox], None] | None = None) -> None:
         """Serves in this thread until it is interrupted (Ctrl-C, SIGTERM)."""
         listener = self._prepare()
-        assert self._server is not None  # noqa: S101 - just made
+        assert self._server is not None
         logger.info("The sandbox listens on %s (Ctrl-C stops it).", self.base_url)
         if ready is not None:
             ready(self)

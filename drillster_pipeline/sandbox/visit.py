@@ -33,7 +33,7 @@ class Visit:
 
     def replaced(self, reply: Reply) -> Reply:
         """The answer that the rule puts in the place of the real one, where it does."""
-        assert self.rule is not None  # noqa: S101 - only asked for where there is one
+        assert self.rule is not None
         if self.rule.how is How.HTML:
             reply = Reply(self.status, PROXY_PAGE, [HTML_TYPE])
         elif self.rule.how is How.EMPTY:

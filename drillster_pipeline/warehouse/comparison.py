@@ -197,7 +197,7 @@ def _fits(found: TypeEngine[Any], expected: TypeEngine[Any], dialect: sa.Dialect
     if family == "timestamp":
         return bool(getattr(found, "timezone", False)) == bool(getattr(expected, "timezone", False))
     if family == "text" and getattr(found, "length", None) is not None:
-        return dialect.name == "sqlite" or found.length == getattr(expected, "length", None)  # type: ignore[attr-defined]
+        return dialect.name == "sqlite" or found.length == getattr(expected, "length", None)  # type: ignore[attr-defined]  # of text types only
     return True
 
 

@@ -98,7 +98,7 @@ class Warehouse:
         if self._file is None:
             return
         driver = connection.connection.driver_connection
-        assert driver is not None  # noqa: S101
+        assert driver is not None
         mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise SettingsError(
@@ -157,7 +157,7 @@ class Warehouse:
                 )
             if self._file is not None:
                 driver = connection.connection.driver_connection
-                assert driver is not None  # noqa: S101
+                assert driver is not None
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return erased
 

@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class utc_date(FunctionElement[Any]):  # noqa: N801 (reads as the SQL function that it stands for)
+class utc_date(FunctionElement[Any]):
     """The day, in UTC, of a timestamp."""
 
     type = sa.Date()
@@ -18,7 +18,7 @@ class utc_date(FunctionElement[Any]):  # noqa: N801 (reads as the SQL function t
     name = "utc_date"
 
 
-class days_between(FunctionElement[Any]):  # noqa: N801
+class days_between(FunctionElement[Any]):
     """Whole days from the second date to the first."""
 
     type = sa.Integer()
@@ -26,7 +26,7 @@ class days_between(FunctionElement[Any]):  # noqa: N801
     name = "days_between"
 
 
-class seconds_since(FunctionElement[Any]):  # noqa: N801
+class seconds_since(FunctionElement[Any]):
     """Whole seconds from a timestamp to now."""
 
     type = sa.BigInteger()
@@ -34,7 +34,7 @@ class seconds_since(FunctionElement[Any]):  # noqa: N801
     name = "seconds_since"
 
 
-class as_double(FunctionElement[Any]):  # noqa: N801
+class as_double(FunctionElement[Any]):
     """A number as a double, so that all databases (and drivers) give the same type."""
 
     type = sa.Double()
@@ -42,7 +42,7 @@ class as_double(FunctionElement[Any]):  # noqa: N801
     name = "as_double"
 
 
-class ratio(FunctionElement[Any]):  # noqa: N801
+class ratio(FunctionElement[Any]):
     """The first number divided by the second, never rounded to a whole one; NULL where the second is 0."""
 
     type = sa.Double()

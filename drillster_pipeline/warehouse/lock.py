@@ -105,7 +105,7 @@ except ImportError:  # Windows
         try:
             # The byte lies behind what the file holds, so that others can read who has the lock.
             os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # Windows alone
         except OSError:
             return False
         return True
