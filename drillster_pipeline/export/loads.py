@@ -9,12 +9,12 @@ from datetime import date
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
-from drillster_pipeline.tables import resources_of, tables_of
+from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
 
 from .captures import mark_refused
-from .plans import table_plans, unavailable_tables
+from .plans import holes_under, table_plans, unavailable_tables
 from .session import Session
 
 
@@ -74,8 +74,14 @@ def publish(
         program_version=__version__,
         capture_id=capture.capture_id,
         allow_mass_delete=allow_mass_delete,
+        nights_waiting=_nights_waiting(session, kind, export_date),
     )
-    extractor = Extractor(export_date=export_date, kind=kind, tables=plans)
+    extractor = Extractor(
+        export_date=export_date,
+        kind=kind,
+        tables=plans,
+        accounts_whole=not holes_under(DATA_TABLES["accounts"], capture.manifest),
+    )
     with session.warehouse.loading(plan) as load:
         for batch in extractor.batches(_pages(capture, plans)):
             load.stage(batch)
@@ -87,6 +93,16 @@ def publish(
             raise
         report = load.publish()
     return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)
+
+
+def _nights_waiting(session: Session, kind: str, export_date: date) -> int:
+    """How many nights lie in the archive between this one and the newest that was loaded before it.
+
+    A backfill in any order is no reason for alarm: each of them may have lost as much as one night is allowed to.
+    """
+    before = session.warehouse.loaded_before(kind, export_date)
+    between = [day for day in session.archive.dates() if before is not None and before < day < export_date]
+    return sum(any(ref.sealed for ref in session.archive.captures(day, kind)) for day in between)
 
 
 def _pages(capture: Capture, tables: Collection[str]) -> Iterator[tuple[str, Page]]:

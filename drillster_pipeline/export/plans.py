@@ -30,8 +30,6 @@ LISTED_IN: Mapping[str, tuple[str, ...]] = {
 """The resources whose lists decide what else is asked for."""
 DETAILED = frozenset({"groups", "catalogs"})
 """Resources with two endpoints: the list (a unit without parameters), and each of its things."""
-TELLS_MENTIONED = "is_managed"
-"""The column that tells what a list says from what is only met in passing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +103,6 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     if table.kind is Kind.ENTITY and table.group_path is not None:
         kept = frozenset(hole.group for hole in holes if hole.group is not None)
         holes = [hole for hole in holes if hole.group is None]
-    if holes and any(column.name == TELLS_MENTIONED for column in table.columns):
-        # Whom a short list leaves out would look like somebody who is only met in passing, and lose what is known.
-        return TablePlan(mode=Mode.ADDITIVE)
     return TablePlan(
         mode=Mode.PARTIAL if holes else Mode.FULL,
         kept_groups=kept,

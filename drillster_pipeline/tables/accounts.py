@@ -49,7 +49,7 @@ ACCOUNTS = Table(
         flag(
             "is_managed",
             "True: the organization lists this account. False: a person of another organization. "
-            "NULL: named by an event only, so not known.",
+            "NULL: only met in passing, while the list could not be read whole, so not known.",
             source="accounts: account.id",
         ),
         flag(
@@ -114,6 +114,8 @@ class People:
     def __init__(self) -> None:
         self.listed: set[str] = set()
         self.is_list_read = False
+        self.has_list_holes = False
+        """Somebody on the list was not read, so whoever seems not to be on it may be all the same."""
         self._others: dict[str, tuple[Any, ...]] = {}
 
     def mention(self, user: Any) -> Any:
@@ -127,8 +129,8 @@ class People:
         return account_id
 
     def others(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of the people whom the organization does not list; whether it does is NULL if nobody asked."""
-        is_managed = False if self.is_list_read else None
+        """Rows of the people whom the organization does not list; whether it does is NULL if the list has holes."""
+        is_managed = False if self.is_list_read and not self.has_list_holes else None
         for account_id, details in self._others.items():
             if account_id not in self.listed:
                 yield (account_id, *details[:7], is_managed, None, *details[7:])
@@ -159,20 +161,24 @@ def _filled(known: tuple[Any, ...], said: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def read_accounts(page: Page, found: Findings) -> None:
     """Items are ``{account, relationTypes}`` or bare Users; a service account has type, id and name only."""
-    found.people.is_list_read = True
-    rows, external_ids = found.rows["accounts"], found.rows["account_external_ids"]
-    for item in found.objects("accounts", found.items("accounts", page), "accounts"):
+    people, rows, external_ids = found.people, found.rows["accounts"], found.rows["account_external_ids"]
+    people.is_list_read = True
+    read = 0
+    items = found.items("accounts", page)
+    for item in found.objects("accounts", items, "accounts"):
         user = item if item.get("account") is None else inner(item["account"])
         account_id = identity(user.get("id"))
         details = _details(user)
         rows.append((account_id, *details[:7], True, _is_admin(item.get("relationTypes")), *details[7:]))
         if type(account_id) is not str:
             continue
-        found.people.listed.add(account_id)
+        read += 1
+        people.listed.add(account_id)
         external_ids.extend(
             (account_id, identity(external.get("thirdParty")), identity(external.get("id")))
             for external in found.objects("account_external_ids", user.get("thirdPartyIds"), "thirdPartyIds")
         )
+    people.has_list_holes = people.has_list_holes or read < len(items)
 
 
 def _is_admin(relation_types: Any) -> Any:

@@ -31,12 +31,14 @@ class Reject:
     ``reason`` names the columns and what was wrong, never a value. ``record`` is the row as it was read (column
     to value, all of it JSON, personal columns masked). ``key`` holds the values of the table's key as text
     (dates in ISO 8601), or None where one of them could not be read: then nobody knows which row this was.
+    ``required`` holds the other columns that may not be NULL, all of them text, or None where one could not be read.
     """
 
     table: str
     reason: str
     record: dict[str, Any]
     key: tuple[str, ...] | None
+    required: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,17 +43,26 @@ class Extractor:
     """Reads the pages of one capture into the tables that were asked for.
 
     Pages come resource by resource in the order of the walk; those of resources that no table asked for draws on
-    are passed over (``resources_of`` tells the caller beforehand). Raises ContractError where an answer has no
-    list, or several; anything smaller becomes a reject.
+    are passed over (``resources_of`` tells the caller beforehand). ``accounts_whole`` is false where the list of
+    accounts is known to lack some: then nobody is said to be of another organization. Raises ContractError where an
+    answer has no list, or several; anything smaller becomes a reject.
     """
 
-    def __init__(self, *, export_date: date, kind: str, tables: Collection[str], chunk_rows: int = 20_000) -> None:
+    def __init__(
+        self,
+        *,
+        export_date: date,
+        kind: str,
+        tables: Collection[str],
+        accounts_whole: bool = True,
+        chunk_rows: int = 20_000,
+    ) -> None:
         self.kind = kind
         self._tables = tuple(table for name, table in DATA_TABLES.items() if name in tables)
         self._resources = frozenset(resources_of([table.name for table in self._tables]))
         self._not_asked_for = tuple(name for name in DATA_TABLES if name not in tables)
         self._chunk_rows = chunk_rows
-        self._findings = Findings(export_date)
+        self._findings = Findings(export_date, accounts_whole=accounts_whole)
         self._unknown = UnknownFields()
 
     @property

@@ -22,11 +22,12 @@ from .values import met
 class Findings:
     """Filled page by page. Of what is kept to the end, nothing grows with the number of results."""
 
-    def __init__(self, export_date: date) -> None:
+    def __init__(self, export_date: date, *, accounts_whole: bool) -> None:
         self.export_date = export_date
         self.rows: dict[str, list[Row]] = {name: [] for name in DATA_TABLES}
         self.strays: dict[str, list[Reject]] = {name: [] for name in DATA_TABLES}
         self.people = People()
+        self.people.has_list_holes = not accounts_whole
         self.playables = Playables()
         self.groups = Groups()
         self.catalogs = Catalogs()

@@ -78,16 +78,18 @@ def _reject(table: Table, row: Row, place: int, typed: Sequence[Typed]) -> Rejec
     for column, one in zip(table.columns, typed, strict=True):
         if place in one.wrong:
             problems.setdefault(one.wrong[place].problem, []).append(column.name)
-    key = {
+    texts = {
         column.name: _key_text(one.array[place])
         for column, one in zip(table.columns, typed, strict=True)
-        if column.name in table.key and place not in one.wrong
+        if not column.nullable and place not in one.wrong
     }
+    required = [column.name for column in table.columns if not column.nullable and column.name not in table.key]
     return Reject(
         table=table.name,
         reason="; ".join(f"{_listed(names)}: {problem}" for problem, names in problems.items()),
         record={column.name: _shown(column, value) for column, value in zip(table.columns, row, strict=True)},
-        key=tuple(key[name] for name in table.key) if len(key) == len(table.key) else None,
+        key=tuple(texts[name] for name in table.key) if texts.keys() >= set(table.key) else None,
+        required={name: texts[name] for name in required} if texts.keys() >= set(required) else None,
     )
 
 

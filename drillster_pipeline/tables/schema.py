@@ -111,12 +111,12 @@ MANAGED: dict[Kind, tuple[Column, ...]] = {
         Column(
             name="first_seen_on",
             type=Type.DATE,
-            description="First export date on which a snapshot showed it. NULL: only events have named it so far.",
+            description="First export date on which a snapshot showed it. NULL: it was only met in passing.",
         ),
         Column(
             name="last_seen_on",
             type=Type.DATE,
-            description="Last export date on which a snapshot showed it. NULL: only events have named it so far.",
+            description="Last export date on which a snapshot showed it. NULL: it was only met in passing.",
         ),
         Column(
             name="deleted_on",

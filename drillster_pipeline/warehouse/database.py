@@ -171,6 +171,11 @@ class Warehouse:
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
             return history.latest_loads(connection, self._tables)
 
+    def loaded_before(self, kind: str, export_date: date) -> date | None:
+        """The newest date before this one of which there is a load of the kind; None where there is none."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.loaded_before(connection, self._tables, kind, export_date)
+
     def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
         """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""
         names = DATA_TABLES if tables is None else tables

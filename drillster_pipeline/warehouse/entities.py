@@ -4,6 +4,11 @@ Of each row the warehouse knows the first and last date on which it was seen. Th
 ``deleted_on`` follows from the ledger: it is the first date after that on which the table was read whole (see
 ``exceptions`` for what even such a read cannot see). So a load of an old date can add what nobody knew, move
 ``first_seen_on`` back and date a disappearance more closely, but never undo what a newer one found.
+
+What is only met in passing is no sighting: a person whom an event names, or a group whose members were read while the
+list of accounts was not. It has no dates, and it is written only while nothing has shown the row in its own right.
+Of several that name it the newest counts, and snapshots before events, which tell less. A stub, of which nothing but
+the key is known, gives way to all of them.
 """
 
 from __future__ import annotations
@@ -16,30 +21,36 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Table
 
-from .exceptions import excepted
+from .exceptions import MENTIONED_FLAG, excepted, tells_mentioned
 from .judge import absent
 from .ledger import Later, later_read
 from .plans import Mode
-from .publication import Counts, Publication
+from .publication import UNREAD, Counts, Publication
 from .staging import Staged
 
 
 def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
     """Publish the staged rows of an entity table."""
-    if mode is not Mode.ADDITIVE:
-        return _publish_seen(publication, staged, is_complete=is_complete)
-    if publication.kind == "snapshot":
-        return _publish_unknown(publication, staged)
-    return _publish_named(publication, staged)
-
-
-def _publish_seen(publication: Publication, staged: Staged, *, is_complete: bool) -> Counts:
+    if mode is Mode.ADDITIVE:
+        return _publish_named(publication, staged)
     later = later_read(publication.connection, publication.metadata, staged.table.name, publication.export_date)
-    counts = _write_seen(publication, staged, later) if publication.count_staged(staged) else Counts()
+    seen, named = _divided(publication, staged)
+    counts = _write_seen(publication, seen, later) if publication.count_staged(seen) else Counts()
+    if named is not None:
+        counts += _publish_named(publication, named)
     if not is_complete:
         return counts
     deleted, redated = _mark_absent(publication, staged, later)
     return replace(counts, deleted=deleted, updated=counts.updated + redated)
+
+
+def _divided(publication: Publication, staged: Staged) -> tuple[Staged, Staged | None]:
+    """What a load shows, and whom it met in passing where it could not read the list of accounts whole."""
+    if not tells_mentioned(staged.table) or not publication.count_staged(staged):
+        return staged, None
+    flag = staged.rows.c[MENTIONED_FLAG]
+    named = replace(staged, only=(flag.is_(None),))
+    return (replace(staged, only=(flag.is_not(None),)), named) if publication.count_staged(named) else (staged, None)
 
 
 def _write_seen(publication: Publication, staged: Staged, later: Later) -> Counts:
@@ -56,24 +67,15 @@ def _write_seen(publication: Publication, staged: Staged, later: Later) -> Count
     return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
 
 
-def _publish_unknown(publication: Publication, staged: Staged) -> Counts:
-    """Parents of selected tables: only what no snapshot has shown yet is written."""
-    rows = publication.target(staged.table.name)
-    later = later_read(publication.connection, publication.metadata, staged.table.name, publication.export_date)
-    seen = _seen_on(publication.export_date) | {"deleted_on": later.export_date}
-    updated = publication.overwrite(staged, rows.c.last_seen_on.is_(None), seen)
-    inserted = publication.insert_new(staged, seen)
-    _date_deletions_of_written(publication, staged.table, later)
-    unchanged = publication.count_staged(staged) - updated - inserted
-    return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
-
-
 def _publish_named(publication: Publication, staged: Staged) -> Counts:
-    """People whom events name: added where nobody knows them; the newest event counts until a snapshot shows them."""
+    """What was met in passing: it counts until something shows the row in its own right."""
     rows = publication.target(staged.table.name)
     unseen = rows.c.last_seen_on.is_(None)
-    not_newer = publication.written_on(rows) <= publication.export_date
-    updated = publication.overwrite(staged, sa.and_(unseen, not_newer, rows.c.row_hash != staged.rows.c.row_hash))
+    differs = sa.and_(publication.written_before(rows), rows.c.row_hash != staged.rows.c.row_hash)
+    gives_way = [rows.c.row_hash == UNREAD, differs]
+    if publication.kind == "snapshot":
+        gives_way.append(publication.written_by(rows, lambda loads: loads.c.kind != publication.kind))
+    updated = publication.overwrite(staged, sa.and_(unseen, sa.or_(*gives_way)))
     publication.confirm(staged, unseen)
     inserted = publication.insert_new(staged)
     unchanged = publication.count_staged(staged) - updated - inserted

@@ -15,7 +15,6 @@ def publish_events(publication: Publication, staged: Staged) -> Counts:
     overwrites what a newer one found.
     """
     rows = publication.target(staged.table.name)
-    not_newer = publication.written_on(rows) <= publication.export_date
     differs = sa.or_(
         sa.false(),
         *(
@@ -24,7 +23,7 @@ def publish_events(publication: Publication, staged: Staged) -> Counts:
             if column.name not in staged.table.key
         ),
     )
-    updated = publication.overwrite(staged, sa.and_(not_newer, differs))
+    updated = publication.overwrite(staged, sa.and_(publication.written_before(rows), differs))
     publication.confirm(staged, sa.true())
     inserted = publication.insert_new(staged)
     unchanged = publication.count_staged(staged) - updated - inserted

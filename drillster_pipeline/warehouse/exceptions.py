@@ -26,11 +26,12 @@ def is_complete(table: Table, plan: TablePlan, *, unreadable_keys: bool) -> bool
 
     ``unreadable_keys``: a row was rejected of which the key could not be read, so any absent row may be that one.
     """
-    keeps_all = plan.keep_mentioned and table.kind is Kind.ENTITY and not _tells_mentioned(table)
+    keeps_all = plan.keep_mentioned and table.kind is Kind.ENTITY and not tells_mentioned(table)
     return plan.mode is Mode.FULL and not unreadable_keys and not keeps_all
 
 
-def _tells_mentioned(table: Table) -> bool:
+def tells_mentioned(table: Table) -> bool:
+    """Whether rows of a table tell themselves whether they are known in their own right, or only in passing."""
     return any(column.name == MENTIONED_FLAG for column in table.columns)
 
 
@@ -40,7 +41,7 @@ def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, 
     values: list[dict[str, Any]] = []
     if table.group_path is not None:
         values += [{"table_name": table.name, "scope": GROUP, "value": group} for group in sorted(plan.kept_groups)]
-    if plan.keep_mentioned and _tells_mentioned(table):
+    if plan.keep_mentioned and tells_mentioned(table):
         values.append({"table_name": table.name, "scope": MENTIONED, "value": None})
     if values:
         connection.execute(sa.insert(target), values)
@@ -71,7 +72,7 @@ def _matches(
     table: Table, rows: sa.FromClause, objectives: sa.Table, exceptions: sa.FromClause
 ) -> Iterator[sa.ColumnElement[bool]]:
     yield sa.and_(exceptions.c.scope == ROW, exceptions.c.value == key_text(table, rows))
-    if _tells_mentioned(table):
+    if tells_mentioned(table):
         yield sa.and_(exceptions.c.scope == MENTIONED, rows.c[MENTIONED_FLAG].is_not(sa.true()))
     group = _group(table, rows, objectives)
     if group is not None:

@@ -52,6 +52,13 @@ def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestL
     return {row["kind"]: LatestLoad(**row) for row in connection.execute(newest).mappings()}
 
 
+def loaded_before(connection: sa.Connection, tables: Tables, kind: str, export_date: date) -> date | None:
+    """The newest date before this one of which there is a load of the kind; None where there is none."""
+    loads = tables("loads")
+    query = sa.select(sa.func.max(loads.c.export_date)).where(loads.c.kind == kind, loads.c.export_date < export_date)
+    return connection.execute(query).scalar_one()  # type: ignore[no-any-return]  # of a column of dates
+
+
 def row_counts(connection: sa.Connection, tables: Tables, names: Iterable[str]) -> dict[str, int]:
     """How many rows each table has, rows marked deleted included."""
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
@@ -19,7 +20,12 @@ from .plans import Judgement, LoadPlan, TableJudgement
 from .staging import Staged, Staging
 
 MASS_DELETE_SHARE, MASS_DELETE_ROWS = 0.20, 10
-"""A load that marks more than this share of the present rows, and at least so many rows, is not believed."""
+"""A load that marks more than this share of the present rows, and at least so many rows, is not believed.
+
+The share is that of one night. Where history is loaded out of order, what the nights between have lost comes on top.
+"""
+NEARLY_ALL = 0.99
+"""Whatever lies between: no load is believed that empties a table."""
 REJECT_SHARE, REJECT_ROWS = 0.01, 10
 """So many rejects of a table are borne: the larger of this share of the rows read, and this number."""
 _AT_ONCE = 500
@@ -45,6 +51,8 @@ class Judge:
         repeated: dict[str, int] = {}
         self._staging.leave_out_repeated_rejects()
         for name, staged in self._staging.tables.items():
+            if self._staging.rejected[name]:
+                self._bring_parents_of_rejects(staged)
             if not self._staging.rows[name]:
                 continue
             self._staging.index(staged)
@@ -79,26 +87,20 @@ class Judge:
         name, (parent, parent_column) = staged.table.name, references.split(".")
         value = staged.rows.c[column]
         values = sa.select(value.label("value")).where(value.is_not(None)).distinct().subquery()
-        found = [self._targets[parent].c[parent_column]]
-        if self._staging.rows.get(parent):
-            found.append(self._staging.tables[parent].rows.c[parent_column])
-        missing = sa.select(values.c.value).where(
-            *(~sa.select(sa.literal(1)).where(known == values.c.value).exists() for known in found)
-        )
+        # A load that brings the parents is judged by them alone: what else the warehouse knows depends on the loads
+        # that came before. A load of children only must find their parents there.
+        staged_parent = self._staging.tables.get(parent)
+        known = (self._targets[parent] if staged_parent is None else staged_parent.rows).c[parent_column]
+        missing = sa.select(values.c.value).where(~sa.select(sa.literal(1)).where(known == values.c.value).exists())
         if self._connection.execute(missing.limit(1)).first() is None:
             return
         # A parent that is there but did not fit must not take its children with it: the rest loads.
-        own = self._rejected_keys(parent, values.c.value)
-        if _may_be_stub(parent):
-            stubs = self._staging.stubs
-            needed = missing.with_only_columns(sa.literal(parent), values.c.value).where(own)
-            self._connection.execute(sa.insert(stubs).from_select(["table_name", "row_key"], needed))
-            missing = missing.where(~own)
+        if DATA_TABLES[parent].kind is Kind.ENTITY:
+            missing = missing.where(~self._stand_in(parent, values.c.value, missing))
             if self._connection.execute(missing.limit(1)).first() is None:
                 return
-        else:
-            excused = value.in_(missing.where(own))
-            self._excused[name] += self._count(sa.select(sa.func.count()).select_from(staged.rows).where(excused))
+        excused = value.in_(missing.where(self._rejected_keys(parent, values.c.value)))
+        self._excused[name] += self._count(sa.select(sa.func.count()).select_from(staged.rows).where(excused))
         limit += self._excused[name]
         reason = f"{column}: there is no such row in {parent}"
         count = self._count(sa.select(sa.func.count()).select_from(staged.rows).where(value.in_(missing)))
@@ -116,6 +118,34 @@ class Judge:
         """Whether a value is the key of a rejected row of a table."""
         rejects = self._staging.rejects
         found = sa.select(sa.literal(1)).where(rejects.c.table_name == parent, rejects.c.row_key == value)
+        return found.correlate_except(rejects).exists()
+
+    def _bring_parents_of_rejects(self, staged: Staged) -> None:
+        """See to it that a rejected row which stands by its key finds what it must refer to; else it can't."""
+        rejects = self._staging.rejects
+        of_table = sa.and_(rejects.c.table_name == staged.table.name, rejects.c.required.is_not(None))
+        for column, references in _references(staged):
+            parent, parent_column = references.split(".")
+            if staged.table.column(column).nullable or column in staged.table.key or parent not in self._staging.tables:
+                continue
+            there = self._staging.tables[parent].rows.c[parent_column]
+            query = sa.select(rejects.c.row_number, rejects.c.required).where(of_table)
+            for number, required in self._connection.execute(query).all():
+                value = sa.literal(json.loads(required)[column])
+                missing = sa.select(value).where(~sa.exists().where(there == value))
+                found = sa.select(sa.or_(sa.exists().where(there == value), self._stand_in(parent, value, missing)))
+                if not self._connection.execute(found).scalar_one():
+                    this = sa.and_(of_table, rejects.c.row_number == number)
+                    self._connection.execute(sa.update(rejects).where(this).values(required=None))
+
+    def _stand_in(self, parent: str, value: sa.ColumnElement[Any], missing: sa.Select[Any]) -> sa.ColumnElement[bool]:
+        """Let rejected rows of a table stand by their keys for the rows that refer to them; whether one does so."""
+        rejects, stubs = self._staging.rejects, self._staging.stubs
+        fit = sa.and_(rejects.c.table_name == parent, rejects.c.required.is_not(None))
+        wanted = sa.select(sa.literal(parent), rejects.c.row_key, rejects.c.required)
+        wanted = wanted.where(fit, rejects.c.row_key.in_(missing)).distinct()
+        self._connection.execute(sa.insert(stubs).from_select(["table_name", "row_key", "required"], wanted))
+        found = sa.select(sa.literal(1)).where(fit, rejects.c.row_key == value)
         return found.correlate_except(rejects).exists()
 
     def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
@@ -153,13 +183,12 @@ class Judge:
     def _mass_deletion(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
         if self._plan.allow_mass_delete:
             return
+        borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** (1 + self._plan.nights_waiting)), 9)
         for name, table in tables.items():
-            if table.rows_to_delete >= MASS_DELETE_ROWS and (
-                table.rows_to_delete > MASS_DELETE_SHARE * table.rows_present
-            ):
+            if table.rows_to_delete >= MASS_DELETE_ROWS and table.rows_to_delete > borne * table.rows_present:
                 yield (
                     f"{name}: {table.rows_to_delete:,} of {table.rows_present:,} present rows would be marked deleted, "
-                    f"which is more than {MASS_DELETE_SHARE:.0%}. Check in Drillster whether they are really gone, and "
+                    f"which is more than {borne:.0%}. Check in Drillster whether they are really gone, and "
                     "whether the service account still sees all groups; if it is right, run this once more with "
                     "allow_mass_delete in the launchpad, or --allow-mass-delete on the command line."
                 )
@@ -199,12 +228,6 @@ def absent(
     if staging.rows[staged.table.name]:
         gone.append(~staged.holds(rows))
     return sa.and_(*gone)
-
-
-def _may_be_stub(name: str) -> bool:
-    """Whether a row of a table may hold nothing but its key."""
-    table = DATA_TABLES[name]
-    return table.kind is Kind.ENTITY and all(column.nullable or column.name in table.key for column in table.columns)
 
 
 def _references(staged: Staged) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ class Mode(StrEnum):
     PARTIAL = "partial"
     """Something could not be read: what is there is written, absence means nothing."""
     ADDITIVE = "additive"
-    """Met in passing: only what nobody knew is added."""
+    """Met in passing: it says nothing of a row that was read in its own right, before or after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,8 @@ class LoadPlan:
     program_version: str
     capture_id: str | None = None
     allow_mass_delete: bool = False
+    nights_waiting: int = 0
+    """Captured nights between this date and the newest one loaded before it: what is gone may have gone on any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

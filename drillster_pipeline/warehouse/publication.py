@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.selectable import Exists
 
 from .ledger import last_unloaded
 from .model import lookup
@@ -25,6 +27,14 @@ class Counts:
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            inserted=self.inserted + other.inserted,
+            updated=self.updated + other.updated,
+            deleted=self.deleted + other.deleted,
+            unchanged=self.unchanged + other.unchanged,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +62,27 @@ class Publication:
         return int(self.connection.execute(query).scalar_one())
 
     def count_staged(self, staged: Staged) -> int:
-        """How many rows are staged for a table."""
-        return self.staging.rows[staged.table.name]
+        """How many rows are staged for a table, or for a part of it."""
+        if not staged.only:
+            return self.staging.rows[staged.table.name]
+        return self.count(sa.select(sa.func.count()).select_from(staged.rows).where(*staged.only))
 
     @property
     def stamp(self) -> dict[str, Any]:
         """The columns that say which load wrote a row."""
         return {"load_id": self.load_id, "loaded_at": self.loaded_at}
 
-    def written_on(self, rows: sa.Table) -> sa.ScalarSelect[Any]:
-        """The export date of the load that wrote a row."""
+    def written_by(self, rows: sa.Table, *conditions: Callable[[sa.FromClause], sa.ColumnElement[bool]]) -> Exists:
+        """Whether the load that wrote a row meets the conditions, each of which is given the ledger of loads."""
         loads = self.target("loads").alias()
-        query = sa.select(loads.c.export_date).where(loads.c.load_id == rows.c.load_id)
-        return query.correlate_except(loads).scalar_subquery()
+        query = sa.select(sa.literal(1)).select_from(loads).where(loads.c.load_id == rows.c.load_id)
+        return query.where(*(condition(loads) for condition in conditions)).correlate_except(loads).exists()
+
+    def written_before(self, rows: sa.Table) -> Exists:
+        """Whether a row was written by a load of this kind and of no newer date."""
+        return self.written_by(
+            rows, lambda loads: loads.c.kind == self.kind, lambda loads: loads.c.export_date <= self.export_date
+        )
 
     def overwrite(
         self, staged: Staged, condition: sa.ColumnElement[bool], extra: Mapping[str, Any] | None = None
@@ -88,9 +106,10 @@ class Publication:
         rows = self.target(staged.table.name)
         gap = last_unloaded(self.connection, self.metadata, staged.table.name, self.kind, self.export_date)
         if gap is not None:
-            self.run(
-                sa.update(rows).values(self.stamp).where(staged.holds(rows), condition, self.written_on(rows) < gap)
+            of_kind = self.written_by(
+                rows, lambda loads: loads.c.kind == self.kind, lambda loads: loads.c.export_date < gap
             )
+            self.run(sa.update(rows).values(self.stamp).where(staged.holds(rows), condition, of_kind))
 
     def insert_new(self, staged: Staged, extra: Mapping[str, Any] | None = None) -> int:
         """Insert the staged rows whose key is not there yet, with the values of ``extra``."""
@@ -101,18 +120,23 @@ class Publication:
     def insert_stubs(self, staged: Staged) -> int:
         """Insert a row with nothing but its key for each rejected row that others refer to and nobody knows.
 
-        It has no dates, like a person whom only events have named, so any load that can read the row takes it over.
+        It has no dates, like what was only met in passing, and any load that knows more takes it over.
         """
         stubs, target = self.staging.stubs, self.target(staged.table.name)
         (key,) = staged.table.key
         known = sa.select(sa.literal(1)).select_from(target).where(target.c[key] == stubs.c.row_key)
-        values = {"row_hash": UNREAD, **self.stamp}
-        rows = (
-            sa.select(stubs.c.row_key, *(sa.literal(value, target.c[name].type) for name, value in values.items()))
+        wanted = (
+            sa.select(stubs.c.row_key, stubs.c.required)
             .where(stubs.c.table_name == staged.table.name, ~known.correlate(stubs).exists())
             .distinct()
         )
-        return self.run(sa.insert(target).from_select([key, *values], rows))
+        stamp = {"row_hash": UNREAD, **self.stamp}
+        rows = [
+            {key: row_key, **json.loads(required), **stamp} for row_key, required in self.connection.execute(wanted)
+        ]
+        if rows:
+            self.connection.execute(sa.insert(target), rows)
+        return len(rows)
 
     def insert_all(self, staged: Staged) -> int:
         """Insert all staged rows."""
@@ -125,5 +149,5 @@ class Publication:
         rows = sa.select(
             *(staged.rows.c[name] for name in names),
             *(sa.literal(value, target.c[name].type) for name, value in values.items()),
-        ).where(*conditions)
+        ).where(*staged.only, *conditions)
         return self.run(sa.insert(target).from_select([*names, *values], rows))

@@ -36,10 +36,12 @@ class Staged:
     table: Table
     columns: tuple[Column, ...]
     rows: sa.Table
+    only: tuple[sa.ColumnElement[bool], ...] = ()
+    """Conditions that a staged row must meet to be one of these; none: they are all that is staged."""
 
     def same_key(self, rows: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-        """The staged row and the row of ``rows`` are of the same thing."""
-        return [self.rows.c[name] == rows.c[name] for name in self.table.key]
+        """The staged row is one of these, and of the same thing as the row of ``rows``."""
+        return [*(self.rows.c[name] == rows.c[name] for name in self.table.key), *self.only]
 
     def holds(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """The row of ``rows`` is among the staged ones."""
@@ -66,11 +68,13 @@ class StagingTables:
             sa.Column("reason", sa.Text),
             sa.Column("record", sa.Text),
             sa.Column("row_key", sa.Text),
+            sa.Column("required", sa.Text),
         )
         self.stubs = self._table(
             "stubs",
             sa.Column("table_name", sa.String(255)),
             sa.Column("row_key", sa.Text),
+            sa.Column("required", sa.Text),
         )
         self.exceptions = self._table(
             "exceptions",
@@ -114,7 +118,10 @@ class Staging:
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
         self.stubs = defined.stubs
-        """Keys of rejected rows that others refer to: each gets a row with nothing but its key, if nobody knows it."""
+        """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it.
+
+        ``required`` holds the other columns that may not be NULL, as JSON.
+        """
         self.exceptions = defined.exceptions
         self._all = [*(staged.rows for staged in self.tables.values()), self.rejects, self.stubs, self.exceptions]
         self._last_row = dict.fromkeys(self.tables, 0)
@@ -167,6 +174,7 @@ class Staging:
                     "reason": reject.reason.replace("\0", ""),
                     "record": as_json(reject.record),
                     "row_key": None if reject.key is None else KEY_SEPARATOR.join(map(str, reject.key)),
+                    "required": None if reject.required is None else as_json(reject.required),
                 }
             )
         self._connection.execute(sa.insert(self.rejects), values)

@@ -145,10 +145,9 @@ def test_a_short_list_of_catalogs_proves_nothing_about_their_content() -> None:
     assert plans["groups"] == TablePlan()
 
 
-def test_a_short_list_of_accounts_never_turns_somebody_into_a_stranger() -> None:
-    """Whom the list leaves out and a group names would be written as a person of another organization."""
+def test_a_short_list_of_accounts_proves_nothing_about_who_is_not_on_it() -> None:
     plans = plans_of(short=[("accounts", {})])
-    assert plans["accounts"].mode is ADDITIVE
+    assert plans["accounts"].mode is PARTIAL
     assert plans["account_external_ids"].mode is PARTIAL
     assert plans["group_members"] == TablePlan()
 

@@ -216,3 +216,22 @@ def test_a_broken_field_of_a_mention_gives_way_to_a_good_one() -> None:
 def test_the_person_of_the_path_is_known_even_if_the_answer_does_not_repeat_it() -> None:
     found = extract(page("results", {"groupDrillableMemberResults": []}, group_id="g", account_id="sam"))
     assert found.column("accounts", "account_id") == ["sam"]
+
+
+def somebody(account_id: str) -> Any:
+    return page("group_members", {"members": [{"member": {"id": account_id}}]}, group_id="g")
+
+
+def test_a_list_that_is_known_to_be_short_makes_nobody_a_stranger() -> None:
+    found = extract(page("accounts", {"accounts": [{"account": {"id": "a"}}]}), somebody("b"), accounts_whole=False)
+    assert dict(zip(found.column("accounts", "account_id"), found.column("accounts", "is_managed"), strict=True)) == {
+        "a": True,
+        "b": None,
+    }
+
+
+@pytest.mark.parametrize("item", [{"account": {"name": "No id"}}, {"account": {"id": {}}}, "nothing"], ids=str)
+def test_somebody_on_the_list_who_cannot_be_told_may_be_anybody(item: Any) -> None:
+    found = extract(page("accounts", {"accounts": [{"account": {"id": "a"}}, item]}), somebody("b"))
+    (other,) = [row for row in found.rows("accounts") if row["account_id"] == "b"]
+    assert other["is_managed"] is None

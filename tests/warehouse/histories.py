@@ -15,6 +15,7 @@ from drillster_pipeline.warehouse import LoadReport, Mode, TablePlan, Warehouse
 from .nights import account, batch, day, event, group, load, member, objective, plan, playable, reject
 
 ENTITIES = ("accounts", "playables", "groups", "group_members", "objectives", "objective_playables")
+UNDATED = dict.fromkeys(("first_seen_on", "last_seen_on", "deleted_on"))
 GROUPS, ACCOUNTS, PLAYABLES = ("g1", "g2", "g3"), ("a1", "a2", "a3"), ("p1", "p2")
 
 
@@ -27,26 +28,37 @@ class Night:
     kept_groups: frozenset[str]
     keep_mentioned: bool
     partial: frozenset[str]
-    rejected: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
+    rejected: Mapping[tuple[str, tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
+    """Table and key of rows that did not fit, with what else may not be NULL of them."""
     unreadable: frozenset[str] = frozenset()
+    additive: frozenset[str] = frozenset()
+    """Tables of which the load only met some rows in passing."""
 
     def publish(self, warehouse: Warehouse) -> LoadReport:
         plans = {
             name: TablePlan(
-                mode=Mode.PARTIAL if name in self.partial else Mode.FULL,
+                mode=self.mode(name),
                 kept_groups=self.kept_groups,
                 keep_mentioned=self.keep_mentioned and name in {"accounts", "playables"},
             )
             for name in self.content
         }
         rejects: dict[str, list[Any]] = {name: [reject(name)] for name in self.unreadable}
-        for name, key in self.rejected:
-            rejects.setdefault(name, []).append(reject(name, *key))
+        for (name, key), required in self.rejected.items():
+            rejects.setdefault(name, []).append(reject(name, *key, **required))
         return load(warehouse, self.on, self.content, plans=plans, rejects=rejects, allow_mass_delete=True)
+
+    def mode(self, name: str) -> Mode:
+        if name in self.additive:
+            return Mode.ADDITIVE
+        return Mode.PARTIAL if name in self.partial else Mode.FULL
 
     def is_complete(self, name: str) -> bool:
         keeps_all = self.keep_mentioned and name == "playables"
-        return name not in self.partial and name not in self.unreadable and not keeps_all
+        return self.mode(name) is Mode.FULL and name not in self.unreadable and not keeps_all
+
+    def is_in_passing(self, name: str, row: Mapping[str, Any]) -> bool:
+        return name in self.additive or (name == "accounts" and row["is_managed"] is None)
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,12 @@ Loads = list[Night | Evening]
 def nights(draw: st.DrawFn, on: date) -> Night:
     """A night: who is there, what changed, which groups were closed, what was rejected."""
     some = st.booleans()
+    partial = {name for name in ENTITIES if draw(st.integers(0, 5)) == 0}
+    additive = frozenset(name for name in ("accounts", "groups", "playables") if draw(st.integers(0, 7)) == 0)
+    # Whether somebody is managed is not known only where the list could not be read whole.
+    managed = st.sampled_from([True, False, None] if partial | additive >= {"accounts"} else [True, False])
     people = [
-        account(name, draw(st.sampled_from(["x", "y"])), is_managed=draw(some)) for name in ACCOUNTS if draw(some)
+        account(name, draw(st.sampled_from(["x", "y"])), is_managed=draw(managed)) for name in ACCOUNTS if draw(some)
     ]
     named = {person["account_id"] for person in people}
     playables = [playable(name, draw(st.sampled_from(["x", "y"]))) for name in PLAYABLES if draw(some)]
@@ -89,14 +105,20 @@ def nights(draw: st.DrawFn, on: date) -> Night:
         for each in playables
         if draw(some)
     ]
-    rejected: set[tuple[str, tuple[str, ...]]] = set()
+    rejected: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
+    # What refers to these must stand, whether they fitted or not.
+    for name, found in (("accounts", people), ("groups", groups), ("playables", playables), ("objectives", objectives)):
+        if found and draw(st.integers(0, 4)) == 0:
+            gone = found.pop(draw(st.integers(0, len(found) - 1)))
+            required = {"group_id": str(gone["group_id"])} if name == "objectives" else {}
+            rejected[name, (str(gone[DATA_TABLES[name].key[0]]),)] = required
     for name, found, key in (
         ("group_members", members, ("group_id", "member_key")),
         ("objective_playables", contents, ("objective_id", "playable_id")),
     ):
         if found and draw(st.integers(0, 3)) == 0:
             gone = found.pop(draw(st.integers(0, len(found) - 1)))
-            rejected.add((name, tuple(str(gone[part]) for part in key)))
+            rejected[name, tuple(str(gone[part]) for part in key)] = {}
     return Night(
         on=on,
         content={
@@ -105,8 +127,9 @@ def nights(draw: st.DrawFn, on: date) -> Night:
         },
         kept_groups=closed,
         keep_mentioned=bool(closed),
-        partial=frozenset(name for name in ENTITIES if draw(st.integers(0, 5)) == 0),
-        rejected=frozenset(rejected),
+        partial=frozenset(partial),
+        additive=additive,
+        rejected=rejected,
         unreadable=frozenset(name for name in ENTITIES if draw(st.integers(0, 9)) == 0),
     )
 
@@ -151,25 +174,37 @@ class Oracle:
         self.nights = [each for each in found if isinstance(each, Night)]
         self.evenings = [each for each in found if isinstance(each, Evening)]
         self.tables = {name: self._entities(name) for name in ENTITIES}
-        self.tables["objective_events"] = {}
-        for evening in self.evenings:
-            for told in evening.events:
-                self.tables["objective_events"][told["event_id"],] = dict(told)
-            for person in evening.named:
-                known = self.tables["accounts"].get((person["account_id"],))
-                if known is None or known["last_seen_on"] is None:
-                    self.tables["accounts"][person["account_id"],] = dict(person) | {
-                        "first_seen_on": None,
-                        "last_seen_on": None,
-                        "deleted_on": None,
-                    }
+        self.tables["objective_events"] = {
+            (told["event_id"],): dict(told) for evening in self.evenings for told in evening.events
+        }
+        for name in ENTITIES:
+            self._in_passing(name)
+        self._stubs()
+
+    def _in_passing(self, name: str) -> None:
+        """What was never seen in its own right is as the newest night tells in passing, or else the newest evening."""
+        told: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        if name == "accounts":
+            told |= {(row["account_id"],): row for evening in self.evenings for row in evening.named}
+        for night in self.nights:
+            told |= {_key(name, row): row for row in night.content[name] if night.is_in_passing(name, row)}
+        for at, row in told.items():
+            self.tables[name].setdefault(at, dict(row) | UNDATED)
+
+    def _stubs(self) -> None:
+        """A row that never fitted is there by its key if anything refers to it."""
+        for night in self.nights:
+            for (name, key), required in night.rejected.items():
+                if len(DATA_TABLES[name].key) == 1 and _is_referred_to(night, name, key[0]):
+                    self.tables[name].setdefault(key, {DATA_TABLES[name].key[0]: key[0], **required, **UNDATED})
 
     def _entities(self, name: str) -> dict[tuple[str, ...], dict[str, Any]]:
-        key = DATA_TABLES[name].key
         state: dict[tuple[str, ...], dict[str, Any]] = {}
         for night in self.nights:
             for row in night.content[name]:
-                at = tuple(str(row[part]) for part in key)
+                if night.is_in_passing(name, row):
+                    continue
+                at = _key(name, row)
                 first = state[at]["first_seen_on"] if at in state else night.on
                 state[at] = dict(row) | {"first_seen_on": first, "last_seen_on": night.on}
         for at, row in state.items():
@@ -182,6 +217,22 @@ class Oracle:
                 None,
             )
         return state
+
+
+def _key(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[part]) for part in DATA_TABLES[name].key)
+
+
+def _is_referred_to(night: Night, name: str, key: str) -> bool:
+    """Whether a row of the night, or a rejected row that stands by its key, refers to this one."""
+    column = f"{name.removesuffix('s')}_id"
+    referring = (row for child in ENTITIES if child != name for row in night.content[child])
+    standing = (
+        required
+        for (child, (own, *_)), required in night.rejected.items()
+        if child == "objectives" and _is_referred_to(night, child, own)
+    )
+    return any(row.get(column) == key for row in (*referring, *(standing if name == "groups" else ())))
 
 
 def _unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, Any]) -> bool:

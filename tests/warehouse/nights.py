@@ -62,9 +62,11 @@ def load(
         return loading.publish()
 
 
-def reject(table: str, *key: str, reason: str = "name: missing") -> Reject:
+def reject(table: str, *key: str, reason: str = "name: missing", **required: str) -> Reject:
     """A row that did not fit; without a key: one of which the key could not be read."""
-    return Reject(table=table, reason=reason, record={"name": None}, key=key or None)
+    declared = DATA_TABLES[table]
+    needed = {column.name for column in declared.columns if not column.nullable} - set(declared.key)
+    return Reject(table, reason, {"name": None}, key or None, required if needed <= required.keys() else None)
 
 
 def account(account_id: str, name: str | None = None, *, is_managed: bool | None = True, **more: Any) -> Row:

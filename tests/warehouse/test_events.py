@@ -111,12 +111,15 @@ def test_a_snapshot_of_any_date_takes_a_named_person_over(warehouse: Warehouse, 
 
     assert counts(report.tables["accounts"]) == (0, 1, 0, 0)
     (person,) = rows(warehouse, "accounts")
+    seen = None if plan is ADDITIVE else day(number)
     assert (person["name"], person["first_seen_on"], person["last_seen_on"], person["deleted_on"]) == (
         "As it is",
-        day(number),
-        day(number),
+        seen,
+        seen,
         None,
     )
+    evening(warehouse, 12, {"e": 10}, name="As newer events say")
+    assert column(warehouse, "accounts", "name") == {"a": "As it is"}
 
 
 def test_events_change_nothing_of_a_person_whom_a_snapshot_has_shown(warehouse: Warehouse) -> None:
@@ -135,7 +138,7 @@ def test_a_person_who_is_only_named_is_never_marked_deleted(warehouse: Warehouse
     assert report.tables["accounts"].rows_deleted == 0
 
 
-def test_the_parents_of_a_selected_table_are_added_with_the_date(warehouse: Warehouse) -> None:
+def test_the_parents_of_a_selected_table_are_added_without_a_date(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"groups": [group("known")]})
     content: dict[str, list[Any]] = {
         "playables": [playable("p")],
@@ -145,8 +148,8 @@ def test_the_parents_of_a_selected_table_are_added_with_the_date(warehouse: Ware
     load(warehouse, day(2), content, plans={"groups": ADDITIVE, "playables": ADDITIVE})
 
     assert column(warehouse, "groups", "name") == {"known": "KNOWN", "new": "NEW"}
-    assert column(warehouse, "groups", "first_seen_on") == {"known": day(1), "new": day(2)}
-    assert column(warehouse, "groups", "last_seen_on") == {"known": day(1), "new": day(2)}
+    assert column(warehouse, "groups", "first_seen_on") == {"known": day(1), "new": None}
+    assert column(warehouse, "groups", "last_seen_on") == {"known": day(1), "new": None}
     assert column(warehouse, "group_playables", "last_seen_on") == {("new", "p"): day(2)}
 
 

@@ -69,6 +69,18 @@ def test_a_parent_that_is_there_already_will_do(warehouse: Warehouse) -> None:
     assert rows(warehouse, "rejected_rows") == []
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["in order", "the other way round"])
+def test_what_a_load_must_bring_itself_does_not_depend_on_the_loads_before(
+    warehouse: Warehouse, order: tuple[int, int]
+) -> None:
+    for on in order:
+        there = {"accounts": [account("a")], "playables": [playable("p")], "groups": [group("g")]}
+        attempts = [{"test_result_id": "t", "test_id": "p", "group_id": "g", "account_id": "a"}] if on == 1 else []
+        scores = [{"test_result_id": "t", "transformation_id": f"of day {on}"}]
+        load(warehouse, day(on), {**there, "test_results": attempts, "test_result_scores": scores})
+    assert [*column(warehouse, "test_result_scores", "result")] == [("t", "of day 1")]
+
+
 def test_a_row_set_aside_shows_no_personal_value(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"accounts": [account("x")], "groups": [group("g")]})
     secret = member("nowhere", "x", name="Johanna", email_address="j@example.org")
@@ -153,6 +165,22 @@ def test_a_deletion_within_reason_is_published(warehouse: Warehouse, before: int
     load(warehouse, day(1), {"accounts": people(before)})
     report = load(warehouse, day(2), {"accounts": people(after)})
     assert report.tables["accounts"].rows_deleted == before - after
+
+
+@pytest.mark.parametrize(
+    ("waiting", "after", "borne"),
+    [(1, 64, True), (1, 63, False), (4, 33, True), (4, 32, False), (1000, 1, True), (1000, 0, False)],
+)
+def test_each_captured_night_that_was_passed_over_may_have_lost_its_fifth_but_none_loses_all(
+    warehouse: Warehouse, waiting: int, after: int, borne: bool
+) -> None:
+    load(warehouse, day(1), {"accounts": people(100)})
+    content = {"accounts": people(after)}
+    if borne:
+        load(warehouse, day(2 + waiting), content, nights_waiting=waiting)
+    else:
+        with pytest.raises(GuardRefused, match=f"{100 - after} of 100 present rows"):
+            load(warehouse, day(2 + waiting), content, nights_waiting=waiting)
 
 
 def test_rows_that_are_gone_already_do_not_count_for_the_guard(warehouse: Warehouse) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
 
 from .nights import CAPTURED, account, day, group, load, member, objective, playable, reject, result
 from .place import rows
@@ -52,6 +54,56 @@ def test_a_known_row_stays_as_it_was_when_its_next_version_cannot_be_read(wareho
     (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
     assert (row["name"], row["deleted_on"]) == ("Ann", None)
     assert len([row for row in rows(warehouse, "results") if row["export_date"] == day(2)]) == 60
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["bad first", "good first"])
+def test_an_objective_that_does_not_fit_stands_with_its_group_even_where_that_did_not_fit_either(
+    warehouse: Warehouse, order: tuple[int, int]
+) -> None:
+    for on in order:
+        content: dict[str, list[Any]] = {
+            "accounts": [account("a")],
+            "playables": [playable("p")],
+            "groups": [group("g")] if on == 2 else [],
+            "objectives": [],
+            "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+        }
+        rejects = {"objectives": [reject("objectives", "o", group_id="g")]}
+        load(
+            warehouse, day(on), content, rejects=rejects if on == 2 else {**rejects, "groups": [reject("groups", "g")]}
+        )
+    (stub,) = rows(warehouse, "objectives")
+    assert (stub["group_id"], stub["type"], stub["last_seen_on"]) == ("g", None, None)
+    assert [row["last_seen_on"] for row in rows(warehouse, "groups")] == [day(2)]
+    assert [row["last_seen_on"] for row in rows(warehouse, "objective_playables")] == [day(2)]
+
+
+def test_an_objective_of_a_group_that_nobody_gave_cannot_stand(warehouse: Warehouse) -> None:
+    content: dict[str, list[Any]] = {
+        "playables": [playable("p")],
+        "groups": [],
+        "objectives": [],
+        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+    }
+    load(warehouse, day(1), content, rejects={"objectives": [reject("objectives", "o", group_id="nowhere")]})
+    assert rows(warehouse, "objectives") == rows(warehouse, "objective_playables") == []
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)], ids=str)
+def test_a_stub_gives_way_to_whoever_names_it_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
+    """On day 1 an event names a person, on day 2 a list that was short; on day 3 the account can't be read."""
+    passing = {"accounts": TablePlan(mode=Mode.PARTIAL)}
+    named = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    for on in order:
+        if on == 1:
+            content = {"accounts": [account("a", "As events say", is_managed=None)]}
+            load(warehouse, day(1), content, plans=named, kind="events")
+        elif on == 2:
+            load(warehouse, day(2), {"accounts": [account("a", "In passing", is_managed=None)]}, plans=passing)
+        else:
+            a_night(warehouse, 3, bad=True)
+    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+    assert (row["name"], row["is_managed"], row["last_seen_on"]) == ("In passing", None, None)
 
 
 def test_children_of_a_rejected_row_that_cannot_stand_by_its_key_are_set_aside_without_refusing_the_load(

@@ -115,7 +115,7 @@ def test_sqlite_stores_what_the_contract_says(sqlite: Place) -> None:
         )
     assert stored == [
         ("2026-03-01T10:00:00.000000Z", "2026-01-01", 1, "text", "text", "integer", 27),
-        (None, "2026-01-01", None, "null", "text", "null", 27),
+        (None, None, None, "null", "null", "null", 27),
     ]
 
 
