@@ -88,11 +88,11 @@ def third_party_ids(question: Question, user_id: str) -> Answer:
 def catalogs(question: Question, organization_id: str) -> Answer:
     """Catalogs that the organization can publish to."""
     _own(question, organization_id)
-    content = question.snapshot.model.content
-    numbers = list(range(question.snapshot.model.size.catalogs))
+    content, moment = question.snapshot.model.content, question.snapshot.moment
+    numbers = content.catalogs(moment)
 
     def item(number: int) -> Object:
-        name, _ = content.catalog_name(number)
+        name, _ = content.catalog_name(number, moment)
         return {"id": content.catalog_ids()[number], "name": name, "icon": objects.icon("catalog")}
 
     listing = named(numbers, item, lambda number: content.catalog_ids()[number])
@@ -104,7 +104,7 @@ def _catalog(question: Question, catalog_id: str) -> int:
     reference = question.snapshot.model.ids.read(catalog_id)
     if reference is None or reference.kind is not Kind.CATALOG:
         raise Problem(404, "catalog_not_found", "The catalog does not exist.")
-    if reference.first >= question.snapshot.model.size.catalogs:
+    if reference.first not in question.snapshot.model.content.catalogs(question.snapshot.moment):
         raise Problem(404, "catalog_not_found", "The catalog does not exist.")
     return reference.first
 
@@ -112,7 +112,7 @@ def _catalog(question: Question, catalog_id: str) -> int:
 def catalog(question: Question, catalog_id: str) -> Answer:
     """A UserCatalog."""
     number = _catalog(question, catalog_id)
-    name, description = question.snapshot.model.content.catalog_name(number)
+    name, description = question.snapshot.model.content.catalog_name(number, question.snapshot.moment)
     organization_ = {"type": "ORGANIZATION", "id": question.snapshot.model.id}
     return "catalog", {"id": catalog_id, "name": name, "description": description, "organization": organization_}
 
@@ -130,7 +130,7 @@ def catalog_content(question: Question, catalog_id: str) -> Answer:
     items, pagination = question.cursor_page("catalog_content", listing)
     container = {
         "id": catalog_id,
-        "name": snapshot.model.content.catalog_name(number)[0],
+        "name": snapshot.model.content.catalog_name(number, snapshot.moment)[0],
         "icon": objects.icon("catalog"),
         "organization": {"id": snapshot.model.id, "name": snapshot.organization()["name"]},
     }

@@ -253,7 +253,10 @@ class Census:
     def drillables(self, group: Group) -> list[Playable]:
         """Drills and courses of the group."""
         content = self.model.content
-        return [content.drillable(index) for index in content.changing(group.key, group.drillables, self.moment)]
+        return [
+            content.drillable(index, self.moment)
+            for index in content.changing(group.key, group.drillables, self.moment)
+        ]
 
     def tests(self, group: Group) -> list[Playable]:
         """Tests of the group."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .calendar import DAY, FOREVER, FOUNDING
+from .calendar import FOREVER, FOUNDING
 from .chance import between, fold, mix
 from .ids import Ids, Kind, Reference
 from .names import CATALOGS, DRILLABLES, TESTS
@@ -33,12 +33,22 @@ class Content:
         self._seed = fold(seed, _CONTENT)
         self._catalogs = fold(seed, _CATALOG)
 
-    def drillable(self, index: int) -> Playable:
-        """Drill or course ``index`` of the library."""
+    def drillable(self, index: int, moment: int = 0) -> Playable:
+        """Drill or course ``index`` of the library, by the name that it has at the moment."""
         kind = Kind.COURSE if mix(self._seed ^ index) % _COURSE_SHARE == 0 else Kind.DRILL
         part, which = divmod(index, len(DRILLABLES))
         name = DRILLABLES[which] if part == 0 else f"{DRILLABLES[which]}, part {part + 1}"
-        return Playable(self._ids.make(kind, index), kind.name, name, index)
+        edition = self._edition(mix(self._seed ^ index), moment)
+        return Playable(
+            self._ids.make(kind, index), kind.name, f"{name} (edition {edition})" if edition else name, index
+        )
+
+    def _edition(self, key: int, moment: int) -> int:
+        """How often a thing has been renamed."""
+        if self._size.pace == 1 or not moment:
+            return 0
+        period = between(key >> 10, 100, 900) * self._size.day
+        return max(0, moment - FOUNDING + key % period) // period
 
     def test(self, slot: int, number: int) -> Playable:
         """Test ``number`` of the group in a slot."""
@@ -59,7 +69,7 @@ class Content:
             bits = mix(key ^ mix(place))
             version, until = 0, FOREVER
             if not self._size.stable:
-                period = between(bits >> 20, 240, 700) * DAY
+                period = between(bits >> 20, 240, 700) * self._size.day
                 phase = (bits >> 8) % period
                 version = max(0, moment - FOUNDING + phase) // period
                 until = FOUNDING - phase + (version + 1) * period
@@ -75,19 +85,32 @@ class Content:
         return [index for index, _ in sorted(self.places(key, slots, moment), key=lambda place: -place[1])]
 
     def catalog_ids(self) -> list[str]:
-        """Every catalog, in order."""
+        """Every catalog that there ever is, in order."""
         return [self._ids.make(Kind.CATALOG, number) for number in range(self._size.catalogs)]
 
-    def catalog_name(self, number: int) -> tuple[str, str]:
-        """Name and description."""
+    def catalogs(self, moment: int) -> list[int]:
+        """The numbers of the catalogs that there are at the moment: at a quick pace, each is gone at times."""
+        phase = 40 * self._size.day
+        return [
+            number
+            for number in range(self._size.catalogs)
+            if self._size.pace == 1 or (moment - FOUNDING) // phase % (3 + number) != number
+        ]
+
+    def catalog_name(self, number: int, moment: int = 0) -> tuple[str, str]:
+        """Name and description, at the moment."""
         name, description = CATALOGS[number % len(CATALOGS)]
-        return (name if number < len(CATALOGS) else f"{name} {number // len(CATALOGS) + 1}"), description
+        edition = self._edition(mix(self._catalogs ^ number), moment)
+        name = name if number < len(CATALOGS) else f"{name} {number // len(CATALOGS) + 1}"
+        return f"{name} (edition {edition})" if edition else name, description
 
     def catalog_content(self, number: int, moment: int) -> list[Playable]:
         """The playables of a catalog, by name."""
         slots = min(self._size.playables_per_catalog, self._size.library)
         indices = self.changing(mix(self._catalogs ^ number), slots, moment)
-        return sorted((self.drillable(index) for index in indices), key=lambda playable: (playable.name, playable.id))
+        return sorted(
+            (self.drillable(index, moment) for index in indices), key=lambda playable: (playable.name, playable.id)
+        )
 
     def find(self, reference: Reference) -> Playable | None:
         """The drill or course that an id names; None where it names something else."""

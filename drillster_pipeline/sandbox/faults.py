@@ -65,11 +65,12 @@ class PageFault:
     """Pages of a resource that do not add up."""
 
     resource: str
-    what: Literal["stuck", "endless", "repeat", "shrink", "empty", "total_off", "more_lies"]
+    what: Literal["stuck", "endless", "repeat", "shrink", "empty", "short", "total_off", "more_lies"]
     """``stuck``: the cursor never moves. ``endless``: the list starts over at its end. ``repeat``: a page begins
     with the last ``n`` items of the one before. ``shrink``: the first ``n`` items are gone once paging has begun.
-    ``empty``: every page but the first is empty, and says that there is more. ``total_off``: the total is ``n`` too
-    high. ``more_lies``: the last page says that there is more."""
+    ``short``: the last ``n`` items are never given, though the total counts them. ``empty``: every page but the first
+    is empty, and says that there is more. ``total_off``: the total is ``n`` too high. ``more_lies``: the last page
+    says that there is more."""
     n: int = 1
 
 

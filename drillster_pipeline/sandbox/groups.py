@@ -93,12 +93,12 @@ class Groups:
             if created < until:
                 yield 0, key, created, FOREVER
             return
-        created, life = FOUNDING + 30 * DAY + key % (30 * DAY), 0
+        created, life, day = FOUNDING + 30 * DAY + key % (30 * DAY), 0, self.size.day
         while created < until:
             bits = mix((key + life * GOLDEN) & MASK)
-            removed = created + between(bits, 12, 35) * DAY
+            removed = created + between(bits, 12, 35) * day
             yield life, bits, created, removed
-            created, life = removed + between(bits >> 20, 2, 9) * DAY, life + 1
+            created, life = removed + between(bits >> 20, 2, 9) * day, life + 1
 
     def in_slot(self, slot: int, moment: int) -> Group | None:
         """The group that the slot holds at the moment."""
@@ -161,7 +161,8 @@ class Groups:
     def _seated(self, group: Group, person: Reference, start: int, left: int, gone: int) -> Iterator[Membership]:
         """The times that one of our own people is in the group: none, one, or two with a break between them."""
         bits = mix(group.key ^ mix((person.first << 20) ^ person.second))
-        late = bits % 8 * DAY if group.slot < self._departments else (bits >> 4) % 60 * DAY
+        day = self.size.day
+        late = bits % 8 * day if group.slot < self._departments else (bits >> 4) % 60 * day
         if self.size.stable:
             late = 0
         opened = max(start, group.created)
@@ -171,35 +172,36 @@ class Groups:
             if group.slot >= self._departments and (bits >> 44) % 5 == 0:
                 return
             if (bits >> 20) % 6 == 0:
-                ends = min(ends, joined + between(bits >> 24, 50, 500) * DAY)
+                ends = min(ends, joined + between(bits >> 24, 50, 500) * day)
         if joined >= ends:
             return
-        invited = joined - between(bits >> 30, 1, 10) * DAY if (bits >> 34) % 8 == 0 else None
+        invited = joined - between(bits >> 30, 1, 10) * day if (bits >> 34) % 8 == 0 else None
         if invited is not None and invited < opened:
             invited = None
-        broken = (bits >> 38) % 10 == 0 and ends - joined > 120 * DAY and not self.size.stable
-        pause = joined + between(bits >> 40, 30, 110) * DAY if broken else ends
+        broken = (bits >> 38) % 10 == 0 and ends - joined > 120 * day and not self.size.stable
+        pause = joined + between(bits >> 40, 30, 110) * day if broken else ends
         yield Membership(person, start, left, gone, invited, joined, pause, joined, start)
-        back = pause + between(bits >> 50, 3, 40) * DAY
+        back = pause + between(bits >> 50, 3, 40) * day
         if broken and back < ends:
             yield Membership(person, start, left, gone, None, back, ends, joined, start)
 
     def _external(self, group: Group, external: int, since: int, until: int) -> Iterator[Membership]:
         """Those from elsewhere who are invited one after the other; some accept, and stay for a while."""
         key = mix(group.key ^ mix(_EXTERNAL << 32 | external))
-        invited, number = group.created + key % (10 * DAY), 0
+        day = self.size.day
+        invited, number = group.created + key % (10 * day), 0
         while invited < min(until, group.removed):
             bits = mix((key + number * GOLDEN) & MASK)
-            decides = min(group.removed, invited + between(bits, 5, 35) * DAY)
+            decides = min(group.removed, invited + between(bits, 5, 35) * day)
             ends = decides
             if (bits >> 8) % 5 < 2:
-                ends = min(group.removed, decides + between(bits >> 12, 20, 150) * DAY)
+                ends = min(group.removed, decides + between(bits >> 12, 20, 150) * day)
             if ends > since:
                 place = group.slot * _SEATS_PER_GROUP_AT_MOST + external
                 reference = Reference(Kind.EXTERNAL, place % (1 << 32), group.life << 12 | number)
-                account = invited - 10 * DAY if (bits >> 24) % 2 else decides
+                account = invited - 10 * day if (bits >> 24) % 2 else decides
                 yield Membership(reference, account, ends, ends, invited, decides, ends, decides, account)
-            invited, number = decides + between(bits >> 30, 1, 6) * DAY + (bits >> 40) % DAY, number + 1
+            invited, number = decides + between(bits >> 30, 1, 6) * day + (bits >> 40) % day, number + 1
 
     def _members(self, group: Group, moment: int) -> tuple[Membership, ...]:
         """Members and invitees at the moment, in the order of the list."""
@@ -230,12 +232,12 @@ class Groups:
         """How often the group has been renamed."""
         if self.size.stable:
             return 0
-        period = between(group.key >> 12, 60, 300) * DAY
+        period = between(group.key >> 12, 60, 300) * self.size.day
         return (moment - group.created) // period
 
     def edited(self, group: Group, moment: int) -> int:
         """When it was renamed last (or made)."""
-        period = between(group.key >> 12, 60, 300) * DAY
+        period = between(group.key >> 12, 60, 300) * self.size.day
         return group.created + self.version(group, moment) * period
 
     def description(self, group: Group) -> str:

@@ -80,7 +80,7 @@ class Objectives:
         created = group.created + key % 12 * DAY + 2 * HOUR
         removed, version = group.removed, 0
         if type_ != "TEST" and not self._size.stable:
-            cycle = (between(key >> 8, 120, 240) if type_ == "ONEOFF" else between(key >> 8, 300, 500)) * DAY
+            cycle = (between(key >> 8, 120, 240) if type_ == "ONEOFF" else between(key >> 8, 300, 500)) * self._size.day
             version = max(0, (moment - created) // cycle)
             created += version * cycle
             removed = min(removed, created + cycle)
@@ -94,7 +94,7 @@ class Objectives:
             lasting = self._content.lasting(group.key, group.drillables, created)[:_LASTING]
             first = bits % len(lasting)
             playables = tuple(dict.fromkeys((lasting[first], lasting[(first + bits // 64 % 2) % len(lasting)])))
-        period = YEAR if type_ == "TEST" else between(bits >> 16, 45, 100) * DAY
+        period = YEAR if type_ == "TEST" else between(bits >> 16, 45, 100) * self._size.day
         return Objective(
             id=self._ids.make(Kind.OBJECTIVE, group.slot << _BITS | group.life, slot << _BITS | version),
             group=group,
@@ -115,7 +115,7 @@ class Objectives:
         falling = minimum - 10 if (bits >> 30) % 3 == 0 else None
         norms = [Norm(created, minimum, falling)]
         if type_ == "PERMANENT" and (bits >> 34) % 2 and not self._size.stable:
-            norms.append(Norm(created + between(bits >> 36, 80, 280) * DAY, minimum + 5, falling))
+            norms.append(Norm(created + between(bits >> 36, 80, 280) * self._size.day, minimum + 5, falling))
         return tuple(norms)
 
     def start(self, objective: Objective, membership: Membership) -> int:

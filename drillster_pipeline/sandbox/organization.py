@@ -88,8 +88,10 @@ class Organization:
             return next((person for person in self.staff() if person.reference == reference), None)
         if reference.kind is not Kind.PERSON or reference.first >= self.size.chairs:
             return None
-        person = self.of_chair(reference.first, reference.second, moment)
-        return person if person is not None and person.start <= moment < person.gone else None
+        stint = self.people.stint(reference.first, reference.second, horizon_of(moment))
+        if stint is None or not self.people.is_listed(stint, moment):
+            return None
+        return self.of_chair(reference.first, reference.second, moment)
 
     def is_administrator(self, person: Person) -> bool:
         """Whether the person is staff of the organization."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,14 +77,14 @@ class People:
             yield Stint(chair, 0, start, FOREVER, FOREVER)
             return
         least, spread = (30, 70) if key % 10 < _FLEXIBLE else (400, 1600)
-        number = 0
+        number, day = 0, self.size.day
         while start < until:
             bits = mix((key + number * GOLDEN) & MASK)
-            left = start + (least + (bits >> 8) % spread) * DAY
-            gone = left + (10 + (bits >> 24) % 30) * DAY
+            left = start + (least + (bits >> 8) % spread) * day
+            gone = left + (10 + (bits >> 24) % 30) * day
             if left > since:
                 yield Stint(chair, number, start, left, gone)
-            start = gone - gone % DAY + (1 + (bits >> 34) % 20) * DAY + 7 * HOUR + (bits >> 40) % (9 * HOUR)
+            start = gone - gone % DAY + DAY + (bits >> 34) % 20 * day + 7 * HOUR + (bits >> 40) % (9 * HOUR)
             number += 1
 
     def overlapping(self, chair: int, since: int, until: int) -> list[Stint]:
@@ -103,6 +103,17 @@ class People:
         stints = self.stints(chair, horizon)
         return stints[number] if number < len(stints) else None
 
+    def is_listed(self, stint: Stint, moment: int) -> bool:
+        """Whether the organization lists the account: from when it is made until it is removed, but for a break."""
+        if not stint.start <= moment < stint.gone:
+            return False
+        time = stint.left - stint.start
+        return not (self._has_break(stint.number) and time // 3 <= moment - stint.start < time // 2)
+
+    def _has_break(self, number: Any) -> Any:
+        """Whether an account is taken from the list for a while: that of every third in a chair."""
+        return (self.size.pace > 1) & (number % 3 == 1)
+
     def _roster(self, moment: int) -> Roster:
         """Everyone listed at the moment, the longest known first. The arithmetic is that of ``_stints``."""
         chairs = np.arange(self.size.chairs, dtype=np.uint64)
@@ -114,20 +125,25 @@ class People:
             + (firsts >> np.uint64(7)) % np.uint64(IMPORTED_WITHIN // DAY) * np.uint64(DAY)
             + (firsts >> np.uint64(20)) % np.uint64(9 * HOUR)
         )
-        numbers = np.zeros(len(chairs), dtype=np.uint64)
+        numbers, day = np.zeros(len(chairs), dtype=np.uint64), np.uint64(self.size.day)
         here = []
         while len(chairs):
             gone = np.full(len(chairs), FOREVER, dtype=np.uint64)
+            time = gone
             if not self.size.stable:
                 bits = mix_all(keys + numbers * np.uint64(GOLDEN))
                 flexible = keys % np.uint64(10) < np.uint64(_FLEXIBLE)
                 active = np.where(flexible, np.uint64(30), np.uint64(400)) + (bits >> np.uint64(8)) % np.where(
                     flexible, np.uint64(70), np.uint64(1600)
                 )
-                gone = starts + (active + np.uint64(10) + (bits >> np.uint64(24)) % np.uint64(30)) * np.uint64(DAY)
+                time = active * day
+                gone = starts + time + (np.uint64(10) + (bits >> np.uint64(24)) % np.uint64(30)) * day
             begun = starts <= np.uint64(moment)
             listed = begun & (gone > np.uint64(moment))
-            here.append((starts[listed], chairs[listed], numbers[listed]))
+            since = np.uint64(moment) - starts  # of nobody who has not begun
+            away = self._has_break(numbers) & (time // 3 <= since) & (since < time // 2)
+            shown = listed & ~away
+            here.append((starts[shown], chairs[shown], numbers[shown]))
             later = begun & ~listed
             if not later.any():
                 break
@@ -135,7 +151,8 @@ class People:
             starts = (
                 gone
                 - gone % np.uint64(DAY)
-                + (np.uint64(1) + (bits >> np.uint64(34)) % np.uint64(20)) * np.uint64(DAY)
+                + np.uint64(DAY)
+                + (bits >> np.uint64(34)) % np.uint64(20) * day
                 + np.uint64(7 * HOUR)
                 + (bits >> np.uint64(40)) % np.uint64(9 * HOUR)
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .calendar import DAY, parse_iso
@@ -156,7 +156,7 @@ class Question:
     def _cut(self, resource: str, listing: Listing, start: int, size: int | None) -> tuple[list[Json], dict[str, Any]]:
         """Items from ``start``, and what the Pagination says of them, with the page faults of the resource."""
         fault, begun, endless = self.faults.page_fault, start > 0, self.faults.page_fault(resource, "endless")
-        named = listing.total if endless else None
+        named = listing.total if endless or fault(resource, "short") else None
         listing, start, size = self._bent(resource, listing, start, size)
         stop = listing.total if size is None else min(start + size, listing.total)
         items = listing.items(start, stop)
@@ -180,6 +180,8 @@ class Question:
         fault = self.faults.page_fault
         if fault(resource, "endless") and listing.total:
             return endless_of(listing), start, size if size is not None else listing.total
+        if short := fault(resource, "short"):
+            listing = replace(listing, total=max(0, listing.total - short.n))
         if start > 0 and (shrink := fault(resource, "shrink")):
             return without_first(listing, shrink.n), start, size
         if start > 0 and (repeat := fault(resource, "repeat")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .calendar import DAY
+
 _STAFF = 2
 """Accounts that do not learn: the service account and an application manager."""
 
@@ -17,6 +19,9 @@ class Size:
     ``stable`` is an organization in which nobody joins or leaves and nothing is renamed, added or removed, so that
     every group has exactly ``members_per_group`` members, externals and invitees none: only people's learning moves.
     ``import_batch`` accounts of the first import share one millisecond of creation.
+    ``pace`` is how many days of the organization's affairs pass in one day: people come and go, groups and objectives
+    begin and end so much sooner. Learning takes its time all the same. At a pace above 1 some things happen as well
+    that otherwise never do: accounts are taken from the list and come back, drills are renamed, catalogs come and go.
     """
 
     accounts: int = 60
@@ -29,11 +34,14 @@ class Size:
     playables_per_catalog: int = 16
     import_batch: int = 1
     stable: bool = False
+    pace: int = 1
 
     def __post_init__(self) -> None:
         """Raises ValueError for sizes that cannot be."""
         if not 3 <= self.accounts <= 1_000_000:
             raise ValueError(f"accounts must be 3 to 1,000,000, not {self.accounts}")
+        if not 1 <= self.pace <= 24:
+            raise ValueError(f"pace must be 1 to 24, not {self.pace}")
         for name in ("groups", "members_per_group", "drillables_per_group"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -44,6 +52,11 @@ class Size:
             )
         if not 0 <= self.objectives_per_group <= 60:
             raise ValueError(f"objectives_per_group must be 0 to 60, not {self.objectives_per_group}")
+
+    @property
+    def day(self) -> int:
+        """Milliseconds of a day in the organization's affairs."""
+        return DAY // self.pace
 
     @property
     def chairs(self) -> int:

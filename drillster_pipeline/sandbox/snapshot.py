@@ -78,7 +78,7 @@ class Snapshot(Census):
         content = self.model.content
         if objective.type == "TEST":
             return [content.test(objective.group.slot, number) for number in objective.playables]
-        return [content.drillable(index) for index in objective.playables]
+        return [content.drillable(index, self.moment) for index in objective.playables]
 
     def objective(self, objective: Objective) -> Object:
         """The Objective object."""

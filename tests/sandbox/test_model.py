@@ -348,6 +348,7 @@ def test_a_stable_organization_has_exactly_the_size_it_was_given() -> None:
         {"members_per_group": 61},
         {"drillables_per_group": 0},
         {"objectives_per_group": 61},
+        {"pace": 0},
     ],
     ids=str,
 )
@@ -368,3 +369,24 @@ def test_text_is_of_every_kind() -> None:
 
 def test_a_moment_is_a_moment_wherever_it_is_told() -> None:
     assert milliseconds(datetime(1970, 1, 1, 0, 1, tzinfo=UTC)) == MINUTE
+
+
+def test_at_a_quick_pace_what_takes_months_happens_within_weeks() -> None:
+    organization = Organization(Size(accounts=30, groups=9, pace=8), 7)
+    nights = [organization.at(START + timedelta(days=day)) for day in range(60)]
+    people = [ids_of(snapshot) for snapshot in nights]
+    joined = [after - before for before, after in itertools.pairwise(people)]
+    left = [before - after for before, after in itertools.pairwise(people)]
+    assert sum(map(len, joined)) > 30
+    assert set.union(*joined[20:]) & set.union(*left[:20]), "accounts come back"
+    content = organization.content
+    assert {tuple(content.catalogs(one.moment)) for one in nights} >= {(0, 1), (0,), (1,)}, "catalogs come and go"
+    names = [{content.drillable(index, one.moment).name for index in range(10)} for one in nights]
+    assert changes(names) > 5, "drills are renamed"
+    norms = [
+        {one.id: one.norm(snapshot.moment) for group in snapshot.present_groups() for one in snapshot.objectives(group)}
+        for snapshot in nights
+    ]
+    assert any(
+        before[key] != after[key] for before, after in itertools.pairwise(norms) for key in before.keys() & after.keys()
+    ), "norms change"
