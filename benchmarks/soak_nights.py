@@ -1,0 +1,141 @@
+"""Nights of a soak, as data: when each is captured, and what goes wrong on it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+from drillster_pipeline.sandbox import Failure, Faults, FieldFault, Organization, PageFault, closed
+
+FIRST = date(2024, 6, 1)
+MISSING = 4
+"""So many items a short list leaves out: more than people coming and going explain, in lists of less than 400."""
+PATHS = {
+    "organization": "organization",
+    "accounts": "organizations/*/accounts",
+    "catalogs": "organization/*/catalogs",
+    "catalog_content": "catalog/*/content",
+    "groups": "groups",
+    "group_members": "group/*/members",
+    "group_staff": "group/*/staff",
+    "group_drillables": "group/*/drillables",
+    "objectives": "group/*/objectives",
+    "objective_evaluations": "group/*/objective/*/evaluations",
+    "results": "group/*/member-results/*",
+    "test_results": "group/*/test-results/*",
+    "objective_events": "objective*/*/events",
+}
+SHORT = (
+    "accounts",
+    "accounts",
+    "catalogs",
+    "catalog_content",
+    "groups",
+    "group_members",
+    "objectives",
+    "objective_evaluations",
+    "results",
+)
+BENT = {
+    "accounts": ("account.repertoireSize", 9),
+    "group_members": ("joined", 50),
+    "objectives": ("minimumProficiency", 50),
+    "test_results": ("testResults.size", 50),
+}
+"""Resource -> a field that holds text where a number or a moment should be, and in every how many items."""
+
+
+class Loss(StrEnum):
+    """What may happen to one group."""
+
+    CLOSED = "it is listed, and answers 403"
+    HIDDEN = "it is no longer listed, and answers 403"
+    GONE = "it is no longer listed, and answers 404; the next night it is back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """What goes wrong on a night: nothing, one of these, or calls that fail on top of it."""
+
+    unavailable: str | None = None
+    """A resource that answers ``status`` everywhere."""
+    status: int = 403
+    group: str | None = None
+    loss: Loss | None = None
+    """What happens to that group."""
+    short: str | None = None
+    """A resource whose lists leave out their last items."""
+    bent: str | None = None
+    """A resource some of whose items do not fit."""
+    failing: float = 0.0
+
+    def faults(self) -> Faults:
+        """The same for the sandbox."""
+        failures: tuple[Failure, ...] = ()
+        if self.unavailable is not None:
+            failures = (Failure(at=PATHS[self.unavailable], statuses=(self.status,)),)
+        alone = frozenset({self.group} if self.group else ())
+        if self.group is not None and self.loss is not Loss.GONE:
+            failures = closed(self.group)
+        fields: tuple[FieldFault, ...] = ()
+        if self.bent is not None:
+            field, every = BENT[self.bent]
+            fields = (FieldFault(resource=self.bent, field=field, what="value", value="many", every=every),)
+        return Faults(
+            failures=failures,
+            failure_rate=self.failing,
+            hidden_groups=alone if self.loss is Loss.GONE else frozenset(),
+            unlisted_groups=alone if self.loss is Loss.HIDDEN else frozenset(),
+            pages=(PageFault(resource=self.short, what="short", n=MISSING),) if self.short else (),
+            fields=fields,
+        )
+
+
+FAIR = Weather()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """One export date. ``weather`` is None where Drillster was down all night."""
+
+    on: date
+    moment: datetime
+    weather: Weather | None
+    again: Weather | None = None
+    """Later in the night it is captured once more, in this weather."""
+
+
+def nights(organization: Organization, count: int, chance: random.Random) -> Iterator[Night]:
+    """A history: most nights are fair, on every third or so something goes wrong, and now and then nobody runs it."""
+    on, known = FIRST, frozenset[str]()
+    for _ in range(count):
+        # 00:15 to 03:45 UTC: after midnight in Amsterdam, before dawn.
+        moment = datetime.combine(on + timedelta(days=1), datetime.min.time(), UTC)
+        moment += timedelta(minutes=15 * chance.randint(1, 15))
+        present = frozenset(group.id for group in organization.at(moment).present_groups())
+        weather = None if chance.random() < 0.06 else _weather(chance, present, known)
+        again = _weather(chance, present, present) if weather is not None and chance.random() < 0.12 else None
+        yield Night(on=on, moment=moment, weather=weather, again=again)
+        known = present if weather is not None else known
+        on += timedelta(days=1 if chance.random() < 0.93 else chance.randint(2, 4))
+
+
+def _weather(chance: random.Random, present: Collection[str], known: Collection[str]) -> Weather:
+    """``known``: groups that the captures before have seen, which are asked for though they are no longer listed."""
+    failing = 0.1 if chance.random() < 0.05 else 0.0
+    kind = chance.choices(["fair", "unavailable", "group", "short", "bent"], [60, 14, 12, 9, 5])[0]
+    if kind == "unavailable":
+        status = chance.choice([403, 404])
+        return Weather(unavailable=chance.choice([*PATHS, "accounts", "accounts"]), status=status, failing=failing)
+    if kind == "group":
+        loss = chance.choice(list(Loss))
+        groups = sorted(set(present) & set(known) if loss is Loss.HIDDEN else present)
+        return Weather(group=chance.choice(groups), loss=loss, failing=failing) if groups else FAIR
+    if kind == "short":
+        return Weather(short=chance.choice(SHORT), failing=failing)
+    if kind == "bent":
+        return Weather(bent=chance.choice(sorted(BENT)), failing=failing)
+    return Weather(failing=failing)

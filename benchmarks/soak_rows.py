@@ -1,0 +1,409 @@
+"""The rows of a capture, straight from the sandbox's organization: column by column, by the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from drillster_pipeline.sandbox import Organization
+
+from .soak_nights import Weather
+from .soak_shown import Row, Shown, Sight, dated, invitee_key, keyed, moment_of, strangers
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+
+
+def shown_by_snapshot(organization: Organization, on: date, moment: datetime, weather: Weather) -> Shown:
+    """What a snapshot of that moment shows."""
+    sight = Sight(organization, moment, weather)
+    shown = Shown(on=on, kind="snapshot", moment=moment)
+    shown.seen = {
+        "organizations": keyed("organizations", [organization_row(sight.at.organization())]),
+        "playables": keyed("playables", map(playable_row, playables(sight))),
+        "catalogs": keyed("catalogs", catalog_rows(sight)),
+        "catalog_playables": keyed(
+            "catalog_playables",
+            (
+                {"catalog_id": catalog_id(sight, number), "playable_id": thing.id, "type": thing.type}
+                for number in (sight.catalogs if "catalog_content" not in sight.unavailable else [])
+                for thing in sight.playables_of(number)
+            ),
+        ),
+        "groups": keyed("groups", (group_row(sight, group) for group in sight.groups)),
+        "group_members": keyed("group_members", _fitting(shown, "group_members", member_rows(sight))),
+        "group_staff": keyed(
+            "group_staff",
+            (
+                {"group_id": group.id, "account_id": item["user"]["id"], "permission": item["permission"]}
+                for group in sight.inside("group_staff")
+                for item in sight.at.group_staff(group)
+            ),
+        ),
+        "group_playables": keyed(
+            "group_playables",
+            (
+                {"group_id": group.id, "playable_id": thing.id, "type": thing.type}
+                for group in sight.inside("group_drillables")
+                for thing in (*sight.at.drillables(group), *sight.tests(group))
+            ),
+        ),
+        "objectives": keyed("objectives", _fitting(shown, "objectives", objective_rows(sight))),
+        "objective_playables": keyed(
+            "objective_playables",
+            (
+                {"objective_id": objective.id, "playable_id": thing.id}
+                for group in sight.inside("objectives")
+                for objective in sight.objectives(group)
+                for thing in sight.at.playables(objective)
+            ),
+        ),
+        "objective_evaluations": keyed("objective_evaluations", evaluation_rows(sight, on)),
+        "results": keyed("results", result_rows(sight, on)),
+    }
+    _tests(shown, sight)
+    _people(shown, sight)
+    dated(shown, sight)
+    return shown
+
+
+def shown_by_events(
+    organization: Organization, on: date, moment: datetime, weather: Weather, objectives: set[str]
+) -> Shown:
+    """What the events of a date say, asked at that moment; ``objectives`` are those that were asked for."""
+    sight = Sight(organization, moment, weather)
+    shown = Shown(on=on, kind="events", moment=moment, loaded={"objective_events", "accounts"})
+    start, end = (datetime.combine(on + timedelta(days=days), datetime.min.time(), AMSTERDAM) for days in (-1, 1))
+    since, until = (int(each.timestamp()) * 1000 for each in (start, end))
+    rows: list[Row] = []
+    named: dict[str, Row] = {}
+    for id_ in sorted(objectives) if weather.unavailable != "objective_events" else ():
+        objective = sight.at.find_objective(id_)
+        if objective is None:
+            continue
+        for item in sight.at.events(objective, since, until).all():
+            _merge(named, item["user"])
+            rows.append(
+                {
+                    "event_id": item["eventId"],
+                    "objective_id": id_,
+                    "account_id": item["user"]["id"],
+                    "group_id": objective.group.id,
+                    "event_type": item["eventType"],
+                    "occurred_at": moment_of(item["timestamp"]),
+                    "proficiency": item["evaluation"].get("proficiency"),
+                }
+            )
+    shown.seen["objective_events"] = keyed("objective_events", rows)
+    shown.passing["accounts"] = keyed("accounts", ({**row, "is_managed": None} for row in named.values()))
+    return shown
+
+
+def objectives_to_ask(organization: Organization, moment: datetime, weather: Weather) -> set[str]:
+    """The objectives that can be listed at a moment."""
+    sight = Sight(organization, moment, weather)
+    return {objective.id for group in sight.inside("objectives") for objective in sight.objectives(group)}
+
+
+def _fitting(shown: Shown, table: str, rows: Iterator[tuple[Row, bool]]) -> Iterator[Row]:
+    """The rows that fit; the others are noted as rejected."""
+    for row, bent in rows:
+        if bent:
+            (key,) = keyed(table, [row])
+            required = {"group_id": row["group_id"]} if table == "objectives" else {}
+            shown.rejected.setdefault(table, {})[key] = required
+        else:
+            yield row
+
+
+# -- things
+
+
+def organization_row(said: Row) -> Row:
+    return {
+        "organization_id": said["id"],
+        "name": said["name"],
+        "email_address": said["emailAddress"],
+        "locale": said["locale"],
+        "domicile": said["domicile"],
+        "contract_type": said["contract"]["type"],
+        "contract_created_at": moment_of(said["contract"]["created"]),
+        "contract_expires_at": moment_of(said["contract"]["expires"]),
+        "group_member_quota": said["groupMemberQuota"],
+        "privacy_location": said["privacyLocation"],
+    }
+
+
+def playable_row(thing: Any) -> Row:
+    return {"playable_id": thing.id, "type": thing.type, "name": thing.name}
+
+
+def playables(sight: Sight) -> Iterator[Any]:
+    """Every one met anywhere."""
+    at = sight.at
+    for number in sight.catalogs if "catalog_content" not in sight.unavailable else ():
+        yield from sight.playables_of(number)
+    for group in sight.inside("groups"):
+        yield from sight.tests(group)
+    for group in sight.inside("group_drillables"):
+        yield from at.drillables(group)
+    for group in sight.inside("objectives"):
+        for objective in sight.objectives(group):
+            yield from at.playables(objective)
+    for group in sight.inside("results"):
+        if any("id" in item["member"] for item in sight.members(group)):
+            yield from sight.listed("results", at.drillables(group))
+    for group in sight.inside("test_results"):
+        for test in sight.tests(group):
+            yield test
+            if any("drills" in one for item in at.test_results(group, test) for one in item["testResults"]):
+                yield from [thing for thing in at.drillables(group) if thing.type == "DRILL"][:3]
+
+
+def catalog_id(sight: Sight, number: int) -> str:
+    return str(sight.content.catalog_ids()[number])
+
+
+def catalog_rows(sight: Sight) -> Iterator[Row]:
+    for number in sight.catalogs:
+        name, description = sight.content.catalog_name(number, sight.at.moment)
+        things = sight.content.catalog_content(number, sight.at.moment)
+        yield {
+            "catalog_id": catalog_id(sight, number),
+            "name": name,
+            "description": description,
+            "organization_id": sight.at.model.id,
+            "playable_count": None if "catalog_content" in sight.unavailable else len(things),
+        }
+
+
+def group_row(sight: Sight, group: Any) -> Row:
+    said = sight.at.group(group)
+    detail = sight.at.group_detail(group) if group.id != sight.weather.group else {}
+    return {
+        "group_id": group.id,
+        "name": said["name"],
+        "description": said["description"],
+        "custom_reference": said.get("customReference"),
+        "member_count": said["counts"]["members"],
+        "drillable_count": said["counts"]["drillables"],
+        "test_count": said["counts"]["tests"],
+        "is_sensitive": detail.get("sensitiveContent"),
+        "created_at": moment_of(said["created"]),
+        "last_edited_at": moment_of(said["lastEdited"]),
+    }
+
+
+def member_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
+    for group in sight.inside("group_members"):
+        members = sight.members(group)
+        bent = sight.bent("group_members", members)
+        for item in members:
+            user = item["member"]
+            row = {
+                "group_id": group.id,
+                "member_key": user["id"] if "id" in user else invitee_key(user["emailAddress"]),
+                "account_id": user.get("id"),
+                "name": user.get("name"),
+                "email_address": user.get("emailAddress"),
+                "status": item.get("status", "MEMBER").upper(),
+                "joined_at": moment_of(item.get("joined")),
+                "invited_at": moment_of(item.get("invited")),
+            }
+            yield row, any(item is one for one in bent)
+
+
+def objective_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
+    for group in sight.inside("objectives"):
+        objectives = sight.objectives(group)
+        bent = sight.bent("objectives", objectives)
+        for objective in objectives:
+            said = sight.at.objective(objective)
+            study = said.get("estimatedStudyDuration")
+            minimum = said.get("minimumProficiency")
+            row = {
+                "objective_id": objective.id,
+                "group_id": group.id,
+                "name": said["name"],
+                "type": said["type"],
+                "review_at": moment_of(said.get("reviewDate")),
+                "minimum_proficiency": minimum,
+                "falling_minimum_proficiency": said.get("fallingMinimumProficiency", minimum),
+                "estimated_study_seconds": int(study[2:-1]) * 3600 if study else None,
+            }
+            yield row, any(objective is one for one in bent)
+
+
+def evaluation_rows(sight: Sight, on: date) -> Iterator[Row]:
+    for group in sight.inside("objective_evaluations"):
+        objectives = sight.objectives(group)
+        bent = sight.bent("objectives", objectives)
+        for objective in objectives:
+            said = sight.at.objective(objective)
+            unknown = any(objective is one for one in bent)
+            for item in sight.listed("objective_evaluations", sight.at.evaluations(objective).all()):
+                yield {
+                    "export_date": on,
+                    "objective_id": objective.id,
+                    "account_id": item["user"]["id"],
+                    "group_id": group.id,
+                    "met": item["met"],
+                    "proficiency": item.get("proficiency"),
+                    "evaluated_at": moment_of(item["evaluationDate"]),
+                    "review_at": moment_of(item.get("reviewDate", said.get("reviewDate"))),
+                    "minimum_proficiency": None if unknown else said.get("minimumProficiency"),
+                    "captured_at": sight.when,
+                }
+
+
+def result_rows(sight: Sight, on: date) -> Iterator[Row]:
+    for group in sight.inside("results"):
+        for item in sight.members(group):
+            if "id" not in item["member"]:
+                continue
+            membership = sight.at.with_account(group, item["member"]["id"])
+            assert membership is not None
+            for result in sight.listed("results", sight.at.results(group, membership).all()):
+                yield {
+                    "export_date": on,
+                    "group_id": group.id,
+                    "account_id": item["member"]["id"],
+                    "playable_id": result["drillable"]["id"],
+                    "proficiency": result["proficiency"]["overall"],
+                    "receptive_proficiency": result["proficiency"].get("receptive"),
+                    "productive_proficiency": result["proficiency"].get("productive"),
+                    "highest_proficiency": result.get("highestProficiency", {}).get("overall"),
+                    "eventual_proficiency": result.get("eventualProficiency", {}).get("overall"),
+                    "time_spent_seconds": result["timeSpent"],
+                    "expected_duration_seconds": result["expectedDuration"],
+                    "last_practiced_at": moment_of(result.get("lastPracticed")),
+                    "added_at": moment_of(result.get("added")),
+                    "captured_at": sight.when,
+                }
+
+
+def _tests(shown: Shown, sight: Sight) -> None:
+    """Attempts at tests, their scores and drills. Parts of an attempt that does not fit are set aside with it."""
+    attempts: list[Row] = []
+    scores: list[Row] = []
+    drills: list[Row] = []
+    for group in sight.inside("test_results"):
+        for test in sight.tests(group):
+            people = sight.at.test_results(group, test)
+            bent = [one["testResults"][0]["id"] for one in sight.bent("test_results", people) if one["testResults"]]
+            for person, attempt in ((one["user"]["id"], attempt) for one in people for attempt in one["testResults"]):
+                if attempt["id"] in bent:
+                    shown.rejected.setdefault("test_results", {})[attempt["id"],] = {}
+                    continue
+                score = attempt.get("score", {})
+                transformations = score.get("transformations", [])
+                attempts.append(
+                    {
+                        "test_result_id": attempt["id"],
+                        "test_id": test.id,
+                        "group_id": group.id,
+                        "account_id": person,
+                        "started_at": moment_of(attempt["started"]),
+                        "completed_at": moment_of(attempt.get("completed")),
+                        "duration_minutes": attempt.get("duration"),
+                        "question_count": attempt["size"],
+                        "correctly_answered": attempt["correctlyAnswered"],
+                        "progress": float(attempt["progress"]),
+                        "score_percentage": score.get("percentage"),
+                        "passed": next((one["passed"] for one in transformations if "passed" in one), None),
+                    }
+                )
+                scores += [
+                    {
+                        "test_result_id": attempt["id"],
+                        "transformation_id": one["id"],
+                        "result": one["result"],
+                        "passed": one.get("passed"),
+                        "percentage": one.get("percentage"),
+                    }
+                    for one in transformations
+                ]
+                drills += [
+                    {
+                        "test_result_id": attempt["id"],
+                        "drill_id": one["drill"]["id"],
+                        "score_percentage": one["score"]["percentage"],
+                    }
+                    for one in attempt.get("drills", [])
+                ]
+    shown.seen["test_results"] = keyed("test_results", attempts)
+    shown.seen["test_result_scores"] = keyed("test_result_scores", scores)
+    shown.seen["test_result_drills"] = keyed("test_result_drills", drills)
+
+
+# -- people
+
+
+def _people(shown: Shown, sight: Sight) -> None:
+    """The list of accounts, and everybody who is named elsewhere."""
+    at = sight.at
+    listed = sight.listed("accounts", at.accounts().all()) if sight.reads("accounts") else []
+    bent = {item["account"]["id"] for item in sight.bent("accounts", listed)}
+    if bent:
+        shown.rejected["accounts"] = {(id_,): {} for id_ in bent}
+    rows = (account_row(item["account"], item["relationTypes"]) for item in listed if item["account"]["id"] not in bent)
+    shown.seen["accounts"] = keyed("accounts", rows)
+    shown.seen["account_external_ids"] = keyed(
+        "account_external_ids",
+        (
+            {"account_id": item["account"]["id"], "third_party": one["thirdParty"], "external_id": one["id"]}
+            for item in listed
+            for one in item["account"].get("thirdPartyIds", [])
+        ),
+    )
+    named: dict[str, Row] = {}
+    for user in _named(sight):
+        _merge(named, user)
+    strangers(shown, sight, named, {item["account"]["id"] for item in listed})
+
+
+def _named(sight: Sight) -> Iterator[Mapping[str, Any]]:
+    """Users in the answers about groups. What they say of one person never contradicts itself."""
+    at = sight.at
+    for group in sight.inside("group_members"):
+        yield from (item["member"] for item in sight.members(group) if "id" in item["member"])
+    for group in sight.inside("group_staff"):
+        yield from (item["user"] for item in at.group_staff(group))
+    for group in sight.inside("objective_evaluations"):
+        for objective in sight.objectives(group):
+            yield from (item["user"] for item in sight.listed("objective_evaluations", at.evaluations(objective).all()))
+    for group in sight.inside("test_results"):
+        for test in sight.tests(group):
+            yield from (item["user"] for item in at.test_results(group, test))
+
+
+def _merge(named: dict[str, Row], user: Mapping[str, Any]) -> None:
+    row = account_row(user, None)
+    known = named.setdefault(user["id"], row)
+    known.update({name: value for name, value in row.items() if known[name] is None})
+
+
+def account_row(user: Mapping[str, Any], relations: list[str] | None) -> Row:
+    year = user.get("yearOfBirth")
+    return {
+        "account_id": user["id"],
+        "name": user["name"],
+        "email_address": user.get("emailAddress"),
+        "locale": user.get("locale"),
+        "domicile": user.get("domicile"),
+        "time_zone": user.get("timeZone"),
+        "year_of_birth": int(year) if year else None,
+        "status": user.get("status"),
+        "is_managed": None if relations is None else True,
+        "is_admin": None if relations is None else "ADMIN" in relations,
+        "repertoire_size": user.get("repertoireSize"),
+        "organization_id": user.get("organization", {}).get("id"),
+        "created_at": moment_of(user.get("created")),
+        "last_login_at": moment_of(user.get("lastLogin")),
+    }
+
+
+def has_too_many_rejects(shown: Shown) -> bool:
+    """Whether the load of a capture would be refused."""
+    return any(len(keys) > 10 for keys in shown.rejected.values())
