@@ -31,7 +31,7 @@ from benchmarks.soak_nights import FAIR, Loss, Night, Weather, nights
 from benchmarks.soak_oracle import Oracle, differences
 from benchmarks.soak_rows import has_too_many_rejects, objectives_to_ask, shown_by_events, shown_by_snapshot
 from benchmarks.soak_shown import KEYS, Shown
-from drillster_pipeline.errors import PipelineError, Refused
+from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.sandbox import Failure, Faults, Sandbox, Size
 from drillster_pipeline.settings import Secret, Settings, load_settings
@@ -69,6 +69,7 @@ class Capturing:
         self.missed: list[date] = []
 
     def night(self, night: Night) -> None:
+        """Capture a night, once or twice, or learn that Drillster is down."""
         if night.weather is None:
             self._down(night)
             return
@@ -76,7 +77,7 @@ class Capturing:
         self._both(night.on, night.moment, night.weather, superseded=superseded)
         if night.again is not None:
             self._both(night.on, night.moment.replace(hour=4), night.again)
-        elif night.weather == FAIR and self.missed:
+        elif night.weather.is_fair and self.missed:
             # Events carry their dates: of a night that was missed they can still be had.
             missed = self.missed.pop()
             asked = objectives_to_ask(self.sandbox.organization, night.moment, FAIR)
@@ -100,7 +101,7 @@ class Capturing:
         organization = self.sandbox.organization
         shown = shown_by_snapshot(organization, on, moment, weather)
         if has_too_many_rejects(shown):
-            weather = FAIR
+            weather = Weather(known=weather.known)
             shown = shown_by_snapshot(organization, on, moment, weather)
         self._set(moment, weather.faults())
         made = capture(self.session, "snapshot", on, again=True).capture.capture_id

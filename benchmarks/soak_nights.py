@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
@@ -71,6 +71,28 @@ class Weather:
     bent: str | None = None
     """A resource some of whose items do not fit."""
     failing: float = 0.0
+    known: frozenset[str] = frozenset()
+    """Groups that earlier captures have seen: those that a list leaves out are asked for by their ids."""
+
+    @property
+    def is_fair(self) -> bool:
+        """Whether nothing goes wrong."""
+        return self == Weather(known=self.known)
+
+    def listed_groups(self, present: Sequence[str]) -> list[str]:
+        """Which of the groups are listed; they come by their ids."""
+        if self.unavailable == "groups":
+            return []
+        away = {self.group} if self.loss in {Loss.HIDDEN, Loss.GONE} else set()
+        listed = [group for group in sorted(present) if group not in away]
+        return listed[:-MISSING] if self.short == "groups" else listed
+
+    def seen_groups(self, present: Sequence[str]) -> set[str]:
+        """The groups that a capture knows to be there: the listed ones, and those that answer to their ids."""
+        if self.unavailable == "groups":
+            return set()
+        by_id = self.known & set(present) - {self.group if self.loss is Loss.GONE else None}
+        return by_id.union(self.listed_groups(present))
 
     def faults(self) -> Faults:
         """The same for the sandbox."""
@@ -115,16 +137,26 @@ def nights(organization: Organization, count: int, chance: random.Random) -> Ite
         # 00:15 to 03:45 UTC: after midnight in Amsterdam, before dawn.
         moment = datetime.combine(on + timedelta(days=1), datetime.min.time(), UTC)
         moment += timedelta(minutes=15 * chance.randint(1, 15))
-        present = frozenset(group.id for group in organization.at(moment).present_groups())
+        present = [group.id for group in organization.at(moment).present_groups()]
         weather = None if chance.random() < 0.06 else _weather(chance, present, known)
-        again = _weather(chance, present, present) if weather is not None and chance.random() < 0.12 else None
+        again = None
+        if weather is not None and chance.random() < 0.12:
+            later = moment.replace(hour=4, minute=0)
+            again = _weather(chance, present, known.union(weather.seen_groups(present)))
+            present = [group.id for group in organization.at(later).present_groups()]
         yield Night(on=on, moment=moment, weather=weather, again=again)
-        known = present if weather is not None else known
+        counts = again or weather
+        if counts is not None:
+            seen = counts.seen_groups(present)
+            known = known.union(seen) if "groups" in {counts.unavailable, counts.short} else frozenset(seen)
         on += timedelta(days=1 if chance.random() < 0.93 else chance.randint(2, 4))
 
 
-def _weather(chance: random.Random, present: Collection[str], known: Collection[str]) -> Weather:
-    """``known``: groups that the captures before have seen, which are asked for though they are no longer listed."""
+def _weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Weather:
+    return replace(_some_weather(chance, present, known), known=known)
+
+
+def _some_weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Weather:
     failing = 0.1 if chance.random() < 0.05 else 0.0
     kind = chance.choices(["fair", "unavailable", "group", "short", "bent"], [60, 14, 12, 9, 5])[0]
     if kind == "unavailable":

@@ -100,9 +100,11 @@ class Oracle:
     # -- what the views must say
 
     def newest(self, table: str) -> date:
+        """The newest date of which a table was loaded."""
         return max(shown.on for shown in self.captures if table in shown.loaded)
 
     def current_results(self) -> list[Row]:
+        """Results of the newest date, with names as they are now."""
         rows = []
         for row in self.tables["results"].values():
             if row["export_date"] == self.newest("results"):
@@ -112,6 +114,7 @@ class Oracle:
         return rows
 
     def overdue_objectives(self) -> list[Row]:
+        """Evaluations of the newest date that are not met, and whose review date is past."""
         newest = self.newest("objective_evaluations")
         rows = []
         for row in self.tables["objective_evaluations"].values():
@@ -125,6 +128,7 @@ class Oracle:
         return rows
 
     def group_compliance(self) -> list[Row]:
+        """How many were evaluated and how many met it, per date, group and objective."""
         found: dict[Key, list[Row]] = {}
         for row in self.tables["objective_evaluations"].values():
             found.setdefault((row["export_date"], row["group_id"], row["objective_id"]), []).append(row)

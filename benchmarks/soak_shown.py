@@ -145,11 +145,10 @@ class Sight:
 
     @cached_property
     def groups(self) -> list[Any]:
-        """Groups that are listed."""
-        if not self.reads("groups"):
-            return []
-        away = {self.weather.group} if self.weather.loss in {Loss.HIDDEN, Loss.GONE} else set()
-        return self.listed("groups", (group for group in self.at.present_groups() if group.id not in away))
+        """Groups of which something can be read: that is not the one which is hidden."""
+        there = {group.id: group for group in self.at.present_groups()}
+        hidden = {self.weather.group} if self.weather.loss is Loss.HIDDEN else set()
+        return [there[id_] for id_ in sorted(self.weather.seen_groups([*there]) - hidden)]
 
     def inside(self, resource: str) -> list[Any]:
         """Groups of which a resource can be read."""
@@ -159,18 +158,23 @@ class Sight:
 
     @cached_property
     def catalogs(self) -> list[int]:
+        """Numbers of the catalogs that are listed."""
         return self.listed("catalogs", self.content.catalogs(self.at.moment)) if self.reads("catalogs") else []
 
     def playables_of(self, catalog: int) -> list[Any]:
+        """What a catalog is seen to hold."""
         return self.listed("catalog_content", self.content.catalog_content(catalog, self.at.moment))
 
     def members(self, group: Any) -> list[Any]:
+        """Members and invitees that a group is seen to have."""
         return self.listed("group_members", self.at.members(group).all())
 
     def objectives(self, group: Any) -> list[Any]:
+        """Objectives that a group is seen to have."""
         return self.listed("objectives", self.at.objectives(group))
 
     def tests(self, group: Any) -> list[Any]:
+        """Tests of a group."""
         return self.at.tests(group)
 
     # -- what can't

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 from drillster_pipeline.answers import items
 from drillster_pipeline.errors import ContractError
@@ -16,7 +18,8 @@ logger = logging.getLogger(__name__)
 def groups_before(session: Session, export_date: date) -> set[str]:
     """The groups that the captures before this one knew, whether they could read them or not.
 
-    Of this date, and of the newest date before it. A capture that can't be read any more must not cost this night.
+    Of this date, and of the dates before it up to the newest that has read the list of groups whole: what a night did
+    not see, the one before may have. A capture that can't be read any more must not cost this night.
     """
     known: set[str] = set()
     for day in reversed(session.archive.dates()):
@@ -30,9 +33,14 @@ def groups_before(session: Session, export_date: date) -> set[str]:
         if before is not None:
             groups = before.manifest["groups"]
             known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
-            if day < export_date:
+            if day < export_date and _has_whole_list(before.manifest["resources"]["groups"]):
                 break
     return known
+
+
+def _has_whole_list(entry: Mapping[str, Any]) -> bool:
+    """Whether a capture has read the list of groups, and to its end (the unit of the list has no parameters)."""
+    return entry["status"] == "captured" and all(short["unit"] for short in entry["short"])
 
 
 def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:

@@ -85,6 +85,7 @@ OBJECTIVE_PLAYABLES = Table(
 def read_objectives(page: Page, found: Findings) -> None:
     """A bare array or ``{total, objectives}``; content under ``playables``, or under ``drills`` without a type."""
     group_id = page.unit.get("group_id")
+    norms: dict[str, tuple[Any, Any]] = {}
     for item in found.objects("objectives", found.items("objectives", page), "objectives"):
         objective_id = identity(item.get("id"))
         kind, review_at = upper(item.get("type")), item.get("reviewDate")
@@ -102,8 +103,26 @@ def read_objectives(page: Page, found: Findings) -> None:
             )
         )
         if type(objective_id) is str:
-            found.norms[objective_id] = (review_at, minimum)
+            norms[objective_id] = (review_at, minimum)
             _read_playables(objective_id, item, "TEST" if kind == "TEST" else "DRILL", found)
+    found.norms |= _readable(norms)
+
+
+def _readable(norms: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Review dates and minimums, without those that do not fit.
+
+    The objective itself is rejected for them. Everybody's evaluation would be, too, if it took them over.
+    """
+    from .casts import cast  # with pandas, which the declarations above do not need
+
+    columns = (OBJECTIVES.column("review_at"), OBJECTIVES.column("minimum_proficiency"))
+    wrong = [
+        cast(column, values).wrong for column, values in zip(columns, zip(*norms.values(), strict=True), strict=False)
+    ]
+    return {
+        objective: (None if place in wrong[0] else review_at, None if place in wrong[1] else minimum)
+        for place, (objective, (review_at, minimum)) in enumerate(norms.items())
+    }
 
 
 def _read_playables(objective_id: str, objective: dict[str, Any], assumed: str, found: Findings) -> None:

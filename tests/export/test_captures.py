@@ -20,7 +20,7 @@ from drillster_pipeline.dates import events_window
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, Refused, Unauthorized, Unavailable
 from drillster_pipeline.export import How, Session, capture, publish
 from drillster_pipeline.export.captures import mark_refused
-from drillster_pipeline.sandbox import Failure, Faults, Sandbox, closed
+from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, closed
 from drillster_pipeline.settings import Settings, load_settings
 from tests.api.test_capture_shapes import TINY
 from tests.api.walking import expected, expected_events, held, unit
@@ -333,6 +333,29 @@ def test_an_earlier_capture_that_is_damaged_does_not_cost_this_night(nights: Nig
         damaged.append(nights.capture(day=nights.session().newest_complete).capture)
     for capture_ in damaged:
         (nights.folder / "archive" / capture_.ref.folder / "manifest.json").write_bytes(b"")
+    nights.now += timedelta(days=1)
+    nights.sandbox.faults = Faults(unlisted_groups=frozenset({group}), failures=closed(group))
+    outcome = nights.capture(day=nights.session().newest_complete)
+    assert outcome.capture.manifest["groups"]["closed"] == [group]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Faults(failures=(Failure(at="groups", statuses=(403,)),)),
+        Faults(pages=(PageFault(resource="groups", what="short", n=9),)),
+    ],
+    ids=["no list", "a short list"],
+)
+def test_a_night_that_could_not_list_all_groups_does_not_make_the_next_one_forget_any(
+    nights: Nights, fault: Faults
+) -> None:
+    (group,) = expected(nights.sandbox)["groups"][unit()]
+    nights.capture()
+    for _ in range(2):
+        nights.now += timedelta(days=1)
+        nights.sandbox.faults = fault
+        nights.capture(day=nights.session().newest_complete)
     nights.now += timedelta(days=1)
     nights.sandbox.faults = Faults(unlisted_groups=frozenset({group}), failures=closed(group))
     outcome = nights.capture(day=nights.session().newest_complete)

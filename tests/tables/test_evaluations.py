@@ -174,3 +174,20 @@ def test_an_event_that_does_not_fit_is_rejected_with_a_reason(item: Any, reason:
     (met,) = found.reasons()
     assert met.startswith(reason)
     assert found.column("objective_events", "event_type") == ["X"]
+
+
+def test_a_norm_that_does_not_fit_costs_the_objective_but_nobodys_evaluation() -> None:
+    objectives = [
+        {"id": "o", "type": "PERMANENT", "minimumProficiency": "much", "reviewDate": "2026-05-01T00:00:00Z"},
+        {"id": "p", "type": "PERMANENT", "minimumProficiency": 80, "reviewDate": "soon"},
+    ]
+    found = extract(
+        page("objectives", {"objectives": objectives}, group_id="g"),
+        *(
+            page("objective_evaluations", [{"user": {"id": "a"}, "met": True}], group_id="g", objective_id=objective)
+            for objective in ("o", "p")
+        ),
+    )
+    assert [reject.key for reject in found.rejects()] == [("o",), ("p",)]
+    assert found.column("objective_evaluations", "minimum_proficiency") == [None, 80]
+    assert found.column("objective_evaluations", "review_at") == [utc(2026, 5, 1), None]
