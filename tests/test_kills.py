@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import MOMENT, Grounds, lived_in, round_of_kills, undisturbed
+from benchmarks.kills import MOMENT, Grounds, round_of_kills, undisturbed
 from drillster_pipeline.sandbox import Faults, Sandbox
 
 
