@@ -94,6 +94,11 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             return kind(f"Warehouse: {doing} failed: {advice} ({name}{place}, SQLSTATE {state})")
     if state:
         return PipelineError(f"Warehouse: {doing} failed ({name}{place}, SQLSTATE {state})")
+    if _is_refusal(error):
+        return SettingsError(
+            f"Warehouse: {doing} failed: the server answers, and does not let us in; check the role, the password and "
+            f"the name of the database in DRILLSTER_WAREHOUSE_URL ({name})"
+        )
     if lost or name in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
         return Interrupted(
             f"Warehouse: {doing} failed: the database cannot be reached, or the connection was lost ({name}); "
@@ -101,6 +106,19 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
         )
     number = next((argument for argument in getattr(error, "args", ()) if isinstance(argument, int)), None)
     return PipelineError(f"Warehouse: {doing} failed ({name}{'' if number is None else f' {number}'})")
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether a PostgreSQL server refused a new connection: its driver gives these errors no code.
+
+    Known by words, which may be in another language; then it is told as a server that can't be reached.
+    """
+    text = str(error)
+    return "FATAL: " in text and not any(words in text for words in _PASSING)
+
+
+_PASSING = ("starting up", "shutting down", "recovery", "not accepting", "too many", "slots", "terminating")
+"""Words of refusals that another attempt may not meet."""
 
 
 def _place(error: BaseException | None) -> str:
