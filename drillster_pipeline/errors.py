@@ -5,7 +5,8 @@
     │   └── AuthenticationError   Drillster does not accept who we say we are
     ├── PermissionDenied     the service account may not do this: give it the right (3)
     ├── Unavailable          Drillster or the warehouse does not answer: try later (4)
-    │   └── Busy             another run holds the lock: wait for it
+    │   ├── Busy             another run holds the lock: wait for it
+    │   └── Interrupted      the database broke off what we did: do it again
     ├── Refused              we will not do this, to protect the data (5)
     │   ├── PastDateRefused       the date is past and was never captured
     │   └── GuardRefused          too much would be deleted or rejected
@@ -89,6 +90,10 @@ class ApiUnavailable(ApiError, Unavailable):
 
 class Busy(Unavailable):
     """Another run holds the lock on the same warehouse or capture."""
+
+
+class Interrupted(Unavailable):
+    """The database broke off what we did and kept nothing of it, as when it is restarted: it is safe to begin again."""
 
 
 class Refused(PipelineError):

@@ -1,20 +1,31 @@
-"""The short form of ``benchmarks/kills.py``: a few nights killed at random moments end as undisturbed ones."""
+"""The short form of ``benchmarks/kills.py``: work that is killed at random moments ends as undisturbed work does."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
-from benchmarks.kills import MOMENT, round_of_kills, undisturbed
+import pytest
+
+from benchmarks.kills import MOMENT, Grounds, round_of_kills, undisturbed
 from drillster_pipeline.sandbox import Faults, Sandbox
 
 
-def test_nights_that_are_killed_at_random_moments_end_as_undisturbed_ones() -> None:
+@pytest.fixture(scope="module")
+def grounds() -> Iterator[Grounds]:
+    with (
+        Sandbox(accounts=40, seed=5, now=MOMENT, faults=Faults(latency=0.02)) as sandbox,
+        Grounds(sandbox, "sqlite") as made,
+    ):
+        yield made
+
+
+def test_nights_that_are_killed_at_random_moments_end_as_undisturbed_ones(grounds: Grounds) -> None:
     chance = random.Random()
-    with Sandbox(accounts=40, seed=5, now=MOMENT, faults=Faults(latency=0.02)) as sandbox:
-        expected, whole, seconds = undisturbed(sandbox)
-        kills = 0
-        for _ in range(10):
-            kills += round_of_kills(sandbox, expected, whole, seconds, chance)
-            if kills >= 5:
-                break
+    peace = undisturbed(grounds, "night")
+    kills = 0
+    for _ in range(10):
+        kills += round_of_kills(grounds, "night", peace, chance)
+        if kills >= 5:
+            break
     assert kills >= 3

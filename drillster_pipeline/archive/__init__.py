@@ -1,12 +1,13 @@
 """Raw answers per export date, on disk or in an object store: written, sealed, resumed, read."""
 
-from .captures import RESUMABLE_FOR, Archive
+from .captures import KINDS, RESUMABLE_FOR, Archive
 from .lines import End, Line, unit_key
 from .reading import Capture, CaptureRef, utc_moment, utc_text
 from .storage import StillOurs
 from .writing import CaptureWriter
 
 __all__ = [
+    "KINDS",
     "RESUMABLE_FOR",
     "Archive",
     "Capture",

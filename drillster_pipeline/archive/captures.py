@@ -114,6 +114,8 @@ class Archive:
 
     def remove_if_empty(self, export_date: date) -> None:
         """Remove the folder of a date that holds no capture, unless somebody is about to make one."""
+        if self.captures(export_date):
+            return
         try:
             with self.locked(export_date, KINDS[0]), self.locked(export_date, KINDS[1]):
                 if not self.captures(export_date):

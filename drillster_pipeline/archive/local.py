@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from .storage import PARTIAL, StillOurs
 
 PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
+"""The folder that whatever is being removed is moved into first, each under a name of its own."""
 
 
 @contextmanager
@@ -69,23 +71,38 @@ class LocalStorage:
         with explained("writing"):
             _make_folder(path.parent)
             aside = path.with_name(f".{path.name}.writing")
-            with aside.open("wb") as file:
-                file.write(content)
-                sync(file)
-            publish_file(aside, path)
+            try:
+                with aside.open("wb") as file:
+                    file.write(content)
+                    sync(file)
+                publish_file(aside, path)
+            except BaseException:
+                # On a full disk half a file would take the room that the next try needs.
+                with suppress(OSError):
+                    aside.unlink(missing_ok=True)
+                raise
 
     def remove(self, name: str) -> None:
-        """See :class:`Storage`; a folder is renamed first, so that a removal cut short leaves nothing half there."""
+        """See :class:`Storage`; a folder is moved away first, so that a removal cut short leaves nothing half there."""
         path = self.root / name
-        doomed = self.root / _REMOVING
         with explained("removing"):
-            if doomed.exists():  # left by a removal that was cut short
-                shutil.rmtree(doomed)
-            if path.is_dir():
-                path.rename(doomed)
-                shutil.rmtree(doomed)
-            else:
+            if not path.is_dir():
                 path.unlink(missing_ok=True)
+                return
+            doomed = self.root / _REMOVING / secrets.token_hex(8)
+            while path.is_dir():
+                doomed.parent.mkdir(exist_ok=True)
+                with suppress(FileNotFoundError):  # another process removes it as well, or where it goes to
+                    path.rename(doomed)
+        self.finish_removals()
+
+    def finish_removals(self) -> None:
+        """See :class:`Storage`."""
+        for name in self.names(_REMOVING):
+            with explained("removing"):
+                _remove_folder(self.root / _REMOVING / name)
+        with suppress(OSError):  # it is not there, or another process has moved something into it
+            (self.root / _REMOVING).rmdir()
 
     def sink(self, name: str) -> LocalSink:
         """See :class:`Storage`."""
@@ -164,6 +181,13 @@ def publish_file(aside: Path, path: Path) -> None:
     """Give a finished file its name, and make the name itself durable."""
     aside.replace(path)
     _sync_folder(path.parent)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove a folder with all it holds, also where another process is at it at the same time."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def _make_folder(folder: Path) -> None:

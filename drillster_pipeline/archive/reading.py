@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from drillster_pipeline.errors import ArchiveCorrupt, ContractError
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, ContractError
 
 from .lines import Line, unit_key
 from .parts import read_lines, verified
@@ -87,7 +87,8 @@ class Capture:
         """The answers of a resource that count, each part checked against its checksum before it is read.
 
         Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
-        Raises ArchiveCorrupt where a part is missing or is not what was sealed.
+        Raises ArchiveCorrupt where a part is missing or is not what was sealed; Busy where ``forget`` or ``prune`` came
+        in between.
         """
         entry = self.manifest["resources"].get(resource)
         if entry is None:
@@ -95,9 +96,27 @@ class Capture:
         superseded = {(key, attempt) for key, attempt in entry["superseded"]}
         for part in entry["parts"]:
             where = f"{self.ref.folder}/{resource}/{part['name']}"
-            content = verified(self.storage.read(where), part["sha256"], where)
-            for text in read_lines(content, where):
+            for text in read_lines(self._content(where, part["sha256"]), where):
                 line = whole(text, where)
                 if line.body is None or (superseded and (unit_key(line.unit), line.attempt) in superseded):
                     continue
                 yield line
+
+    def _content(self, where: str, sha256: str) -> bytes:
+        try:
+            return verified(self.storage.read(where), sha256, where)
+        except ArchiveCorrupt:
+            if self._is_current():
+                raise
+            raise Busy(
+                f"The capture {self.ref.folder} was changed or removed while it was read, by `forget` or `prune`: run "
+                "again"
+            ) from None
+
+    def _is_current(self) -> bool:
+        """Whether the manifest is still the one that was opened."""
+        where = f"{self.ref.folder}/{MANIFEST}"
+        try:
+            return described(self.storage.read(where), where) == self.manifest
+        except ArchiveCorrupt:
+            return MANIFEST in self.storage.names(self.ref.folder)

@@ -100,6 +100,9 @@ class RemoteStorage:
                 except FileNotFoundError:
                     continue
 
+    def finish_removals(self) -> None:
+        """See :class:`Storage`; what is left of a capture is one that was never sealed, and is removed as such."""
+
     def sink(self, name: str) -> RemoteSink:
         """See :class:`Storage`."""
         return RemoteSink(self, name)

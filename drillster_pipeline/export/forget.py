@@ -1,19 +1,25 @@
 """A person taken out of archive and warehouse, with a record that it was done.
 
-The archive goes first, so that what is known of the person (to find the name in running text) is still there if the
-work is cut short and begun again. Captures that were never sealed are removed: nothing can be proven of them.
+What is known of the person (to find the names in running text) is gathered first and noted in the archive, since it
+goes as the work goes on: one that is cut short and begun again finds all that the first would have found. The note is
+removed when the erasure is recorded. Captures that were never sealed are removed: nothing can be proven of them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from drillster_pipeline.archive import Capture, Line
-from drillster_pipeline.archive.redaction import redact
+from drillster_pipeline.archive import KINDS, Capture, Line
+from drillster_pipeline.archive.redaction import Change, redact
 from drillster_pipeline.erasure import GONE, Eraser, Person
 
 from .session import Session
+
+NOTES = "forgetting"
+"""The folder of the archive with what is known of people whom `forget` is at work on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +40,68 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
 
     If Drillster still has the account, the next capture brings it back: it must be removed there first.
     """
+    archive = session.archive
+    note = f"{NOTES}/{hashlib.sha256(account_id.encode()).hexdigest()[:16]}.json"
+    person = _known(session, account_id, note)
+    change = _change(person)
+    captures = lines = unfinished = 0
+    for day in archive.dates():
+        for kind in KINDS:
+            if not archive.captures(day, kind):
+                continue
+            with archive.locked(day, kind):
+                # As they are now that nobody can seal one: it would be in neither list.
+                for ref in archive.captures(day, kind):
+                    if not ref.sealed:
+                        archive.remove(ref)
+                        unfinished += 1
+                        continue
+                    changed = redact(
+                        archive.open(ref), change, mentions=lambda text: account_id in text, now=session.now()
+                    )
+                    captures += changed > 0
+                    lines += changed
+    archive.storage.finish_removals()
+    rows = session.warehouse.erase_person(account_id, emails=person.emails, archive_lines=lines)
+    archive.storage.remove(note)
+    return ForgetOutcome(captures, lines, unfinished, rows)
+
+
+def _known(session: Session, account_id: str, note: str) -> Person:
+    """The person with the names and addresses that warehouse, archive and an earlier attempt know; they are noted."""
+    storage = session.archive.storage
     names, emails = session.warehouse.known_as(account_id)
+    if note.rpartition("/")[2] in storage.names(NOTES):
+        noted = json.loads(storage.read(note))
+        names, emails = names | set(noted["names"]), emails | set(noted["emails"])
     person = Person(account_id, frozenset(emails), frozenset(names))
     for capture in _sealed(session):
         person = _learn(person, capture)
+    known = {"names": sorted(person.names), "emails": sorted(person.emails)}
+    storage.write(note, json.dumps(known).encode())
+    return person
+
+
+def _change(person: Person) -> Change:
+    """What becomes of an archived answer."""
     eraser = Eraser(person)
 
-    def change(resource: str, line: Line) -> Line | None:
-        del resource
-        if account_id in line.unit.values():
+    def change(_resource: str, line: Line) -> Line | None:
+        if person.account_id in line.unit.values():
             return None
         body = eraser.erased(line.body)
         if body is line.body:
             return line
         return replace(line, body=None if body is GONE else body)
 
-    captures = lines = 0
-    for capture in _sealed(session):
-        with session.archive.locked(capture.ref.export_date, capture.ref.kind):
-            changed = redact(capture, change, mentions=lambda text: account_id in text, now=session.now())
-        captures += changed > 0
-        lines += changed
-    unfinished = _remove_unfinished(session)
-    rows = session.warehouse.erase_person(account_id, emails=person.emails, archive_lines=lines)
-    return ForgetOutcome(captures, lines, unfinished, rows)
+    return change
 
 
 def _sealed(session: Session) -> Iterator[Capture]:
     for day in session.archive.dates():
         for ref in session.archive.captures(day):
             if ref.sealed:
-                yield Capture(session.archive.storage, ref)
+                yield session.archive.open(ref)
 
 
 def _learn(person: Person, capture: Capture) -> Person:
@@ -73,14 +110,3 @@ def _learn(person: Person, capture: Capture) -> Person:
         for line in capture.pages(resource):
             person = person.met_in(line.body)
     return person
-
-
-def _remove_unfinished(session: Session) -> int:
-    removed = 0
-    for day in session.archive.dates():
-        for ref in session.archive.captures(day):
-            if not ref.sealed:
-                with session.archive.locked(day, ref.kind):
-                    session.archive.remove(ref)
-                removed += 1
-    return removed

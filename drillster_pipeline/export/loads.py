@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
-from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
+from drillster_pipeline.errors import GuardRefused, Interrupted, PastDateRefused, Refused
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
@@ -16,6 +17,11 @@ from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TableP
 from .captures import mark_refused
 from .plans import holes_under, table_plans, unavailable_tables
 from .session import Session
+
+PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds before each new attempt at a load that the database broke off: together as long as a restart may take."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,27 @@ def publish(
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
     Raises PastDateRefused without a capture, Refused where none of the tables could be read, GuardRefused where too
-    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer.
+    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
+    that the database broke off (it is restarted, say) is begun again a few times before that.
     """
+    for pause in PAUSES:
+        try:
+            return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+        except Interrupted as interruption:
+            logger.warning("%s. Beginning again in %.0f s.", interruption, pause)
+            session.sleep(pause)
+    return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+
+
+def _publish(
+    session: Session,
+    kind: str,
+    export_date: date,
+    run_id: str,
+    tables: Collection[str] | None,
+    allow_mass_delete: bool,
+    on_rows: Callable[[str, int], None],
+) -> PublishOutcome:
     capture = session.archive.newest_sealed(export_date, kind)
     if capture is None:
         raise PastDateRefused(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
+from drillster_pipeline.errors import Busy
 
 from .session import Session
 
@@ -37,11 +38,22 @@ def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = Fa
         captures = session.archive.captures(day)
         doomed += captures if day < before else _left_behind(session, captures)
     if not dry_run:
-        for ref in doomed:
-            session.archive.remove(ref)
-        for day in {ref.export_date for ref in doomed}:
+        session.archive.storage.finish_removals()
+        doomed = [ref for ref in doomed if _removed(session, ref)]
+        # Also dates that an earlier prune has emptied, and then was cut short.
+        for day in {*(ref.export_date for ref in doomed), *(day for day in dates if day < before)}:
             session.archive.remove_if_empty(day)
     return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before)
+
+
+def _removed(session: Session, ref: CaptureRef) -> bool:
+    """Remove a capture, unless somebody is at work on captures of its date and kind: then a later prune does."""
+    try:
+        with session.archive.locked(ref.export_date, ref.kind):
+            session.archive.remove(ref)
+    except Busy:
+        return False
+    return True
 
 
 def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:

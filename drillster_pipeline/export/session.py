@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -31,6 +32,7 @@ class Session:
 
     settings: Settings
     now: Callable[[], datetime] = _wall_clock
+    sleep: Callable[[float], None] = time.sleep
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     run_id: str | None = None
     """Dagster's id of the run that this session serves; every capture remembers it."""
@@ -48,7 +50,11 @@ class Session:
         from drillster_pipeline.warehouse import Warehouse
 
         warehouse = Warehouse(self.settings.warehouse_url.reveal(), schema=self.settings.warehouse_schema)
-        warehouse.prepare()
+        try:
+            warehouse.prepare()
+        except BaseException:
+            warehouse.close()  # nobody else will
+            raise
         return warehouse
 
     @cached_property

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.errors import Busy, SettingsError
 from drillster_pipeline.tables import DATA_TABLES
 
 from . import audit, history, postgresql
@@ -122,7 +122,7 @@ class Warehouse:
                 with told_plainly("connecting"), connection.begin():
                     postgresql.be_patient(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
-                load = Load(connection, self._metadata, self._staging, plan, now=self._now)
+                load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
                 try:
                     yield load
                 finally:
@@ -135,7 +135,8 @@ class Warehouse:
     def erase_person(self, account_id: str, *, emails: Collection[str], archive_lines: int) -> dict[str, int]:
         """Take a person out of every table and record that it was done; returns the rows per table.
 
-        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace.
+        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace. Raises Busy
+        where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
         """
         with (
             told_plainly("erasing a person"),
@@ -158,7 +159,12 @@ class Warehouse:
             if self._file is not None:
                 driver = connection.connection.driver_connection
                 assert driver is not None
-                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                if blocked:
+                    raise Busy(
+                        "The person is out of every table, but a program reads the SQLite file all the time, so that "
+                        "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
+                    )
             return erased
 
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:

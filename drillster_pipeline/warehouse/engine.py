@@ -15,10 +15,12 @@ from sqlalchemy.engine import URL, make_url
 
 from drillster_pipeline.errors import SettingsError
 
-SQLITE_BUSY_SECONDS = 30.0
-"""How long a statement waits for another program's write lock on the file."""
+SQLITE_BUSY_SECONDS = 120.0
+"""How long a statement waits for another program's write lock on the file: long enough for somebody's VACUUM."""
 CONNECT_SECONDS = 15
 """How long PostgreSQL may take to answer, so that a wrong host is an error and not a night of waiting."""
+ALIVE = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
+"""Seconds of silence, seconds between probes, and how many: after two minutes the other side is taken for dead."""
 QUERY_CACHE = 3_000
 """Compiled statements to keep: a load of all tables has several hundred of its own."""
 BEGIN_OPTION = "sqlite_begin"
@@ -87,7 +89,11 @@ def create_engine(url: URL) -> sa.Engine:
             ) from None
         arguments = {"timeout": SQLITE_BUSY_SECONDS}
     elif url.drivername == "postgresql+psycopg":
-        arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "drillster-pipeline"}
+        arguments = {
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "drillster-pipeline",
+            **ALIVE,
+        }
         arguments = {name: value for name, value in arguments.items() if name not in url.query}
     try:
         # Parameters are rows of people; they must not end up in an exception's text.

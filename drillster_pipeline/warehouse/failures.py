@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, PipelineError, Refused, SettingsError, Unavailable
+from drillster_pipeline.errors import Busy, Interrupted, PipelineError, Refused, SettingsError, Unavailable
 
 _SQLITE: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("database is locked", Busy, "another program is writing to the file; try again when it is done"),
@@ -23,7 +23,11 @@ _SQLITE: tuple[tuple[str, type[PipelineError], str], ...] = (
         Unavailable,
         "the disk of the warehouse, or of temporary files (see SQLITE_TMPDIR), is full; make room and run again",
     ),
-    ("disk i/o error", Unavailable, "the disk of the warehouse, or of temporary files, fails; check it and run again"),
+    (
+        "disk i/o error",
+        Unavailable,
+        "the disk of the warehouse, or of temporary files (see SQLITE_TMPDIR), is full or fails; mend it and run again",
+    ),
     ("readonly database", SettingsError, "the file may not be written; check its owner and mode, and its folder's"),
     ("unable to open", SettingsError, "the file cannot be opened; check that its folder exists and may be written"),
     ("not a database", SettingsError, "the file is not an SQLite database; name another in DRILLSTER_WAREHOUSE_URL"),
@@ -33,11 +37,17 @@ _SQLITE: tuple[tuple[str, type[PipelineError], str], ...] = (
 
 _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("57014", Unavailable, "the statement was cancelled by an administrator or a timeout; run again"),
-    ("57", Unavailable, "the server went down or ended the session; run again when it is up"),
-    ("08", Unavailable, "the connection was lost; run again when the server can be reached"),
-    ("53", Unavailable, "the server has no room left (disk, memory or connections); make some and run again"),
+    ("57", Interrupted, "the server went down or ended the session; run again when it is up"),
+    ("08", Interrupted, "the connection was lost; run again when the server can be reached"),
+    (
+        "53100",
+        Unavailable,
+        "the disk of the database server, or of its temporary tables, is full; make room there and run again",
+    ),
+    ("53300", Interrupted, "the server has no connection left; end some, or run again later"),
+    ("53", Unavailable, "the server is at a limit of its memory or configuration; raise it and run again"),
     ("55P03", Busy, "a query holds a lock on a table that must be changed; run again when it is done"),
-    ("40", Busy, "another session was in the way; run again"),
+    ("40", Interrupted, "another session was in the way; run again"),
     ("28", SettingsError, "the server does not accept the role or its password; check DRILLSTER_WAREHOUSE_URL"),
     ("3D000", SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
     ("3F000", SettingsError, "there is no such schema; check DRILLSTER_WAREHOUSE_SCHEMA"),
@@ -51,7 +61,7 @@ _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
 def told_plainly(doing: str) -> Iterator[None]:
     """Turn errors of the database inside the block into PipelineErrors that say what was being done.
 
-    Raises Busy, Unavailable, SettingsError, Refused, or PipelineError where the cause is not known.
+    Raises Busy, Interrupted, Unavailable, SettingsError, Refused, or PipelineError where the cause is not known.
     """
     try:
         yield
@@ -84,13 +94,31 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             return kind(f"Warehouse: {doing} failed: {advice} ({name}{place}, SQLSTATE {state})")
     if state:
         return PipelineError(f"Warehouse: {doing} failed ({name}{place}, SQLSTATE {state})")
+    if _is_refusal(error):
+        return SettingsError(
+            f"Warehouse: {doing} failed: the server answers, and does not let us in; check the role, the password and "
+            f"the name of the database in DRILLSTER_WAREHOUSE_URL ({name})"
+        )
     if lost or name in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
-        return Unavailable(
+        return Interrupted(
             f"Warehouse: {doing} failed: the database cannot be reached, or the connection was lost ({name}); "
             "check DRILLSTER_WAREHOUSE_URL and that the server is up, then run again"
         )
     number = next((argument for argument in getattr(error, "args", ()) if isinstance(argument, int)), None)
     return PipelineError(f"Warehouse: {doing} failed ({name}{'' if number is None else f' {number}'})")
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether a PostgreSQL server refused a new connection: its driver gives these errors no code.
+
+    Known by words, which may be in another language; then it is told as a server that can't be reached.
+    """
+    text = str(error)
+    return "FATAL: " in text and not any(words in text for words in _PASSING)
+
+
+_PASSING = ("starting up", "shutting down", "recovery", "not accepting", "too many", "slots", "terminating")
+"""Words of refusals that another attempt may not meet."""
 
 
 def _place(error: BaseException | None) -> str:

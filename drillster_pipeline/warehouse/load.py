@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from drillster_pipeline.errors import Interrupted, Unavailable
 from drillster_pipeline.tables.batches import Batch
 
 from .engine import BEGIN_OPTION
 from .failures import told_plainly
 from .judge import Judge
 from .ledger import CONTRACT
+from .lock import LockWait
 from .model import lookup
 from .plans import Judgement, LoadPlan, LoadReport
 from .publication import Publication
@@ -33,12 +35,14 @@ class Load:
         plan: LoadPlan,
         *,
         now: Callable[[], datetime],
+        again: LockWait,
     ) -> None:
         self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(4)}"
         self._connection = connection
         self._metadata = metadata
         self._plan = plan
         self._now = now
+        self._again = again
         self._started_at = now().astimezone(UTC)
         self._rows_read = dict.fromkeys(plan.tables, 0)
         self._judgement: Judgement | None = None
@@ -67,7 +71,10 @@ class Load:
         return self._judgement
 
     def publish(self) -> LoadReport:
-        """Publish all tables and the ledger in one transaction; judges first where that was not done."""
+        """Publish all tables and the ledger in one transaction; judges first where that was not done.
+
+        Raises Interrupted where the database broke off the transaction, and nothing of it is there.
+        """
         judgement = self.judge()
         publication = Publication(
             connection=self._connection,
@@ -78,11 +85,31 @@ class Load:
             export_date=self._plan.export_date,
             kind=self._plan.kind,
         )
-        # On SQLite a transaction that will write must say so at once, or it may fail halfway.
-        with self._step("publishing", begin="IMMEDIATE"):
-            report = publish(publication, self._plan, judgement, started_at=self._started_at)
+        report = None
+        try:
+            # On SQLite a transaction that will write must say so at once, or it may fail halfway.
+            with self._step("publishing", begin="IMMEDIATE"):
+                report = publish(publication, self._plan, judgement, started_at=self._started_at)
+        except Interrupted:
+            # A connection that was lost at the commit leaves open whether that came through.
+            if report is None or not self._is_published():
+                raise
         self._ended = True
         return report
+
+    def _is_published(self) -> bool:
+        """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""
+        loads = lookup(self._metadata)("loads")
+        query = sa.select(loads.c.load_id).where(loads.c.load_id == self.load_id)
+        engine = self._connection.engine
+        found: list[bool] = []
+
+        def look() -> bool:
+            with suppress(Unavailable), told_plainly("looking at the ledger"), engine.connect() as other:
+                found.append(other.execute(query).first() is not None)
+            return bool(found)
+
+        return self._again.until(look) and found[0]
 
     @contextmanager
     def _step(self, doing: str, *, begin: str = "") -> Iterator[None]:

@@ -8,19 +8,20 @@ warehouse does).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, SettingsError
+from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
 from .failures import told_plainly
 
@@ -75,9 +76,7 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SettingsError(
-            f"The lock file {path} cannot be opened ({error.strerror}); check the owner and mode of the folder"
-        ) from None
+        raise _cannot_open(path, error) from None
     try:
         if not wait.until(lambda: _try_flock(descriptor)):
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -87,13 +86,23 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
                 f"is done, or stop it; the lock ({path}) goes with its process"
             )
         # Who holds it, for the message above; what is left in the file after a crash locks nothing.
-        os.ftruncate(descriptor, 0)
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+        holder = f"{purpose}, process {os.getpid()} on {socket.gethostname()} since {since}"
+        with suppress(OSError):  # no room for it: the lock holds all the same
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, holder.encode())
         yield
     finally:
         os.close(descriptor)
+
+
+def _cannot_open(path: Path, error: OSError) -> PipelineError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Unavailable(f"The disk of the warehouse is full: there is no room for {path}. Make room and run again")
+    return SettingsError(
+        f"The lock file {path} cannot be opened ({error.strerror}); check the owner and mode of the folder"
+    )
 
 
 try:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused, SettingsError
 
+from .engine import ALIVE
 from .views import View
 
 _INVALID_TABLE_DEFINITION = "42P16"
@@ -61,10 +62,16 @@ def _make_schema(connection: sa.Connection, name: str) -> None:
 
 
 def be_patient(connection: sa.Connection) -> None:
-    """Lift limits that a role may have for the people who use it: a load may be silent, or busy, for minutes."""
+    """Lift limits that a role may have for the people who use it: a load may be silent, or busy, for minutes.
+
+    And let the server look whether we are still there: a machine that lost its power or its network says no goodbye,
+    and its lock would be held for hours.
+    """
     limits = ("statement_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
-    query = sa.text("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(:limits)")
-    connection.execute(query, {"limits": list(limits)})
+    settings = {**dict.fromkeys(limits, "0"), **{f"tcp_{name}": value for name, value in ALIVE.items()}}
+    query = sa.text("SELECT set_config(name, :value, false) FROM pg_settings WHERE name = :name")
+    for name, value in settings.items():
+        connection.execute(query, {"name": name, "value": value})
     connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": LOCK_WAIT})
 
 

@@ -108,7 +108,7 @@ def test_sqlite_keeps_a_write_ahead_log_and_waits_for_others(sqlite: Place) -> N
     with sqlite.opened() as warehouse:
         warehouse.prepare()
         assert sql(warehouse, "PRAGMA journal_mode") == [("wal",)]
-        assert sql(warehouse, "PRAGMA busy_timeout") == [(30_000,)]
+        assert sql(warehouse, "PRAGMA busy_timeout") == [(120_000,)]
 
 
 def test_a_reader_on_sqlite_sees_one_moment_for_as_long_as_it_reads(sqlite: Place) -> None:
