@@ -144,7 +144,8 @@ def _tidied(session: Session) -> int:
 def notice_staleness(session: Session, *, coming: date | None = None) -> bool:
     """Alert if a date should be in the warehouse by now and neither it nor a later one is.
 
-    ``coming`` is a date that a run is just about to load, and so is not missed yet. Returns whether that alert is new. Raises PipelineError where the warehouse can't be asked.
+    ``coming`` is a date that a run is just about to load, and so is not missed yet. Returns whether that alert is new.
+    Raises PipelineError where the warehouse can't be asked.
     """
     settings, newest = session.settings, session.newest_complete
     since_midnight = timedelta(hours=settings.nightly_at.hour, minutes=settings.nightly_at.minute)

@@ -1,13 +1,15 @@
 """A person taken out of archive and warehouse, with a record that it was done.
 
 The archive goes first, so that what is known of the person (to find the name in running text) is still there if the
-work is cut short and begun again. Captures that were never sealed are removed: nothing can be proven of them.
+work is cut short and begun again. Captures that were never sealed are removed: nothing can be proven of them. That
+comes before all else, since it shows whether a capture is under way; and no load goes on meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from drillster_pipeline.archive import Capture, Line
 from drillster_pipeline.archive.redaction import redact
@@ -34,30 +36,40 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
 
     If Drillster still has the account, the next capture brings it back: it must be removed there first.
     """
-    names, emails = session.warehouse.known_as(account_id)
-    person = Person(account_id, frozenset(emails), frozenset(names))
-    for capture in _sealed(session):
-        person = _learn(person, capture)
-    eraser = Eraser(person)
-
-    def change(resource: str, line: Line) -> Line | None:
-        del resource
-        if account_id in line.unit.values():
-            return None
-        body = eraser.erased(line.body)
-        if body is line.body:
-            return line
-        return replace(line, body=None if body is GONE else body)
-
-    captures = lines = 0
-    for capture in _sealed(session):
-        with session.archive.locked(capture.ref.export_date, capture.ref.kind):
-            changed = redact(capture, change, mentions=lambda text: account_id in text, now=session.now())
-        captures += changed > 0
-        lines += changed
     unfinished = _remove_unfinished(session)
-    rows = session.warehouse.erase_person(account_id, emails=person.emails, archive_lines=lines)
+    with session.warehouse.erasing() as erase:
+        names, emails = session.warehouse.known_as(account_id)
+        person = Person(account_id, frozenset(emails), frozenset(names))
+        for capture in _sealed(session):
+            person = _learn(person, capture)
+        eraser = Eraser(person)
+        captures = lines = 0
+        for capture in _sealed(session):
+            with session.archive.locked(capture.ref.export_date, capture.ref.kind):
+                changed = redact(
+                    capture, partial(_change, eraser), mentions=lambda text: account_id in text, now=session.now()
+                )
+            captures += changed > 0
+            lines += changed
+        rows = erase(
+            account_id,
+            emails=person.emails,
+            texts=eraser.texts,
+            erased_text=eraser.erased,
+            archive_lines=lines,
+        )
     return ForgetOutcome(captures, lines, unfinished, rows)
+
+
+def _change(eraser: Eraser, resource: str, line: Line) -> Line | None:
+    """A line of the archive without the person; None if it is about nobody else."""
+    del resource
+    if eraser.account_id in line.unit.values():
+        return None
+    body = eraser.erased(line.body)
+    if body is line.body:
+        return line
+    return replace(line, body=None if body is GONE else body)
 
 
 def _sealed(session: Session) -> Iterator[Capture]:

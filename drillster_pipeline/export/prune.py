@@ -1,7 +1,8 @@
 """Upkeep of the archive: what may go, and what never goes.
 
 Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go. Of a younger date, only an unfinished capture goes that can
-no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed.
+no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed, and
+neither is one that is being made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
+from drillster_pipeline.errors import Busy
 
 from .session import Session
 
@@ -37,11 +39,26 @@ def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = Fa
         captures = session.archive.captures(day)
         doomed += captures if day < before else _left_behind(session, captures)
     if not dry_run:
-        for ref in doomed:
-            session.archive.remove(ref)
+        doomed = [ref for ref in doomed if _removed(session, ref)]
         for day in {ref.export_date for ref in doomed}:
             session.archive.remove_if_empty(day)
     return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before)
+
+
+def _removed(session: Session, ref: CaptureRef) -> bool:
+    """Remove a capture, unless one of its date and kind is being made: that may be this one."""
+    try:
+        with session.archive.locked(ref.export_date, ref.kind):
+            if not ref.sealed and any(ref.capture_id == now.capture_id and now.sealed for now in _same(session, ref)):
+                return False  # finished since it was looked at
+            session.archive.remove(ref)
+    except Busy:
+        return False
+    return True
+
+
+def _same(session: Session, ref: CaptureRef) -> list[CaptureRef]:
+    return session.archive.captures(ref.export_date, ref.kind)
 
 
 def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:

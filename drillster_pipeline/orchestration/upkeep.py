@@ -12,6 +12,7 @@ from pydantic import Field
 
 from drillster_pipeline.errors import PipelineError, SettingsError
 
+from .eventlog import remove_shard
 from .failures import ALERTED_AS
 from .partitions import export_dates
 
@@ -32,14 +33,20 @@ class UpkeepConfig(dg.Config):
     )
 
 
-def delete_old_runs(instance: dg.DagsterInstance, before: date) -> int:
-    """Delete finished runs, with their logs, that were created before a date; returns how many."""
+def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool = False) -> int:
+    """Delete finished runs, with their events and logs, that were created before a date; returns how many."""
     finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     filters = dg.RunsFilter(statuses=finished, created_before=datetime.combine(before, time(0), tzinfo=UTC))
+    if dry_run:
+        return instance.get_runs_count(filters)
     deleted = 0
     while records := instance.get_run_records(filters=filters, limit=_BATCH):
         for record in records:
-            instance.delete_run(record.dagster_run.run_id)
+            run_id = record.dagster_run.run_id
+            # Dagster itself would leave what the steps have printed, and the empty database of the run's events.
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            instance.delete_run(run_id)
+            remove_shard(instance, run_id)
         deleted += len(records)
     return deleted
 
@@ -49,11 +56,11 @@ def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig)
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
     from drillster_pipeline.export.prune import prune
 
-    with _session() as session:
-        try:
+    try:
+        with _session() as session:
             outcome = prune(session, keep_month_ends=config.keep_month_ends)
-        except PipelineError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+    except PipelineError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     runs = delete_old_runs(context.instance, outcome.before)
     context.log.info("Removed %s captures and %s runs from before %s.", len(outcome.captures), runs, outcome.before)
 
