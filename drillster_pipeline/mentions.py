@@ -69,11 +69,11 @@ class Mentions:
         if not self._whole:
             return text
         found = self._without_names(text, shortest)
-        if found is text and "%" in text:
-            plain = unquote(text)
-            found = self._without_names(plain, shortest)
-            return text if found is plain else found
-        return found
+        if "%" not in found:
+            return found
+        plain = unquote(found)
+        masked = self._without_names(plain, shortest)
+        return found if masked is plain else masked
 
     def _without_names(self, text: str, shortest: int) -> str:
         words = [(match.start(), match.end(), match[0].casefold()) for match in _WORD.finditer(text)]
