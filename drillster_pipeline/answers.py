@@ -96,7 +96,7 @@ def _says_that_it_is_empty(body: Mapping[str, Json]) -> bool:
     )
 
 
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}[0-9]{0,2}", re.ASCII)
+_FIELD_NAME = re.compile(r"[a-z][A-Za-z_]{0,39}[0-9]{0,2}", re.ASCII)
 _MOST_NAMES = 10
 
 
@@ -110,6 +110,19 @@ def shown(names: Collection[str]) -> str:
     known = sorted({field_name(name) for name in names})
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return ", ".join(known[:_MOST_NAMES]) + more or "an empty object"
+
+
+_SHOWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
+
+
+def shown_id(key: str) -> str:
+    """An id as it may be shown; ``*`` where it may be an address or a name."""
+    return key if _SHOWN_ID.fullmatch(key) else "*"
+
+
+def shown_unit(unit: Mapping[str, str]) -> str:
+    """Path parameters for a message, such as ``group …, account …``."""
+    return ", ".join(f"{name.removesuffix('_id')} {shown_id(value)}" for name, value in unit.items())
 
 
 def named_total(body: Json) -> int | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import __version__
-from .errors import PipelineError
+from .errors import PipelineError, SettingsError
 
 if TYPE_CHECKING:
     from .export.session import Session
@@ -72,13 +72,19 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
     import dagster as dg
     from rich.console import Console
 
-    from .console.night import run_night
+    from .console.night import run_night, send_alerts, tell_of_settings
     from .orchestration.home import ensure_home
 
-    with _session(needs_api=True) as session:  # every wrong setting is told before Dagster starts
+    try:
+        session = _session(needs_api=True)  # every wrong setting is told before Dagster starts
+    except SettingsError as error:
+        tell_of_settings(error, day.date() if day else None)
+        raise
+    with session:
         export_date = day.date() if day else session.newest_complete
         session.require_ended(export_date)
         first = session.settings.first_export_date
+        send_alerts(session, export_date)
     if export_date < first:
         raise click.UsageError(
             f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"

@@ -35,6 +35,7 @@ class Person:
     emails: frozenset[str] = frozenset()
     """In lower case."""
     names: frozenset[str] = frozenset()
+    """And keys in HR systems."""
 
     def __repr__(self) -> str:
         return "Person(…)"
@@ -46,6 +47,9 @@ class Person:
             for field in ("name", "realName"):
                 if isinstance(found.get(field), str) and found[field].strip():
                     names.add(found[field])
+            for key in found.get("thirdPartyIds") or ():
+                if isinstance(key, Mapping) and _tells_apart(key.get("id")):
+                    names.add(key["id"])
             if isinstance(found.get("emailAddress"), str) and found["emailAddress"].strip():
                 emails.add(found["emailAddress"].lower())
         return Person(self.account_id, frozenset(emails), frozenset(names))
@@ -56,8 +60,11 @@ class Eraser:
 
     def __init__(self, person: Person) -> None:
         self._person = person
-        texts = [person.account_id, *person.emails, *(n for n in person.names if len(n) >= _SHORTEST_NAME)]
-        words = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+        self.account_id = person.account_id
+        names = (name for name in person.names if len(name) >= _SHORTEST_NAME)
+        self.texts = sorted({person.account_id, *person.emails, *names}, key=len, reverse=True)
+        """What the person is looked for by in running text."""
+        words = "|".join(re.escape(text) for text in self.texts)
         self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
     def erased(self, value: Any, place: str = "") -> Any:
@@ -96,6 +103,11 @@ class Eraser:
         if isinstance(email, str) and "id" not in item and email.lower() in self._person.emails:
             return True  # an invitation that the person has not accepted
         return any(self.is_about(item.get(place)) for place in _PLACES)
+
+
+def _tells_apart(key: Any) -> bool:
+    """Whether a key of an HR system is not just any word or number."""
+    return isinstance(key, str) and len(key) >= _SHORTEST_NAME and any(character.isdigit() for character in key)
 
 
 def _objects_of(value: Any, account_id: str) -> Iterable[Mapping[str, Any]]:

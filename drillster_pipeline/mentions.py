@@ -1,4 +1,4 @@
-"""Finds people in running text: e-mail addresses, and names that are known from the same answer.
+"""Finds people in running text: e-mail addresses, and names that are known from the answers.
 
 The names are looked up word by word in an index, so that a text costs the same whether the answer holds one person
 or a hundred thousand.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,20 +20,36 @@ _ADDRESS = re.compile(rf"(?<!{_CHARACTERS}){_CHARACTERS}+(?:@|%40)(?:[\w-]+\.)+[
 _WORD = re.compile(r"\w+")
 
 
-class Mentions:
-    """The names met in one answer, each with what replaces it."""
+def has_address(text: str) -> bool:
+    """Whether there may be an e-mail address in a text."""
+    return "@" in text or "%40" in text
 
-    def __init__(self, mask_address: Callable[[str], str]) -> None:
+
+def without_addresses(text: str, mask: Callable[[str], str]) -> str:
+    """The text with every e-mail address replaced; the very same object if there is none."""
+    return _ADDRESS.sub(lambda match: mask(match[0]), text) if has_address(text) else text
+
+
+class Mentions:
+    """Names, each with what replaces it; of fewer words than ``shortest`` none is known."""
+
+    def __init__(self, mask_address: Callable[[str], str], *, shortest: int = 1) -> None:
         self._mask_address = mask_address
+        self._shortest = shortest
         self._by_words: dict[tuple[str, ...], str] = {}
         self._lengths: dict[str, set[int]] = {}
         """By the first word of a name, how many words the names have that begin with it."""
         self._whole: dict[str, str] = {}
 
-    def add(self, name: str, replacement: str) -> None:
-        """Know a name from now on; the first replacement of a name stays."""
-        self._whole.setdefault(name, replacement)
+    def add(self, name: str, replacement: str, *, unmistakable: bool = False) -> None:
+        """Know a name from now on; the first replacement of a name stays.
+
+        ``unmistakable``: however few words it has, such as the key of an HR system.
+        """
         words = tuple(word.casefold() for word in _WORD.findall(name))
+        if len(words) < self._shortest and not unmistakable:
+            return
+        self._whole.setdefault(name, replacement)
         if words:
             self._by_words.setdefault(words, replacement)
             self._lengths.setdefault(words[0], set()).add(len(words))
@@ -42,15 +59,23 @@ class Mentions:
 
         ``title``: the text names a thing (a group, a drill), where a name of one word is more likely to be that word.
         """
-        if "@" in text or "%40" in text:
-            text = _ADDRESS.sub(lambda match: self._mask_address(match[0]), text)
-        if not self._whole:
-            return text
+        text = without_addresses(text, self._mask_address)
         if not title and text in self._whole:
             return self._whole[text]
-        return self._without_names(text, shortest=2 if title else 1)
+        return self.without_names(text, shortest=2 if title else 1)
 
-    def _without_names(self, text: str, *, shortest: int) -> str:
+    def without_names(self, text: str, *, shortest: int = 1) -> str:
+        """The text with every known name of so many words replaced, also where it is encoded as in a URL."""
+        if not self._whole:
+            return text
+        found = self._without_names(text, shortest)
+        if "%" not in found:
+            return found
+        plain = unquote(found)
+        masked = self._without_names(plain, shortest)
+        return found if masked is plain else masked
+
+    def _without_names(self, text: str, shortest: int) -> str:
         words = [(match.start(), match.end(), match[0].casefold()) for match in _WORD.finditer(text)]
         pieces = []
         done = position = 0

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import persons
 from .errors import ContractError, SettingsError
-from .mentions import Mentions
+from .mentions import Mentions, has_address, without_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,8 @@ REMOVED = "[removed]"
 _NAME_DIGITS, _EMAIL_DIGITS, _VALUE_DIGITS, _INVITEE_DIGITS = 16, 20, 32, 32
 _SHORTEST_KEY = 5
 """Characters from which the key of an HR system is looked for in running text: "100" is more often a number."""
+_FIELD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)
+"""Names of fields, and ids; anything else that a member of an object is called is data."""
 _TITLES = frozenset({"name", "title"})
 _MEMBER_PLACES = frozenset({"member", "people"})
 
@@ -53,6 +56,9 @@ class Privacy:
                 "long as the data, for other pseudonyms come out of another one."
             )
         self.mode: Mode = mode
+        self.knows_everyone = False
+        """Whether all accounts were learnt."""
+        self._known = Mentions(self._address, shortest=2)
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
@@ -68,6 +74,37 @@ class Privacy:
             too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
         raise too_deep
 
+    def learn(self, resource: str, body: Json) -> None:
+        """Know everyone in an answer from now on, so that their names are found in all others.
+
+        Not to be called while other threads apply. Raises ContractError where it is nested too deeply.
+        """
+        if self.mode == "keep":
+            return
+        try:
+            _Pass(self, resource, into=self._known).meet(body)
+        except RecursionError:
+            too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
+        else:
+            return
+        raise too_deep
+
+    def unit(self, params: Mapping[str, str]) -> Mapping[str, str]:
+        """Path parameters as they may be written: an id may be an e-mail address, and is hidden as in a body."""
+        if self.mode == "keep" or not any(map(has_address, params.values())):
+            return params
+        return {name: without_addresses(value, self._address) for name, value in params.items()}
+
+    def known_names(self, text: str) -> str:
+        """The text without the names that were learnt."""
+        return self._known.without_names(text)
+
+    def _address(self, address: str) -> str:
+        if self.mode == "drop":
+            return REMOVED
+        canonical = _canonical(address.replace("%40", "@"), persons.EMAIL)
+        return f"{self.digest('e-mail', canonical, _EMAIL_DIGITS)}@{EMAIL_DOMAIN}"
+
     def __repr__(self) -> str:
         return f"Privacy(mode={self.mode!r}, key=***)"
 
@@ -81,16 +118,25 @@ class Privacy:
 class _Pass:
     """One body: first everyone in it is met, so that their names are known; then it is rebuilt without them."""
 
-    def __init__(self, privacy: Privacy, resource: str) -> None:
+    def __init__(self, privacy: Privacy, resource: str, *, into: Mentions | None = None) -> None:
         self._digest = privacy.digest
+        self._address = privacy._address  # noqa: SLF001 - the other half of the same thing
+        self._known_names = privacy.known_names
         self._drop = privacy.mode == "drop"
         self._resource = resource
-        self._mentions = Mentions(self._address)
+        self._mentions = Mentions(self._address) if into is None else into
 
     def run(self, body: Json) -> Json:
-        place = "organization" if self._resource == "organization" else ""
-        self._meet(body, place, depth=0)
-        return self._rebuilt(body, place, depth=0)
+        self.meet(body)
+        return self._rebuilt(body, self._place, depth=0)
+
+    def meet(self, body: Json) -> None:
+        """Know everyone in a body by name."""
+        self._meet(body, self._place, depth=0)
+
+    @property
+    def _place(self) -> str:
+        return "organization" if self._resource == "organization" else ""
 
     # Meeting
 
@@ -116,12 +162,12 @@ class _Pass:
                 self._mentions.add(name, REMOVED if self._drop else self._name(person, name))
         email = person.get(persons.EMAIL)
         if isinstance(email, str) and email.strip():
-            self._mentions.add(email, self._address(email))
+            self._mentions.add(email, self._address(email), unmistakable=True)
 
     def _note_key(self, value: Mapping[str, Any]) -> None:
         key = value["id"]
         if isinstance(key, str) and len(key) >= _SHORTEST_KEY and any(character.isdigit() for character in key):
-            self._mentions.add(key, REMOVED if self._drop else self._key(value))
+            self._mentions.add(key, REMOVED if self._drop else self._key(value), unmistakable=True)
 
     # Rebuilding
 
@@ -183,7 +229,7 @@ class _Pass:
             return REMOVED if self._drop else self._name({}, text)
         if place in persons.OPAQUE and "@" not in text:
             return text
-        return self._mentions.masked(text, title=place in _TITLES)
+        return self._known_names(self._mentions.masked(text, title=place in _TITLES))
 
     def _hidden(self, value: Json) -> Json:
         """What an unknown field of a person becomes: the field stays, so that it is noticed, its content does not."""
@@ -196,8 +242,8 @@ class _Pass:
         return value if isinstance(value, bool) else None
 
     def _field_name(self, name: str) -> str:
-        """The name of a field, which in an object that is used as a map may be an e-mail address."""
-        if "@" not in name and "%40" not in name:
+        """The name of a field, which in an object that is used as a map may be an address, a name or a key."""
+        if _FIELD.fullmatch(name) and self._known_names(self._mentions.without_names(name)) == name:
             return name
         return f"field-{self._digest('field', name, _VALUE_DIGITS)}"
 
@@ -213,12 +259,6 @@ class _Pass:
 
     def _key(self, third_party_id: Mapping[str, Any]) -> str:
         return self._digest("third party", f"{third_party_id['thirdParty']}\0{third_party_id['id']}", _VALUE_DIGITS)
-
-    def _address(self, address: str) -> str:
-        if self._drop:
-            return REMOVED
-        canonical = _canonical(address.replace("%40", "@"), persons.EMAIL)
-        return f"{self._digest('e-mail', canonical, _EMAIL_DIGITS)}@{EMAIL_DOMAIN}"
 
     def _invitee_key(self, person: Mapping[str, Any]) -> str | None:
         """What tells an invitee without an account from the next, night after night, where no address is left."""

@@ -19,11 +19,16 @@ from zoneinfo import ZoneInfo
 from .errors import SettingsError
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A text that shows itself only to who asks with ``reveal()``; every other way to print it gives ``***``."""
+    """A text that shows itself only to who asks with ``reveal()``; every other way to print it gives ``***``.
 
-    _value: str
+    No dataclass: ``dataclasses.asdict`` of the settings would take it apart.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
 
     def reveal(self) -> str:
         """The text itself."""
@@ -31,6 +36,12 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
     def __repr__(self) -> str:
         return "***"
@@ -107,11 +118,14 @@ class Settings(ScheduleSettings):
     alert_webhook: Secret | None
 
 
-def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool = True) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, needs_api: bool = True, tolerant: bool = False
+) -> Settings:
     """Read and check everything; ``environ`` stands in for the environment and ``.env`` in tests.
 
     Without ``needs_api`` the credentials of Drillster may be missing (``status`` and ``prune`` ask nothing of it).
-    Raises SettingsError, whose message lists every mistake by name with its cure.
+    Raises SettingsError, whose message lists every mistake by name with its cure; ``tolerant``: never, and a wrong
+    value gives its default. That is for telling people that a setting is wrong, and for nothing else.
     """
     reader = _Reader(_environment() if environ is None else environ)
     schedule = _schedule(reader)
@@ -137,7 +151,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool =
         pseudonym_key=_pseudonym_key(reader),
         alert_webhook=Secret(reader.get("DRILLSTER_ALERT_WEBHOOK", _webhook)) or None,
     )
-    reader.raise_problems()
+    if not tolerant:
+        reader.raise_problems()
     return settings
 
 

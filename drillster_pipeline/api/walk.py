@@ -79,6 +79,7 @@ class Walk:
 
     def run(self, roots: list[Unit], resources: tuple[str, ...], on_progress: Callable[[Progress], None]) -> None:
         """Read the roots and all that follows from them. Raises the first error that is none of a single unit."""
+        self._meet_everyone()
         self._recover(resources)
         self._add(roots)
         self._pool.run(on_tick=lambda: on_progress(self._progress()), tick_seconds=TICK_SECONDS)
@@ -86,6 +87,32 @@ class Walk:
             logger.warning("A unit of %s is left out of this capture: %s", unit.resource, error)
             self._lose(unit, error.status or WITHOUT_ANSWER)
         on_progress(self._progress())
+
+    def _meet_everyone(self) -> None:
+        """Know all accounts by name before anything is written, where names must not be: any answer may have them.
+
+        That reads their list once more, as nothing else tells names before they are written: least of all an
+        interrupted capture that is gone on with.
+        """
+        if self._privacy.mode == "keep" or self._privacy.knows_everyone:
+            return
+        listing = Listing(api.ACCOUNTS)
+        unit = Unit(api.ACCOUNTS, {})
+        try:
+            while (query := listing.query) is not None:
+                answer, size = self._asker.page(unit, query)
+                listing.take(answer.body, size)
+                self._privacy.learn(api.ACCOUNTS.resource, answer.body)
+            self._privacy.knows_everyone = True
+        except (PermissionDenied, NotFound, RequestRefused) as refusal:
+            logger.warning(
+                "The accounts can't be read, so that their names are hidden only where an answer itself tells them: %s",
+                refusal,
+            )
+
+    def _named(self, unit: Unit) -> Mapping[str, str]:
+        """A unit as the archive knows it."""
+        return self._privacy.unit(unit.params)
 
     def _progress(self) -> Progress:
         stats, waiting = self._client.stats, self._pool.waiting
@@ -101,7 +128,7 @@ class Walk:
                 continue
             member = unit.endpoint is api.RESULTS
             self._meter.opened(unit.group, member=member)
-            if self._writer.finished(unit.resource, unit.params):
+            if self._writer.finished(unit.resource, self._named(unit)):
                 self._meter.finished(unit.group, member=member)
             else:
                 fresh.append(unit)
@@ -129,15 +156,15 @@ class Walk:
     def _read_thing(self, unit: Unit) -> None:
         answer = self._asker.ask(unit, {})
         end = End(1, None)
-        self._keep(unit, 1, answer, self._writer.attempt(unit.resource, unit.params), end)
-        self.tally.count(unit.resource, unit.params, 1, end)
+        self._keep(unit, 1, answer, self._writer.attempt(unit.resource, self._named(unit)), end)
+        self.tally.count(unit.resource, self._named(unit), 1, end)
         self._follow(unit, [answer.body])
         if unit.endpoint is api.GROUP:
             self._open_by_id(unit, answer.body)  # perhaps it was not listed, but we may see it all the same
 
     def _read_list(self, unit: Unit) -> None:
         """Read a list, and once more where Drillster's own count says that something was missed."""
-        attempt = self._writer.attempt(unit.resource, unit.params)
+        attempt = self._writer.attempt(unit.resource, self._named(unit))
         listing = Listing(unit.endpoint, unit.expected)
         while (query := listing.query) is not None:
             again = listing.passes > 1
@@ -156,15 +183,15 @@ class Walk:
             if unit.endpoint is api.GROUPS:
                 self._meter.groups_named(listing.total)
             self._follow(unit, fresh)
-        self.tally.count(unit.resource, unit.params, listing.pages, listing.end)
+        self.tally.count(unit.resource, self._named(unit), listing.pages, listing.end)
         if unit.endpoint is api.GROUPS:
             self._ask_for_unlisted()
 
     def _lose(self, unit: Unit, status: int) -> None:
         """Remember that a unit can't be read; pages that it gave before do not count."""
         end = End(0, None, status=status)
-        self._write(unit, 0, b"null", self._writer.attempt(unit.resource, unit.params), end)
-        self.tally.count(unit.resource, unit.params, 0, end)
+        self._write(unit, 0, b"null", self._writer.attempt(unit.resource, self._named(unit)), end)
+        self.tally.count(unit.resource, self._named(unit), 0, end)
 
     def _give_up(self, unit: Unit, error: ApiError) -> None:
         """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every night.
@@ -195,7 +222,7 @@ class Walk:
     def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: End | None) -> None:
         moment = self._now()
         self._saw(moment)
-        self._writer.append(unit.resource, unit.params, page, moment, content, attempt=attempt, end=end)
+        self._writer.append(unit.resource, self._named(unit), page, moment, content, attempt=attempt, end=end)
 
     def _saw(self, moment: datetime) -> None:
         with self._lock:
@@ -213,7 +240,7 @@ class Walk:
         """Put everything on the stack that is to be read of groups, each once."""
         for group in groups:
             units = group_units(group, events=self._events)
-            if units and self.tally.opens(units[0].params["group_id"]):
+            if units and self.tally.opens(self._named(units[0])["group_id"]):
                 self._meter.group_listed(units[-1].expected)
                 self._add(units)
 

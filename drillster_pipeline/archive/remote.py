@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
 
 from .lease import leased
 from .storage import StillOurs
+
+Result = TypeVar("Result")
 
 PART_BYTES = 4 * 1024 * 1024
 PART_SECONDS = 60.0
@@ -30,15 +34,7 @@ class RemoteStorage:
 
     def __init__(self, url: str) -> None:
         self.url = _without_secrets(url)
-        try:
-            import fsspec
-
-            self.fs, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as problem:
-            raise SettingsError(
-                f"DRILLSTER_ARCHIVE_URL names the storage '{url.split(':', 1)[0]}', which is not available "
-                f"({type(problem).__name__}): install the extra it needs, such as drillster-pipeline[s3]"
-            ) from None
+        self.fs, root = _opened(url)
         self.root = str(root).rstrip("/")
 
     @property
@@ -57,29 +53,38 @@ class RemoteStorage:
     def names(self, folder: str) -> list[str]:
         """See :class:`Storage`."""
         path = self._path(folder)
-        with _explained("listing"):
+
+        def listed() -> set[str]:
             # Drivers remember listings, and another process may have written since.
             self.fs.invalidate_cache()
             try:
-                found = {str(name).rstrip("/") for name in self.fs.ls(path, detail=False)}
+                return {str(name).rstrip("/") for name in self.fs.ls(path, detail=False)}
             except (FileNotFoundError, NotADirectoryError):
-                return []
+                return set()
+
         # Some stores list an empty object that stands for the folder itself.
+        found = _explained("listing", listed)
         return sorted(name.rsplit("/", 1)[-1] for name in found if name.strip("/") != path.strip("/"))
 
     def read(self, name: str) -> bytes:
         """See :class:`Storage`."""
-        with _explained("reading"):
+
+        def content() -> bytes | None:
             try:
-                content: bytes = self.fs.cat_file(self._path(name))
+                return bytes(self.fs.cat_file(self._path(name)))
             except FileNotFoundError:
-                raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup") from None
-            return content
+                return None
+
+        found = _explained("reading", content)
+        if found is None:
+            raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup")
+        return found
 
     def write(self, name: str, content: bytes) -> None:
         """See :class:`Storage`."""
         path = self._path(name)
-        with _explained("writing"):
+
+        def put() -> None:
             try:
                 self.fs.pipe_file(path, content)
             except FileNotFoundError:
@@ -88,10 +93,13 @@ class RemoteStorage:
                 self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
                 self.fs.pipe_file(path, content)
 
+        _explained("writing", put)
+
     def remove(self, name: str) -> None:
         """See :class:`Storage`; a capture's manifest goes first, so that a removal cut short leaves no seal."""
         path = self._path(name)
-        with _explained("removing"):
+
+        def gone() -> None:
             self.fs.invalidate_cache()
             for doomed, recursive in ((f"{path}/manifest.json", False), (path, True)):
                 try:
@@ -99,6 +107,8 @@ class RemoteStorage:
                         self.fs.rm(doomed, recursive=recursive)
                 except FileNotFoundError:
                     continue
+
+        _explained("removing", gone)
 
     def finish_removals(self) -> None:
         """See :class:`Storage`; what is left of a capture is one that was never sealed, and is removed as such."""
@@ -132,18 +142,52 @@ class RemoteSink:
         """See :class:`Sink`."""
 
 
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    """Any error of a storage driver, whatever its class, as a sentence without the driver's own words."""
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it. Raises SettingsError; Unavailable, as some drivers connect."""
+    import fsspec
+    from fsspec.registry import known_implementations
+
+    plain, options = _credentials(url)
+    protocol = url.split(":", 1)[0]
+
+    def opened() -> tuple[Any, str] | str:
+        try:
+            fs, root = fsspec.core.url_to_fs(plain, **options)
+        except (ImportError, ValueError) as problem:
+            return type(problem).__name__
+        return fs, str(root)
+
+    found = _explained("connecting", opened)
+    if isinstance(found, str):
+        needs = known_implementations.get(protocol, {}).get("err")
+        raise SettingsError(
+            f"DRILLSTER_ARCHIVE_URL names the storage '{protocol}', which is not available ({found}): install the "
+            f"extra it needs, such as drillster-pipeline[s3]{f' ({needs})' if needs else ''}"
+        )
+    return found
+
+
+def _credentials(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without its credentials, and these as options, where the driver takes no user from a URL: for S3."""
+    match = re.fullmatch(r"(s3a?://)([^:@]*):([^@]*)@(.*)", url)
+    if match is None:
+        return url, {}
+    return match[1] + match[4], {"key": unquote(match[2]), "secret": unquote(match[3])}
+
+
+def _explained(doing: str, call: Callable[[], Result]) -> Result:
+    """Do it; any error of a storage driver, whatever its class, becomes a sentence without the driver's own words.
+
+    Nor is that error chained to the driver's, which may quote the whole URL.
+    """
     try:
-        yield
-    except ArchiveCorrupt:
-        raise
+        return call()
     except Exception as problem:  # noqa: BLE001 - each fsspec driver raises classes of its own
-        raise Unavailable(
-            f"The archive's storage failed while {doing} ({_kind(problem)}): "
-            "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
-        ) from None
+        kind = _kind(problem)
+    raise Unavailable(
+        f"The archive's storage failed while {doing} ({kind}): "
+        "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
+    )
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:

@@ -24,11 +24,9 @@ def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None
         click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
     for day in outcome.kept_month_ends:
         click.echo(f"Kept {day}, the last of its month")
-    runs = 0
-    if not dry_run:
-        ensure_home()
-        with dg.DagsterInstance.get() as instance:
-            runs = delete_old_runs(instance, outcome.before)
+    ensure_home()
+    with dg.DagsterInstance.get() as instance:
+        runs = delete_old_runs(instance, outcome.before, dry_run=dry_run)
     click.echo(
         f"{verb} {len(outcome.captures)} captures and {runs} Dagster runs; dates before {outcome.before} are old."
     )

@@ -2,7 +2,8 @@
 
 An alert is first written to an outbox in the archive and then sent; what could not be sent stays there and is sent
 later. Its name says what it is about, so that the same trouble of the same date is told once, whoever notices it.
-Texts are those of errors and checks, which hold no secret and no personal value.
+Where the archive itself is the trouble, the alert is sent without being kept. Texts are those of errors and checks,
+which hold no secret and no personal value.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline.archive import utc_moment, utc_text
 from drillster_pipeline.dates import midnight
-from drillster_pipeline.errors import PipelineError, Refused
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, PipelineError, Refused
 
 from .session import Session
 
 OUTBOX = "alerts"
 SEND_SECONDS = 10.0
+LONGEST_TEXT = 3_000
+"""Characters of a message: Slack shows no more of one, and refuses far longer ones."""
+TURN_SECONDS = 30.0
+"""How long to wait while another process sends: what it sends and what we have to send is in the same outbox."""
 STALE_AFTER = timedelta(hours=6)
 """How long after the hour of the schedule the newest date may still be missing from the warehouse."""
 REMEMBERED_FOR = timedelta(days=60)
@@ -60,47 +66,114 @@ class Delivery:
 def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, subject: str = "") -> bool:
     """Put an alert into the outbox, unless the same was told before; ``subject`` tells apart what may both happen.
 
-    Returns whether it is new. Without DRILLSTER_ALERT_WEBHOOK nothing happens.
+    Returns whether it is new. Without DRILLSTER_ALERT_WEBHOOK nothing happens. Raises PipelineError where it could
+    neither be kept nor sent.
     """
     if not session.settings.alert_webhook:
         return False
-    digest = hashlib.sha256(subject.encode()).hexdigest()[:8]
-    name = f"{export_date}-{trouble}-{digest}.json"
-    if name in session.archive.storage.names(OUTBOX):
+    text = _text(trouble, export_date, told)
+    name = f"{export_date}-{trouble}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}.json"
+    if name in session.told:
         return False
-    text = f"drillster-pipeline: {_HEADINGS[trouble].format(date=export_date)}. {told}"
-    _write(session, name, {"text": text, "raised_at": utc_text(session.now()), "sent_at": None})
+    try:
+        if name in session.archive.storage.names(OUTBOX):
+            return False
+        _write(session, name, {"text": text, "raised_at": utc_text(session.now()), "sent_at": None})
+    except PipelineError:
+        # The archive fails, and that may be the very trouble.
+        if not _post(session, text):
+            raise
+        session.told.add(name)
     return True
 
 
-def deliver(session: Session) -> Delivery:
-    """Send what waits in the outbox. Never raises on account of the webhook; what fails waits for the next round."""
+def _text(trouble: Trouble, export_date: date, told: str) -> str:
+    text = f"drillster-pipeline: {_HEADINGS[trouble].format(date=export_date)}. {told}"
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
+def deliver(session: Session, *, sleep: Callable[[float], None] = time.sleep) -> Delivery:
+    """Send what waits in the outbox. Never raises on account of the webhook; what fails waits for the next round.
+
+    One process sends at a time, or two would send the same. Raises Unavailable where the archive gives out.
+    """
     if not session.settings.alert_webhook:
         return Delivery(0, 0)
+    waiting = _tidied(session)
+    waited = 0.0
+    while waiting:
+        try:
+            with session.archive.storage.locked(f"{OUTBOX}/.sending", "sending alerts"):
+                return _send_all(session)
+        except Busy:
+            if waited >= TURN_SECONDS:
+                break
+            sleep(1.0)
+            waited += 1.0
+            waiting = _tidied(session)
+    return Delivery(0, waiting)
+
+
+def _send_all(session: Session) -> Delivery:
     sent = waiting = 0
+    answers = True
     for name, message in _outbox(session):
         if message["sent_at"] is not None:
-            if session.now() - utc_moment(message["raised_at"]) > REMEMBERED_FOR:
-                session.archive.storage.remove(f"{OUTBOX}/{name}")
-        elif _post(session, message["text"]):
+            continue
+        reply = _post(session, message["text"]) if answers else None
+        if reply:
             _write(session, name, {**message, "sent_at": utc_text(session.now())})
             sent += 1
-        else:
-            waiting += 1
+            continue
+        waiting += 1
+        answers = reply is not None  # where nobody answers, every other alert would wait as long
     return Delivery(sent, waiting)
 
 
-def notice_staleness(session: Session) -> bool:
-    """Alert if the newest date should be in the warehouse by now and is not. Returns whether that alert is new."""
+def _tidied(session: Session) -> int:
+    """Forget what was sent long ago; how many alerts wait."""
+    waiting = 0
+    for name, message in _outbox(session):
+        if message["sent_at"] is None:
+            waiting += 1
+        elif session.now() - utc_moment(message["raised_at"]) > REMEMBERED_FOR:
+            session.archive.storage.remove(f"{OUTBOX}/{name}")
+    return waiting
+
+
+def notice_staleness(session: Session, *, coming: date | None = None) -> bool:
+    """Alert if a date should be in the warehouse by now and neither it nor a later one is.
+
+    ``coming`` is a date that a run is just about to load, and so is not missed yet. Returns whether that alert is new.
+    Raises PipelineError where the warehouse can't be asked.
+    """
     settings, newest = session.settings, session.newest_complete
-    due = midnight(newest + timedelta(days=1), settings.timezone) + _since_midnight(settings.nightly_at) + STALE_AFTER
-    if session.now() < due or newest < settings.first_export_date:
+    since_midnight = timedelta(hours=settings.nightly_at.hour, minutes=settings.nightly_at.minute)
+    due = midnight(newest + timedelta(days=1), settings.timezone) + since_midnight + STALE_AFTER
+    wanted = newest if session.now() >= due and coming != newest else newest - timedelta(days=1)
+    if wanted < settings.first_export_date:
         return False
     latest = session.warehouse.latest_loads().get("snapshot")
-    if latest is not None and latest.export_date >= newest:
+    if latest is None and wanted != newest:
+        return False  # perhaps installed today: the first night is not due yet
+    if latest is not None and latest.export_date >= wanted:
         return False
     told = f"It describes {latest.export_date}" if latest else "Nothing is loaded yet"
-    return alert(session, Trouble.STALE, newest, f"{told}. Look at the run of the job 'nightly' for {newest}.")
+    return alert(session, Trouble.STALE, wanted, f"{told}. Look at the run of the job 'nightly' for {wanted}.")
+
+
+def look_and_send(session: Session, *, coming: date | None = None) -> Delivery:
+    """Notice a stale warehouse, and send what waits. A warehouse that can't be asked keeps no alert from being sent.
+
+    ``coming``: see :func:`notice_staleness`. Raises Unavailable where the archive gives out.
+    """
+    if not session.settings.alert_webhook:
+        return Delivery(0, 0)
+    try:
+        notice_staleness(session, coming=coming)
+    except PipelineError as trouble:
+        logger.warning("Whether the warehouse is stale can't be told: %s", trouble)
+    return deliver(session)
 
 
 def alert_of(error: PipelineError) -> Trouble:
@@ -108,37 +181,42 @@ def alert_of(error: PipelineError) -> Trouble:
     return Trouble.REFUSED if isinstance(error, Refused) else Trouble.FAILED
 
 
-def _since_midnight(moment: time) -> timedelta:
-    return timedelta(hours=moment.hour, minutes=moment.minute)
-
-
 def _outbox(session: Session) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in session.archive.storage.names(OUTBOX):
+    """The alerts by name, the oldest date first."""
+    storage = session.archive.storage
+    for name in storage.names(OUTBOX):
         if not name.endswith(".json") or name.startswith("."):
             continue
         try:
-            message = json.loads(session.archive.storage.read(f"{OUTBOX}/{name}"))
-        except ValueError:
-            continue
-        yield name, message
+            message = json.loads(storage.read(f"{OUTBOX}/{name}"))
+            utc_moment(message["raised_at"])
+            known = {"text": str(message["text"]), "raised_at": message["raised_at"], "sent_at": message["sent_at"]}
+        except (ArchiveCorrupt, ValueError, KeyError, TypeError):
+            continue  # removed by another process since it was listed, or none of ours
+        yield name, known
 
 
 def _write(session: Session, name: str, message: dict[str, Any]) -> None:
     session.archive.storage.write(f"{OUTBOX}/{name}", json.dumps(message, indent=1).encode())
 
 
-def _post(session: Session, text: str) -> bool:
+def _post(session: Session, text: str) -> bool | None:
+    """Whether the webhook took a message; None where it did not answer."""
     import requests
 
     webhook = session.settings.alert_webhook
     assert webhook is not None
     try:
-        answer = requests.post(webhook.reveal(), json={"text": text}, timeout=SEND_SECONDS, allow_redirects=False)
-    except requests.RequestException as problem:
+        # Only the status is read: a body that never ends holds up nothing.
+        with requests.post(
+            webhook.reveal(), json={"text": text}, timeout=SEND_SECONDS, allow_redirects=False, stream=True
+        ) as answer:
+            status = answer.status_code
+    except (requests.RequestException, OSError, ValueError) as problem:
         # The address is a secret: its path lets anyone post.
         logger.warning("The alert webhook does not answer (%s); the alert is sent later.", type(problem).__name__)
-        return False
-    if 200 <= answer.status_code < 300:
+        return None
+    if 200 <= status < 300:
         return True
-    logger.warning("The alert webhook answered with status %d; the alert is sent later.", answer.status_code)
+    logger.warning("The alert webhook answered with status %d; the alert is sent later.", status)
     return False

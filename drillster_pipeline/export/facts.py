@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from drillster_pipeline.answers import shown_id
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Mode, audit
 
@@ -95,5 +96,7 @@ def _is_life(named: int, rows: int) -> bool:
 def _told(found: list[tuple[str, int, int]]) -> str | None:
     if not found:
         return None
-    shown = "; ".join(f"{key}: Drillster counts {named:,}, {rows:,} rows" for key, named, rows in found[:_SHOWN])
+    shown = "; ".join(
+        f"{shown_id(key)}: Drillster counts {named:,}, {rows:,} rows" for key, named, rows in found[:_SHOWN]
+    )
     return f"{len(found)} differ ({shown}{'; …' if len(found) > _SHOWN else ''})"

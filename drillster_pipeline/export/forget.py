@@ -2,7 +2,8 @@
 
 What is known of the person (to find the names in running text) is gathered first and noted in the archive, since it
 goes as the work goes on: one that is cut short and begun again finds all that the first would have found. The note is
-removed when the erasure is recorded. Captures that were never sealed are removed: nothing can be proven of them.
+removed when the erasure is recorded. Captures that were never sealed are removed: nothing can be proven of them. That
+comes before all else, since it shows whether a capture is under way; and no load goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 
 from drillster_pipeline.archive import KINDS, Capture, Line
-from drillster_pipeline.archive.redaction import Change, redact
+from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.erasure import GONE, Eraser, Person
 
 from .session import Session
@@ -42,13 +45,13 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
     """
     archive = session.archive
     note = f"{NOTES}/{hashlib.sha256(account_id.encode()).hexdigest()[:16]}.json"
-    person = _known(session, account_id, note)
-    change = _change(person)
-    captures = lines = unfinished = 0
-    for day in archive.dates():
-        for kind in KINDS:
-            if not archive.captures(day, kind):
-                continue
+    unfinished = _remove_unfinished(session)
+    captures = lines = 0
+    with session.warehouse.erasing() as erase:
+        person = _known(session, account_id, note)
+        eraser = Eraser(person)
+        change = partial(_change, eraser)
+        for day, kind in _made(session):
             with archive.locked(day, kind):
                 # As they are now that nobody can seal one: it would be in neither list.
                 for ref in archive.captures(day, kind):
@@ -61,8 +64,14 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
                     )
                     captures += changed > 0
                     lines += changed
-    archive.storage.finish_removals()
-    rows = session.warehouse.erase_person(account_id, emails=person.emails, archive_lines=lines)
+        archive.storage.finish_removals()
+        rows = erase(
+            account_id,
+            emails=person.emails,
+            texts=eraser.texts,
+            erased_text=eraser.erased,
+            archive_lines=lines,
+        )
     archive.storage.remove(note)
     return ForgetOutcome(captures, lines, unfinished, rows)
 
@@ -82,19 +91,15 @@ def _known(session: Session, account_id: str, note: str) -> Person:
     return person
 
 
-def _change(person: Person) -> Change:
-    """What becomes of an archived answer."""
-    eraser = Eraser(person)
-
-    def change(_resource: str, line: Line) -> Line | None:
-        if person.account_id in line.unit.values():
-            return None
-        body = eraser.erased(line.body)
-        if body is line.body:
-            return line
-        return replace(line, body=None if body is GONE else body)
-
-    return change
+def _change(eraser: Eraser, resource: str, line: Line) -> Line | None:
+    """A line of the archive without the person; None if it is about nobody else."""
+    del resource
+    if eraser.account_id in line.unit.values():
+        return None
+    body = eraser.erased(line.body)
+    if body is line.body:
+        return line
+    return replace(line, body=None if body is GONE else body)
 
 
 def _sealed(session: Session) -> Iterator[Capture]:
@@ -110,3 +115,23 @@ def _learn(person: Person, capture: Capture) -> Person:
         for line in capture.pages(resource):
             person = person.met_in(line.body)
     return person
+
+
+def _made(session: Session) -> Iterator[tuple[date, str]]:
+    """Dates and kinds of which there are captures."""
+    for day in session.archive.dates():
+        for kind in KINDS:
+            if session.archive.captures(day, kind):
+                yield day, kind
+
+
+def _remove_unfinished(session: Session) -> int:
+    """Remove what was never sealed, before anything else is done. Raises Busy while a capture is under way."""
+    removed = 0
+    for day, kind in _made(session):
+        for ref in session.archive.captures(day, kind):
+            if not ref.sealed:
+                with session.archive.locked(day, kind):
+                    session.archive.remove(ref)
+                removed += 1
+    return removed

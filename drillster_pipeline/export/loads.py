@@ -108,6 +108,8 @@ def _publish(
         accounts_whole=not holes_under(DATA_TABLES["accounts"], capture.manifest),
     )
     with session.warehouse.loading(plan) as load:
+        # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
+        capture = session.archive.open(capture.ref)
         for batch in extractor.batches(_pages(capture, plans)):
             load.stage(batch)
             on_rows(batch.table.name, batch.rows_read)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drillster_pipeline.answers import shown_unit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 from drillster_pipeline.warehouse import Mode, TablePlan
 
@@ -153,4 +154,4 @@ def _own_holes(
 
 
 def _of(unit: Mapping[str, str]) -> str:
-    return "of " + ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in unit.items()) if unit else "list"
+    return f"of {shown_unit(unit)}" if unit else "list"

@@ -1,7 +1,8 @@
 """Upkeep of the archive: what may go, and what never goes.
 
 Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go. Of a younger date, only an unfinished capture goes that can
-no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed.
+no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed, and
+neither is one that is being made.
 """
 
 from __future__ import annotations
@@ -50,10 +51,16 @@ def _removed(session: Session, ref: CaptureRef) -> bool:
     """Remove a capture, unless somebody is at work on captures of its date and kind: then a later prune does."""
     try:
         with session.archive.locked(ref.export_date, ref.kind):
+            if not ref.sealed and any(ref.capture_id == now.capture_id and now.sealed for now in _same(session, ref)):
+                return False  # finished since it was looked at
             session.archive.remove(ref)
     except Busy:
         return False
     return True
+
+
+def _same(session: Session, ref: CaptureRef) -> list[CaptureRef]:
+    return session.archive.captures(ref.export_date, ref.kind)
 
 
 def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from drillster_pipeline.answers import shown_unit
 from drillster_pipeline.tables import Table
 
 from .specs import resource_key, table_key
@@ -125,7 +126,7 @@ def _some(units: list[dict[str, str]]) -> str:
 
 def _unit(unit: Mapping[str, str]) -> str:
     """A unit in words; account ids are opaque keys, not personal values."""
-    return ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in unit.items()) or "The list"
+    return shown_unit(unit) or "The list"
 
 
 def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.AssetCheckResult]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.storage.event_log import SqliteEventLogStorage  # named in dagster.yaml, and nowhere more public
@@ -36,3 +37,12 @@ def _opened(path: str) -> Iterator[None]:
     with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
         connection.execute("SELECT 1 FROM event_logs LIMIT 1").fetchall()  # until then, nothing is opened
         yield
+
+
+def remove_shard(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove the database of a run that was deleted; nothing to do where events are not in SQLite."""
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        shard = storage.path_for_shard(run_id)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            Path(f"{shard}{suffix}").unlink(missing_ok=True)

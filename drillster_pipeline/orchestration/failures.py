@@ -48,18 +48,24 @@ def guarded(context: dg.AssetExecutionContext, run: Run, work: Callable[[], Outc
         _fail_unexpectedly(context, run, error)
 
 
-def tell(context: dg.AssetExecutionContext, run: Run, trouble: Trouble, told: str, *, subject: str = "") -> None:
-    """Alert people; an alert that can't be kept or sent is no reason to fail."""
+def tell(context: dg.AssetExecutionContext, run: Run, trouble: Trouble, told: str, *, subject: str = "") -> bool:
+    """Alert people; an alert that can't be kept or sent is no reason to fail. Whether it was kept or sent."""
     from drillster_pipeline.export.alerts import alert, deliver
 
     dates = export_dates(context.run.tags)
     if dates is None:
-        return
+        return False
+    session = run.session_to_tell
     try:
-        if alert(run.session, trouble, dates[0], told, subject=subject):
-            deliver(run.session)
+        alert(session, trouble, dates[0], told, subject=subject)
     except PipelineError as problem:
-        context.log.warning("The alert could not be kept: %s", problem)
+        context.log.warning("The alert could neither be kept nor sent: %s", problem)
+        return False
+    try:
+        deliver(session)
+    except PipelineError as problem:
+        context.log.warning("The alerts that wait could not be sent: %s", problem)
+    return True
 
 
 def _fail(context: dg.AssetExecutionContext, run: Run, error: PipelineError) -> NoReturn:
@@ -103,7 +109,5 @@ def _told(context: dg.AssetExecutionContext, run: Run, trouble: Trouble, told: s
     dates = export_dates(context.run.tags)
     if dates is None:
         return {}
-    if "session" in vars(run):  # else the settings are wrong, and nobody knows whom to tell
-        tell(context, run, trouble, told)
-        return {"export date": str(dates[0]), ALERTED_AS: str(trouble)}
-    return {"export date": str(dates[0])}
+    known = {"export date": str(dates[0])}
+    return known | {ALERTED_AS: str(trouble)} if tell(context, run, trouble, told) else known

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from drillster_pipeline.answers import SHAPES, Json, field_name, items
+from drillster_pipeline.answers import SHAPES, Json, field_name, items, shown_id
 from drillster_pipeline.errors import ContractError
 
 from .batches import Page
@@ -42,7 +42,7 @@ class UnknownFields:
         """Add a path, unless it is known by now or there are too many."""
         paths = self.found.setdefault(resource, {})
         if path not in paths and len(paths) < MOST_PATHS:
-            unit = ", ".join(f"{name} {value}" for name, value in page.unit.items())
+            unit = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
             paths[path] = f"{unit}, page {page.number}" if unit else f"page {page.number}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from drillster_pipeline.answers import Json, items
+from drillster_pipeline.answers import Json, items, shown_id
 from drillster_pipeline.errors import ContractError
 
 from . import DATA_TABLES
@@ -40,7 +40,7 @@ class Findings:
         try:
             return items(resource, page.body)
         except ContractError as error:
-            asked = ", ".join(f"{name} {value}" for name, value in page.unit.items())
+            asked = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
             raise ContractError(f"{error} ({asked or 'the list'}, page {page.number})") from None
 
     def objects(self, table: str, value: Json, where: str) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from drillster_pipeline.mentions import without_addresses
+
 from .batches import Batch, Reject
 from .casts import STRING, Typed, cast, cleaned
 from .digests import row_hashes
@@ -22,6 +24,8 @@ Row = tuple[Any, ...]
 _LONGEST_TEXT = 200
 _MOST_NAMES = 3
 _64_BITS = 1 << 63
+_PROSE = frozenset({"description"})
+"""Columns of running text, which may name people."""
 MASKED = "(masked)"
 """Stands in a record for a personal value."""
 
@@ -87,7 +91,7 @@ def _reject(table: Table, row: Row, place: int, typed: Sequence[Typed]) -> Rejec
     return Reject(
         table=table.name,
         reason="; ".join(f"{_listed(names)}: {problem}" for problem, names in problems.items()),
-        record={column.name: _shown(column, value) for column, value in zip(table.columns, row, strict=True)},
+        record={column.name: shown(column, value) for column, value in zip(table.columns, row, strict=True)},
         key=tuple(texts[name] for name in table.key) if texts.keys() >= set(table.key) else None,
         required={name: texts[name] for name in required} if texts.keys() >= set(required) else None,
     )
@@ -104,17 +108,18 @@ def _key_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _shown(column: Column, value: Any) -> Any:
+def shown(column: Column, value: Any) -> Any:
     """A value for people to look at, in a form that JSON has; nothing of it where it may be a person's."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Misfit):
         return f"({value.problem})"
-    if column.personal:
+    if column.personal or column.name in _PROSE:
         return MASKED
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, str):
+        value = without_addresses(value, lambda _: MASKED)
         return cleaned(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…")
     if isinstance(value, float) and math.isfinite(value):
         return value

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +27,8 @@ from .model import build, lookup
 from .plans import LoadPlan
 from .staging import StagingTables
 
+Erase = Callable[..., dict[str, int]]
+"""Takes a person out of every table: :func:`.erase.erase_person` without its first two arguments and ``now``."""
 LOCK_WAIT_SECONDS = 300.0
 """How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
 
@@ -132,40 +136,41 @@ class Warehouse:
             connection.invalidate()
             connection.close()
 
-    def erase_person(self, account_id: str, *, emails: Collection[str], archive_lines: int) -> dict[str, int]:
-        """Take a person out of every table and record that it was done; returns the rows per table.
+    @contextmanager
+    def erasing(self) -> Iterator[Erase]:
+        """Hold the writer lock, so that no load reads what is taken out of the archive; gives what erases a person.
 
-        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace. Raises Busy
-        where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
+        Raises Busy where a load holds the lock for too long.
         """
         with (
             told_plainly("erasing a person"),
             self.engine.connect() as connection,
             self._lock(connection, "forget"),
         ):
-            if self._file is not None:
-                connection.exec_driver_sql("PRAGMA secure_delete = ON")
-                connection.rollback()
-            connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
-            with connection.begin():
-                erased = erase_person(
-                    connection,
-                    self._tables,
-                    account_id,
-                    emails=emails,
-                    archive_lines=archive_lines,
-                    now=self._now(),
+            yield partial(self._erase_person, connection)
+
+    def _erase_person(self, connection: sa.Connection, account_id: str, **options: Any) -> dict[str, int]:
+        """Take a person out of every table and record that it was done; returns the rows per table.
+
+        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace. Raises Busy
+        where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
+        """
+        if self._file is not None:
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            connection.rollback()
+        connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+        with connection.begin():
+            erased = erase_person(connection, self._tables, account_id, now=self._now(), **options)
+        if self._file is not None:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if blocked:
+                raise Busy(
+                    "The person is out of every table, but a program reads the SQLite file all the time, so that "
+                    "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
                 )
-            if self._file is not None:
-                driver = connection.connection.driver_connection
-                assert driver is not None
-                ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                if blocked:
-                    raise Busy(
-                        "The person is out of every table, but a program reads the SQLite file all the time, so that "
-                        "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
-                    )
-            return erased
+        return erased
 
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
         """Names and e-mail addresses (lower case) of an account."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -23,13 +23,16 @@ def erase_person(
     account_id: str,
     *,
     emails: Collection[str],
+    texts: Collection[str],
+    erased_text: Callable[[str, str], str],
     archive_lines: int,
     now: datetime,
 ) -> dict[str, int]:
-    """Delete every row about a person, children before parents; returns how many per table.
+    """Delete every row about a person, children before parents, and the person from the texts of all others.
 
-    ``emails`` (lower case) find invitations that were never accepted. The caller holds the writer lock and the
-    transaction.
+    ``emails`` (lower case) find invitations that were never accepted; ``texts`` are what the person is mentioned by,
+    and ``erased_text`` gives the text of a column without it. Returns how many rows per table were deleted or changed.
+    The caller holds the writer lock and the transaction.
     """
     erased: dict[str, int] = {}
     for name in reversed(DATA_TABLES):
@@ -37,9 +40,11 @@ def erase_person(
         condition = _about(tables, name, account_id, emails)
         if condition is not None:
             erased[name] = connection.execute(sa.delete(table).where(condition)).rowcount
+    for name in DATA_TABLES:
+        erased[name] = erased.get(name, 0) + _unmentioned(connection, tables, name, texts, erased_text)
     for name, column in (("rejected_rows", "record"), ("load_exceptions", "value")):
         table = tables(name)
-        held = sa.or_(*(table.c[column].contains(text, autoescape=True) for text in (account_id, *emails)))
+        held = sa.or_(*(table.c[column].contains(text, autoescape=True) for text in texts))
         erased[name] = connection.execute(sa.delete(table).where(held)).rowcount
     connection.execute(
         sa.insert(tables("erasures")).values(
@@ -52,6 +57,37 @@ def erase_person(
         )
     )
     return {name: count for name, count in erased.items() if count}
+
+
+def _unmentioned(
+    connection: sa.Connection,
+    tables: Tables,
+    name: str,
+    texts: Collection[str],
+    erased_text: Callable[[str, str], str],
+) -> int:
+    """Take the person out of what other rows of a table say, in a description for instance; how many rows said it."""
+    table, declared = tables(name), DATA_TABLES[name]
+    keys = [table.c[key] for key in declared.key]
+    said = [
+        table.c[column.name]
+        for column in declared.columns
+        if isinstance(table.c[column.name].type, sa.String)
+        and column.name not in declared.key
+        and column.references is None
+    ]
+    if not said:
+        return 0
+    mentions = sa.or_(*(sa.func.lower(each).contains(text.lower(), autoescape=True) for each in said for text in texts))
+    changed = 0
+    for row in connection.execute(sa.select(*keys, *said).where(mentions)).all():
+        found = dict(zip((each.name for each in said), row[len(keys) :], strict=True))
+        new = {column: erased_text(value, column) for column, value in found.items() if value is not None}
+        new = {column: value for column, value in new.items() if value != found[column]}
+        if new:
+            same = [key == value for key, value in zip(keys, row, strict=False)]
+            changed += connection.execute(sa.update(table).where(*same).values(new)).rowcount
+    return changed
 
 
 def known_as(connection: sa.Connection, tables: Tables, account_id: str) -> tuple[set[str], set[str]]:

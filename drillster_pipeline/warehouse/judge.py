@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.batches import Reject
-from drillster_pipeline.tables.frames import MASKED
+from drillster_pipeline.tables.frames import shown
 from drillster_pipeline.tables.schema import Kind
 
 from .exceptions import excepted, is_complete, stage_exceptions
@@ -238,8 +238,8 @@ def _references(staged: Staged) -> Iterator[tuple[str, str]]:
 
 def _orphan(staged: Staged, row: Mapping[str, Any], reason: str) -> Reject:
     record = {
-        column.name: MASKED if column.personal and row[column.name] is not None else row[column.name]
-        for column in staged.table.columns
+        column.name: shown(column, value) if column.personal or isinstance(value, str) else value
+        for column, value in ((column, row[column.name]) for column in staged.table.columns)
     }
     return Reject(staged.table.name, reason, record, tuple(_text(row[name]) for name in staged.table.key))
 

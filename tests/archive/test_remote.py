@@ -14,7 +14,7 @@ import pytest
 
 from drillster_pipeline.archive import Archive, CaptureWriter, End, remote
 from drillster_pipeline.archive.remote import RemoteStorage
-from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
+from drillster_pipeline.errors import ArchiveCorrupt, PipelineError, SettingsError, Unavailable
 
 from .object_store import ObjectStore, Wire, endpoint, object_store
 
@@ -290,6 +290,42 @@ def test_a_kind_of_storage_that_is_not_installed_asks_for_its_extra() -> None:
         with pytest.raises(SettingsError, match="install the extra it needs") as caught:
             RemoteStorage(url)
         assert "secret" not in str(caught.value)
+
+
+def test_the_extra_that_is_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match="paramiko"):
+        RemoteStorage("sftp://user:secret@127.0.0.1:9/x")
+
+
+def test_credentials_in_the_url_of_a_bucket_are_used_and_not_shown(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as known:
+        known.setenv("AWS_ACCESS_KEY_ID", "testing")
+        known.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        bucket = store.bucket()
+    storage = RemoteStorage(f"s3://AKIA123:sec%2Fret-word@{bucket}/archive")
+    storage.write("a/file", b"content")
+    assert storage.read("a/file") == b"content"
+    assert (storage.fs.key, storage.fs.secret) == ("AKIA123", "sec/ret-word")
+    assert storage.url == f"s3://{bucket}/archive"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://AKIA123:sec/ret-word@no/such/bucket", "ftp://user:ret-word@127.0.0.1:9/x", "nosuch://u:ret-word@host/x"],
+)
+def test_whatever_a_driver_says_is_in_no_error_not_even_by_a_chain(store: ObjectStore, url: str) -> None:
+    assert store.address
+    with pytest.raises(PipelineError) as caught:
+        RemoteStorage(url).write("x", b"")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert isinstance(error, PipelineError)
+        assert "ret-word" not in repr(error)
+        error = error.__cause__ or error.__context__
 
 
 def test_a_store_with_folders_gets_them(tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.sandbox import Failure, Sandbox
 from tests.console.conftest import Command
+from tests.webhooks import running_webhook
 
 NEWEST = newest_complete(datetime.now(UTC), ZoneInfo("Europe/Amsterdam"))
 Query = Callable[[str], list[tuple[object, ...]]]
@@ -21,6 +22,24 @@ def test_wrong_settings_end_a_command_with_code_2_and_all_mistakes(command: Comm
     assert "DRILLSTER_CLIENT_ID is missing" in ended.err
     assert "DRILLSTER_PRIVATE_KEY is missing" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_run_alerts_people_of_wrong_settings_and_of_what_waits(
+    command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cron calls it, and no daemon runs that would look."""
+    with running_webhook() as hook:
+        monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
+        monkeypatch.setenv("DRILLSTER_CONCURRENCY", "many")
+        hook.status = 500
+        assert command("run").code == 2
+        hook.status = 200
+        monkeypatch.setenv("DRILLSTER_CONCURRENCY", "4")
+        assert command("run").code == 0
+        assert command("run").code == 0
+    del sandbox
+    (message,) = hook.got
+    assert message["text"].startswith(f"drillster-pipeline: The night of {NEWEST} failed. One setting is wrong")
 
 
 def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox: Sandbox, query: Query) -> None:

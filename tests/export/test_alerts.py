@@ -1,58 +1,28 @@
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
-from drillster_pipeline.errors import ContractError, GuardRefused, PastDateRefused
-from drillster_pipeline.export.alerts import Trouble, alert, alert_of, deliver, notice_staleness
+from drillster_pipeline.errors import ContractError, GuardRefused, PastDateRefused, Unavailable
+from drillster_pipeline.export import alerts
+from drillster_pipeline.export.alerts import Trouble, alert, alert_of, deliver, look_and_send, notice_staleness
 from drillster_pipeline.export.session import Session
+from tests.webhooks import Webhook, running_webhook
 
 from .sessions import NOW, session_in
 
 DAY = date(2026, 6, 9)
 
 
-@dataclass
-class Webhook:
-    """A webhook on a real socket."""
-
-    status: int = 200
-    got: list[dict[str, Any]] = field(default_factory=list)
-    url: str = ""
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if hook.status == 200:
-                hook.got.append(json.loads(body))
-            self.send_response(hook.status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    hook.url = f"http://127.0.0.1:{server.server_port}/services/T0/very-secret"
-    yield hook
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_webhook() as hook:
+        yield hook
 
 
 @pytest.fixture
@@ -114,7 +84,7 @@ def test_an_alert_is_forgotten_after_two_months(tmp_path: Path, webhook: Webhook
         deliver(session)
     with session_in(tmp_path, settings, now=NOW + timedelta(days=61)) as session:
         deliver(session)
-    assert list((tmp_path / "archive/alerts").iterdir()) == []
+    assert list((tmp_path / "archive/alerts").glob("*.json")) == []
 
 
 @pytest.mark.parametrize(
@@ -135,3 +105,107 @@ def test_a_refusal_is_told_as_one() -> None:
     assert alert_of(GuardRefused("x")) is Trouble.REFUSED
     assert alert_of(PastDateRefused("x")) is Trouble.REFUSED
     assert alert_of(ContractError("x")) is Trouble.FAILED
+
+
+def test_two_processes_that_send_at_once_send_once(
+    session: Session, tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert(session, Trouble.FAILED, DAY, "x")
+    webhook.held.clear()
+    found = []
+    with session_in(tmp_path, {"DRILLSTER_ALERT_WEBHOOK": webhook.url}) as other:
+        first = threading.Thread(target=lambda: found.append(deliver(session).sent))
+        first.start()
+        while not webhook.asked:
+            assert first.is_alive()
+
+        def answer(_seconds: float) -> None:
+            webhook.held.set()
+            first.join()
+
+        found.append(deliver(other, sleep=answer).sent)
+    assert sorted(found) == [0, 1]
+    assert webhook.asked == len(webhook.got) == 1
+
+
+def test_a_webhook_that_hangs_is_asked_once_a_round(
+    session: Session, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "SEND_SECONDS", 0.2)
+    webhook.held.clear()
+    for back in range(3):
+        alert(session, Trouble.FAILED, DAY - timedelta(days=back), "x")
+    assert deliver(session).waiting == 3
+    assert webhook.asked == 1
+    webhook.held.set()
+
+
+def test_one_alert_that_is_refused_holds_up_no_other(
+    session: Session, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert(session, Trouble.FAILED, DAY, "x")
+    alert(session, Trouble.STALE, DAY, "x")
+    webhook.status = 400
+    assert deliver(session).waiting == 2
+    assert webhook.asked == 2
+
+
+def test_an_answer_whose_body_never_ends_holds_up_nothing(
+    session: Session, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "SEND_SECONDS", 0.5)
+    webhook.endless = True
+    alert(session, Trouble.FAILED, DAY, "x")
+    assert deliver(session).sent == 1
+
+
+def test_what_an_archive_can_not_keep_is_sent_at_once_and_once(tmp_path: Path, webhook: Webhook) -> None:
+    (tmp_path / "archive").write_text("in the way")
+    with session_in(tmp_path, {"DRILLSTER_ALERT_WEBHOOK": webhook.url}) as session:
+        assert alert(session, Trouble.FAILED, DAY, "The archive failed.") is True
+        assert alert(session, Trouble.FAILED, DAY, "The archive failed.") is False
+        assert len(webhook.got) == 1
+        webhook.status = 500
+        with pytest.raises(Unavailable):
+            alert(session, Trouble.STALE, DAY, "x")
+
+
+def test_a_message_is_as_long_as_slack_takes(session: Session, webhook: Webhook) -> None:
+    alert(session, Trouble.FAILED, DAY, "x" * 100_000)
+    deliver(session)
+    assert len(webhook.got[0]["text"]) == alerts.LONGEST_TEXT + 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"text": "x", "raised_at": 3, "sent_at": null}', "\xff"])
+def test_what_is_no_alert_is_left_alone(session: Session, tmp_path: Path, webhook: Webhook, content: str) -> None:
+    alert(session, Trouble.FAILED, DAY, "x")
+    (tmp_path / "archive/alerts/2026-01-01-failed-00000000.json").write_text(content, encoding="latin-1")
+    assert deliver(session).sent == len(webhook.got) == 1
+
+
+def test_a_night_that_was_missed_is_noticed_before_the_next_one_is_due(
+    tmp_path: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where cron calls `run`, nobody looks at any other moment."""
+    with session_in(tmp_path, {"DRILLSTER_ALERT_WEBHOOK": webhook.url}) as session:
+        assert notice_staleness(session) is False  # nothing is loaded, perhaps for it was installed today
+        loaded = SimpleNamespace(export_date=DAY - timedelta(days=1))
+        monkeypatch.setattr(session.warehouse, "latest_loads", lambda: {"snapshot": loaded})
+        assert notice_staleness(session) is False
+        loaded.export_date = DAY - timedelta(days=2)
+        assert notice_staleness(session) is True
+        deliver(session)
+    assert webhook.got[0]["text"].startswith(
+        "drillster-pipeline: The warehouse is stale: 2026-06-08 is missing. It describes 2026-06-07."
+    )
+
+
+def test_a_warehouse_that_can_not_be_asked_keeps_no_alert_from_being_sent(tmp_path: Path, webhook: Webhook) -> None:
+    settings = {
+        "DRILLSTER_ALERT_WEBHOOK": webhook.url,
+        "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/no-folder/x/w.sqlite",
+    }
+    (tmp_path / "no-folder").write_text("in the way")
+    with session_in(tmp_path, settings) as session:
+        alert(session, Trouble.FAILED, DAY, "x")
+        assert look_and_send(session).sent == 1

@@ -8,23 +8,27 @@ from pathlib import Path
 
 import pytest
 
+from drillster_pipeline.errors import Busy
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.export.forget import forget
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
+from drillster_pipeline.warehouse.lock import LockWait
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    """A session whose archive and warehouse hold one night."""
+def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A session whose archive and warehouse hold one night; its parameter is what becomes of personal data."""
     with Sandbox(accounts=40, seed=11, now=NOW) as sandbox:
         settings = load_settings(
             {
                 **sandbox.environment(),
                 "DRILLSTER_ARCHIVE_URL": str(tmp_path / "archive"),
                 "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/warehouse.sqlite",
+                "DRILLSTER_PERSONAL_DATA": getattr(request, "param", "keep"),
+                "DRILLSTER_PSEUDONYM_KEY": "a key of more than sixteen characters",
             }
         )
         with Session(settings=settings, now=lambda: NOW) as opened:
@@ -75,6 +79,67 @@ def test_nothing_of_the_person_is_left_and_everything_of_the_others_is(session: 
     left = everything(tmp_path)
     for trace in (account, email, f'"{name}"'):
         assert trace not in left
+
+
+def test_the_person_is_taken_out_of_what_is_said_of_others(session: Session, tmp_path: Path) -> None:
+    account, name, email = learner(tmp_path)
+    connection = sqlite3.connect(tmp_path / "warehouse.sqlite")
+    with connection:
+        connection.execute(
+            "UPDATE groups SET description = ?", (f"Questions? Ask {name} <{email.upper()}>, that is {account}.",)
+        )
+        connection.execute("UPDATE organizations SET email_address = ?", (email,))
+    connection.close()
+    outcome = forget(session, account)
+    assert outcome.rows["groups"] > 0
+    assert set(ask(tmp_path, "SELECT description FROM groups")) == {
+        ("Questions? Ask [forgotten] <[forgotten]>, that is [forgotten].",)
+    }
+    session.close()
+    assert email not in everything(tmp_path)
+
+
+def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: Session, tmp_path: Path) -> None:
+    """Its capture was looked up before, and the parts that it names are gone when its turn comes."""
+    account, *_ = learner(tmp_path)
+    found = session.archive.newest_sealed(session.newest_complete, "snapshot")
+    forget(session, account)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(session.archive, "newest_sealed", lambda *_: found)
+        publish(session, "snapshot", session.newest_complete, run_id="waited")
+    assert ask(tmp_path, f"SELECT COUNT(*) FROM accounts WHERE account_id = '{account}'") == [(0,)]
+
+
+def test_while_a_capture_is_under_way_nothing_is_changed(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    session.archive.begin(session.newest_complete, "events", {"kind": "events"}, NOW)
+    before = sorted((tmp_path / "archive").rglob("*.gz"))
+    with session.archive.locked(session.newest_complete, "events"), pytest.raises(Busy):
+        forget(session, account)
+    assert sorted((tmp_path / "archive").rglob("*.gz")) == before
+    assert ask(tmp_path, f"SELECT COUNT(*) FROM accounts WHERE account_id = '{account}'") == [(1,)]
+
+
+def test_while_a_load_is_under_way_nothing_is_changed(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, *_ = learner(tmp_path)
+    monkeypatch.setattr(session.warehouse, "_wait", LockWait(seconds=0))
+    with session.warehouse.erasing(), pytest.raises(Busy, match="is being written by forget"):
+        forget(session, account)
+    assert account in everything(tmp_path)
+
+
+@pytest.mark.parametrize("session", ["pseudonymize", "drop"], indirect=True)
+def test_a_person_whose_name_is_hidden_is_forgotten_too(session: Session, tmp_path: Path) -> None:
+    ((account,),) = ask(
+        tmp_path,
+        "SELECT account_id FROM accounts WHERE account_id IN (SELECT account_id FROM test_results) LIMIT 1",
+    )
+    outcome = forget(session, str(account))
+    assert outcome.rows["accounts"] == 1
+    session.close()
+    assert str(account) not in everything(tmp_path)
 
 
 def test_a_replay_after_it_brings_nobody_back_and_marks_nobody_else_deleted(session: Session, tmp_path: Path) -> None:

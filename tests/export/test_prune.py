@@ -52,6 +52,17 @@ def test_an_unfinished_capture_beside_a_sealed_one_goes_once_it_cannot_be_resume
     assert {sealed.capture_id, other_kind.capture_id, fresh.capture_id} <= names(tmp_path)
 
 
+def test_what_is_being_captured_stays_however_old_it_looks(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    day = NEWEST - timedelta(days=100)
+    being_made, other = put_capture(session, day, "events", sealed=False), put_capture(session, day)
+    with session.archive.locked(day, "events"):
+        assert prune(session).captures == (other,)
+    assert names(tmp_path) == {being_made.capture_id}
+    assert prune(session).captures == (being_made,)
+    assert session.archive.dates() == []
+
+
 def test_month_ends_can_be_kept_for_ever(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
     for day in (date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1)):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
+from drillster_pipeline.export.alerts import Trouble, alert
 from drillster_pipeline.orchestration import failures
-from drillster_pipeline.orchestration.upkeep import failed_runs
+from drillster_pipeline.orchestration.upkeep import alerts, failed_runs
 from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault
 from drillster_pipeline.settings import SETTINGS
+from tests.webhooks import Webhook, running_webhook
 
 from .houses import DAY, House, found_in, night_after, people_of, secrets_of
 
@@ -126,30 +125,27 @@ class TestRetries:
         assert "STEP_UP_FOR_RETRY" not in types
 
 
+class Texts(Sequence[str]):
+    """What a webhook was told, as texts."""
+
+    def __init__(self, hook: Webhook) -> None:
+        self._hook = hook
+
+    def __len__(self) -> int:
+        return len(self._hook.got)
+
+    def __getitem__(self, place: Any) -> Any:
+        return [message["text"] for message in self._hook.got][place]
+
+
 class TestAlerts:
     @pytest.fixture
     @staticmethod
-    def got(house: House) -> Iterator[list[str]]:
-        """What a webhook on a real socket got."""
-        texts: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            house.set(DRILLSTER_ALERT_WEBHOOK=f"http://127.0.0.1:{server.server_port}/a-secret-path")
-            yield texts
-            server.shutdown()
-            thread.join()
+    def got(house: House) -> Iterator[Sequence[str]]:
+        """The texts that a webhook on a real socket got."""
+        with running_webhook() as hook:
+            house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
+            yield Texts(hook)
 
     def sensor(self, house: House, run_id: str) -> dg.SkipReason | None:
         (failure,) = house.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
@@ -166,7 +162,7 @@ class TestAlerts:
         assert found is None or isinstance(found, dg.SkipReason)
         return found
 
-    def test_a_refused_date_is_told_once_and_the_sensor_keeps_quiet(self, house: House, got: list[str]) -> None:
+    def test_a_refused_date_is_told_once_and_the_sensor_keeps_quiet(self, house: House, got: Sequence[str]) -> None:
         house.at(LATER)
         night = house.night()
         assert len(got) == 1
@@ -175,7 +171,7 @@ class TestAlerts:
         house.night()
         assert len(got) == 1
 
-    def test_an_unavailable_resource_is_told(self, house: House, got: list[str]) -> None:
+    def test_an_unavailable_resource_is_told(self, house: House, got: Sequence[str]) -> None:
         house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
         assert house.night().success
         (text,) = got
@@ -183,7 +179,7 @@ class TestAlerts:
 
     @pytest.mark.parametrize("tags", [BY_JOB, BY_BACKFILL], ids=["job", "backfill"])
     def test_a_run_whose_process_died_is_told_by_the_sensor(
-        self, house: House, got: list[str], tags: dict[str, str]
+        self, house: House, got: Sequence[str], tags: dict[str, str]
     ) -> None:
         job = defs.resolve_job_def("nightly")
         run = house.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
@@ -191,6 +187,43 @@ class TestAlerts:
         assert self.sensor(house, run.run_id) is None
         (text,) = got
         assert f"The night of {DAY} failed. Its run {run.run_id} ended before it was done" in text
+
+    def test_a_night_that_fails_for_its_settings_is_told(self, house: House, got: Sequence[str]) -> None:
+        house.set(DRILLSTER_CONCURRENCY="many", DRILLSTER_WAREHOUSE_URL="warehouse", DRILLSTER_CLIENT_SECRET="")
+        night = house.night()
+        (text,) = got
+        assert text.startswith(f"drillster-pipeline: The night of {DAY} failed. 3 settings are wrong")
+        assert self.sensor(house, night.run_id) is not None
+        assert not (house.folder / "warehouse.sqlite").exists()
+
+    def test_a_night_that_fails_for_its_archive_is_told_once(self, house: House, got: Sequence[str]) -> None:
+        (house.folder / "file").write_text("in the way")
+        house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
+        night = house.night()
+        (text,) = got
+        assert "The archive failed while" in text
+        assert self.sensor(house, night.run_id) is not None
+
+    def test_what_could_neither_be_kept_nor_sent_is_left_to_the_sensor(self, house: House, got: Sequence[str]) -> None:
+        (house.folder / "file").write_text("in the way")
+        house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
+        url = house.environment["DRILLSTER_ALERT_WEBHOOK"]
+        house.set(DRILLSTER_ALERT_WEBHOOK="http://127.0.0.1:9/nobody-listens")
+        night = house.night()
+        house.set(DRILLSTER_ALERT_WEBHOOK=url)
+        assert self.sensor(house, night.run_id) is None
+        (text,) = got
+        assert f"The night of {DAY} failed. Its run {night.run_id} ended before it was done" in text
+
+    def test_the_sensor_sends_what_waits_also_while_other_settings_are_wrong(
+        self, house: House, got: Sequence[str]
+    ) -> None:
+        with house.session() as session:
+            alert(session, Trouble.FAILED, DAY, "x")
+        house.set(DRILLSTER_CONCURRENCY="many")
+        (told,) = alerts(dg.build_sensor_context(instance=house.instance))
+        assert told.skip_message == "1 sent, 0 waiting."
+        assert len(got) == 1
 
     def test_a_webhook_that_is_down_fails_no_night(self, house: House) -> None:
         house.set(DRILLSTER_ALERT_WEBHOOK="http://127.0.0.1:9/nobody-listens")
