@@ -13,6 +13,7 @@ from pydantic import Field
 from drillster_pipeline.errors import PipelineError
 
 from .failures import ALERTED_AS
+from .lost import fail_lost_runs
 from .partitions import export_dates
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 JOB = "upkeep"
 CRON = "0 5 * * 0"
 ALERTS_EVERY_SECONDS = 300
+LOST_EVERY_SECONDS = 60
 _BATCH = 200
 
 
@@ -124,6 +126,17 @@ def alerts(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
         notice_staleness(session)
         delivery = deliver(session)
     yield dg.SkipReason(f"{delivery.sent} sent, {delivery.waiting} waiting.")
+
+
+@dg.sensor(
+    name="lost_runs",
+    minimum_interval_seconds=LOST_EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process is gone without a word, as after a power cut.",
+)
+def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Look for them."""
+    return dg.SkipReason(f"{len(fail_lost_runs(context.instance))} found.")
 
 
 def _session() -> "Session":
