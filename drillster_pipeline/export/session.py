@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from drillster_pipeline.api.clock import steady
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import Refused
@@ -33,11 +34,15 @@ class Session:
     settings: Settings
     now: Callable[[], datetime] = _wall_clock
     sleep: Callable[[float], None] = time.sleep
+    steady: Callable[[], float] = steady
+    """Seconds that go only forward, also while the machine sleeps."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     run_id: str | None = None
     """Dagster's id of the run that this session serves; every capture remembers it."""
     ended_well: Callable[[str], bool] = field(default=lambda _: True)
     """Whether a run came to its end. If it did not, its captures are used again instead of asking Drillster anew."""
+
+    _newest: date = field(default=date.min, init=False)
 
     @cached_property
     def archive(self) -> Archive:
@@ -93,8 +98,9 @@ class Session:
 
     @property
     def newest_complete(self) -> date:
-        """The export date that Drillster's answers describe now."""
-        return newest_complete(self.now(), self.settings.timezone)
+        """The export date that Drillster's answers describe now. A clock that is set back makes it no older."""
+        self._newest = max(self._newest, newest_complete(self.now(), self.settings.timezone))
+        return self._newest
 
     def require_ended(self, export_date: date) -> None:
         """Raise Refused for a date that has not ended."""
