@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -23,6 +24,9 @@ from .session import Session
 
 REFUSED_MARK = "refused.json"
 """Beside a manifest whose publish was refused: the next run captures again instead of publishing the same."""
+
+SLEPT_SECONDS = 3600.0
+"""A walk in which nothing is answered for so long was not waiting, but stopped with its machine."""
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +185,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
     common: dict[str, Any] = {
         "privacy": session.privacy,
         "concurrency": session.settings.concurrency,
-        "now": session.now,
+        "now": session.now if kind == "events" else _awake(session, export_date),
         "on_progress": session.on_progress,
     }
     started = session.now()
@@ -217,6 +221,27 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         },
         "resources": result.resources,
     }
+
+
+def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
+    """The clock of a walk over the present, asked before each answer is kept.
+
+    A machine that slept may wake on another day, of which the answers are then: raises PastDateRefused.
+    """
+    last = session.steady()
+
+    def now() -> datetime:
+        nonlocal last
+        slept, last = session.steady() - last, session.steady()
+        if slept > SLEPT_SECONDS and session.newest_complete != export_date:
+            raise PastDateRefused(
+                f"This machine slept for {slept / 3600:.0f} hours in the middle of the capture of {export_date}, and "
+                "what Drillster tells now is of another day: nothing is added to that capture any more. The newest "
+                f"complete date, {session.newest_complete}, can be captured now"
+            )
+        return session.now()
+
+    return now
 
 
 def _seconds(started: datetime, finished: datetime) -> float:

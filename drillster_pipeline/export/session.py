@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from drillster_pipeline.api.clock import steady
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import Refused
@@ -33,6 +34,8 @@ class Session:
     settings: Settings
     now: Callable[[], datetime] = _wall_clock
     sleep: Callable[[float], None] = time.sleep
+    steady: Callable[[], float] = steady
+    """Seconds that go only forward, also while the machine sleeps."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     run_id: str | None = None
     """Dagster's id of the run that this session serves; every capture remembers it."""
@@ -41,6 +44,7 @@ class Session:
 
     told: set[str] = field(default_factory=set)
     """Alerts that this process has sent without being able to keep them."""
+    _newest: date = field(default=date.min, init=False)
 
     @cached_property
     def archive(self) -> Archive:
@@ -96,8 +100,9 @@ class Session:
 
     @property
     def newest_complete(self) -> date:
-        """The export date that Drillster's answers describe now."""
-        return newest_complete(self.now(), self.settings.timezone)
+        """The export date that Drillster's answers describe now. A clock that is set back makes it no older."""
+        self._newest = max(self._newest, newest_complete(self.now(), self.settings.timezone))
+        return self._newest
 
     def require_ended(self, export_date: date) -> None:
         """Raise Refused for a date that has not ended."""

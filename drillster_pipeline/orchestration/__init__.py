@@ -9,7 +9,7 @@ from drillster_pipeline.settings import load_schedule_settings
 from .assets import capture_assets, publish_assets
 from .partitions import daily
 from .resources import DrillsterResource
-from .upkeep import alerts, failed_runs, upkeep, upkeep_schedule
+from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
 
 JOB = "nightly"
 
@@ -48,7 +48,7 @@ def definitions() -> dg.Definitions:
         assets=assets,
         jobs=[nightly, upkeep],
         schedules=[schedule, upkeep_schedule(settings.timezone.key)],
-        sensors=[alerts, failed_runs],
+        sensors=[alerts, failed_runs, lost_runs],
         resources={"drillster": DrillsterResource()},
         executor=dg.in_process_executor,
     )

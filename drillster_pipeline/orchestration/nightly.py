@@ -13,6 +13,7 @@ from drillster_pipeline.errors import PipelineError
 
 from . import JOB
 from .eventlog import kept_open
+from .lost import fail_lost_runs, held
 from .resources import ConsoleResource, Run
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def run_nightly(
     capture = {"config": {"capture_again": capture_again}}
     publish = {"config": {"allow_mass_delete": allow_mass_delete}}
     run_id = str(uuid.uuid4())
+    fail_lost_runs(instance)
     try:
-        with kept_open(instance, run_id):
+        with held(instance, run_id), kept_open(instance, run_id):
             result = defs.resolve_job_def(JOB).execute_in_process(
                 instance=instance,
                 partition_key=str(export_date),

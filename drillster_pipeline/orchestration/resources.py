@@ -13,6 +13,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from .eventlog import kept_open
+from .lost import held
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
@@ -85,6 +86,7 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # i
         self._run = Run()
         self._opened.callback(self._run.close)
         if context.instance is not None and context.run is not None:
+            self._opened.enter_context(held(context.instance, context.run.run_id))
             self._opened.enter_context(kept_open(context.instance, context.run.run_id))
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's

@@ -14,6 +14,7 @@ from drillster_pipeline.errors import PipelineError, SettingsError
 
 from .eventlog import remove_shard
 from .failures import ALERTED_AS
+from .lost import fail_lost_runs
 from .partitions import export_dates
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 JOB = "upkeep"
 CRON = "0 5 * * 0"
 ALERTS_EVERY_SECONDS = 300
+LOST_EVERY_SECONDS = 60
 _BATCH = 200
 
 
@@ -135,6 +137,17 @@ def alerts(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
         yield dg.SkipReason("DRILLSTER_ALERT_WEBHOOK is not set.")
     else:
         yield dg.SkipReason(f"{told.sent} sent, {told.waiting} waiting.")
+
+
+@dg.sensor(
+    name="lost_runs",
+    minimum_interval_seconds=LOST_EVERY_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs as failed whose process is gone without a word, as after a power cut.",
+)
+def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Look for them."""
+    return dg.SkipReason(f"{len(fail_lost_runs(context.instance))} found.")
 
 
 def _session(*, tolerant: bool = False) -> "Session":

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, End, local
-from drillster_pipeline.errors import ArchiveCorrupt, ContractError
+from drillster_pipeline.archive.redaction import redact
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, ContractError
 
 DAY = date(2026, 1, 1)
 NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
@@ -227,6 +228,24 @@ def test_a_removal_that_was_cut_short_leaves_nothing_half_there_and_is_finished_
     assert archive.captures(DAY) == [other]
     archive.remove(other)
     assert [path for path in Path(archive.url).rglob("*") if path.is_file()] == []
+
+
+def test_a_capture_that_goes_while_it_is_read_is_no_damage(archive: Archive) -> None:
+    capture = archive.open(put(archive))
+    archive.remove(capture.ref)
+    with pytest.raises(Busy, match=r"was changed or removed while it was read, by `forget` or `prune`: run again"):
+        list(capture.pages("results"))
+
+
+def test_a_capture_that_is_changed_while_it_is_read_is_no_damage(archive: Archive) -> None:
+    writer = archive.begin(DAY, "snapshot", PURPOSE, NOW)
+    writer.append("results", {}, 1, NOW, b"{}", end=End(1, None))
+    ref = writer.seal({"resources": {"results": {"lost": [], "short": []}}}).ref
+    capture = archive.open(ref)
+    redact(archive.open(ref), lambda *_: None, mentions=lambda _: False, now=NOW)
+    with pytest.raises(Busy):
+        list(capture.pages("results"))
+    assert list(archive.open(ref).pages("results")) == []
 
 
 def test_a_date_without_captures_can_be_removed_unless_somebody_is_about_to_make_one(archive: Archive) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,40 @@ def test_a_write_that_fails_leaves_what_was_there(
     with pytest.raises(Unavailable, match="The archive failed while writing: Input/output error"):
         storage.write("file", b"new")
     assert storage.read("file") == b"old"
+    assert storage.names("") == ["file"]
+
+
+def test_a_removal_that_was_cut_short_can_be_finished(storage: LocalStorage) -> None:
+    for number in range(2):
+        storage.write(f".removing/{number}/file", b"moved there by a process that was killed")
+    storage.write("kept/file", b"content")
+    storage.finish_removals()
+    storage.finish_removals()
+    assert storage.names("") == ["kept"]
+
+
+def test_many_can_remove_the_same_at_the_same_time(storage: LocalStorage) -> None:
+    failures: list[BaseException] = []
+
+    def remove(gate: threading.Barrier) -> None:
+        gate.wait()
+        try:
+            for number in range(20):
+                storage.remove(f"folder/{number}")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test shows it
+            failures.append(error)
+
+    for number in range(20):
+        storage.write(f"folder/{number}/inner/file", b"content")
+    gate = threading.Barrier(4)
+    threads = [threading.Thread(target=remove, args=(gate,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert storage.names("folder") == []
+    assert storage.names("") == ["folder"]
 
 
 def test_content_and_names_reach_the_disk_in_that_order(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from drillster_pipeline.archive import Capture, End
+from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.errors import Busy
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.export.forget import forget
@@ -16,6 +22,7 @@ from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse.lock import LockWait
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
+forget_module = import_module("drillster_pipeline.export.forget")
 
 
 @pytest.fixture
@@ -173,3 +180,83 @@ def test_captures_that_were_never_sealed_go(session: Session, tmp_path: Path) ->
     account, *_ = learner(tmp_path)
     session.archive.begin(session.newest_complete, "events", {"kind": "events"}, NOW)
     assert forget(session, account).unfinished == 1
+
+
+def test_one_that_is_cut_short_and_begun_again_finds_the_names_that_went_first(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older capture alone knows a former name, which stands in running text of a newer one."""
+    account, *_ = learner(tmp_path)
+    for days, name, text in ((3, "Wilhelmina Vandersloot", "-"), (2, "W. Jansen", "As Wilhelmina Vandersloot wrote")):
+        writer = session.archive.begin(session.newest_complete - timedelta(days=days), "snapshot", {}, NOW)
+        body = json.dumps({"accounts": [{"account": {"id": account, "name": name}}], "note": text}).encode()
+        writer.append("accounts", {}, 1, NOW, body, end=End(1, None))
+        writer.seal({"resources": {"accounts": {"lost": [], "short": []}}})
+    redacted: list[str] = []
+
+    def killed_at_the_second(capture: Capture, *arguments: Any, **options: Any) -> int:
+        if redacted:
+            raise KeyboardInterrupt
+        redacted.append(capture.capture_id)
+        return redact(capture, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("drillster_pipeline.export.forget.redact", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            forget(session, account)
+    forget(session, account)
+    session.close()
+    left = everything(tmp_path)
+    for trace in (account, "Vandersloot"):
+        assert trace not in left
+    assert list((tmp_path / "archive" / "forgetting").iterdir()) == []
+
+
+def test_a_capture_that_is_sealed_in_the_meantime_is_not_missed(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, *_ = learner(tmp_path)
+    writer = session.archive.begin(session.newest_complete, "snapshot", {}, NOW)
+    known = forget_module._known
+
+    def sealed_after(*arguments: Any) -> Any:
+        found = known(*arguments)
+        writer.append("accounts", {}, 1, NOW, json.dumps([{"id": account}]).encode(), end=End(1, None))
+        writer.seal({"resources": {"accounts": {"lost": [], "short": []}}})
+        return found
+
+    monkeypatch.setattr(forget_module, "_known", sealed_after)
+    forget(session, account)
+    session.close()
+    assert account not in everything(tmp_path)
+
+
+def test_while_a_capture_is_made_it_says_so_and_finishes_later(session: Session, tmp_path: Path) -> None:
+    account, *_ = learner(tmp_path)
+    with (
+        session.archive.locked(session.newest_complete, "snapshot"),
+        pytest.raises(Busy, match="Another run is capturing the snapshot"),
+    ):
+        forget(session, account)
+    assert ask(tmp_path, f"SELECT COUNT(*) FROM accounts WHERE account_id = '{account}'") == [(1,)]
+    forget(session, account)
+    session.close()
+    assert account not in everything(tmp_path)
+
+
+def test_a_reader_that_keeps_the_log_of_sqlite_from_being_emptied_is_told_of(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drillster_pipeline.warehouse.engine.SQLITE_BUSY_SECONDS", 0.2)
+    account, *_ = learner(tmp_path)
+    session.close()
+    del session.warehouse  # so that it is opened anew
+    with closing(sqlite3.connect(tmp_path / "warehouse.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM loads").fetchall()
+        with pytest.raises(Busy, match="write-ahead log, which still has them, can't be emptied"):
+            forget(session, account)
+        reader.execute("ROLLBACK")
+    forget(session, account)
+    session.close()
+    assert account not in everything(tmp_path)

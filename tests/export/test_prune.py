@@ -63,6 +63,37 @@ def test_what_is_being_captured_stays_however_old_it_looks(tmp_path: Path) -> No
     assert session.archive.dates() == []
 
 
+def test_what_somebody_is_at_work_on_stays_for_a_later_prune(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    old = NEWEST - timedelta(days=40)
+    snapshot = put_capture(session, old)
+    events = put_capture(session, old, "events", sealed=False)
+    with session.archive.locked(old, "events"):
+        assert prune(session).captures == (snapshot,)
+    assert prune(session).captures == (events,)
+    assert session.archive.dates() == []
+
+
+def test_a_prune_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = session_in(tmp_path, DAYS)
+    for back in (40, 41):
+        put_capture(session, NEWEST - timedelta(days=back))
+    young = put_capture(session, NEWEST)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for function in ("archive.local.shutil.rmtree", "archive.captures.Archive.remove_if_empty"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"drillster_pipeline.{function}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                prune(session)
+    prune(session)
+    assert session.archive.dates() == [NEWEST]
+    assert [path.name for path in (tmp_path / "archive").iterdir()] == [str(NEWEST)]
+    assert names(tmp_path) == {young.capture_id}
+
+
 def test_month_ends_can_be_kept_for_ever(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
     for day in (date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1)):

@@ -1,0 +1,104 @@
+"""Runs whose process was killed: they are noticed, and the next run finishes their night."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from drillster_pipeline.definitions import defs
+from drillster_pipeline.orchestration import JOB
+from drillster_pipeline.orchestration.lost import fail_lost_runs, held
+from drillster_pipeline.orchestration.upkeep import lost_runs
+from drillster_pipeline.sandbox import Faults
+
+from .houses import DAY, REPOSITORY, House, environment_of
+
+HOLDS = """
+import sys, time
+from contextlib import ExitStack
+import dagster as dg
+from drillster_pipeline.orchestration.lost import held
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance, held(instance, sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+NIGHT = """
+import sys
+from datetime import date, datetime
+import dagster as dg
+from drillster_pipeline.orchestration.nightly import run_nightly
+from drillster_pipeline.orchestration.resources import Run
+moment = datetime.fromisoformat(sys.argv[3])
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    run_nightly(instance, date.fromisoformat(sys.argv[2]), run=Run(retries=False, now=lambda: moment))
+"""
+
+
+def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    return instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.STARTED)
+
+
+def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
+
+
+def test_a_run_whose_process_was_killed_is_marked_as_failed(house: House) -> None:
+    with house.on_disk() as instance:
+        living, dead = started(instance), started(instance)
+        command = [sys.executable, "-c", HOLDS, str(house.home), dead.run_id]
+        with (
+            held(instance, living.run_id),
+            subprocess.Popen(command, cwd=REPOSITORY, env=environment_of(house), stdout=subprocess.PIPE) as process,
+        ):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            assert fail_lost_runs(instance) == []
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            context = dg.build_sensor_context(instance=instance)
+            assert lost_runs(context).skip_message == "1 found."  # type: ignore[union-attr]
+            assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
+            assert status_of(instance, living) is dg.DagsterRunStatus.STARTED
+            assert fail_lost_runs(instance) == []
+        assert fail_lost_runs(instance) == []
+        assert status_of(instance, living) is dg.DagsterRunStatus.STARTED  # it has let go of its lock by itself
+
+
+def test_a_lock_of_a_run_that_has_ended_or_is_not_known_is_cleared_away(house: House) -> None:
+    with house.on_disk() as instance:
+        ended = instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.SUCCESS)
+        folder = Path(instance.storage_directory()).parent / "drillster_runs"
+        folder.mkdir()
+        for name in (ended.run_id, "a-run-that-was-deleted"):
+            (folder / name).touch()
+        assert fail_lost_runs(instance) == []
+        assert list(folder.iterdir()) == []
+        assert status_of(instance, ended) is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_night_whose_process_was_killed_is_finished_by_the_next(house: House) -> None:
+    house.sandbox.faults = Faults(latency=0.1)
+    command = [sys.executable, "-c", NIGHT, str(house.home), str(DAY), house.now.isoformat()]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment_of(house), stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while len(house.sandbox.requests) < 40 and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    house.sandbox.faults = Faults()
+    with house.on_disk() as instance:
+        (killed,) = instance.get_runs()
+        assert killed.status is dg.DagsterRunStatus.STARTED
+        assert house.night().success
+        assert status_of(instance, killed) is dg.DagsterRunStatus.FAILURE
+    asked = [f"{record.path}?{record.query}" for record in house.sandbox.requests if record.method == "GET"]
+    assert len(asked) - len(set(asked)) <= 8  # those under way when it was killed
+    assert house.rows("SELECT kind FROM loads ORDER BY kind") == [("events",), ("snapshot",)]
