@@ -655,4 +655,8 @@ def test_an_id_that_is_an_address_is_hidden_in_a_unit_as_in_a_body(mode):
     body = privacy.apply("group_members", {"members": [{"member": {"id": unit["account_id"], "name": "Noor"}}]})
     assert privacy.unit(unit) == {"group_id": "G" * 43, "account_id": body["members"][0]["member"]["id"]}
     assert "noor@" not in str(privacy.unit(unit)).lower()
+    page = privacy.apply(
+        "groups", {"groups": [], "pagination": {"lastOnPage": "Noor@X.example", "moreAvailable": False}}
+    )
+    assert page["pagination"]["lastOnPage"] == privacy.unit(unit)["account_id"]
     assert Privacy("keep", None).unit(unit) is unit

@@ -2,7 +2,9 @@
 
 An alert is first written to an outbox in the archive and then sent; what could not be sent stays there and is sent
 later. Its name says what it is about, so that the same trouble of the same date is told once, whoever notices it.
-Where the archive itself is the trouble, the alert is sent without being kept. Texts are those of errors and checks,
+Where the archive itself is the trouble, the alert is sent without being kept. Nobody can tell whether a message got
+through whose sender died, or lost patience, before the answer came: it is sent again, as hearing twice is better than
+never. Texts are those of errors and checks,
 which hold no secret and no personal value.
 """
 

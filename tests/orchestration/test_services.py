@@ -6,7 +6,8 @@ import os
 import re
 import signal
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from tests.webhooks import Webhook, running_webhook
 
 from .houses import AMSTERDAM, House, found_in, night_after, people_of, secrets_of
 from .services import Services, daemon_of, webserver_of
@@ -54,11 +56,17 @@ def test_a_backfill_goes_on_past_a_refused_date_and_a_killed_process(house: Hous
     house.at(datetime.now(UTC))
     house.sandbox.clear()
 
-    with webserver_of(house) as services:
+    with running_webhook() as hook, served(house, hook) as services:
         backfill = services.backfill([str(missed), str(captured)], ASSETS)
         with daemon_of(house, services), house.on_disk() as instance:
             kill_while_publishing(house, services, instance, str(captured))
             runs = services.until(lambda: all_ended(services, 3), seconds=120)
+
+            # People hear once of the refusal, by its step, and of the killed process, by a sensor.
+            services.until(lambda: len(told_of_nights(hook)) == 2)
+            death, refusal = sorted(told_of_nights(hook))
+            assert f"The night of {captured} failed. Its run" in death
+            assert f"The publish of {missed} was refused. {missed} was never captured" in refusal
 
             # The date that was never captured: a refusal that says why, and its events all the same.
             refused, killed, again = sorted(runs, key=lambda run: (dated(run), run["startTime"]))
@@ -76,6 +84,7 @@ def test_a_backfill_goes_on_past_a_refused_date_and_a_killed_process(house: Hous
                 ("warehouse", 1),
             }
     assert one_after_the_other(runs)
+    assert len(told_of_nights(hook)) == 2
 
     # Nothing was asked but for the events of the missed date; the rest came from the archive.
     asked = {
@@ -95,6 +104,19 @@ def test_a_backfill_goes_on_past_a_refused_date_and_a_killed_process(house: Hous
     )
     assert b"was never captured" in written
     assert found_in(written, [*secrets_of(house), *people]) == []
+
+
+@contextmanager
+def served(house: House, hook: Webhook) -> Iterator[Services]:
+    """A webserver, and a webhook that all of its processes know."""
+    house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
+    with webserver_of(house) as services:
+        yield services
+
+
+def told_of_nights(hook: Webhook) -> list[str]:
+    """What the webhook got, but for a warehouse that may be stale, by the hour at which this runs."""
+    return [message["text"] for message in hook.got if "is stale" not in message["text"]]
 
 
 def kill_while_publishing(house: House, services: Services, instance: dg.DagsterInstance, day: str) -> None:
