@@ -23,6 +23,7 @@ from .lock import LockWait, writer_lock
 from .migration import apply, view_statements
 from .model import build, lookup
 from .plans import LoadPlan
+from .retention import drop_snapshots
 from .staging import StagingTables
 
 LOCK_WAIT_SECONDS = 300.0
@@ -160,6 +161,18 @@ class Warehouse:
                 assert driver is not None
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return erased
+
+    def drop_snapshots(self, before: date) -> dict[str, int]:
+        """Remove the rows of dates before ``before`` from the snapshot tables; returns the rows per table.
+
+        On PostgreSQL whole months go, once all of their dates are old. Raises Busy where a long query is in the way.
+        """
+        with (
+            told_plainly("removing old snapshots"),
+            self.engine.connect() as connection,
+            self._lock(connection, "prune"),
+        ):
+            return drop_snapshots(connection, self._tables, before)
 
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
         """Names and e-mail addresses (lower case) of an account."""

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from drillster_pipeline.tables.batches import Batch
+from drillster_pipeline.tables.schema import Kind
 
 from .engine import BEGIN_OPTION
 from .failures import told_plainly
 from .judge import Judge
 from .ledger import CONTRACT
 from .model import lookup
+from .partitions import make_room
 from .plans import Judgement, LoadPlan, LoadReport
 from .publication import Publication
 from .publish import publish
@@ -78,11 +80,19 @@ class Load:
             export_date=self._plan.export_date,
             kind=self._plan.kind,
         )
+        # Before that one transaction, so that its locks are the mildest.
+        with self._step("making room for the date"):
+            self._make_room()
         # On SQLite a transaction that will write must say so at once, or it may fail halfway.
         with self._step("publishing", begin="IMMEDIATE"):
             report = publish(publication, self._plan, judgement, started_at=self._started_at)
         self._ended = True
         return report
+
+    def _make_room(self) -> None:
+        for name, staged in self._staging.tables.items():
+            if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
+                make_room(self._connection, lookup(self._metadata)(name), self._plan.export_date)
 
     @contextmanager
     def _step(self, doing: str, *, begin: str = "") -> Iterator[None]:

@@ -214,6 +214,29 @@ def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: W
     assert modes <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
+def test_a_night_writes_a_row_once_and_no_index_of_what_is_still_there(postgresql: Place) -> None:
+    people = [account(f"a{number:03}", status="x" * 50, organization_id="o") for number in range(400)]
+    changed = [account(person["account_id"], "Other", status="x" * 50, organization_id="o") for person in people[:20]]
+    written: list[tuple[int, int]] = []
+
+    def note(connection: sa.Connection) -> None:
+        query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'accounts'"
+        driver: Any = connection.connection.driver_connection
+        written.extend(driver.execute(f"{query} AND schemaname = '{postgresql.schema}'").fetchall())
+
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        content = {"organizations": [{"organization_id": "o"}], "accounts": people}
+        load(warehouse, day(1), content)
+        sa.event.listen(warehouse.engine, "commit", note)
+        report = load(warehouse, day(2), content | {"accounts": [*changed, *people[20:]]})
+        assert (report.tables["accounts"].rows_updated, report.tables["accounts"].rows_unchanged) == (20, 380)
+        assert max(written) == (400, 400)
+        assert sql(
+            warehouse, "SELECT count(*), count(DISTINCT load_id) FROM {}accounts WHERE last_seen_on = '2026-01-02'"
+        ) == [(400, 2)]
+
+
 def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
     postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
