@@ -19,6 +19,7 @@ from .ledger import CONTRACT
 from .model import lookup
 from .partitions import make_room
 from .plans import Judgement, LoadPlan, LoadReport
+from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
 from .publish import publish
 from .staging import Staging, StagingTables
@@ -47,6 +48,8 @@ class Load:
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, staging, names)
+        with told_plainly("connecting"), connection.begin():
+            self._server_process = server_process(connection)
         with self._step("making the staging tables"):
             self._staging.create()
 
@@ -102,6 +105,7 @@ class Load:
         self._connection.execution_options(**{BEGIN_OPTION: begin})
         try:
             with told_plainly(doing), self._connection.begin():
+                see_that_it_is_the_same(self._connection, self._server_process)
                 yield
         except BaseException:
             self._ended = True

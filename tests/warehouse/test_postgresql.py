@@ -192,6 +192,20 @@ def test_limits_for_people_do_not_stop_a_load(server: Server, owned: Place) -> N
         server.run(f"ALTER ROLE {server.loader} RESET statement_timeout")
 
 
+def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
+    postgresql_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql_warehouse.engine.connect() as other:
+        (process,) = other.exec_driver_sql("SELECT pg_backend_pid()").one()
+        with (  # noqa: PT012 (it is the second step that fails)
+            pytest.raises(SettingsError, match="another session, as a pooler such as PgBouncer"),
+            postgresql_warehouse.loading(plan(day(1), ["accounts"])) as loading,
+        ):
+            loading.stage(batch("accounts", [account("a")]))
+            monkeypatch.setattr("drillster_pipeline.warehouse.postgresql.server_process", lambda _connection: process)
+            loading.publish()
+
+
 def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: Warehouse) -> None:
     modes: set[str] = set()
 
