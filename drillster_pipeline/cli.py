@@ -170,7 +170,7 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 @click.option("--keep-month-ends", is_flag=True, help="Keep the last captured date of every month for ever.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(keep_month_ends: bool, dry_run: bool) -> None:
-    """Remove captures older than DRILLSTER_ARCHIVE_DAYS, and Dagster runs of that age."""
+    """Remove captures older than DRILLSTER_ARCHIVE_DAYS, Dagster runs of that age, and old snapshots if wanted."""
     from .console.upkeep import run_prune
 
     with _session(needs_api=False) as session:

@@ -76,6 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
     Setting("DRILLSTER_ARCHIVE_URL", "data/archive", "Folder or fsspec URL (`s3://…`) of the archive."),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
+    Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
@@ -111,6 +112,7 @@ class Settings(ScheduleSettings):
     warehouse_schema: str | None
     archive_url: Secret
     archive_days: int
+    snapshot_days: int | None
     concurrency: int
     requests_per_second: float | None
     personal_data: Literal["keep", "pseudonymize", "drop"]
@@ -144,7 +146,8 @@ def load_settings(
         warehouse_url=Secret(reader.get("DRILLSTER_WAREHOUSE_URL", _warehouse_url)),
         warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
-        archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _whole_number(1, 100_000)),
+        archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
+        snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
         requests_per_second=reader.get("DRILLSTER_REQUESTS_PER_SECOND", _rate),
         personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),
@@ -326,6 +329,9 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+_days = _whole_number(1, 100_000)
 
 
 def _rate(value: str) -> float | None:

@@ -24,6 +24,10 @@ def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None
         click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
     for day in outcome.kept_month_ends:
         click.echo(f"Kept {day}, the last of its month")
+    for table, count in outcome.snapshot_rows.items():
+        click.echo(f"Removed {count:,} rows of {table} of dates before {outcome.snapshots_before}")
+    if dry_run and outcome.snapshots_before is not None:
+        click.echo(f"Would remove rows of snapshot tables of dates before {outcome.snapshots_before}")
     ensure_home()
     with dg.DagsterInstance.get() as instance:
         runs = delete_old_runs(instance, outcome.before, dry_run=dry_run)

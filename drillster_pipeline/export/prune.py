@@ -1,12 +1,15 @@
-"""Upkeep of the archive: what may go, and what never goes.
+"""Upkeep of archive and warehouse: what may go, and what never goes.
 
 Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go. Of a younger date, only an unfinished capture goes that can
 no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed, and
 neither is one that is being made.
+
+Rows of snapshot tables are kept for ever, unless ``DRILLSTER_SNAPSHOT_DAYS`` says for how many days.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -25,10 +28,17 @@ class PruneOutcome:
     """Dates that would have gone, but for being the last of their month that has a capture."""
     before: date
     """Dates before this one are old."""
+    snapshot_rows: Mapping[str, int]
+    """Rows that went from each snapshot table."""
+    snapshots_before: date | None
+    """Snapshots of dates before this one are old; None: none are."""
 
 
 def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
-    """Remove what may go; with ``dry_run`` only say what that is. Raises Unavailable where the storage gives out."""
+    """Remove what may go; with ``dry_run`` only say what that is.
+
+    Raises Unavailable where the storage gives out, Busy where the warehouse is in use.
+    """
     before = session.newest_complete - timedelta(days=session.settings.archive_days)
     dates = session.archive.dates()
     kept = _month_ends(session, dates, before) if keep_month_ends else set()
@@ -44,7 +54,16 @@ def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = Fa
         # Also dates that an earlier prune has emptied, and then was cut short.
         for day in {*(ref.export_date for ref in doomed), *(day for day in dates if day < before)}:
             session.archive.remove_if_empty(day)
-    return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before)
+    oldest = _oldest_snapshot(session)
+    rows = session.warehouse.drop_snapshots(oldest) if oldest is not None and not dry_run else {}
+    return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before, rows, oldest)
+
+
+def _oldest_snapshot(session: Session) -> date | None:
+    """The oldest date to keep, counted from the newest that is there: where nights stopped, what there is stays."""
+    days = session.settings.snapshot_days
+    newest = None if days is None else session.warehouse.latest_loads().get("snapshot")
+    return None if days is None or newest is None else newest.export_date - timedelta(days=days)
 
 
 def _removed(session: Session, ref: CaptureRef) -> bool:

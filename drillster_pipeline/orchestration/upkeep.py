@@ -53,7 +53,7 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
     return deleted
 
 
-@dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, and Dagster runs of that age.")
+@dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, runs of that age, and old snapshots if wanted.")
 def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
     from drillster_pipeline.export.prune import prune
@@ -63,6 +63,8 @@ def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig)
             outcome = prune(session, keep_month_ends=config.keep_month_ends)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    for table, count in outcome.snapshot_rows.items():
+        context.log.info("Removed %s rows of %s from before %s.", count, table, outcome.snapshots_before)
     runs = delete_old_runs(context.instance, outcome.before)
     context.log.info("Removed %s captures and %s runs from before %s.", len(outcome.captures), runs, outcome.before)
 

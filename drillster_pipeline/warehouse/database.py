@@ -25,6 +25,7 @@ from .lock import LockWait, writer_lock
 from .migration import apply, view_statements
 from .model import build, lookup
 from .plans import LoadPlan
+from .retention import drop_snapshots
 from .staging import StagingTables
 
 Erase = Callable[..., dict[str, int]]
@@ -171,6 +172,18 @@ class Warehouse:
                     "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
                 )
         return erased
+
+    def drop_snapshots(self, before: date) -> dict[str, int]:
+        """Remove the rows of dates before ``before`` from the snapshot tables; returns the rows per table.
+
+        On PostgreSQL whole months go, once all of their dates are old. Raises Busy where a long query is in the way.
+        """
+        with (
+            told_plainly("removing old snapshots"),
+            self.engine.connect() as connection,
+            self._lock(connection, "prune"),
+        ):
+            return drop_snapshots(connection, self._tables, before)
 
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
         """Names and e-mail addresses (lower case) of an account."""

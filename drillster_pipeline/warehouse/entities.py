@@ -58,7 +58,9 @@ def _write_seen(publication: Publication, staged: Staged, later: Later) -> Count
     never_seen = rows.c.last_seen_on.is_(None)
     differs = rows.c.row_hash != staged.rows.c.row_hash
     gone = {"deleted_on": later.export_date}
-    updated = publication.overwrite(staged, sa.or_(never_seen, sa.and_(rows.c.last_seen_on <= day, differs)), gone)
+    # With the dates at once, so that no row is written twice.
+    overwritten = sa.or_(never_seen, sa.and_(rows.c.last_seen_on <= day, differs))
+    updated = publication.overwrite(staged, overwritten, gone | _moved_dates(rows, day))
     _move_dates(publication, staged)
     updated += _date_deletions_again(publication, staged, later)
     inserted = publication.insert_new(staged, _seen_on(day) | gone)
@@ -89,16 +91,24 @@ def _seen_on(day: date) -> dict[str, date | None]:
 def _move_dates(publication: Publication, staged: Staged) -> None:
     """Note that the staged rows were seen on this date; nothing else of them is touched."""
     rows, day = publication.target(staged.table.name), publication.export_date
-    earlier = sa.or_(rows.c.first_seen_on.is_(None), rows.c.first_seen_on > day)
-    later = sa.or_(rows.c.last_seen_on.is_(None), rows.c.last_seen_on < day)
-    publication.run(
-        sa.update(rows)
-        .values(
-            first_seen_on=sa.case((earlier, day), else_=rows.c.first_seen_on),
-            last_seen_on=sa.case((later, day), else_=rows.c.last_seen_on),
-        )
-        .where(staged.holds(rows), sa.or_(earlier, later))
-    )
+    moved = sa.or_(_is_earlier(rows, day), _is_later(rows, day))
+    publication.run(sa.update(rows).values(_moved_dates(rows, day)).where(staged.holds(rows), moved))
+
+
+def _moved_dates(rows: sa.Table, day: date) -> dict[str, sa.ColumnElement[Any]]:
+    """The dates of rows that were seen on ``day`` as well."""
+    return {
+        "first_seen_on": sa.case((_is_earlier(rows, day), day), else_=rows.c.first_seen_on),
+        "last_seen_on": sa.case((_is_later(rows, day), day), else_=rows.c.last_seen_on),
+    }
+
+
+def _is_earlier(rows: sa.Table, day: date) -> sa.ColumnElement[bool]:
+    return sa.or_(rows.c.first_seen_on.is_(None), rows.c.first_seen_on > day)
+
+
+def _is_later(rows: sa.Table, day: date) -> sa.ColumnElement[bool]:
+    return sa.or_(rows.c.last_seen_on.is_(None), rows.c.last_seen_on < day)
 
 
 def _date_deletions_again(publication: Publication, staged: Staged, later: Later) -> int:

@@ -7,6 +7,7 @@ and the original is not chained to it.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,10 @@ _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
 )
 
 
+_TLS = re.compile(r"does not support SSL|certificate|SSL error: (?!unexpected eof)", re.IGNORECASE)
+"""What libpq says (it has no codes) where TLS is the trouble, and not a connection that breaks under it."""
+
+
 @contextmanager
 def told_plainly(doing: str) -> Iterator[None]:
     """Turn errors of the database inside the block into PipelineErrors that say what was being done.
@@ -94,6 +99,11 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             return kind(f"Warehouse: {doing} failed: {advice} ({name}{place}, SQLSTATE {state})")
     if state:
         return PipelineError(f"Warehouse: {doing} failed ({name}{place}, SQLSTATE {state})")
+    if _TLS.search(str(error)):
+        return SettingsError(
+            f"Warehouse: {doing} failed: TLS with the server did not come about as the URL asks: it has none, or its "
+            "certificate is not trusted or for another host; check sslmode and sslrootcert in DRILLSTER_WAREHOUSE_URL"
+        )
     if _is_refusal(error):
         return SettingsError(
             f"Warehouse: {doing} failed: the server answers, and does not let us in; check the role, the password and "

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Interrupted, Unavailable
 from drillster_pipeline.tables.batches import Batch
+from drillster_pipeline.tables.schema import Kind
 
 from .engine import BEGIN_OPTION
 from .failures import told_plainly
@@ -18,7 +19,9 @@ from .judge import Judge
 from .ledger import CONTRACT
 from .lock import LockWait
 from .model import lookup
+from .partitions import make_room
 from .plans import Judgement, LoadPlan, LoadReport
+from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
 from .publish import publish
 from .staging import Staging, StagingTables
@@ -49,6 +52,8 @@ class Load:
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, staging, names)
+        with told_plainly("connecting"), connection.begin():
+            self._server_process = server_process(connection)
         with self._step("making the staging tables"):
             self._staging.create()
 
@@ -87,6 +92,9 @@ class Load:
         )
         report = None
         try:
+            # Before that one transaction, so that its locks are the mildest.
+            with self._step("making room for the date"):
+                self._make_room()
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
                 report = publish(publication, self._plan, judgement, started_at=self._started_at)
@@ -96,6 +104,11 @@ class Load:
                 raise
         self._ended = True
         return report
+
+    def _make_room(self) -> None:
+        for name, staged in self._staging.tables.items():
+            if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
+                make_room(self._connection, lookup(self._metadata)(name), self._plan.export_date)
 
     def _is_published(self) -> bool:
         """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""
@@ -119,6 +132,7 @@ class Load:
         self._connection.execution_options(**{BEGIN_OPTION: begin})
         try:
             with told_plainly(doing), self._connection.begin():
+                see_that_it_is_the_same(self._connection, self._server_process)
                 yield
         except BaseException:
             self._ended = True

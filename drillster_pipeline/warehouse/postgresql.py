@@ -75,6 +75,26 @@ def be_patient(connection: sa.Connection) -> None:
     connection.execute(sa.text("SELECT set_config('lock_timeout', :wait, false)"), {"wait": LOCK_WAIT})
 
 
+def server_process(connection: sa.Connection) -> int | None:
+    """The process of the server that this connection talks to at this moment; None on other databases."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return int(connection.scalar(sa.text("SELECT pg_backend_pid()")) or 0)
+
+
+def see_that_it_is_the_same(connection: sa.Connection, process: int | None) -> None:
+    """Notice a pooler that gives each transaction another session: there, staging and the writer lock are lost.
+
+    Raises SettingsError where the connection no longer talks to ``process``.
+    """
+    if server_process(connection) != process:
+        raise SettingsError(
+            "Between two transactions of a load the server of DRILLSTER_WAREHOUSE_URL gave it another session, as a "
+            "pooler such as PgBouncer does in transaction mode. A load needs one session from its first row to its "
+            "last: name the server itself, or a pool in session mode"
+        )
+
+
 def replace_view(connection: sa.Connection, view: View, statement: str, *, schema: str | None) -> None:
     """Make or replace a view, keeping what others built on it and the rights they were given.
 

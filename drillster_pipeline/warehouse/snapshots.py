@@ -39,9 +39,9 @@ def _replace(
     before: int,
 ) -> Counts:
     rows = publication.target(staged.table.name)
-    both = sa.select(sa.func.count()).select_from(rows.join(staged.rows, sa.and_(*staged.same_key(rows))))
-    kept = publication.count(both)
-    unchanged = publication.count(both.where(same))
+    joined = rows.join(staged.rows, sa.and_(*staged.same_key(rows)))
+    counted = sa.select(sa.func.count(), sa.func.count(sa.case((same, 1)))).select_from(joined)
+    kept, unchanged = publication.connection.execute(counted).one()
     publication.run(sa.delete(rows).where(of_date))
     staged_rows = publication.insert_all(staged)
     return Counts(inserted=staged_rows - kept, updated=kept - unchanged, deleted=before - kept, unchanged=unchanged)

@@ -53,6 +53,11 @@ def staged_columns(table: Table) -> tuple[Column, ...]:
     return table.columns + ((table.column("row_hash"),) if table.kind is Kind.ENTITY else ())
 
 
+def joins(table: Table, column: Column) -> bool:
+    """Whether rows of ``table`` are found by this column."""
+    return column.name in table.key or column.references is not None
+
+
 class StagingTables:
     """How the staging tables of a dialect look. Made once: statements on the same tables need not be compiled again."""
 
@@ -96,12 +101,11 @@ class StagingTables:
             primary_key=self._dialect == "sqlite",
             autoincrement=False,
         )
-        keyed = {*table.key, *(column.name for column in columns if column.references)}
         rows = self._table(
             table.name,
             number,
             *(
-                sa.Column(column.name, column_type(column, in_key=column.name in keyed), nullable=True)
+                sa.Column(column.name, column_type(column, in_key=joins(table, column)), nullable=True)
                 for column in columns
             ),
         )
@@ -205,7 +209,8 @@ class Staging:
         name = preparer.format_table(staged.rows)
         if self._connection.dialect.name == "postgresql":
             # It joins by hashing, given statistics, which nobody else gathers for a temporary table.
-            self._connection.exec_driver_sql(f"ANALYZE {name}")
+            joined = [column.name for column in staged.columns if joins(staged.table, column)]
+            self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
             return
         key = ", ".join(preparer.quote(part) for part in staged.table.key)
         self._connection.exec_driver_sql(f"CREATE INDEX {preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})")

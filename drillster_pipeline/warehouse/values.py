@@ -27,45 +27,10 @@ def plain(column: Column, series: pd.Series[Any]) -> Values:
 def iso(column: Column, series: pd.Series[Any]) -> Values:
     """As SQLite stores them: timestamps and dates as ISO text, booleans as 0 and 1; missing as None."""
     if column.type is Type.TIMESTAMP:
-        return _with_missing(np.char.add(_iso_timestamps(series), "Z").tolist(), series)
+        return _with_missing(_iso_timestamps(series).tolist(), series)
     if column.type is Type.DATE:
         return _dates(series)
     return _objects(series, floats=column.type is Type.FLOAT)
-
-
-NULL = "\\N"
-"""What COPY in text format reads as NULL."""
-
-
-def copy_text(column: Column, series: pd.Series[Any]) -> list[str]:
-    """As fields of PostgreSQL's COPY in text format (PostgreSQL manual, COPY, "Text Format")."""
-    if column.type in {Type.TEXT, Type.JSON}:
-        return _escaped(_objects(series))
-    if column.type is Type.TIMESTAMP:
-        return _with_missing(np.char.add(_iso_timestamps(series), "+00").tolist(), series, missing=NULL)
-    if column.type is Type.DATE:
-        return [NULL if value is None else value for value in _dates(series)]
-    if column.type is Type.BOOLEAN:
-        return [NULL if value is None else "t" if value else "f" for value in _objects(series)]
-    numbers = _objects(series, floats=column.type is Type.FLOAT)
-    return [NULL if value is None else repr(value) for value in numbers]
-
-
-def _escaped(texts: Values) -> list[str]:
-    # One pass over all rows at once: joined by NUL, which PostgreSQL cannot hold and the contract removes.
-    present = [text for text in texts if text is not None]
-    joined = "\0".join(present)
-    if joined.count("\0") >= max(1, len(present)):
-        present = [text.replace("\0", "") for text in present]
-        joined = "\0".join(present)
-    for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-        if character in joined:
-            joined = joined.replace(character, escape)
-    escaped = joined.split("\0")
-    if len(present) == len(texts):
-        return escaped if texts else []
-    following = iter(escaped)
-    return [NULL if text is None else next(following) for text in texts]
 
 
 def _objects(series: pd.Series[Any], *, floats: bool = False) -> Values:
@@ -87,7 +52,7 @@ def _unboxed(values: Values) -> Values:
 
 def _iso_timestamps(series: pd.Series[Any]) -> np.ndarray[Any, Any]:
     naive = series.dt.tz_convert(None) if getattr(series.dt, "tz", None) is not None else series
-    return np.datetime_as_string(naive.to_numpy().astype("datetime64[us]"), unit="us")
+    return np.datetime_as_string(naive.to_numpy().astype("datetime64[us]"), unit="us", timezone="UTC")
 
 
 def _dates(series: pd.Series[Any]) -> Values:
@@ -106,8 +71,8 @@ def _dates(series: pd.Series[Any]) -> Values:
     return texts
 
 
-def _with_missing(values: Values, series: pd.Series[Any], *, missing: str | None = None) -> Values:
+def _with_missing(values: Values, series: pd.Series[Any]) -> Values:
     absent = series.isna().to_numpy()
     if not absent.any():
         return values
-    return [missing if gone else value for gone, value in zip(absent.tolist(), values, strict=True)]
+    return [None if gone else value for gone, value in zip(absent.tolist(), values, strict=True)]

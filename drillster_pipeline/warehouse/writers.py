@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Column
 
-from .values import copy_text, iso, plain
+from .binary_copy import binary_copy
+from .values import iso, plain
 
 GENERIC_ROWS = 1_000
 """Rows per statement of the generic path."""
@@ -54,16 +55,14 @@ def write_sqlite(
 def write_postgresql(
     connection: sa.Connection, target: sa.Table, columns: Sequence[Column], frame: pd.DataFrame, first_row: int
 ) -> None:
-    """By COPY in text format; the whole frame is one block of text."""
-    lists = [copy_text(column, frame[column.name]) for column in columns]
-    numbers = map(str, range(first_row, first_row + len(frame)))
-    block = "\n".join(map("\t".join, zip(numbers, *lists, strict=True))) + "\n"
+    """By COPY in binary format, for which the columns of ``target`` have exactly the types of the contract."""
     names = ", ".join(f'"{name}"' for name in ("staged_row", *(column.name for column in columns)))
     with (
         _driver(connection).cursor() as cursor,
-        cursor.copy(f'COPY pg_temp."{target.name}" ({names}) FROM STDIN') as copy,
+        cursor.copy(f'COPY pg_temp."{target.name}" ({names}) FROM STDIN (FORMAT BINARY)') as copy,
     ):
-        copy.write(block)
+        for block in binary_copy(columns, frame, first_row):
+            copy.write(block)
 
 
 def write_generic(

@@ -4,10 +4,15 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drillster_pipeline.export.prune import prune
+from drillster_pipeline.export.session import Session
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables.frames import batch_of
+from drillster_pipeline.warehouse import LoadPlan, TablePlan
 
 from .sessions import NOW, names, put_capture, session_in
 
@@ -122,3 +127,48 @@ def test_pruning_never_takes_the_last_sealed_capture_of_a_young_date(
         refs = session.archive.captures(NEWEST - timedelta(days=back), kind)
         assert refs
         assert any(ref.sealed for ref in refs) or not sealed
+
+
+def test_snapshots_are_kept_for_ever_unless_a_setting_says_how_long(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS)
+    with_snapshots(session, NEWEST - timedelta(days=100), NEWEST)
+    outcome = prune(session)
+    assert (outcome.snapshot_rows, outcome.snapshots_before) == ({}, None)
+    assert snapshot_dates(session) == [NEWEST - timedelta(days=100), NEWEST]
+
+
+def test_old_snapshots_go_counted_from_the_newest_that_is_there(tmp_path: Path) -> None:
+    session = session_in(tmp_path, {"DRILLSTER_SNAPSHOT_DAYS": "10"})
+    assert prune(session).snapshot_rows == {}
+    stopped = NEWEST - timedelta(days=50)
+    dates = [stopped - timedelta(days=days) for days in (11, 10, 0)]
+    with_snapshots(session, *dates)
+    dry = prune(session, dry_run=True)
+    assert (dry.snapshot_rows, dry.snapshots_before) == ({}, dates[1])
+    assert snapshot_dates(session) == dates
+    assert prune(session).snapshot_rows == {"results": 1}
+    assert snapshot_dates(session) == dates[1:]
+
+
+def with_snapshots(session: Session, *dates: date) -> None:
+    for day in dates:
+        names = ("accounts", "groups", "playables", "results")
+        plan = LoadPlan(
+            export_date=day,
+            kind="snapshot",
+            run_id="r",
+            tables={name: TablePlan() for name in names},
+            archive_url="",
+            program_version="",
+        )
+        told = {"account_id": "a", "group_id": "g", "playable_id": "p", "export_date": day, "captured_at": NOW}
+        with session.warehouse.loading(plan) as load:
+            for name in names:
+                table = DATA_TABLES[name]
+                load.stage(batch_of(table, [tuple(told.get(column.name) for column in table.columns)]))
+            load.publish()
+
+
+def snapshot_dates(session: Session) -> list[date]:
+    with session.warehouse.reading() as (connection, tables):
+        return list(connection.scalars(sa.select(tables("results").c.export_date).order_by("export_date")))

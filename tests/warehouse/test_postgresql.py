@@ -192,6 +192,20 @@ def test_limits_for_people_do_not_stop_a_load(server: Server, owned: Place) -> N
         server.run(f"ALTER ROLE {server.loader} RESET statement_timeout")
 
 
+def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
+    postgresql_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql_warehouse.engine.connect() as other:
+        (process,) = other.exec_driver_sql("SELECT pg_backend_pid()").one()
+        with (  # noqa: PT012 (it is the second step that fails)
+            pytest.raises(SettingsError, match="another session, as a pooler such as PgBouncer"),
+            postgresql_warehouse.loading(plan(day(1), ["accounts"])) as loading,
+        ):
+            loading.stage(batch("accounts", [account("a")]))
+            monkeypatch.setattr("drillster_pipeline.warehouse.postgresql.server_process", lambda _connection: process)
+            loading.publish()
+
+
 def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: Warehouse) -> None:
     modes: set[str] = set()
 
@@ -212,6 +226,29 @@ def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: W
                 sa.event.remove(postgresql_warehouse.engine, "after_cursor_execute", note)
     assert "RowExclusiveLock" in modes
     assert modes <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+
+
+def test_a_night_writes_a_row_once_and_no_index_of_what_is_still_there(postgresql: Place) -> None:
+    people = [account(f"a{number:03}", status="x" * 50, organization_id="o") for number in range(400)]
+    changed = [account(person["account_id"], "Other", status="x" * 50, organization_id="o") for person in people[:20]]
+    written: list[tuple[int, int]] = []
+
+    def note(connection: sa.Connection) -> None:
+        query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'accounts'"
+        driver: Any = connection.connection.driver_connection
+        written.extend(driver.execute(f"{query} AND schemaname = '{postgresql.schema}'").fetchall())
+
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        content = {"organizations": [{"organization_id": "o"}], "accounts": people}
+        load(warehouse, day(1), content)
+        sa.event.listen(warehouse.engine, "commit", note)
+        report = load(warehouse, day(2), content | {"accounts": [*changed, *people[20:]]})
+        assert (report.tables["accounts"].rows_updated, report.tables["accounts"].rows_unchanged) == (20, 380)
+        assert max(written) == (400, 400)
+        assert sql(
+            warehouse, "SELECT count(*), count(DISTINCT load_id) FROM {}accounts WHERE last_seen_on = '2026-01-02'"
+        ) == [(400, 2)]
 
 
 def test_a_migration_does_not_queue_behind_a_long_query_for_ever(

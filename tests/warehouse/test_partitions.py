@@ -1,0 +1,141 @@
+"""Snapshot tables on PostgreSQL: a partition per month, made when it is needed, in nobody's way."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Busy
+from drillster_pipeline.warehouse import Warehouse, model
+from drillster_pipeline.warehouse.partitions import partition_name
+
+from .nights import account, day, group, load, playable, result
+from .place import Place, rows, sql
+
+
+def night(of: date, proficiency: int = 50) -> dict[str, list[Any]]:
+    return {
+        "accounts": [account("a")],
+        "playables": [playable("p")],
+        "groups": [group("g")],
+        "results": [result(of, "g", "a", "p", proficiency)],
+    }
+
+
+def nights(warehouse: Warehouse, *dates: date) -> None:
+    for each in dates:
+        load(warehouse, each, night(each))
+
+
+def partitions(warehouse: Warehouse) -> set[str]:
+    query = (
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        f" WHERE i.inhparent = '{warehouse.schema}.results'::regclass"
+    )
+    return {name for (name,) in sql(warehouse, query)}
+
+
+def export_dates(warehouse: Warehouse) -> list[date]:
+    return [row["export_date"] for row in rows(warehouse, "results")]
+
+
+END, START = date(2026, 2, 28), date(2026, 3, 1)
+
+
+def test_a_night_makes_the_partition_of_its_month(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        assert partitions(warehouse) == set()
+        nights(warehouse, END, START, START + timedelta(days=30), date(2026, 12, 31))
+        assert partitions(warehouse) == {"results_2026_02", "results_2026_03", "results_2026_12"}
+        assert sql(warehouse, "SELECT export_date FROM {}results_2026_02") == [(END,)]
+        assert len(export_dates(warehouse)) == 4
+        # Looked at anew, there is nothing to do.
+        warehouse.prepare()
+        load(warehouse, START, night(START, proficiency=60))
+        assert [row["proficiency"] for row in rows(warehouse, "results")] == [50, 60, 50, 50]
+
+
+def test_making_a_partition_keeps_no_reader_out(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+        warehouse.prepare()
+        nights(warehouse, END)
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
+            nights(warehouse, START)  # while that transaction is open
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results").scalar() == 2
+
+
+@pytest.mark.parametrize("bounds", ["FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "DEFAULT"])
+def test_a_partition_that_an_administrator_made_is_used(postgresql: Place, bounds: str) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, f"CREATE TABLE {{}}theirs PARTITION OF {{}}results {bounds}")
+        sql(
+            warehouse,
+            "INSERT INTO {}results (export_date, group_id, account_id, playable_id, captured_at, load_id, loaded_at)"
+            " VALUES ('2026-03-09', 'g', 'a', 'p', now(), 'l', now())",
+        )
+        nights(warehouse, START)
+        assert partitions(warehouse) == {"theirs"}
+        assert warehouse.drop_snapshots(date(2027, 6, 1)) == {}
+        assert len(export_dates(warehouse)) == 2
+
+
+def test_a_warehouse_that_was_made_without_partitions_goes_on_without(
+    postgresql: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(model, "_POSTGRESQL_STORAGE", {})
+        with postgresql.opened() as warehouse:
+            warehouse.prepare()
+            nights(warehouse, END)
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, START, START + timedelta(days=1))
+        assert partitions(warehouse) == set()
+        assert warehouse.drop_snapshots(START + timedelta(days=1)) == {"results": 2}
+        assert export_dates(warehouse) == [START + timedelta(days=1)]
+
+
+def test_old_dates_go_a_whole_month_at_a_time(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, date(2026, 1, 31), END, START)
+        assert warehouse.drop_snapshots(END) == {"results": 1}
+        assert export_dates(warehouse) == [END, START]
+        assert warehouse.drop_snapshots(START) == {"results": 1}
+        assert partitions(warehouse) == {"results_2026_03"}
+        nights(warehouse, END)  # a backfill brings it back
+        assert export_dates(warehouse) == [END, START]
+
+
+def test_a_long_query_is_not_waited_for_while_others_wait_behind(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+        warehouse.prepare()
+        nights(warehouse, END, START)
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
+            with pytest.raises(Busy, match="removing old snapshots failed: a query holds a lock"):
+                warehouse.drop_snapshots(START)
+        assert export_dates(warehouse) == [END, START]
+
+
+def test_rights_and_views_of_analysts_reach_new_partitions(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, "CREATE VIEW {}theirs AS SELECT export_date FROM {}results")
+        nights(warehouse, END, START)
+        assert sql(warehouse, "SELECT * FROM {}theirs ORDER BY 1") == [(END,), (START,)]
+        warehouse.drop_snapshots(START)
+        assert sql(warehouse, "SELECT * FROM {}theirs ORDER BY 1") == [(START,)]
+        # A partition has the key and the indexes of its table.
+        keys = sa.inspect(warehouse.engine).get_pk_constraint("results_2026_03", schema=postgresql.schema)
+        assert keys["constrained_columns"] == ["export_date", "group_id", "account_id", "playable_id"]
+
+
+def test_a_partition_is_named_by_its_month() -> None:
+    assert partition_name("results", day(5)) == "results_2026_01"
