@@ -25,7 +25,8 @@ from requests.utils import get_environ_proxies
 
 from drillster_pipeline.errors import SettingsError
 
-from .watch import Watch, WatchedAdapter
+from .adapter import HostAdapter
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,9 +86,10 @@ class Transport:
         self._answer_seconds = answer_seconds
         self._largest_answer = largest_answer
         self._verify = _trusted_authorities()
+        parts = urlsplit(base_url)
         # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
-        self._proxies = _proxies(base_url) if urlsplit(base_url).scheme == "https" else {}
-        self._adapter = WatchedAdapter(pool_connections=1, pool_maxsize=connections)
+        self._proxies = _proxies(base_url) if parts.scheme == "https" else {}
+        self._adapter = HostAdapter(f"{parts.scheme}://{parts.netloc}/", connections=connections)
         self._watch = Watch(answer_seconds=answer_seconds)
 
     def send(
