@@ -249,6 +249,9 @@ def test_a_steady_answer_is_not_cut_while_another_is():
     [
         pytest.param((b"x" * 5_000_000, {}), id="long"),
         pytest.param((gzip.compress(b"x" * 50_000_000), {"Content-Encoding": "gzip"}), id="a gzip bomb"),
+        pytest.param(
+            (gzip.compress(gzip.compress(b"x" * 50_000_000)), {"Content-Encoding": "gzip, gzip"}), id="a bomb in a bomb"
+        ),
     ],
 )
 def test_an_answer_is_not_held_when_it_is_too_large(body):
