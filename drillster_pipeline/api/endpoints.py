@@ -7,7 +7,7 @@ answer shows it, see :mod:`drillster_pipeline.api.paging`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +49,9 @@ def _text(value: Any) -> str | None:
 
 def _inner(item: Any, *names: str) -> Any:
     """The first of the named objects inside an item, or the item itself."""
-    if isinstance(item, Mapping):
+    if isinstance(item, dict):
         for name in names:
-            if isinstance(item.get(name), Mapping):
+            if isinstance(item.get(name), dict):
                 return item[name]
     return item
 
@@ -61,7 +61,7 @@ def by_id(*inside: str) -> Callable[[Any], str]:
 
     def identify(item: Any) -> str:
         thing = _inner(item, *inside)
-        found = thing.get("id") if isinstance(thing, Mapping) else None
+        found = thing.get("id") if isinstance(thing, dict) else None
         return _text(found) or json.dumps(item, sort_keys=True)
 
     return identify
@@ -70,7 +70,7 @@ def by_id(*inside: str) -> Callable[[Any], str]:
 def by_member(item: Any) -> str:
     """A member by account id, an invitee by e-mail address (or by what privacy has put in its place)."""
     member = _inner(item, "member", "user")
-    if isinstance(member, Mapping):
+    if isinstance(member, dict):
         for name in ("id", "emailAddress", "inviteeKey"):
             if found := _text(member.get(name)):
                 return f"{name}:{found.lower() if name == 'emailAddress' else found}"
@@ -79,7 +79,7 @@ def by_member(item: Any) -> str:
 
 def by_event(item: Any) -> str:
     """An event by its own id where it has one; failing that, by all that it says."""
-    found = item.get("eventId") if isinstance(item, Mapping) else None
+    found = item.get("eventId") if isinstance(item, dict) else None
     return _text(found) or json.dumps(item, sort_keys=True)
 
 
@@ -91,7 +91,7 @@ def attempt_taker(item: Any) -> str | None:
 
     Test results come in both forms, and their ``total`` counts people in the documented one (API notes, 14).
     """
-    if not isinstance(item, Mapping) or _OF_AN_ATTEMPT.isdisjoint(item):
+    if not isinstance(item, dict) or _OF_AN_ATTEMPT.isdisjoint(item):
         return None
     return _person_of(item) or ""
 
@@ -106,7 +106,7 @@ def by_taker(item: Any) -> str:
 
 def _person_of(item: Any) -> str | None:
     user = _inner(item, "user", "member")
-    return _text(user.get("id")) if isinstance(user, Mapping) and user is not item else None
+    return _text(user.get("id")) if isinstance(user, dict) and user is not item else None
 
 
 ORGANIZATION = Endpoint(resource="organization", places=(Place("organization"),))

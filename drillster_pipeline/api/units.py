@@ -54,6 +54,8 @@ def followers(unit: Unit, found: list[Any], *, events: bool) -> list[Unit]:
     A test may follow from a group and from an objective, so it may be given more than once.
     """
     endpoint, group = unit.endpoint, unit.params.get("group_id", "")
+    if endpoint.resource not in PARENTS:
+        return []
     ids = [(item, id_of(item, endpoint)) for item in found]
     if endpoint is api.CATALOGS:
         return [Unit(each, {"catalog_id": key}) for _, key in ids if key for each in (api.CATALOG, api.CATALOG_CONTENT)]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool
 
+from .heads import HeadResponse
+
 if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
@@ -111,12 +113,16 @@ def _carry(sock: socket.socket | None) -> None:
 
 
 class _Plain(connection.HTTPConnection):
+    response_class = HeadResponse
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         _carry(self.sock)
         return super().getresponse()
 
 
 class _Secure(connection.HTTPSConnection):
+    response_class = HeadResponse
+
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
         _carry(self.sock)
         return super().getresponse()

@@ -9,6 +9,9 @@ from typing import Any
 
 # No text before the body can hold this: in JSON a quote inside a text has a backslash before it.
 _BODY = b',"body":'
+# json.dumps makes an encoder anew each time; these are asked several times for every answer.
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+_encoded_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Line:
 
 def unit_key(unit: Mapping[str, str]) -> str:
     """A unit as text, the same whatever the order of its parameters."""
-    return json.dumps(unit, sort_keys=True, separators=(",", ":"))
+    return _encoded_sorted(unit)
 
 
 def line_bytes(
@@ -61,7 +64,7 @@ def line_bytes(
         head["attempt"] = attempt
     if end is not None:
         head["end"] = end.as_json()
-    return json.dumps(head, separators=(",", ":")).encode()[:-1] + _BODY + body + b"}\n"
+    return _encoded(head).encode()[:-1] + _BODY + body + b"}\n"
 
 
 def parse_line(text: bytes, *, body: bool = True) -> Line:

@@ -65,6 +65,36 @@ def test_a_whole_answer_comes_back():
     }
 
 
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        pytest.param("http://{host}/a/b?c=d", "/a/b?c=d", id="as ever"),
+        pytest.param("HTTP://{host}/a", "/a", id="the scheme in capitals"),
+        pytest.param("http://{host}", "/", id="no path"),
+        pytest.param("http://{host}?c=/d", "/?c=/d", id="no path, but a query"),
+        pytest.param("http://{host}/a#b", "/a", id="a fragment"),
+    ],
+)
+def test_an_address_may_be_spelled_in_many_ways(written, target):
+    with ScriptedServer(lambda _: Reply()) as server, contextlib.closing(Transport(server.url)) as transport:
+        host = server.url.removeprefix("http://")
+        for _ in range(2):
+            url = written.format(host=host)
+            assert transport.send("GET", url, headers=HEADERS, pause=Pause()).status == 200
+    assert [(request.target, request.connection) for request in server.requests] == [(target, 1), (target, 1)]
+
+
+def test_a_request_to_another_host_goes_there_and_not_where_the_others_went():
+    with (
+        ScriptedServer(lambda _: Reply()) as usual,
+        ScriptedServer(lambda _: Reply()) as other,
+        contextlib.closing(Transport(usual.url)) as transport,
+    ):
+        for server in (usual, other, usual):
+            transport.send("GET", f"{server.url}/x", headers=HEADERS, pause=Pause())
+        assert (len(usual.requests), len(other.requests)) == (2, 1)
+
+
 def test_a_connection_is_kept():
     with serving(Reply()) as (server, send):
         for _ in range(5):
@@ -219,6 +249,9 @@ def test_a_steady_answer_is_not_cut_while_another_is():
     [
         pytest.param((b"x" * 5_000_000, {}), id="long"),
         pytest.param((gzip.compress(b"x" * 50_000_000), {"Content-Encoding": "gzip"}), id="a gzip bomb"),
+        pytest.param(
+            (gzip.compress(gzip.compress(b"x" * 50_000_000)), {"Content-Encoding": "gzip, gzip"}), id="a bomb in a bomb"
+        ),
     ],
 )
 def test_an_answer_is_not_held_when_it_is_too_large(body):
