@@ -89,7 +89,7 @@ class Judge:
             return
         # A parent that is there but did not fit must not take its children with it: the rest loads.
         own = self._rejected_keys(parent, values.c.value)
-        if _may_be_stub(parent):
+        if may_be_stub(parent):
             stubs = self._staging.stubs
             needed = missing.with_only_columns(sa.literal(parent), values.c.value).where(own)
             self._connection.execute(sa.insert(stubs).from_select(["table_name", "row_key"], needed))
@@ -201,10 +201,14 @@ def absent(
     return sa.and_(*gone)
 
 
-def _may_be_stub(name: str) -> bool:
-    """Whether a row of a table may hold nothing but its key."""
+def may_be_stub(name: str) -> bool:
+    """Whether a row of a table may hold nothing but its key, which is one column."""
     table = DATA_TABLES[name]
-    return table.kind is Kind.ENTITY and all(column.nullable or column.name in table.key for column in table.columns)
+    return (
+        len(table.key) == 1
+        and table.kind is Kind.ENTITY
+        and all(column.nullable or column.name in table.key for column in table.columns)
+    )
 
 
 def _references(staged: Staged) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from drillster_pipeline.tables.schema import Kind
 
 from .entities import publish_entities
 from .events import publish_events
+from .judge import may_be_stub
 from .plans import Judgement, LoadPlan, LoadReport, Mode, TableReport
 from .publication import Counts, Publication
 from .snapshots import publish_snapshot
@@ -41,7 +42,7 @@ def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, s
 def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
     if staged.table.kind is Kind.ENTITY:
         counts = publish_entities(publication, staged, mode, is_complete=is_complete)
-        stubs = publication.insert_stubs(staged) if len(staged.table.key) == 1 else 0
+        stubs = publication.insert_stubs(staged) if may_be_stub(staged.table.name) else 0
         return replace(counts, inserted=counts.inserted + stubs)
     if staged.table.kind is Kind.SNAPSHOT:
         return publish_snapshot(publication, staged, mode, is_complete=is_complete)

@@ -1,4 +1,7 @@
-"""Real databases: an SQLite file, and a PostgreSQL that comes as a wheel, each test with a schema of its own."""
+"""Real databases: an SQLite file, a PostgreSQL that comes as a wheel, and MariaDB where it is at hand.
+
+Each test has a schema of its own, which on MariaDB is another word for a database.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import Warehouse
 
+from . import mariadb as mariadb_server
 from .place import Place, empty
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +61,40 @@ def postgresql(postgresql_url: str) -> Iterator[Place]:
         yield place
 
 
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server for the session, as a user who may do all; skips where there is none."""
+    with mariadb_server.server() as url:
+        if url is None:
+            pytest.skip(mariadb_server.MISSING)
+        yield url
+
+
+@contextmanager
+def _database(url: str) -> Iterator[Place]:
+    name = f"test_{secrets.token_hex(4)}"
+    with Place(url, name).opened() as warehouse:
+        yield Place(url, name)
+        with warehouse.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+
+
+@pytest.fixture
+def mariadb(mariadb_url: str) -> Iterator[Place]:
+    """A database of its own, not made yet, on MariaDB."""
+    with _database(mariadb_url) as place:
+        yield place
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Place:
     """A file that does not exist yet, in a folder that does not either."""
     return Place(f"sqlite:///{tmp_path}/data/warehouse.sqlite", None)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Each of the two databases in turn."""
+    """Each of the databases in turn."""
     found: Place = request.getfixturevalue(request.param)
     return found
 
@@ -84,9 +115,17 @@ def postgresql_warehouse(postgresql_url: str) -> Iterator[Warehouse]:
         yield opened
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def mariadb_warehouse(mariadb_url: str) -> Iterator[Warehouse]:
+    """The same on MariaDB."""
+    with _database(mariadb_url) as place, place.opened() as opened:
+        opened.prepare()
+        yield opened
+
+
+@pytest.fixture(params=DATABASES)
 def warehouse(request: pytest.FixtureRequest) -> Warehouse:
-    """A warehouse that is prepared and empty, on each of the two databases."""
+    """A warehouse that is prepared and empty, on each of the databases."""
     found: Warehouse = request.getfixturevalue(f"{request.param}_warehouse")
     empty(found)
     return found
