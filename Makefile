@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: help install demo ui test lint docs benchmark clean
+.PHONY: help install demo ui test lint docs lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 
 docs: install  ## Write the generated documents anew
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
+
+# uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
+UV ?= uv
+COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
+lock:  ## Write both locks anew, with what pyproject.toml asks for (UV=path of uv)
+	$(COMPILE) --extra dev -o requirements.lock
+	$(COMPILE) --extra deploy --extra kubernetes --extra mysql --extra postgres --extra s3 \
+	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
 
 clean:  ## Remove what was installed and made (not your data)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -245,7 +245,9 @@ def _whole(value: Any) -> bool:
 def _warehouse(session: Session) -> Finding:
     latest = session.warehouse.latest_loads().get("snapshot")
     told = f"newest snapshot is {latest.export_date}" if latest else "ready, nothing is loaded yet"
-    return Finding("warehouse", OK, f"tables and views are in place; {told}")
+    caution = session.warehouse.caution
+    status, more = (WARNING, f". {caution}") if caution else (OK, "")
+    return Finding("warehouse", status, f"tables and views are in place; {told}{more}")
 
 
 def _archive(session: Session) -> str:

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .mysql import DIALECTS as MYSQL
+
 
 @dataclass(slots=True)
 class Difference:
@@ -35,10 +37,13 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, views: Mapping[str
     """Compare the database with ``metadata`` and ``views`` (name to the statement that makes it)."""
     inspector = sa.inspect(connection)
     schema = metadata.schema
-    there = set(inspector.get_table_names(schema=schema))
-    views_there = set(inspector.get_view_names(schema=schema))
     difference = Difference()
     expected = metadata.sorted_tables
+    if connection.dialect.name in MYSQL and schema is not None and not inspector.has_schema(schema):
+        # An error there, and no empty list: what is in a database that does not exist.
+        return Difference(tables=expected, views=list(views))
+    there = set(inspector.get_table_names(schema=schema))
+    views_there = set(inspector.get_view_names(schema=schema))
     names = [table.name for table in expected if table.name in there]
     columns = inspector.get_multi_columns(schema=schema, filter_names=names)
     keys = inspector.get_multi_pk_constraint(schema=schema, filter_names=names)
@@ -188,7 +193,7 @@ def _bytes(kind: TypeEngine[Any]) -> int:
 def _fits(found: TypeEngine[Any], expected: TypeEngine[Any], dialect: sa.Dialect) -> bool:
     """Whether every value of ``expected`` can be stored in a column of ``found``, as what it is."""
     family = _family(expected)
-    if family == "boolean" and dialect.name in {"mysql", "mariadb"}:
+    if family == "boolean" and dialect.name in MYSQL:
         return isinstance(found, sa.Integer | sa.Boolean)  # BOOLEAN is a word for TINYINT(1) there
     if _family(found) != family:
         return False

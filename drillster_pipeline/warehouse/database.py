@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy, SettingsError
 from drillster_pipeline.tables import DATA_TABLES
 
-from . import audit, history, postgresql
+from . import audit, history, mysql, postgresql
 from . import engine as engines
 from .comparison import compare
 from .erase import erase_person, known_as
@@ -30,6 +31,7 @@ from .staging import StagingTables
 
 Erase = Callable[..., dict[str, int]]
 """Takes a person out of every table: :func:`.erase.erase_person` without its first two arguments and ``now``."""
+logger = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 300.0
 """How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
 
@@ -69,14 +71,28 @@ class Warehouse:
         where = self._file or self.engine.url.database
         return f"Warehouse({self.engine.dialect.name}, {where}{'' if self.schema is None else f', {self.schema}'})"
 
+    @property
+    def caution(self) -> str | None:
+        """What there is to know before relying on this kind of database; None where tests load a real one."""
+        name = self.engine.dialect.name
+        if name in engines.TRIED:
+            return None
+        return (
+            f"{name} is not tried: the pipeline speaks to it in general terms, has no lock there that keeps two loads "
+            f"apart, and was tested on {', '.join(engines.TRIED)} alone; compare the first nights with Drillster"
+        )
+
     def prepare(self) -> None:
         """Create what is missing, add what is new in this version, renew views; cheap where there is nothing to do.
 
         Raises Refused, with instructions, where more than additions is needed; SettingsError where rights are
         missing; Busy where a load is under way and something must be changed.
         """
-        views = view_statements(self._metadata, self.engine.dialect)
+        if self.caution:
+            logger.warning("Warehouse: %s.", self.caution)
         with told_plainly("looking at the tables"), self.engine.connect() as connection:
+            # Not before there is a connection: a dialect learns from its server how to spell.
+            views = view_statements(self._metadata, connection.dialect)
             if self._is_ready(connection) and not compare(connection, self._metadata, views):
                 return
         with (
@@ -91,6 +107,9 @@ class Warehouse:
                 if connection.dialect.name == "postgresql":
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgresql.DDL_WAIT}'")
                     postgresql.ready(connection, self.schema)
+                elif connection.dialect.name in mysql.DIALECTS:
+                    mysql.be_brief(connection)
+                    mysql.ready(connection, self.schema)
                 apply(connection, self._metadata, compare(connection, self._metadata, views), views)
 
     def _is_ready(self, connection: sa.Connection) -> bool:
@@ -126,6 +145,9 @@ class Warehouse:
             if connection.dialect.name == "postgresql":
                 with told_plainly("connecting"), connection.begin():
                     postgresql.be_patient(connection)
+            elif connection.dialect.name in mysql.DIALECTS:
+                with told_plainly("connecting"), connection.begin():
+                    mysql.be_patient(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
                 load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
                 try:
@@ -148,6 +170,8 @@ class Warehouse:
             self.engine.connect() as connection,
             self._lock(connection, "forget"),
         ):
+            with connection.begin():
+                self._staging.clear_dead(connection)
             yield partial(self._erase_person, connection)
 
     def _erase_person(self, connection: sa.Connection, account_id: str, **options: Any) -> dict[str, int]:

@@ -28,6 +28,9 @@ def ddl(dialect: str, *, schema: str | None = None) -> str:
         raise SettingsError(
             f"There is no database dialect '{dialect}'; try sqlite, postgresql, mysql or mariadb"
         ) from None
+    if spoken.name == "mssql":
+        # Comments there name their schema in any case.
+        spoken.default_schema_name = schema or "dbo"
     text = "\n\n".join(f"{statement.strip()};" for statement in _statements(spoken, schema))
     return re.sub(r" +\n", "\n", text) + "\n"
 

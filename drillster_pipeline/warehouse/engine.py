@@ -15,6 +15,8 @@ from sqlalchemy.engine import URL, make_url
 
 from drillster_pipeline.errors import SettingsError
 
+from . import mysql
+
 SQLITE_BUSY_SECONDS = 120.0
 """How long a statement waits for another program's write lock on the file: long enough for somebody's VACUUM."""
 CONNECT_SECONDS = 15
@@ -26,11 +28,22 @@ QUERY_CACHE = 3_000
 BEGIN_OPTION = "sqlite_begin"
 """Execution option of a connection: how its next transactions begin on SQLite."""
 
-_POSTGRESQL_NAMES = {"postgres", "postgresql", "postgresql+psycopg", "postgres+psycopg"}
+TRIED = ("sqlite", "postgresql", *mysql.DIALECTS)
+"""Dialects that tests load a real database of."""
+
+_DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgres+psycopg": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+"""The driver that a plain URL picks."""
+_MYSQL_DRIVERS = {"pymysql", "mysqldb"}
 
 
 def parse_url(text: str, *, schema: str | None) -> URL:
-    """The URL of a warehouse, checked; PostgreSQL picks psycopg 3 by itself.
+    """The URL of a warehouse, checked; PostgreSQL picks psycopg 3 by itself, MySQL and MariaDB PyMySQL.
 
     Raises SettingsError, which never repeats the URL: it may hold a password.
     """
@@ -41,10 +54,14 @@ def parse_url(text: str, *, schema: str | None) -> URL:
             "DRILLSTER_WAREHOUSE_URL is not a database URL. Put there something like "
             "sqlite:///data/warehouse.sqlite or postgresql://user:password@host/database"
         ) from None
-    if url.drivername in _POSTGRESQL_NAMES:
-        url = url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() == "sqlite":
         _check_sqlite(url, schema)
+    if url.get_backend_name() in mysql.DIALECTS and not (url.database or schema):
+        raise SettingsError(
+            "DRILLSTER_WAREHOUSE_URL names no database. Add one (mysql://user:password@host/database), or name one in "
+            "DRILLSTER_WAREHOUSE_SCHEMA"
+        )
     return url
 
 
@@ -79,6 +96,7 @@ def create_engine(url: URL) -> sa.Engine:
     """
     file = sqlite_file(url)
     arguments: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +112,11 @@ def create_engine(url: URL) -> sa.Engine:
             "application_name": "drillster-pipeline",
             **ALIVE,
         }
-        arguments = {name: value for name, value in arguments.items() if name not in url.query}
+    elif url.get_backend_name() in mysql.DIALECTS and url.drivername.partition("+")[2] in _MYSQL_DRIVERS:
+        arguments = dict(mysql.CONNECT_ARGUMENTS)
+        # SERIALIZABLE would have readers wait for a publish.
+        options = {"isolation_level": "REPEATABLE READ"}
+    arguments = {name: value for name, value in arguments.items() if name not in url.query}
     try:
         # Parameters are rows of people; they must not end up in an exception's text.
         engine = sa.create_engine(
@@ -103,6 +125,7 @@ def create_engine(url: URL) -> sa.Engine:
             connect_args=arguments,
             pool_pre_ping=file is None,
             query_cache_size=QUERY_CACHE,
+            **options,
         )
     except (sa.exc.NoSuchModuleError, ImportError):
         raise SettingsError(_driver_missing(url)) from None
@@ -116,6 +139,11 @@ def _driver_missing(url: URL) -> str:
     if url.get_backend_name() == "postgresql":
         return (
             "The driver for PostgreSQL is not installed. Install the extra: pip install 'drillster-pipeline[postgres]'"
+        )
+    if url.drivername.endswith("+pymysql"):
+        return (
+            "The driver for MySQL and MariaDB is not installed. Install the extra: "
+            "pip install 'drillster-pipeline[mysql]'"
         )
     return (
         f"DRILLSTER_WAREHOUSE_URL begins with {url.drivername}://, and no driver for that is installed. Install the "

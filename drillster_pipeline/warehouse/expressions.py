@@ -9,6 +9,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from .mysql import DIALECTS as MYSQL
+
 
 class utc_date(FunctionElement[Any]):
     """The day, in UTC, of a timestamp."""
@@ -54,32 +56,41 @@ _FORMS: dict[type[FunctionElement[Any]], dict[str, str]] = {
     utc_date: {
         "sqlite": "date({})",
         "postgresql": "CAST(({} AT TIME ZONE 'UTC') AS DATE)",
+        "oracle": "TRUNC({})",
         "": "CAST({} AS DATE)",
     },
     days_between: {
         "sqlite": "CAST(julianday({}) - julianday({}) AS INTEGER)",
         "postgresql": "({} - {})",
-        "": "DATEDIFF({}, {})",
+        "mysql": "DATEDIFF({}, {})",
+        "mssql": "(0 - DATEDIFF(day, {}, {}))",
+        "": "({} - {})",
     },
     seconds_since: {
         "sqlite": "CAST((julianday('now') - julianday({})) * 86400 AS INTEGER)",
         "postgresql": "CAST(extract(epoch FROM (now() - {})) AS BIGINT)",
-        "": "TIMESTAMPDIFF(SECOND, {}, UTC_TIMESTAMP(6))",
+        "mysql": "TIMESTAMPDIFF(SECOND, {}, UTC_TIMESTAMP(6))",
+        "mssql": "DATEDIFF_BIG(second, {}, SYSUTCDATETIME())",
+        "oracle": "FLOOR((CAST(SYS_EXTRACT_UTC(SYSTIMESTAMP) AS DATE) - CAST({} AS DATE)) * 86400)",
+        "": "CAST(extract(epoch FROM (CURRENT_TIMESTAMP - {})) AS BIGINT)",
     },
     as_double: {
-        "postgresql": "CAST({} AS DOUBLE PRECISION)",
-        "": "({} * 1.0)",
+        "sqlite": "({} * 1.0)",
+        "mysql": "CAST({} AS DOUBLE)",
+        "": "CAST({} AS DOUBLE PRECISION)",
     },
     ratio: {
-        "postgresql": "(CAST({} AS DOUBLE PRECISION) / nullif({}, 0))",
-        "": "({} * 1.0 / nullif({}, 0))",
+        "sqlite": "({} * 1.0 / nullif({}, 0))",
+        "mysql": "(CAST({} AS DOUBLE) / nullif({}, 0))",
+        "": "(CAST({} AS DOUBLE PRECISION) / nullif({}, 0))",
     },
 }
 
 
 def _spell(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
     forms = _FORMS[type(element)]
-    form = forms.get(compiler.dialect.name, forms[""])
+    name = "mysql" if compiler.dialect.name in MYSQL else compiler.dialect.name
+    form = forms.get(name, forms[""])
     return form.format(*(compiler.process(clause, **options) for clause in element.clauses))
 
 

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Busy, Interrupted, PipelineError, Refused, SettingsError, Unavailable
 
+from .mysql import place_of
+
 _SQLITE: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("database is locked", Busy, "another program is writing to the file; try again when it is done"),
     ("database table is locked", Busy, "another program is using the file; try again when it is done"),
@@ -57,6 +59,42 @@ _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("42703", Refused, "a column is missing; the next load makes it, and a backfill fills it"),
 )
 
+_MYSQL: tuple[tuple[set[int], type[PipelineError], str], ...] = (
+    ({1205, 1213, 3058, 3572}, Busy, "another session was in the way; run again when it is done"),
+    ({1317, 1969, 3024}, Unavailable, "the statement was cancelled by an administrator or a timeout; run again"),
+    ({1040, 1203, 1226}, Unavailable, "the server takes no more connections; run again later, or raise its limit"),
+    (
+        {3, 1021, 1030, 1041, 1114, 1037},
+        Unavailable,
+        "the server has no room left (disk or memory); make some and run again",
+    ),
+    (
+        {1053, 1079, 1152, 1159, 1161, 1184, 1927, 2006, 2013, 2055, 4031},
+        Interrupted,
+        "the connection was lost; run again when the server can be reached",
+    ),
+    (
+        {1153, 2020},
+        SettingsError,
+        "a row is larger than the server takes; raise its max_allowed_packet to 64 MB",
+    ),
+    ({1045, 1698, 2059}, SettingsError, "the server does not accept the user or its password"),
+    ({1049}, SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
+    (
+        {1044, 1142, 1143, 1227, 1370},
+        SettingsError,
+        "the user may not do that; it needs all rights on its database (GRANT ALL ON database.* TO …)",
+    ),
+    ({1036, 1290, 1792, 1836}, SettingsError, "the server or the table may only be read; name one that takes writes"),
+    ({1146}, Refused, "a table is missing; the next load makes it, and a backfill fills it"),
+    ({1054}, Refused, "a column is missing; the next load makes it, and a backfill fills it"),
+)
+"""Numbers that MySQL and MariaDB give to errors, and those of their client library (from 2000)."""
+_UNREACHABLE = (
+    "the database cannot be reached, or the connection was lost ({}); "
+    "check DRILLSTER_WAREHOUSE_URL and that the server is up, then run again"
+)
+
 
 _TLS = re.compile(r"does not support SSL|certificate|SSL error: (?!unexpected eof)", re.IGNORECASE)
 """What libpq says (it has no codes) where TLS is the trouble, and not a connection that breaks under it."""
@@ -92,6 +130,9 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             if part in text.lower():
                 return kind(f"Warehouse: {doing} failed: {advice} (SQLite: {text})")
         return PipelineError(f"Warehouse: {doing} failed (SQLite: {text})")
+    number = next((argument for argument in getattr(error, "args", ()) if isinstance(argument, int)), None)
+    if number is not None:
+        return _of_mysql(f"Warehouse: {doing} failed", number, error, lost=lost)
     state = getattr(error, "sqlstate", None) or ""
     place = _place(error)
     for prefix, kind, advice in _POSTGRESQL:
@@ -110,12 +151,20 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             f"the name of the database in DRILLSTER_WAREHOUSE_URL ({name})"
         )
     if lost or name in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
-        return Interrupted(
-            f"Warehouse: {doing} failed: the database cannot be reached, or the connection was lost ({name}); "
-            "check DRILLSTER_WAREHOUSE_URL and that the server is up, then run again"
-        )
-    number = next((argument for argument in getattr(error, "args", ()) if isinstance(argument, int)), None)
-    return PipelineError(f"Warehouse: {doing} failed ({name}{'' if number is None else f' {number}'})")
+        return Interrupted(f"Warehouse: {doing} failed: {_UNREACHABLE.format(name)}")
+    return PipelineError(f"Warehouse: {doing} failed ({name})")
+
+
+def _of_mysql(failed: str, number: int, error: BaseException | None, *, lost: bool) -> PipelineError:
+    """An error by its number, as the drivers of MySQL, MariaDB and some others give it."""
+    name = f"{type(error).__name__} {number}{place_of(str(error))}"
+    for numbers, kind, advice in _MYSQL:
+        if number in numbers:
+            return kind(f"{failed}: {advice} ({name})")
+    told_by_server = 1000 <= number < 2000 or number >= 3000
+    if lost or (isinstance(error, Exception) and not told_by_server):
+        return Interrupted(f"{failed}: {_UNREACHABLE.format(name)}")
+    return PipelineError(f"{failed} ({name})")
 
 
 def _is_refusal(error: BaseException | None) -> bool:

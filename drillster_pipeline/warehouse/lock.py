@@ -1,7 +1,8 @@
 """One writer at a time, by locks that a dead process cannot leave behind.
 
 SQLite: an ``flock`` on ``<file>.lock``, which the kernel drops with the process. PostgreSQL: an advisory lock of the
-load's own session, keyed by schema, which the server drops with the connection. MySQL and MariaDB: ``GET_LOCK``.
+load's own session, keyed by schema, which the server drops with the connection. MySQL and MariaDB: ``GET_LOCK``,
+keyed by database, dropped likewise (in a Galera cluster it holds on one node: let all writers use the same).
 Other databases have no such thing in common: there, see to it that loads do not overlap (Dagster's pool of the
 warehouse does).
 """
@@ -24,6 +25,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
 from .failures import told_plainly
+from .mysql import DIALECTS as MYSQL
 
 POLL_SECONDS = 0.25
 
@@ -57,8 +59,8 @@ def writer_lock(
         held = _file_lock(file, wait, purpose)
     elif dialect == "postgresql":
         held = _postgresql_lock(connection, schema, wait)
-    elif dialect in {"mysql", "mariadb"}:
-        held = _mysql_lock(connection, wait)
+    elif dialect in MYSQL:
+        held = _mysql_lock(connection, schema, wait)
     else:
         held = _no_lock()
     with held:
@@ -172,20 +174,33 @@ def _postgresql_holder(connection: sa.Connection, number: int) -> str:
 
 
 @contextmanager
-def _mysql_lock(connection: sa.Connection, wait: LockWait) -> Iterator[None]:
+def _mysql_lock(connection: sa.Connection, schema: str | None, wait: LockWait) -> Iterator[None]:
     with told_plainly("taking the writer lock"), connection.begin():
-        database = str(connection.scalar(sa.text("SELECT database()")))
-        name = "drillster-" + hashlib.sha256(database.encode()).hexdigest()[:32]
-        taken = connection.scalar(sa.text("SELECT GET_LOCK(:name, :seconds)"), {"name": name, "seconds": wait.seconds})
-    if taken != 1:
+        database = schema or str(connection.scalar(sa.text("SELECT database()")))
+    name = "drillster-" + hashlib.sha256(database.encode()).hexdigest()[:32]
+
+    def attempt() -> bool:
+        with told_plainly("taking the writer lock"), connection.begin():
+            return connection.scalar(sa.select(sa.func.get_lock(name, 0))) == 1
+
+    if not wait.until(attempt):
         raise Busy(
-            f"The warehouse (database {database}) is being written by another session, for longer than "
-            f"{wait.seconds:g} s. Wait until that run is done, or stop it; the lock goes with its connection"
+            f"The warehouse (database {database}) is being written by {_mysql_holder(connection, name)}, for longer "
+            f"than {wait.seconds:g} s. Wait until that run is done, or stop it; the lock goes with its connection"
         )
     try:
         yield
     finally:
         _release(connection, sa.select(sa.func.release_lock(name)))
+
+
+def _mysql_holder(connection: sa.Connection, name: str) -> str:
+    query = sa.text(
+        "SELECT id, user, host FROM information_schema.processlist WHERE id = CAST(IS_USED_LOCK(:name) AS UNSIGNED)"
+    )
+    with told_plainly("looking up who holds the writer lock"), connection.begin():
+        row = connection.execute(query, {"name": name}).first()
+    return "another session" if row is None else f"connection {row[0]} of role {row[1]} from {row[2]}"
 
 
 def _release(connection: sa.Connection, statement: sa.Select[tuple[object]]) -> None:

@@ -11,6 +11,7 @@ from drillster_pipeline.errors import Refused
 
 from .comparison import Difference
 from .model import lookup
+from .mysql import DIALECTS as MYSQL
 from .postgresql import replace_view
 from .views import VIEWS, View
 
@@ -74,6 +75,8 @@ def _comment(connection: sa.Connection, subject: sa.Table | sa.Column[Any]) -> N
 def _renew_view(connection: sa.Connection, metadata: sa.MetaData, view: View, statement: str) -> None:
     if connection.dialect.name == "postgresql":
         replace_view(connection, view, statement, schema=metadata.schema)
+    elif connection.dialect.name in MYSQL:
+        connection.exec_driver_sql(statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
     else:
         named = sa.Table(view.name, sa.MetaData(schema=metadata.schema))
         name = connection.dialect.identifier_preparer.format_table(named)

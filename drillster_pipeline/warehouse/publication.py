@@ -15,6 +15,8 @@ from .ledger import last_unloaded
 from .model import lookup
 from .staging import Staged, Staging
 
+UPDATES_FROM = {"sqlite", "postgresql", "mysql", "mariadb", "mssql"}
+"""Dialects that update a table from the rows of another in one go; the others look each value up."""
 UNREAD = "unread"
 """In place of the ``row_hash`` of a row of which only the key could be read; it equals no digest."""
 
@@ -89,11 +91,18 @@ class Publication:
     ) -> int:
         """Overwrite rows that meet the condition with the staged row of the same key; how many rows that were."""
         rows = self.target(staged.table.name)
-        data = {
+        data: dict[str, sa.ColumnElement[Any]] = {
             column.name: staged.rows.c[column.name] for column in staged.columns if column.name not in staged.table.key
         }
-        statement = sa.update(rows).values({**data, **(extra or {}), **self.stamp})
-        return self.run(statement.where(*staged.same_key(rows), condition))
+        conditions = [*staged.same_key(rows), condition]
+        if self.connection.dialect.name not in UPDATES_FROM:
+            data = {
+                name: sa.select(value).where(*staged.same_key(rows)).correlate(rows).scalar_subquery()
+                for name, value in data.items()
+            }
+            found = sa.select(sa.literal(1)).select_from(staged.rows).where(*conditions)
+            conditions = [found.correlate(rows).exists()]
+        return self.run(sa.update(rows).values({**data, **(extra or {}), **self.stamp}).where(*conditions))
 
     def confirm(self, staged: Staged, condition: sa.ColumnElement[bool]) -> None:
         """Note that this load found the staged rows as they are, where that matters.

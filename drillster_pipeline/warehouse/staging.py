@@ -19,7 +19,9 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.batches import Batch, Reject
 from drillster_pipeline.tables.schema import Column, Kind, Table
 
-from .model import column_type
+from .lengths import leave_out_long_keys
+from .model import KEY_TEXT, TEXT, UNBOUNDED, bounded_columns, column_type
+from .mysql import TABLE_OPTIONS
 from .writers import writer_for
 
 PREFIX = "drillster_staged_"
@@ -66,31 +68,33 @@ class StagingTables:
         self.metadata = sa.MetaData(schema=None if self.temporary else schema)
         self._dialect = dialect
         self.of: Mapping[str, Staged] = {name: self._staged(table) for name, table in DATA_TABLES.items()}
+        self.bounded = dialect not in UNBOUNDED
+        """Whether texts in keys have a length that they must not exceed."""
         self.rejects = self._table(
             "rejects",
-            sa.Column("table_name", sa.String(255)),
+            sa.Column("table_name", KEY_TEXT),
             sa.Column("row_number", sa.BigInteger),
-            sa.Column("reason", sa.Text),
-            sa.Column("record", sa.Text),
-            sa.Column("row_key", sa.Text),
-            sa.Column("required", sa.Text),
+            sa.Column("reason", TEXT),
+            sa.Column("record", TEXT),
+            sa.Column("row_key", TEXT),
+            sa.Column("required", TEXT),
         )
         self.stubs = self._table(
             "stubs",
-            sa.Column("table_name", sa.String(255)),
-            sa.Column("row_key", sa.Text),
-            sa.Column("required", sa.Text),
+            sa.Column("table_name", KEY_TEXT),
+            sa.Column("row_key", TEXT),
+            sa.Column("required", TEXT),
         )
         self.exceptions = self._table(
             "exceptions",
-            sa.Column("table_name", sa.String(255)),
-            sa.Column("scope", sa.String(255)),
-            sa.Column("value", sa.Text),
+            sa.Column("table_name", KEY_TEXT),
+            sa.Column("scope", KEY_TEXT),
+            sa.Column("value", TEXT),
         )
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         prefixes = ["TEMPORARY"] if self.temporary else []
-        return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes)
+        return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes, **TABLE_OPTIONS)
 
     def _staged(self, table: Table) -> Staged:
         columns = staged_columns(table)
@@ -101,15 +105,25 @@ class StagingTables:
             primary_key=self._dialect == "sqlite",
             autoincrement=False,
         )
+        keyed = {column.name for column in bounded_columns(table)}
         rows = self._table(
             table.name,
             number,
             *(
-                sa.Column(column.name, column_type(column, in_key=joins(table, column)), nullable=True)
+                sa.Column(column.name, column_type(column, in_key=column.name in keyed), nullable=True)
                 for column in columns
             ),
         )
         return Staged(table, columns, rows)
+
+    def clear_dead(self, connection: sa.Connection) -> None:
+        """Remove what a load that died has left, where that did not go with its session; needs the writer lock."""
+        if self.temporary:
+            return
+        schema = self.metadata.schema
+        for name in sa.inspect(connection).get_table_names(schema=schema):
+            if name.startswith(PREFIX):
+                connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(schema=schema))))
 
 
 class Staging:
@@ -138,15 +152,8 @@ class Staging:
 
     def create(self) -> None:
         """Make the staging tables, clearing those of a load that died."""
-        if not self._defined.temporary:
-            self._clear_dead()
+        self._defined.clear_dead(self._connection)
         self._defined.metadata.create_all(self._connection, tables=self._all, checkfirst=False)
-
-    def _clear_dead(self) -> None:
-        schema = self._defined.metadata.schema
-        for name in sa.inspect(self._connection).get_table_names(schema=schema):
-            if name.startswith(PREFIX):
-                self._connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(schema=schema))))
 
     def drop(self) -> None:
         """Remove the staging tables."""
@@ -154,6 +161,8 @@ class Staging:
 
     def append(self, batch: Batch) -> None:
         """Bring the rows and rejects of a batch into staging."""
+        if self._defined.bounded:
+            batch = leave_out_long_keys(batch)
         name, count = batch.table.name, len(batch.frame)
         staged = self.tables[name]
         if count:
@@ -187,13 +196,17 @@ class Staging:
         """An item that came twice and was rejected twice is one reject."""
         rejects = self.rejects
         for name in [name for name, count in self.rejected.items() if count > 1]:
+            # Through a subquery in FROM: MySQL reads a table that it deletes from in no other way.
             first = (
-                sa.select(sa.func.min(rejects.c.row_number))
+                sa.select(sa.func.min(rejects.c.row_number).label("row_number"))
                 .where(rejects.c.table_name == name)
                 .group_by(rejects.c.row_key, rejects.c.reason, rejects.c.record)
+                .subquery()
             )
             again = sa.and_(
-                rejects.c.table_name == name, rejects.c.row_key.is_not(None), rejects.c.row_number.not_in(first)
+                rejects.c.table_name == name,
+                rejects.c.row_key.is_not(None),
+                rejects.c.row_number.not_in(sa.select(first.c.row_number)),
             )
             self.rejected[name] -= self._connection.execute(sa.delete(rejects).where(again)).rowcount
 

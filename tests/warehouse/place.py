@@ -42,6 +42,10 @@ def table(warehouse: Warehouse, name: str) -> sa.Table:
     return lookup(metadata_of(warehouse.engine.dialect.name, warehouse.schema))(name)
 
 
+def is_mariadb(warehouse: Warehouse) -> bool:
+    return warehouse.engine.dialect.name == "mariadb"
+
+
 def empty(warehouse: Warehouse) -> None:
     """Remove all that loads have left."""
     names = [name for name in reversed(CONTRACT) if name not in {"loads", "view_definitions"}]
@@ -77,7 +81,11 @@ def view(warehouse: Warehouse, name: str) -> list[dict[str, Any]]:
 def sql(warehouse: Warehouse, statement: str) -> list[tuple[Any, ...]]:
     """Run a statement as an outsider would; ``{}`` stands for the schema and its dot."""
     prefix = "" if warehouse.schema is None else f"{warehouse.schema}."
-    with warehouse.engine.begin() as connection:
+    with warehouse.engine.connect() as connection, connection.begin():
+        if is_mariadb(warehouse):
+            # Some statements take no schema; the session is not used again.
+            connection.detach()
+            connection.exec_driver_sql(f"USE {warehouse.schema}")
         result = connection.exec_driver_sql(statement.replace("{}", prefix))
         return [tuple(row) for row in result] if result.returns_rows else []
 

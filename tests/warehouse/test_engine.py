@@ -92,6 +92,7 @@ def test_a_file_that_is_no_database_is_a_setting_to_mend(tmp_path: Path) -> None
         warehouse.prepare()
 
 
+@pytest.mark.parametrize("warehouse", ["sqlite", "postgresql"], indirect=True)
 def test_a_failed_transaction_leaves_no_table_behind(warehouse: Warehouse) -> None:
     def fail() -> None:
         with warehouse.engine.begin() as connection:

@@ -9,7 +9,7 @@ from drillster_pipeline.errors import Busy
 from drillster_pipeline.warehouse import Warehouse
 
 from .nights import account, batch, day, load, plan
-from .place import Place, column, sql
+from .place import Place, column, is_mariadb, sql
 
 
 class Clock:
@@ -41,9 +41,8 @@ def test_a_second_writer_is_told_who_is_writing_and_what_to_do(place: Place) -> 
 
     message = str(caught.value)
     assert "for longer than 20 s. Wait until that run is done, or stop it" in message
-    assert (
-        "run run-2026-01-01 (snapshot of 2026-01-01), process" if place.schema is None else "role postgres"
-    ) in message
+    holder = {None: "run run-2026-01-01 (snapshot of 2026-01-01), process"}
+    assert holder.get(place.schema, "role root" if is_mariadb(first) else "role postgres") in message
     assert clock.now == pytest.approx(1_020)
 
 

@@ -51,3 +51,7 @@ def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite_warehouse: W
 
 def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql_warehouse: Warehouse) -> None:
     check_many(postgresql_warehouse, 5)
+
+
+def test_any_order_of_loads_ends_in_the_same_state_on_mariadb(mariadb_warehouse: Warehouse) -> None:
+    check_many(mariadb_warehouse, 2)

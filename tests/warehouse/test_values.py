@@ -22,7 +22,7 @@ from drillster_pipeline.warehouse.values import iso, plain
 from drillster_pipeline.warehouse.writers import write_generic, writer_for
 
 from .nights import account, batch, load
-from .place import Place, column, rows, sql
+from .place import Place, column, is_mariadb, rows, sql
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 MOMENTS = st.builds(datetime.combine, st.dates(date(1, 1, 2), date(9999, 12, 30)), st.times(timezones=st.just(UTC)))
@@ -80,7 +80,9 @@ def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str)
     with place.opened() as warehouse, warehouse.engine.connect() as connection:
         dialect = connection.dialect.name
         write = writer_for(dialect) if path == "fast" else write_generic
-        defined = StagingTables(dialect, None)
+        if is_mariadb(warehouse):
+            warehouse.prepare()
+        defined = StagingTables(dialect, place.schema)
         staged = defined.of["accounts"]
 
         @settings(max_examples=40, deadline=None)
@@ -95,6 +97,8 @@ def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str)
                 write(connection, staged.rows, staged.columns, frame, 1)
                 query = sa.select(staged.rows).order_by(staged.rows.c.staged_row)
                 found = connection.execute(query).mappings().all()
+                if not defined.temporary:
+                    defined.clear_dead(connection)
                 transaction.rollback()
             assert [row["staged_row"] for row in found] == [*range(1, len(told) + 1)]
             assert [{name: row[name] for name in one} for row, one in zip(found, told, strict=True)] == told

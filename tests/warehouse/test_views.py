@@ -86,7 +86,8 @@ def as_date(value: Any) -> date:
 
 
 def as_moment(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return None if moment is None else moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -1,0 +1,41 @@
+"""Keys that are too long for databases that bound them: their rows are set aside, and the rest of the night loads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drillster_pipeline.tables.batches import Batch, Reject
+from drillster_pipeline.tables.frames import MASKED
+
+from .model import KEY_LENGTH, bounded_columns
+from .values import plain
+
+
+def leave_out_long_keys(batch: Batch) -> Batch:
+    """The batch with rows that have a key or reference of more than ``KEY_LENGTH`` characters among its rejects."""
+    frame = batch.frame
+    if frame.empty:
+        return batch
+    reasons: dict[int, str] = {}
+    for column in bounded_columns(batch.table):
+        if column.name not in frame.columns:
+            continue
+        lengths = frame[column.name].str.len().fillna(0).to_numpy()
+        for place in (lengths > KEY_LENGTH).nonzero()[0].tolist():
+            told = f"{column.name}: {int(lengths[place])} characters, where this database takes {KEY_LENGTH} in a key"
+            reasons.setdefault(place, told)
+    if not reasons:
+        return batch
+    rejects = [_reject(batch, place, reason) for place, reason in sorted(reasons.items())]
+    kept = frame.drop(frame.index[sorted(reasons)])
+    return replace(batch, frame=kept, rejects=(*batch.rejects, *rejects))
+
+
+def _reject(batch: Batch, place: int, reason: str) -> Reject:
+    row = batch.frame.iloc[[place]]
+    values = {column.name: plain(column, row[column.name])[0] for column in batch.table.columns}
+    record = {
+        column.name: MASKED if column.personal and values[column.name] is not None else values[column.name]
+        for column in batch.table.columns
+    }
+    return Reject(batch.table.name, reason, record, tuple(str(values[name]) for name in batch.table.key))

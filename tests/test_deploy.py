@@ -1,0 +1,147 @@
+"""What deploy/, Containerfile and compose.yaml say fits together, and fits the code; no container engine is asked."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from drillster_pipeline.settings import SETTINGS
+
+REPOSITORY = Path(__file__).parents[1]
+COMPOSE = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
+HELM = yaml.safe_load((REPOSITORY / "deploy/helm-values.yaml").read_text())
+CONTAINERFILE = (REPOSITORY / "Containerfile").read_text().replace("\\\n", " ")
+SERVICES = COMPOSE["services"]
+PROGRAMS = {found.name for found in entry_points(group="console_scripts")}
+
+
+def instructions(name: str) -> list[str]:
+    return [line.removeprefix(f"{name} ") for line in CONTAINERFILE.splitlines() if line.startswith(f"{name} ")]
+
+
+def commands() -> dict[str, list[str]]:
+    """Each command that a container is started or asked with."""
+    found = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
+    found |= {
+        f"health of {name}": service["healthcheck"]["test"][1:]
+        for name, service in SERVICES.items()
+        if "healthcheck" in service and name != "postgres"
+    }
+    found["image"] = yaml.safe_load(instructions("CMD")[0])
+    found["health of image"] = yaml.safe_load(CONTAINERFILE.split("HEALTHCHECK", 1)[1].split("CMD", 1)[1].strip())
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_is_one_that_the_image_has(name: str) -> None:
+    program, *arguments = commands()[name]
+    assert program in PROGRAMS | {"python"}
+    if "--module-name" in arguments:
+        assert arguments[arguments.index("--module-name") + 1] == "drillster_pipeline.definitions"
+
+
+def test_what_is_copied_into_the_image_is_there_and_is_sent_to_the_builder() -> None:
+    ignored = (REPOSITORY / ".containerignore").read_text()
+    assert ignored == (REPOSITORY / ".dockerignore").read_text()
+    sent = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
+    for line in instructions("COPY"):
+        *sources, _ = [word for word in shlex.split(line) if not word.startswith("--")]
+        for source in sources:
+            if not source.startswith("/"):
+                assert (REPOSITORY / source).exists(), source
+                assert source.removeprefix("./").split("/")[0] in sent, source
+
+
+def test_the_image_runs_as_nobody_in_particular_from_a_lock_with_hashes() -> None:
+    assert instructions("USER") == ["10001"]
+    installs = [line for line in instructions("RUN") if "pip install" in line]
+    assert len(installs) == 2
+    assert all("--no-deps" in line for line in installs)
+    assert "--require-hashes" in installs[0]
+    lock = (REPOSITORY / "deploy/requirements.lock").read_text()
+    assert len(re.findall("^[a-zA-Z]", lock, re.MULTILINE)) == len(re.findall(r"^\S+==\S+.*\\$", lock, re.MULTILINE))
+
+
+def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
+    tested, deployed = (
+        dict(re.findall(r"^(\S+)==(\S+)", (REPOSITORY / name).read_text(), re.MULTILINE))
+        for name in ("requirements.lock", "deploy/requirements.lock")
+    )
+    assert {name: version for name, version in deployed.items() if tested.get(name, version) != version} == {}
+    assert deployed.keys() - tested.keys() <= KUBERNETES
+    assert {"pytest", "ruff", "mypy", "moto"}.isdisjoint(deployed)
+
+
+KUBERNETES = {"dagster-k8s", "kubernetes", "durationpy", "google-auth", "oauthlib", "requests-oauthlib", "pyasn1"} | {
+    "pyasn1-modules",
+    "cachetools",
+    "rsa",
+    "websocket-client",
+}
+"""What only the launcher of Kubernetes needs."""
+
+
+def test_every_volume_secret_and_service_that_is_named_is_declared() -> None:
+    for service in SERVICES.values():
+        volumes = {volume.split(":")[0] for volume in service.get("volumes", [])}
+        assert {volume for volume in volumes if not volume.startswith(".")} <= COMPOSE["volumes"].keys()
+        assert all((REPOSITORY / volume).exists() for volume in volumes if volume.startswith("."))
+        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        for other, condition in service.get("depends_on", {}).items():
+            assert condition == {"condition": "service_healthy"}
+            assert "healthcheck" in SERVICES[other] or other == "code"  # the image has one
+
+
+def test_only_the_code_has_secrets_of_drillster_and_all_share_the_records_of_dagster() -> None:
+    for name in ("code", "webserver", "daemon"):
+        environment = SERVICES[name]["environment"]
+        assert environment["DAGSTER_POSTGRES_URL"].startswith("postgresql+psycopg2://")
+        assert environment["DAGSTER_CODE_HOST"] == "code"
+        assert any(key.startswith("DRILLSTER_") for key in environment) == (name == "code")
+        assert any(volume.startswith("storage:") for volume in SERVICES[name]["volumes"])
+
+
+def named_settings() -> set[str]:
+    example = (REPOSITORY / "deploy/drillster.env.example").read_text()
+    texts = [(REPOSITORY / name).read_text() for name in ("compose.yaml", "deploy/helm-values.yaml", "Containerfile")]
+    return {name for text in [example, *texts] for name in re.findall(r"\bDRILLSTER_[A-Z_]+\b", text)}
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    assert named_settings() <= {setting.name for setting in SETTINGS}
+    assert "DRILLSTER_PRIVATE_KEY_FILE" in named_settings()
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for name in ("compose.yaml", "deploy/helm-values.yaml", "deploy/drillster.env.example"):
+        for line in (REPOSITORY / name).read_text().splitlines():
+            if re.search("PASSWORD|SECRET", line) and re.search("[:=]", line) and not line.lstrip().startswith("#"):
+                value = re.split("[:=]", line, maxsplit=1)[1].strip()
+                assert not value or "$" in value, line
+
+
+def test_a_pod_keeps_nothing_that_is_needed_again() -> None:
+    (deployment,) = HELM["dagster-user-deployments"]["deployments"]
+    assert deployment["env"]["DRILLSTER_ARCHIVE_URL"].startswith("s3://")
+    assert deployment["dagsterApiGrpcArgs"] == ["--module-name", "drillster_pipeline.definitions"]
+    assert deployment["includeConfigInLaunchedRuns"] == {"enabled": True}
+    assert HELM["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
+
+
+def test_the_chart_gets_what_the_instance_at_home_has() -> None:
+    home = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
+    assert HELM["additionalInstanceConfig"] == {name: home[name] for name in ("run_monitoring", "run_retries")}
+    assert HELM["dagsterDaemon"] == {"runMonitoring": {"enabled": False}, "runRetries": {"enabled": False}}
+    assert _snake(HELM["concurrency"]["pools"]) == home["concurrency"]["pools"]
+    assert _snake(HELM["concurrency"]["runs"]) == home["concurrency"]["runs"]
+    assert _snake(HELM["retention"]["sensor"]) == home["retention"]["sensor"]
+
+
+def _snake(values: dict[str, Any]) -> dict[str, Any]:
+    return {re.sub("([A-Z])", r"_\1", name).lower(): value for name, value in values.items()}

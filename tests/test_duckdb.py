@@ -1,0 +1,79 @@
+"""Every statement of docs/duckdb.md, in its order, on a warehouse and an archive of one night."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from drillster_pipeline.sandbox import Sandbox, Size
+from tests.orchestration.houses import DAY, house_in, night_after
+from tests.warehouse import postgresql
+
+EXTENSIONS = ("sqlite_scanner", "postgres_scanner")
+DOCUMENT = Path(__file__).parents[1] / "docs" / "duckdb.md"
+BLOCKS = re.findall(r"^```sql\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+SERVER = "postgresql://analyst@db.example.org/warehouse"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder with ``data`` as a night leaves it, and the URL of a PostgreSQL with the same tables."""
+    folder = tmp_path_factory.mktemp("analyst")
+    with (
+        postgresql.server() as url,
+        pytest.MonkeyPatch.context() as monkeypatch,
+        Sandbox(size=Size(accounts=20), seed=7) as sandbox,
+        house_in(folder / "data", monkeypatch, sandbox) as house,
+    ):
+        assert house.night().success
+        house.at(night_after(DAY + timedelta(days=1)))  # so that the night is replayed
+        house.set(DRILLSTER_WAREHOUSE_URL=url, DRILLSTER_WAREHOUSE_SCHEMA="drillster")
+        assert house.night().success
+        yield folder, url
+
+
+@pytest.fixture(scope="module")
+def answers(folder: tuple[Path, str]) -> dict[str, list[tuple[Any, ...]]]:
+    """What each statement of the document answers."""
+    found = {}
+    with pytest.MonkeyPatch.context() as monkeypatch, duckdb.connect() as connection:
+        monkeypatch.chdir(folder[0])
+        connection.execute(f"SET extension_directory = '{folder[0]}/extensions'")
+        for name in EXTENSIONS:
+            extension = Path(importlib.import_module(f"duckdb_extension_{name}").__file__ or "").parent
+            (file,) = extension.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")
+            connection.execute(f"INSTALL '{file}'")
+            connection.execute(f"LOAD {name}")
+        for block in BLOCKS:
+            found[block] = connection.execute(block.replace(SERVER, folder[1])).fetchall()
+        for table in ("archived_results", "warehouse.results", "team.results"):
+            found[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return found
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.startswith(("SELECT", "PIVOT"))])
+def test_a_statement_of_the_document_answers_with_rows(answers: dict[str, list[Any]], block: str) -> None:
+    assert answers[block]
+    assert all(any(value is not None for value in column) for column in zip(*answers[block], strict=True))
+
+
+def test_the_archive_and_the_warehouse_say_the_same(answers: dict[str, list[Any]]) -> None:
+    (comparison,) = [block for block in BLOCKS if block.startswith("-- expect no rows")]
+    assert answers[comparison] == []
+    assert answers["archived_results"] == answers["warehouse.results"] == answers["team.results"]
+    assert answers["archived_results"] > [(100,)]
+
+
+def test_sqlite_and_postgresql_give_the_same_compliance(answers: dict[str, list[Any]]) -> None:
+    on_sqlite, on_postgresql = (answers[block] for block in BLOCKS if "met_percentage NULLS LAST" in block)
+    assert sorted((row[1], row[2] or "", row[3], round(row[4], 9)) for row in on_sqlite) == sorted(
+        (row[0], row[1] or "", row[2], round(row[4], 9)) for row in on_postgresql
+    )
+    assert {row[0] for row in on_sqlite} == {DAY}

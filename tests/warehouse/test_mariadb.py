@@ -1,0 +1,212 @@
+"""MySQL and MariaDB as their users meet them: a URL with a database in it, ids that differ by a letter's case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Busy, GuardRefused, SettingsError
+from drillster_pipeline.sandbox import Sandbox, Size
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables.frames import MASKED
+from drillster_pipeline.warehouse import Warehouse, mysql
+from drillster_pipeline.warehouse.model import KEY_LENGTH
+from drillster_pipeline.warehouse.staging import PREFIX
+from tests.orchestration.houses import DAY, house_in, night_after
+
+from .nights import account, batch, day, event, group, load, member, plan, playable, result
+from .place import Place, column, empty, rows, sql
+from .test_dialects import staging_tables
+from .test_migration import statements
+
+
+@pytest.fixture
+def own(mariadb: Place) -> Iterator[str]:
+    """A database that is there, as a URL without the driver's name, as people write it."""
+    assert mariadb.schema is not None
+    with mariadb.opened() as warehouse, warehouse.engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {mariadb.schema} CHARACTER SET latin1")
+    url = sa.make_url(mariadb.url).set(database=mariadb.schema, drivername="mysql")
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def emptied(mariadb_warehouse: Warehouse) -> Warehouse:
+    empty(mariadb_warehouse)
+    return mariadb_warehouse
+
+
+def test_a_url_of_mysql_with_a_database_in_it_is_all_it_takes(own: str) -> None:
+    with Place(own, None).opened() as warehouse:
+        assert warehouse.engine.url.drivername == "mysql+pymysql"
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a", "Zoë 👩🏽‍⚕️")], "groups": [group("g")]})
+        assert staging_tables(warehouse) == []
+    # By the other name it is the same, and nothing is to be changed.
+    with Place(own.replace("mysql:", "mariadb:"), None).opened() as again:
+        assert statements(again) == []
+        assert column(again, "accounts", "name") == {"a": "Zoë 👩🏽‍⚕️"}
+
+
+ALIKE = ["a", "A", "a ", " a", "á", "e\u0301", "é", "ß", "ss", "😀", "😁"]
+
+
+def test_ids_differ_by_case_accents_and_spaces(emptied: Warehouse) -> None:
+    load(emptied, day(1), {"accounts": [account(name) for name in ALIKE], "groups": [group("g")]})
+    load(
+        emptied,
+        day(2),
+        {
+            "accounts": [account(name, f"{name} ") for name in ALIKE],
+            "playables": [playable("p"), playable("P")],
+            "groups": [group("g"), group("G")],
+            "group_members": [member("G", name) for name in ALIKE],
+            "results": [result(day(2), "g", name, key) for name in ALIKE for key in "pP"],
+        },
+    )
+    assert column(emptied, "accounts", "name") == {name: f"{name} " for name in ALIKE}
+    assert len(rows(emptied, "results")) == 2 * len(ALIKE)
+    assert rows(emptied, "rejected_rows") == []
+
+
+def test_an_event_that_differs_in_a_space_is_updated(emptied: Warehouse) -> None:
+    content = {"accounts": [account("a")], "groups": [group("g1")]}
+    for number, kind in enumerate(("OBJECTIVE_BECAME_OK", "OBJECTIVE_BECAME_OK ", "objective_became_ok "), 1):
+        load(emptied, day(number), {**content, "objective_events": [event("e", "a", event_type=kind)]})
+        assert column(emptied, "objective_events", "event_type") == {"e": kind}
+
+
+def test_a_key_that_is_too_long_is_set_aside_and_the_rest_loads(emptied: Warehouse) -> None:
+    fits, long = "é" * KEY_LENGTH, "x" * (KEY_LENGTH + 1)
+    report = load(
+        emptied,
+        day(1),
+        {
+            "accounts": [account(fits), account("b", organization_id=long), account("c")],
+            "groups": [group("g"), group(long)],
+            "group_members": [member("g", fits), member("g", "c"), member(long, "c")],
+        },
+    )
+    assert [*column(emptied, "accounts", "name")] == ["c", fits]
+    assert len(rows(emptied, "group_members")) == 2
+    rejected = {row["table_name"]: row for row in rows(emptied, "rejected_rows")}
+    assert {name: row["reason"] for name, row in rejected.items()} == {
+        "accounts": "organization_id: 256 characters, where this database takes 255 in a key",
+        "groups": "group_id: 256 characters, where this database takes 255 in a key",
+        "group_members": "group_id: 256 characters, where this database takes 255 in a key",
+    }
+    record = json.loads(rejected["accounts"]["record"])
+    assert (record["account_id"], record["name"], record["locale"]) == ("b", MASKED, None)
+    assert report.tables["accounts"].rows_read == 3
+    with pytest.raises(GuardRefused, match=r"25[78] characters, where this database takes 255"):
+        load(emptied, day(2), {"groups": [group(f"{long}{number}") for number in range(20)]})
+
+
+def test_the_widest_keys_fit_in_an_index(emptied: Warehouse) -> None:
+    """Of four bytes a character, the most that utf8mb4 has."""
+    widest = "😀" * KEY_LENGTH
+    content = {
+        "accounts": [account(widest)],
+        "account_external_ids": [{"account_id": widest, "third_party": widest, "external_id": widest}],
+        "playables": [playable(widest)],
+        "groups": [group(widest)],
+        "results": [result(day(1), widest, widest, widest)],
+    }
+    load(emptied, day(1), content)
+    assert len(rows(emptied, "results")) == len(rows(emptied, "account_external_ids")) == 1
+
+
+def test_publishing_is_one_transaction_without_ddl(emptied: Warehouse) -> None:
+    """DDL would commit half of it."""
+    seen: list[str] = []
+    with emptied.loading(plan(day(1), ["accounts", "groups"])) as loading:
+        loading.stage(batch("accounts", [account("a")]))
+        loading.judge()
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            seen.append(statement.split(maxsplit=1)[0].upper())
+
+        sa.event.listen(emptied.engine, "before_cursor_execute", note)
+        sa.event.listen(emptied.engine, "commit", lambda _connection: seen.append("COMMIT"))
+        try:
+            loading.publish()
+        finally:
+            sa.event.remove(emptied.engine, "before_cursor_execute", note)
+    assert {*seen[: seen.index("COMMIT")]} <= {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert "INSERT" in seen
+
+
+def test_forgetting_a_person_clears_what_a_dead_load_left(mariadb: Place) -> None:
+    with mariadb.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a"), account("b")]})
+        sql(warehouse, f"CREATE TABLE {PREFIX}accounts AS SELECT * FROM accounts")
+        assert warehouse.erase_person("a", emails=(), archive_lines=0) == {"accounts": 1}
+        assert [*column(warehouse, "accounts", "name")] == ["b"]
+        assert staging_tables(warehouse) == []
+
+
+def test_a_user_without_rights_is_told_which_statement_gives_them(mariadb: Place) -> None:
+    name = mariadb.schema
+    with mariadb.opened() as administrator:
+        administrator.prepare()
+        sql(administrator, f"CREATE USER {name}@localhost")
+        limited = sa.make_url(mariadb.url).set(username=name).render_as_string(hide_password=False)
+        try:
+            with (
+                Place(limited, "elsewhere").opened() as warehouse,
+                pytest.raises(SettingsError, match=r"CREATE DATABASE elsewhere .*; GRANT ALL ON elsewhere\.\*"),
+            ):
+                warehouse.prepare()
+            with pytest.raises(SettingsError, match="names no database"):
+                Warehouse(limited)
+            sql(administrator, f"GRANT ALL ON {name}.* TO {name}@localhost")
+            with Place(limited, name).opened() as warehouse:
+                warehouse.prepare()
+                load(warehouse, day(1), {"accounts": [account("a")]})
+                assert [*column(warehouse, "accounts", "name")] == ["a"]
+        finally:
+            sql(administrator, f"DROP USER {name}@localhost")
+
+
+def test_a_server_that_is_too_old_is_told_what_it_takes(mariadb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql, "OLDEST_MARIADB", (99, 1))
+    with mariadb.opened() as warehouse, pytest.raises(SettingsError, match=r"MariaDB \d+\..*too old.* MariaDB 99\.1"):
+        warehouse.prepare()
+
+
+def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
+    mariadb: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql, "DDL_WAIT_SECONDS", 1)
+    with mariadb.opened() as warehouse, mariadb.opened() as analyst:
+        warehouse.prepare()
+        sql(warehouse, "ALTER TABLE accounts DROP COLUMN locale")
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {mariadb.schema}.accounts")
+            with pytest.raises(Busy, match="another session was in the way"):
+                warehouse.prepare()
+        warehouse.prepare()
+
+
+def test_a_whole_night_and_its_replay_are_those_of_sqlite(
+    own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(size=Size(accounts=20), seed=7) as sandbox, house_in(tmp_path, monkeypatch, sandbox) as house:
+        assert house.night().success
+        with house.warehouse() as warehouse:
+            expected = {name: rows(warehouse, name) for name in DATA_TABLES}
+        requests = len(sandbox.requests)
+        house.set(DRILLSTER_WAREHOUSE_URL=own)
+        house.at(night_after(DAY + timedelta(days=1)))
+        assert house.night(DAY).success
+        assert len(sandbox.requests) == requests  # the date is past: it was replayed
+        with house.warehouse() as warehouse:
+            assert {name: rows(warehouse, name) for name in DATA_TABLES} == expected
+            assert {row["export_date"] for row in rows(warehouse, "loads")} == {DAY}
