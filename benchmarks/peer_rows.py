@@ -298,7 +298,9 @@ def _test_results(unit: Mapping[str, str], _at: str, items: Rows, _day: str) -> 
     yield "test_results", rows
     yield "test_result_scores", scores
     yield "test_result_drills", drills
-    yield _playables([each["drill"] for person in items for one in person["testResults"] for each in one.get("drills", ())])
+    yield _playables(
+        [each["drill"] for person in items for one in person["testResults"] for each in one.get("drills", ())]
+    )
 
 
 def _events(unit: Mapping[str, str], _at: str, items: Rows, _day: str) -> Told:

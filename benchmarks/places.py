@@ -7,11 +7,11 @@ import secrets
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
@@ -33,6 +33,8 @@ def _serve(pipe: Any, size: Size, faults: dict[str, Any]) -> None:
             if order == "clear":
                 sandbox.clear()
                 pipe.send(None)
+            elif order == "first":
+                pipe.send(sandbox.requests[0].at if sandbox.requests else None)
             elif order == "requests":
                 asked = Counter(
                     f"{record.path}?{sorted(parse_qsl(record.query))}"
@@ -52,7 +54,7 @@ class Served:
         self._ours, theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(theirs, size, faults))
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         self._process.start()
         self.environment: dict[str, str] = self._ours.recv()
         return self
@@ -72,6 +74,11 @@ class Served:
     def change(self, **changes: Any) -> None:
         """Other faults."""
         self._order(changes)
+
+    def first_request(self) -> float | None:
+        """When the first request came in, by the monotonic clock, which all processes of a machine share."""
+        at: float | None = self._order("first")
+        return at
 
     def requests(self) -> tuple[Counter[str], int]:
         """How often each address was asked for, and how many requests were in flight at most."""
@@ -93,7 +100,7 @@ class PostgreSQL:
         self.execute("CHECKPOINT")
         try:
             # The peer insists on a host and a password; the socket's folder in the query wins over the host.
-            url = self._uri.set(host="localhost", password="none", database=name)
+            url = self._uri.set(host="localhost", password="none", database=name)  # noqa: S106 - asks for none
             yield url.render_as_string(hide_password=False)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -108,6 +115,30 @@ class PostgreSQL:
         """Such as 18.4."""
         with engine_of(self._uri.render_as_string(hide_password=False)).connect() as connection:
             return str(connection.exec_driver_sql("SHOW server_version").scalar())
+
+
+def server_of(url: str) -> Callable[[], float] | None:
+    """What tells the CPU seconds of the server behind a URL, all its processes together; None for SQLite."""
+    if not url.startswith("postgresql"):
+        return None
+    folder = sa.make_url(url).query["host"]
+    postmaster = int((Path(str(folder)) / "postmaster.pid").read_text().split("\n", 1)[0])
+    tick = os.sysconf("SC_CLK_TCK")
+
+    def seconds() -> float:
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if int(fields[1]) == postmaster:
+                ticks += int(fields[11]) + int(fields[12])
+            elif int(stat.parent.name) == postmaster:
+                ticks += sum(map(int, fields[11:15]))  # its own, and those of children that have ended
+        return ticks / tick
+
+    return seconds
 
 
 def engine_of(url: str) -> sa.Engine:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -24,23 +24,29 @@ class Meter:
 
     with Meter() as meter:
         work()
-    meter.seconds, meter.cpu
+    meter.read()
+
+    May be entered again and again; what it read adds up. ``server``: something that tells the CPU seconds of a server.
     """
 
-    seconds = 0.0
-    cpu = 0.0
+    def __init__(self, server: Callable[[], float] | None = None) -> None:
+        self.seconds = self.cpu = self.at_server = 0.0
+        self._server = server
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> Self:
+        self._before = self._server() if self._server else 0.0
         self._cpu, self._started = cpu_seconds(), time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._started
         self.cpu += cpu_seconds() - self._cpu
+        self.at_server += self._server() - self._before if self._server else 0.0
 
     def read(self) -> dict[str, float]:
-        """Both, as a measurement."""
-        return {"seconds": self.seconds, "cpu_seconds": self.cpu}
+        """All of it, as a measurement."""
+        measures = {"seconds": self.seconds, "cpu_seconds": self.cpu}
+        return measures | {"server_cpu_seconds": self.at_server} if self._server else measures
 
 
 def cpu_seconds() -> float:
@@ -50,7 +56,7 @@ def cpu_seconds() -> float:
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever had (VmHWM); getrusage would count that of the parent it was forked from."""
+    """The most memory that this process ever had (VmHWM); getrusage would count that of the one it came from, too."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
