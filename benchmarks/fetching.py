@@ -36,6 +36,15 @@ FAILURES = (
 )
 
 
+ABOUT = """
+The sandbox, in a process of its own, answers each request after 50 ms. The ideal is requests times latency over the
+number in flight. That both ask for the same addresses equally often, with the same page sizes, and never have more
+in flight than 16, is checked by the sandbox's log. Ours writes the archive (compressed, synced, sealed); dlt
+extracts into its load package. Failures are drawn from a seed: 8 % of the calls get 429, 500, 502, 503 or 504, and
+2 % a reset connection.
+"""
+
+
 def measure(options: Options) -> list[Comparison]:
     """Both comparisons, on one sandbox: it keeps its answers once they are made, so that giving them costs little."""
     with Served(SIZE, latency=LATENCY) as sandbox:

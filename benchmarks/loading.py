@@ -31,6 +31,17 @@ _MANY = 1_000_000
 """Result rows from which one round is enough."""
 
 
+ABOUT = """
+*Pages to tables*: the same archived pages, through to published tables; rows of both are counted and agree. Ours
+has its tables made before the clock starts; dlt makes them as it loads, which is a small part. *Frames to staging*
+leaves normalization out: the same typed frames into tables without a key, by our staging and by `DataFrame.to_sql`
+as it comes. The limit is what the database itself takes for rows that
+were written out beforehand: COPY from memory, or on SQLite `executemany` of ready tuples. *Staged, judged and
+published* sets all that a load does, keys, references and indexes included, against `to_sql` into tables without a
+key.
+"""
+
+
 def measure(options: Options) -> list[Comparison]:
     """Every size on both databases."""
     found = []

@@ -17,6 +17,8 @@ from .processes import isolated, peak_mib
 ABOUT = """
 Each load is a process of its own, and its peak is VmHWM: the interpreter and all libraries are in it. The processes
 that dlt starts to normalize are not counted, nor is the database server.
+
+![Peak memory over size](benchmarks/memory.svg)
 """
 LARGEST, LARGEST_ROWS = 400.0, 2_000_000
 """MiB that the job may take up to so many result rows."""

@@ -17,6 +17,13 @@ from .peer_api import api, token_of
 from .places import EXPORT_DATE, IN_FLIGHT, MOMENT, Served, server_of, settings_of
 from .processes import Meter, isolated
 
+ABOUT = """
+Both sides begin with an empty database and end with the same rows in the same 18 tables, which is checked. Ours
+captures, stages, judges and publishes the snapshot, then the events; dlt extracts, normalizes and loads everything
+in one run. With answers of 50 ms most of a night is waiting; with answers that come at once, work alone is left.
+(The sandbox that answers shares the cores.)
+"""
+
 
 def measure(options: Options) -> list[Comparison]:
     """With answers that take their time, and with answers that come at once: then only work is measured."""

@@ -23,6 +23,14 @@ EVERY = 20
 ENTITIES = tuple(name for name, table in DATA_TABLES.items() if table.kind is Kind.ENTITY)
 
 
+ABOUT = """
+The same organization a day later: one account in twenty has another name, nothing else of the entities changed.
+Snapshots get a new date, as they must. Rows written are those inserted, updated or deleted in entity tables, by
+PostgreSQL's own statistics; the write-ahead log is counted between two checkpoints and holds all tables. dlt's
+`upsert` writes every row that is among the loaded ones, and it marks nothing as deleted.
+"""
+
+
 def measure(options: Options) -> list[Comparison]:
     """On both databases; only PostgreSQL tells how many rows were written."""
     archive = options.archives.of(f"people-{options.people}", people_of(options.people))

@@ -41,6 +41,13 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+ABOUT = """
+Real commands, from the start of the process to the arrival of their first request at the sandbox, and to their end.
+`drillster-pipeline run` is the job as Dagster runs it, in one process; beside it the same night by `Session`,
+`capture` and `publish` alone, and dlt, which has no scheduler either.
+"""
+
+
 def measure(options: Options) -> list[Comparison]:
     """From the start of the process to the arrival of its first request."""
     with Served(SIZE) as sandbox:
