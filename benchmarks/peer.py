@@ -92,7 +92,7 @@ def archived(folder: Path, resources: list[str], *, url: str, day: str, arrow: b
             told: Told = defaultdict(list)
             for line in some:
                 for table, rows in READERS[resource](
-                    line["unit"], line["captured_at"], _items(resource, line["unit"], line["body"]), day
+                    line["unit"], line["captured_at"], items_of(resource, line["unit"], line["body"]), day
                 ):
                     told[table] += rows
             yield told
@@ -112,12 +112,12 @@ def _lines(folder: Path) -> Iterator[bytes]:
             yield from file
 
 
-def _items(resource: str, unit: Mapping[str, str], body: Any) -> Rows:
+def items_of(resource: str, unit: Mapping[str, str], body: Any) -> Rows:
     single = resource == "organization" or (resource in {"groups", "catalogs"} and unit)
     return [body] if single else body[LISTS[resource]]
 
 
-_TABLES = {
+TABLES_OF = {
     "organization": ("organizations",),
     "accounts": ("accounts", "account_external_ids"),
     "catalogs": ("catalogs",),
@@ -139,7 +139,7 @@ def tables_of(resource: str, parent: Any, seen: set[str], *, url: str, arrow: bo
     """A transformer for each table that the pages of a resource fill; ``seen``: the playables so far."""
     import dlt
 
-    for name in _TABLES[resource]:
+    for name in TABLES_OF[resource]:
         table = DATA_TABLES[name]
 
         def rows(told: Told, table: Table = table) -> Any:

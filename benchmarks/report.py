@@ -41,9 +41,9 @@ every millisecond instead of every ten; columns are declared, so that no type is
 files are cut at 100,000 so that a process per core can normalize them (one process where there are fewer rows:
 starting more costs more than it saves); load files are not compressed; `fork` starts its processes. Load files are
 CSV, brought in by COPY, for rows on PostgreSQL; Parquet, brought in by ADBC, for Arrow tables there; and Parquet on
-SQLite, where the `sqlalchemy` destination inserts it, one load at a time, as SQLite has one writer. Each was the fastest of the formats
-that dlt has there. Entities and events are merged by key (`upsert` on PostgreSQL, `delete-insert` on SQLite),
-snapshots by date (`delete-insert` on `export_date`), so that a night can be repeated.
+SQLite, where the `sqlalchemy` destination inserts it, one load at a time, as SQLite has one writer. Each was the
+fastest of the formats that dlt has there. Entities and events are merged by key (`upsert` on PostgreSQL,
+`delete-insert` on SQLite), snapshots by date (`delete-insert` on `export_date`), so that a night can be repeated.
 
 **In dlt's favour:** its rows are made by a few functions that read the one form in which the sandbox answers,
 reject nothing, look for no unknown fields and hash nothing; two columns that need a second answer
