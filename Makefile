@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-benchmark
 PYTHON ?= python3
 
 .PHONY: help install demo ui test lint docs lock benchmark clean
@@ -48,5 +49,15 @@ lock:  ## Write both locks anew, with what pyproject.toml asks for (UV=path of u
 	$(COMPILE) --extra deploy --extra kubernetes --extra mysql --extra postgres --extra s3 \
 	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
 
+benchmark: $(BENCH)/installed  ## Measure against dlt, to_sql and COPY, and write docs/benchmarks.md (FULL=1: up to 4 million rows)
+	$(BENCH)/bin/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
+
+# dlt and the plots are dependencies of the benchmarks alone.
+$(BENCH)/installed: benchmarks/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.txt
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
 clean:  ## Remove what was installed and made (not your data)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis

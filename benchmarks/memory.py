@@ -1,96 +1,97 @@
-"""Peak memory and seconds of a whole night (capture, normalize, stage, publish) over the number of result rows."""
+"""(d) Peak memory over the number of result rows, for the whole way from archived pages to tables."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import multiprocessing
-import resource
-import tempfile
-import time
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline.sandbox import Sandbox, Size
+from . import peer
+from .archives import results_of
+from .comparison import OURS, Claim, Comparison, Measures, alternate
+from .loading import load_peer, publish_ours
+from .options import Options
+from .places import sqlite
+from .processes import isolated, peak_mib
 
-MOMENT = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+ABOUT = """
+Each load is a process of its own, and its peak is VmHWM: the interpreter and all libraries are in it. The processes
+that dlt starts to normalize are not counted, nor is the database server.
+
+![Peak memory over size](benchmarks/memory.svg)
+"""
+LARGEST, LARGEST_ROWS = 400.0, 2_000_000
+"""MiB that the job may take up to so many result rows."""
+GROWTH = 1.1
+"""By how much memory may grow where the rows double."""
 
 
-def _serve(connection: Any, size: Size) -> None:
-    with Sandbox(size=size, now=MOMENT) as sandbox:
-        connection.send(sandbox.environment())
-        connection.recv()
+def measure(options: Options) -> list[Comparison]:
+    """All sizes in one comparison: what matters is how little they differ."""
+    contenders: dict[str, Callable[[], Measures]] = {}
+    for rows in options.peaks:
+        archive = options.archives.of(f"results-{rows}", results_of(rows))
 
+        def run(function: Any, place: Any, *more: Any, archive: Path = archive, rows: int = rows) -> Any:
+            def peak() -> Measures:
+                with place() as url:
+                    return {**isolated(function, archive, url, *more), "result_rows": rows}
 
-def _night(connection: Any, environment: dict[str, str], folder: str) -> None:
-    """In a process of its own, so that its peak is its own."""
-    from drillster_pipeline.export import Session, capture, publish
-    from drillster_pipeline.settings import load_settings
+            return peak
 
-    settings = load_settings(
-        {
-            **environment,
-            "DRILLSTER_ARCHIVE_URL": str(Path(folder) / "archive"),
-            "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
-            "DRILLSTER_CONCURRENCY": "16",
+        database = options.postgresql.database
+        contenders |= {
+            named(f"{OURS}, PostgreSQL", rows): run(peak_of_ours, database),
+            named(f"{OURS}, SQLite", rows): run(peak_of_ours, sqlite),
+            named("dlt rows, PostgreSQL", rows): run(peak_of_peer, database, False),
+            named("dlt Arrow, PostgreSQL", rows): run(peak_of_peer, database, True),
         }
-    )
-    with Session(settings=settings, now=lambda: MOMENT) as session:
-        started = time.perf_counter()
-        capture(session, "snapshot", session.newest_complete)
-        captured = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        report = publish(session, "snapshot", session.newest_complete, run_id="benchmark").report
-        published = time.perf_counter()
-    connection.send(
-        {
-            "result_rows": report.tables["results"].rows_inserted,
-            "capture_seconds": round(captured - started, 1),
-            "load_seconds": round(published - captured, 1),
-            "capture_peak_mib": round(peak / 1024),
-            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        }
-    )
+    return [
+        alternate(
+            "Peak memory",
+            contenders,
+            rounds=1,
+            reference=named(f"{OURS}, PostgreSQL", options.peaks[0]),
+            claims=_claims(options.peaks),
+            say=options.say,
+        )
+    ]
 
 
-def measure(members: int, drillables: int) -> dict[str, float]:
-    """One night with ``members`` x ``drillables`` result rows."""
-    context = multiprocessing.get_context("spawn")
-    size = Size(
-        accounts=members + 10,
-        groups=max(1, members // 200),
-        members_per_group=200,
-        drillables_per_group=drillables,
-        objectives_per_group=1,
-        tests_per_group=0,
-        stable=True,
-    )
-    ours, theirs = context.Pipe()
-    server = context.Process(target=_serve, args=(theirs, size))
-    server.start()
-    environment = ours.recv()
-    with tempfile.TemporaryDirectory() as folder:
-        here, there = context.Pipe()
-        night = context.Process(target=_night, args=(there, environment, folder))
-        night.start()
-        while not here.poll(1):
-            if not night.is_alive():
-                raise RuntimeError("the night failed")
-        found: dict[str, float] = here.recv()
-        night.join()
-    ours.send("stop")
-    server.join(10)
-    return found
+def named(what: str, rows: int) -> str:
+    """A contender at a size."""
+    return f"{what} · {rows:,} rows"
 
 
-def main() -> None:
-    """Print a line of JSON per size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", type=int, nargs="*", default=[50_000, 200_000, 1_000_000])
-    for rows in parser.parse_args().rows:
-        print(json.dumps(measure(members=max(200, rows // 100), drillables=100)), flush=True)
+def _claims(sizes: tuple[int, ...]) -> list[Claim]:
+    claims = []
+    for database in ("PostgreSQL", "SQLite"):
+        smaller, larger = (named(f"{OURS}, {database}", rows) for rows in sizes[-2:])
+        claims.append(
+            Claim(
+                what=f"our peak at {sizes[-2]:,} result rows, MiB, {database}",
+                contender=smaller,
+                measure="peak_mib",
+                at_most=LARGEST if sizes[-2] <= LARGEST_ROWS else None,
+            )
+        )
+        claims.append(
+            Claim(
+                what=f"our peak at {sizes[-1]:,} result rows over that at {sizes[-2]:,}, {database}",
+                contender=larger,
+                over=smaller,
+                measure="peak_mib",
+                at_most=GROWTH,
+            )
+        )
+    return claims
 
 
-if __name__ == "__main__":
-    main()
+def peak_of_ours(archive: Path, url: str) -> Measures:
+    """Normalize, stage, judge and publish."""
+    return {**publish_ours(archive, url), "peak_mib": peak_mib()}
+
+
+def peak_of_peer(archive: Path, url: str, arrow: bool) -> Measures:
+    """Extract from the archive, normalize and load."""
+    return {**load_peer(archive, url, peer.WORTH_PROCESSES, arrow), "peak_mib": peak_mib()}
