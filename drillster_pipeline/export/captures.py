@@ -21,9 +21,7 @@ from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRef
 
 from .earlier import groups_before, objectives_on
 from .session import Session
-
-REFUSED_MARK = "refused.json"
-"""Beside a manifest whose publish was refused: the next run captures again instead of publishing the same."""
+from .verdicts import is_refused
 
 SLEPT_SECONDS = 3600.0
 """A walk in which nothing is answered for so long was not waiting, but stopped with its machine."""
@@ -109,7 +107,7 @@ def _waits(session: Session, sealed: Capture) -> bool:
     """
     if abs(session.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
         return False
-    if REFUSED_MARK in session.archive.storage.names(sealed.ref.folder):
+    if is_refused(session, sealed.ref):
         return False
     run_id = sealed.manifest.get("run_id")
     if run_id is not None and run_id != session.run_id and not session.ended_well(run_id):
@@ -120,11 +118,6 @@ def _waits(session: Session, sealed: Capture) -> bool:
         # What was captured is safe, and whether it was published is the publish's affair.
         logger.info("The warehouse can't say whether the capture was published (%s): it is kept.", trouble)
         return True
-
-
-def mark_refused(session: Session, refused: Capture) -> None:
-    """Note that a capture was judged unfit, so that it is not taken for one that only waits."""
-    session.archive.storage.write(f"{refused.ref.folder}/{REFUSED_MARK}", b"{}")
 
 
 def _walk(session: Session, kind: str, export_date: date, still_ours: StillOurs) -> CaptureOutcome:

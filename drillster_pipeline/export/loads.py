@@ -16,9 +16,9 @@ from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
 
-from .captures import mark_refused
 from .plans import holes_under, table_plans, unavailable_tables
 from .session import Session
+from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that the database broke off: together as long as a restart may take."""
@@ -92,6 +92,7 @@ def _publish(
             f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
+    waiting = nights_waiting(session, kind, export_date)
     plan = LoadPlan(
         export_date=export_date,
         kind=kind,
@@ -103,7 +104,8 @@ def _publish(
         program_version=__version__,
         capture_id=capture.capture_id,
         allow_mass_delete=allow_mass_delete,
-        nights_waiting=_nights_waiting(session, kind, export_date),
+        mass_deletes_confirmed=confirmed_tables(session, [*waiting, capture.ref]),
+        nights_waiting=len(waiting),
     )
     extractor = Extractor(
         export_date=export_date,
@@ -121,20 +123,12 @@ def _publish(
         try:
             judgement = load.judge()
         except GuardRefused:
-            mark_refused(session, capture)
+            mark_refused(session, capture.ref)
             raise
         report = load.publish()
+    if judgement.mass_deletions:
+        mark_confirmed(session, capture.ref, judgement.mass_deletions)
     return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)
-
-
-def _nights_waiting(session: Session, kind: str, export_date: date) -> int:
-    """How many nights lie in the archive between this one and the newest that was loaded before it.
-
-    A backfill in any order is no reason for alarm: each of them may have lost as much as one night is allowed to.
-    """
-    before = session.warehouse.loaded_before(kind, export_date)
-    between = [day for day in session.archive.dates() if before is not None and before < day < export_date]
-    return sum(any(ref.sealed for ref in session.archive.captures(day, kind)) for day in between)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ MASS_DELETE_SHARE, MASS_DELETE_ROWS = 0.20, 10
 The share is that of one night. Where history is loaded out of order, what the nights between have lost comes on top.
 """
 NEARLY_ALL = 0.99
-"""Whatever lies between: no load is believed that empties a table."""
+"""Whatever lies between: no load is believed that empties a large table."""
 REJECT_SHARE, REJECT_ROWS = 0.01, 10
 """So many rejects of a table are borne: the larger of this share of the rows read, and this number."""
 _AT_ONCE = 500
@@ -64,12 +64,16 @@ class Judge:
             name: self._weigh(staged, rows_read[name], repeated.get(name, 0))
             for name, staged in self._staging.tables.items()
         }
-        problems = [*self._too_many_rejects(tables), *self._mass_deletion(tables)]
+        deleted = dict(self._mass_deletions(tables))
+        confirmed = tuple(
+            name for name in deleted if self._plan.allow_mass_delete or name in self._plan.mass_deletes_confirmed
+        )
+        problems = [*self._too_many_rejects(tables), *(told for name, told in deleted.items() if name not in confirmed)]
         if problems:
             raise GuardRefused(
                 f"Nothing of {self._plan.export_date} ({self._plan.kind}) was published. " + " ".join(problems)
             )
-        return Judgement(tables=tables)
+        return Judgement(tables=tables, mass_deletions=confirmed)
 
     def _leave_out_repeated(self, staged: Staged) -> int:
         rows = staged.rows
@@ -180,18 +184,19 @@ class Judge:
     def _count(self, query: sa.Select[Any]) -> int:
         return int(self._connection.execute(query).scalar_one())
 
-    def _mass_deletion(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
-        if self._plan.allow_mass_delete:
-            return
-        borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** (1 + self._plan.nights_waiting)), 9)
+    def _mass_deletions(self, tables: Mapping[str, TableJudgement]) -> Iterator[tuple[str, str]]:
+        """Tables that lose more than is borne, each with what to tell the operator."""
+        nights = 1 + self._plan.nights_waiting
+        borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** nights), 9)
         for name, table in tables.items():
-            if table.rows_to_delete >= MASS_DELETE_ROWS and table.rows_to_delete > borne * table.rows_present:
-                yield (
+            if table.rows_to_delete >= nights * MASS_DELETE_ROWS and table.rows_to_delete > borne * table.rows_present:
+                told = (
                     f"{name}: {table.rows_to_delete:,} of {table.rows_present:,} present rows would be marked deleted, "
                     f"which is more than {borne:.0%}. Check in Drillster whether they are really gone, and "
                     "whether the service account still sees all groups; if it is right, run this once more with "
                     "allow_mass_delete in the launchpad, or --allow-mass-delete on the command line."
                 )
+                yield name, told
 
     def _too_many_rejects(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
         for name, table in tables.items():

@@ -45,6 +45,8 @@ class LoadPlan:
     program_version: str
     capture_id: str | None = None
     allow_mass_delete: bool = False
+    mass_deletes_confirmed: frozenset[str] = frozenset()
+    """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""
     nights_waiting: int = 0
     """Captured nights between this date and the newest one loaded before it: what is gone may have gone on any."""
 
@@ -74,6 +76,8 @@ class Judgement:
     """What was found in all staged tables, parents before children."""
 
     tables: Mapping[str, TableJudgement] = field(default_factory=dict)
+    mass_deletions: tuple[str, ...] = ()
+    """Tables that lose more than is borne, as an operator has confirmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

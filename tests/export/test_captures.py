@@ -19,7 +19,7 @@ from drillster_pipeline.archive import Archive, Capture, lease, remote
 from drillster_pipeline.dates import events_window
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, Refused, Unauthorized, Unavailable
 from drillster_pipeline.export import How, Session, capture, publish
-from drillster_pipeline.export.captures import mark_refused
+from drillster_pipeline.export.verdicts import mark_refused
 from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, closed
 from drillster_pipeline.settings import Settings, load_settings
 from tests.api.test_capture_shapes import TINY
@@ -131,7 +131,7 @@ def test_a_capture_that_waits_can_be_made_anew_on_demand(nights: Nights) -> None
 
 def test_a_capture_whose_publish_was_refused_is_made_anew(nights: Nights) -> None:
     first = nights.capture()
-    mark_refused(nights.session(), first.capture)
+    mark_refused(nights.session(), first.capture.ref)
     assert nights.capture().how is How.CAPTURED
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.export import PublishOutcome, Session, capture, publish
+from drillster_pipeline.export.verdicts import CONFIRMED_MARK
 from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, Size, closed
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
@@ -216,6 +217,52 @@ def test_the_guard_refuses_and_the_next_capture_is_made_anew(place: Place) -> No
     place.night()
     assert len(place.sandbox.requests) > requests
     assert place.rows("group_members").keys() == before.keys()
+
+
+def lose_all_groups(place: Place) -> None:
+    listed = place.session.archive.newest_sealed(DAY, "snapshot").manifest["groups"]["listed"]
+    place.sandbox.faults = Faults(hidden_groups=frozenset(listed))
+
+
+def test_the_guard_does_not_give_way_however_many_nights_it_refuses(place: Place) -> None:
+    place.night()
+    lose_all_groups(place)
+    for _ in range(4):
+        with pytest.raises(GuardRefused, match="more than 20%"):
+            place.next_night()
+
+
+def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(place: Place, tmp_path: Path) -> None:
+    place.night()
+    lose_all_groups(place)
+    with pytest.raises(GuardRefused):
+        place.next_night()
+    place.night(allow_mass_delete=True)
+    place.next_night()
+    expected = [place.rows(name) for name in ENTITIES]
+    for number, order in enumerate([(0, 1, 2), (0, 2, 1)]):
+        url = f"sqlite:///{tmp_path}/again{number}.sqlite"
+        with Session(settings=replace(place.session.settings, warehouse_url=Secret(url))) as session:
+            for days in order:
+                publish(session, "snapshot", DAY + timedelta(days=days), run_id="again")
+            again = Place(place.sandbox, place.folder)
+            again.session = session
+            loads = {"load_id", "loaded_at"}
+            for name, rows in zip(ENTITIES, expected, strict=True):
+                found = {key: {c: v for c, v in row.items() if c not in loads} for key, row in again.rows(name).items()}
+                assert found == {key: {c: v for c, v in row.items() if c not in loads} for key, row in rows.items()}
+
+
+def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: Place, tmp_path: Path) -> None:
+    place.night()
+    lose_all_groups(place)
+    confirmed = place.next_night(allow_mass_delete=True).capture
+    place.session.archive.storage.write(f"{confirmed.ref.folder}/{CONFIRMED_MARK}", b"{")
+    settings = replace(place.session.settings, warehouse_url=Secret(f"sqlite:///{tmp_path}/again.sqlite"))
+    with Session(settings=settings) as session:
+        publish(session, "snapshot", DAY, run_id="again")
+        with pytest.raises(GuardRefused):
+            publish(session, "snapshot", place.day, run_id="again")
 
 
 def test_a_date_without_a_capture_is_refused(place: Place) -> None:

@@ -169,9 +169,9 @@ def test_a_deletion_within_reason_is_published(warehouse: Warehouse, before: int
 
 @pytest.mark.parametrize(
     ("waiting", "after", "borne"),
-    [(1, 64, True), (1, 63, False), (4, 33, True), (4, 32, False), (1000, 1, True), (1000, 0, False)],
+    [(1, 64, True), (1, 63, False), (4, 33, True), (4, 32, False), (8, 11, True), (8, 10, False), (10, 0, True)],
 )
-def test_each_captured_night_that_was_passed_over_may_have_lost_its_fifth_but_none_loses_all(
+def test_each_captured_night_that_was_passed_over_may_have_lost_a_fifth_or_ten_rows(
     warehouse: Warehouse, waiting: int, after: int, borne: bool
 ) -> None:
     load(warehouse, day(1), {"accounts": people(100)})
@@ -181,6 +181,23 @@ def test_each_captured_night_that_was_passed_over_may_have_lost_its_fifth_but_no
     else:
         with pytest.raises(GuardRefused, match=f"{100 - after} of 100 present rows"):
             load(warehouse, day(2 + waiting), content, nights_waiting=waiting)
+
+
+def test_a_large_table_is_never_emptied_whatever_was_passed_over(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"accounts": people(600)})
+    with pytest.raises(GuardRefused, match="600 of 600 present rows"):
+        load(warehouse, day(50), {"accounts": []}, nights_waiting=48)
+
+
+def test_what_was_confirmed_of_a_table_is_not_asked_again_but_of_that_table_only(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"accounts": people(40), "groups": [group(f"g{number}") for number in range(20)]})
+    gone: dict[str, list[Any]] = {"accounts": [], "groups": []}
+    with pytest.raises(GuardRefused) as caught:
+        load(warehouse, day(2), gone, mass_deletes_confirmed=frozenset({"accounts"}))
+    assert "groups: 20 of 20" in str(caught.value)
+    assert "accounts:" not in str(caught.value)
+    load(warehouse, day(2), gone, mass_deletes_confirmed=frozenset(gone))
+    assert set(column(warehouse, "accounts", "deleted_on").values()) == {day(2)}
 
 
 def test_rows_that_are_gone_already_do_not_count_for_the_guard(warehouse: Warehouse) -> None:

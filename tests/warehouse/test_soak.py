@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from benchmarks.soak import Captured, capture_history, soak
+from benchmarks.soak import History, capture_history
 from benchmarks.soak_shown import KEYS
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.settings import Secret, Settings, load_settings
@@ -19,24 +18,28 @@ SIZE = Size(accounts=13, groups=3, objectives_per_group=4, catalogs=2, playables
 NIGHTS, SEED = 10, 32
 
 
-@dataclass(frozen=True)
-class History:
-    captured: list[Captured]
-    settings: Settings
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[History, Settings]:
+    """A history that was loaded night by night already."""
     folder = tmp_path_factory.mktemp("soak")
     with Sandbox(size=SIZE, seed=SEED) as sandbox:
-        settings = load_settings({**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": str(folder / "archive")})
+        settings = load_settings(
+            {
+                **sandbox.environment(),
+                "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
+                "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/in-order.sqlite",
+            }
+        )
         captured = capture_history(sandbox, settings, NIGHTS, random.Random(SEED))
-    return History(captured, settings, folder)
+    history = History(captured, folder / "archive", folder / "first")
+    history.load_in_order(settings)
+    return history, settings
 
 
-def test_a_history_in_random_order_holds_what_the_organization_was(history: History, place: Place) -> None:
-    settings = replace(history.settings, warehouse_url=Secret(place.url), warehouse_schema=place.schema)
-    chance = random.Random(place.url.split(":")[0])
-    counts = soak(settings, history.captured, history.folder / "archive", chance, history.folder / "first")
+def test_a_history_in_random_order_holds_what_the_organization_was(
+    made: tuple[History, Settings], place: Place
+) -> None:
+    history, settings = made
+    settings = replace(settings, warehouse_url=Secret(place.url), warehouse_schema=place.schema)
+    counts = history.load_in_random_order(settings, random.Random(place.url.split(":")[0]))
     assert all(counts[name] for name in KEYS), counts
