@@ -73,6 +73,7 @@ def publish(
         archive_url=f"{session.archive.url}/{capture.ref.folder}",
         program_version=__version__,
         capture_id=capture.capture_id,
+        manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
     )
     extractor = Extractor(export_date=export_date, kind=kind, tables=plans)

@@ -161,6 +161,15 @@ class Warehouse:
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return erased
 
+    def renew_seal(self, capture_id: str, *, earlier: Collection[str], now: str) -> None:
+        """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""
+        loads = self._tables("loads")
+        renewed = sa.update(loads).values(manifest_sha256=now)
+        with told_plainly("noting a redaction"), self.engine.begin() as connection:
+            connection.execute(
+                renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
+            )
+
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
         """Names and e-mail addresses (lower case) of an account."""
         with self.reading() as (connection, tables):

@@ -44,6 +44,7 @@ class LoadPlan:
     archive_url: str
     program_version: str
     capture_id: str | None = None
+    manifest_sha256: str | None = None
     allow_mass_delete: bool = False
 
 
