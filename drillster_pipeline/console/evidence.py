@@ -31,8 +31,8 @@ def write_evidence(console: Console, session: Session, claim: Claim, output: Pat
     for where, content in ((path, evidence.content), (provenance, described)):
         _write(where, content)
     load, capture = evidence.provenance["load"], evidence.provenance["capture"]
-    console.print(f"{evidence.rows:,} evaluations of {claim.export_date} in {path}", highlight=False)
-    console.print(f"Where they are known from: {provenance}", highlight=False)
+    console.print(f"{evidence.rows:,} evaluations of {claim.export_date} in {path}", highlight=False, soft_wrap=True)
+    console.print(f"Where they are known from: {provenance}", highlight=False, soft_wrap=True)
     if capture is None:
         console.print(
             "[yellow]The archive of that date is gone, so nothing can be proven by it: the rows are those of the "
@@ -43,10 +43,13 @@ def write_evidence(console: Console, session: Session, claim: Claim, output: Pat
             f"Load {load['load_id']} of capture {capture['capture_id']}, made {capture['captured_from']} to "
             f"{capture['captured_until']} by service account {capture['service_account_id']}.",
             highlight=False,
+            soft_wrap=True,
         )
-    console.print(f"Its checksum (SHA-256): {evidence.provenance['csv']['sha256']}", highlight=False)
-    console.print("It holds names: keep it as you keep the warehouse. To prove it later:", highlight=False)
-    console.print(f"  drillster-pipeline evidence --verify {path}", highlight=False)
+    console.print(f"Its checksum (SHA-256): {evidence.provenance['csv']['sha256']}", highlight=False, soft_wrap=True)
+    console.print(
+        "It holds names: keep it as you keep the warehouse. To prove it later:", highlight=False, soft_wrap=True
+    )
+    console.print(f"  drillster-pipeline evidence --verify {path}", highlight=False, soft_wrap=True)
 
 
 def verify_evidence(console: Console, session: Session, path: Path) -> int:
