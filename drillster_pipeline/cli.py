@@ -185,6 +185,18 @@ def forget(account_id: str, yes: bool) -> None:
 
 
 @commands.command()
+@click.option("--date", "day", type=_DATE, help="Export date; the newest one in the warehouse if left out.")
+@click.option("--names", is_flag=True, help="Name the people who are overdue.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
+def report(day: datetime | None, names: bool, output: Path | None) -> None:
+    """Write the report of an export date: one HTML page, to read, print or forward."""
+    from .console.report import run_report
+
+    with _session(needs_api=False) as session:
+        run_report(session, day.date() if day else None, names=names, output=output)
+
+
+@commands.command()
 @click.option("--objective", help="Id of the objective.")
 @click.option("--date", "day", type=_DATE, help="Export date.")
 @click.option("--group", help="Id of a group, where only its members are asked for.")

@@ -65,6 +65,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
     Setting("DRILLSTER_ARCHIVE_URL", "data/archive", "Folder or fsspec URL (`s3://…`) of the archive."),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
+    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder that the nightly report is written to."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
@@ -100,6 +101,7 @@ class Settings(ScheduleSettings):
     warehouse_schema: str | None
     archive_url: Secret
     archive_days: int
+    reports_folder: str
     concurrency: int
     requests_per_second: float | None
     personal_data: Literal["keep", "pseudonymize", "drop"]
@@ -131,6 +133,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool =
         warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _whole_number(1, 100_000)),
+        reports_folder=reader.get("DRILLSTER_REPORTS_FOLDER", _text),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
         requests_per_second=reader.get("DRILLSTER_REQUESTS_PER_SECOND", _rate),
         personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),
