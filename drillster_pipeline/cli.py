@@ -188,3 +188,43 @@ def forget(account_id: str, yes: bool) -> None:
         click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
     with _session(needs_api=False) as session:
         run_forget(session, account_id)
+
+
+@commands.command()
+@click.option("--date", "day", type=_DATE, help="Export date; the newest one in the warehouse if left out.")
+@click.option("--names", is_flag=True, help="Name the people who are overdue.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
+def report(day: datetime | None, names: bool, output: Path | None) -> None:
+    """Write the report of an export date: one HTML page, to read, print or forward."""
+    from .console.report import run_report
+
+    with _session(needs_api=False) as session:
+        run_report(session, day.date() if day else None, names=names, output=output)
+
+
+@commands.command()
+@click.option("--objective", help="Id of the objective.")
+@click.option("--date", "day", type=_DATE, help="Export date.")
+@click.option("--group", help="Id of a group, where only its members are asked for.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the CSV file.")
+@click.option(
+    "--verify",
+    "verified",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Prove a file that was written earlier, against archive and warehouse.",
+)
+def evidence(
+    objective: str | None, day: datetime | None, group: str | None, output: Path | None, verified: Path | None
+) -> None:
+    """Write who met an objective on a date, by which norm, with proof of where that is known from."""
+    from rich.console import Console
+
+    from .console.evidence import verify_evidence, write_evidence
+    from .export.evidence import Claim
+
+    with _session(needs_api=False) as session:
+        if verified is not None:
+            raise click.exceptions.Exit(verify_evidence(Console(), session, verified))
+        if objective is None or day is None:
+            raise click.UsageError("Name --objective and --date, or a file to --verify")
+        write_evidence(Console(), session, Claim(objective, day.date(), group), output)

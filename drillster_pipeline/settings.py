@@ -77,6 +77,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_ARCHIVE_URL", "data/archive", "Folder or fsspec URL (`s3://…`) of the archive."),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
     Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
+    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder that the nightly report is written to."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
@@ -113,6 +114,7 @@ class Settings(ScheduleSettings):
     archive_url: Secret
     archive_days: int
     snapshot_days: int | None
+    reports_folder: str
     concurrency: int
     requests_per_second: float | None
     personal_data: Literal["keep", "pseudonymize", "drop"]
@@ -148,6 +150,7 @@ def load_settings(
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
         snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
+        reports_folder=reader.get("DRILLSTER_REPORTS_FOLDER", _text),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
         requests_per_second=reader.get("DRILLSTER_REQUESTS_PER_SECOND", _rate),
         personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),

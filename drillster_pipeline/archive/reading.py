@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +72,9 @@ class Capture:
         self.storage = storage
         self.ref = ref
         where = f"{ref.folder}/{MANIFEST}"
-        self.manifest = described(storage.read(where), where)
+        content = storage.read(where)
+        self.manifest = described(content, where)
+        self.manifest_sha256 = hashlib.sha256(content).hexdigest()
         if self.manifest.get("format") != FORMAT:
             raise ContractError(
                 f"{where} in the archive has format {self.manifest.get('format')!r}, and this program reads format "

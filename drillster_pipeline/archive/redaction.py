@@ -42,7 +42,8 @@ def redact(capture: Capture, change: Change, *, mentions: Callable[[str], bool],
                 changed += count
                 part.update(_write(storage, f"{folder}/{resource}", part["name"], lines))
     if changed or manifest != capture.manifest:
-        manifest["redacted"] = [*manifest.get("redacted", []), {"at": utc_text(now), "lines": changed}]
+        done = {"at": utc_text(now), "lines": changed, "was_sha256": capture.manifest_sha256}
+        manifest["redacted"] = [*manifest.get("redacted", []), done]
         storage.write(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
     _sweep(storage, folder, manifest)
     return changed

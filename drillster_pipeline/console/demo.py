@@ -33,7 +33,16 @@ NIGHTLY_AT = timedelta(hours=2, minutes=30)
 BLOCKS = "▁▂▃▄▅▆▇█"
 LEAST_RANGE = 5.0
 EXAMPLE = "SELECT * FROM overdue_objectives LIMIT 10"
-_OURS = ("archive", "dagster", "warehouse.sqlite", "warehouse.sqlite-wal", "warehouse.sqlite-shm", ENV_FILE, KEY_FILE)
+_OURS = (
+    "archive",
+    "dagster",
+    "reports",
+    "warehouse.sqlite",
+    "warehouse.sqlite-wal",
+    "warehouse.sqlite-shm",
+    ENV_FILE,
+    KEY_FILE,
+)
 
 
 def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
@@ -106,6 +115,7 @@ def _settings(folder: Path, sandbox: Sandbox, *, first: date) -> dict[str, str]:
         "DRILLSTER_PRIVATE_KEY_FILE": str(folder / KEY_FILE),
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder / 'warehouse.sqlite'}",
         "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
+        "DRILLSTER_REPORTS_FOLDER": str(folder / "reports"),
         "DRILLSTER_FIRST_EXPORT_DATE": str(first),
         "DAGSTER_HOME": str(ensure_home()),
     }
@@ -200,6 +210,7 @@ def _what_next(console: Console, folder: Path, days: list[date]) -> None:
     console.print(
         f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
         f"the raw answers are in {shown / 'archive'}.\n"
+        f"[bold]The report[/] of the last night: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
         f"  make ui                the same nights in the Dagster UI; backfill {days[0]}: it replays the archive\n"
         f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"

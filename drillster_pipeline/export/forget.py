@@ -72,6 +72,7 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
             erased_text=eraser.erased,
             archive_lines=lines,
         )
+    _renew_seals(session)
     archive.storage.remove(note)
     return ForgetOutcome(captures, lines, unfinished, rows)
 
@@ -107,6 +108,15 @@ def _sealed(session: Session) -> Iterator[Capture]:
         for ref in session.archive.captures(day):
             if ref.sealed:
                 yield session.archive.open(ref)
+
+
+def _renew_seals(session: Session) -> None:
+    """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
+    for capture in _sealed(session):
+        redacted = capture.manifest.get("redacted", [])
+        earlier = [entry["was_sha256"] for entry in redacted if "was_sha256" in entry]
+        if earlier:
+            session.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
 
 
 def _learn(person: Person, capture: Capture) -> Person:

@@ -103,6 +103,7 @@ def _publish(
         archive_url=f"{session.archive.url}/{capture.ref.folder}",
         program_version=__version__,
         capture_id=capture.capture_id,
+        manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
         mass_deletes_confirmed=confirmed_tables(session, [*waiting, capture.ref]),
         nights_waiting=len(waiting),

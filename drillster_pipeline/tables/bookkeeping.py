@@ -27,6 +27,11 @@ LOADS = Table(
         text("archive_url", "Where the answers are kept."),
         text("program_version", "Version of drillster-pipeline that made it."),
         text("capture_id", "The capture in the archive that it was read from."),
+        text(
+            "manifest_sha256",
+            "SHA-256, in hex, of that capture's manifest, which holds the SHA-256 of each of its parts: shows whether "
+            "the archive is still what was loaded.",
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -208,6 +208,15 @@ class Warehouse:
             self._lock(connection, "prune"),
         ):
             return drop_snapshots(connection, self._tables, before)
+
+    def renew_seal(self, capture_id: str, *, earlier: Collection[str], now: str) -> None:
+        """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""
+        loads = self._tables("loads")
+        renewed = sa.update(loads).values(manifest_sha256=now)
+        with told_plainly("noting a redaction"), self.engine.begin() as connection:
+            connection.execute(
+                renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
+            )
 
     def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
         """Names and e-mail addresses (lower case) of an account."""

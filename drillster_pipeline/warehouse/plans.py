@@ -44,6 +44,7 @@ class LoadPlan:
     archive_url: str
     program_version: str
     capture_id: str | None = None
+    manifest_sha256: str | None = None
     allow_mass_delete: bool = False
     mass_deletes_confirmed: frozenset[str] = frozenset()
     """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""

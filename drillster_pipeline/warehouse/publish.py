@@ -62,6 +62,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) 
             archive_url=plan.archive_url,
             program_version=plan.program_version,
             capture_id=plan.capture_id,
+            manifest_sha256=plan.manifest_sha256,
         )
     )
 

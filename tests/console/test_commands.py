@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -161,3 +162,21 @@ def test_demo_exports_its_nights_and_shows_them(command: Command, query: Query) 
     for words in ("Rows in the warehouse", "Compliance on", "Average proficiency", "Try next", "make ui"):
         assert words in ended.out
     assert ended.out.count("✓") == 2
+
+
+def test_evidence_is_written_and_proven_later(command: Command, sandbox: Sandbox, query: Query, tmp_path: Path) -> None:
+    del sandbox
+    command("run")
+    ((objective,),) = query("SELECT objective_id FROM objective_evaluations LIMIT 1")
+    ended = command("evidence", f"--objective={objective}", "--date", str(NEWEST), "--output", "proof.csv")
+    assert ended.code == 0, ended.err
+    assert "--verify proof.csv" in ended.out
+    assert (tmp_path / "proof.csv").stat().st_mode & 0o077 == 0
+    assert command("evidence", "--verify", "proof.csv").code == 0
+    (tmp_path / "proof.csv").write_bytes((tmp_path / "proof.csv").read_bytes().replace(b",true,", b",false,"))
+    changed = command("evidence", "--verify", "proof.csv")
+    assert changed.code == 6
+    assert "was changed" in changed.out
+    (tmp_path / "proof.csv.provenance.json").unlink()
+    assert command("evidence", "--verify", "proof.csv").code == 5
+    assert command("evidence", f"--objective={objective}").code == 2

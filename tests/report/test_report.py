@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.errors import Refused, Unavailable
+from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.export.report import write_report
+from drillster_pipeline.report import Figures, figures_of
+from drillster_pipeline.sandbox import Sandbox
+from drillster_pipeline.settings import load_settings
+
+NOW = datetime(2026, 6, 20, 1, 0, tzinfo=UTC)
+NIGHTS = (NOW - timedelta(days=9), NOW - timedelta(days=4), NOW)
+VOID = {"meta", "br", "path", "use", "rect", "img", "link", "hr", "input"}
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """A session whose warehouse holds three nights."""
+    folder = tmp_path_factory.mktemp("report")
+    clock = [NIGHTS[0]]
+    with Sandbox(accounts=60, seed=11, now=NIGHTS[0]) as sandbox:
+        settings = load_settings(
+            {
+                **sandbox.environment(),
+                "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
+                "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
+                "DRILLSTER_REPORTS_FOLDER": str(folder / "reports"),
+            }
+        )
+        with Session(settings=settings, now=lambda: clock[0]) as opened:
+            for night in NIGHTS:
+                clock[0] = sandbox.now = night
+                for kind in ("snapshot", "events"):
+                    capture(opened, kind, opened.newest_complete)
+                    publish(opened, kind, opened.newest_complete, run_id="test")
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def figures(session: Session) -> Figures:
+    return figures_of(session.warehouse, session.newest_complete)
+
+
+def ask(session: Session, sql: str) -> list[Any]:
+    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+class Page(HTMLParser):
+    """Holds a page to what a browser needs: every element closed, nothing fetched, no script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"script", "link", "iframe", "img"}
+        for name, value in attrs:
+            assert name not in {"src", "onload", "onclick"}, (tag, name)
+            assert name not in {"href", "xlink:href"} or (value or "").startswith("#"), (tag, name, value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_figures_are_those_of_the_analysts_views(session: Session, figures: Figures) -> None:
+    day = figures.export_date
+    compliance = ask(
+        session, f"SELECT group_id, evaluated, met FROM group_compliance WHERE export_date = '{day}' ORDER BY 1, 2, 3"
+    )
+    assert sorted((one.group_id, one.evaluated, one.met) for one in figures.objectives) == compliance
+    trend = ask(session, f"SELECT * FROM proficiency_trend WHERE export_date = '{day}' ORDER BY group_id")
+    mine = sorted(figures.groups, key=lambda group: group.group_id)
+    for group, row in zip([one for one in mine if one.learners], trend, strict=True):
+        assert (group.group_id, group.learners, group.practicing) == (row[1], row[3], row[5])
+        assert group.proficiency == pytest.approx(row[4])
+        assert group.stopped + group.never == row[6]
+    ((overdue, people),) = ask(session, "SELECT COUNT(*), COUNT(DISTINCT account_id) FROM overdue_objectives")
+    assert (figures.overdue, figures.overdue_people) == (overdue, people)
+    assert sum(one.overdue for one in figures.objectives) == overdue
+    ((results,),) = ask(session, f"SELECT COUNT(proficiency) FROM results WHERE export_date = '{day}'")
+    assert sum(figures.spread) == results
+
+
+def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: Session, figures: Figures) -> None:
+    assert [str(day) for day in figures.dates] == [
+        row[0] for row in ask(session, "SELECT DISTINCT export_date FROM results ORDER BY 1")
+    ]
+    for place, day in enumerate(figures.dates):
+        ((share,),) = ask(
+            session, f"SELECT 100.0 * SUM(met) / COUNT(met) FROM objective_evaluations WHERE export_date = '{day}'"
+        )
+        assert figures.compliance[place] == pytest.approx(share)
+    earlier = figures_of(session.warehouse, figures.dates[1])
+    assert earlier.dates == figures.dates[:2]
+    assert earlier.data.newest == figures.export_date
+
+
+def test_the_page_stands_by_itself_and_names_nobody(session: Session) -> None:
+    written = write_report(session, session.newest_complete)
+    text = written.path.read_text()
+    shown = " ".join(Page(text).text)
+    for words in ("At a glance", "Compliance by group", "overdue", "Who practices", "fades", "Tests of the last"):
+        assert words in shown
+    assert "url(" not in text.replace("url(#", "")
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text)
+    for name, email in ask(session, "SELECT name, email_address FROM accounts"):
+        assert name not in text
+        assert email is None or email not in text
+
+
+def test_names_are_shown_when_asked_for_in_a_file_for_its_owner_alone(session: Session) -> None:
+    written = write_report(session, session.newest_complete, names=True)
+    text = written.path.read_text()
+    Page(text)
+    from html import escape
+
+    for (name,) in ask(session, "SELECT DISTINCT account_name FROM overdue_objectives"):
+        assert escape(name).replace("&#x27;", "&#39;") in text
+    assert written.path.stat().st_mode & 0o077 == 0
+
+
+def test_the_same_numbers_give_the_same_page(session: Session) -> None:
+    first = write_report(session, session.newest_complete).path.read_bytes()
+    assert write_report(session, session.newest_complete).path.read_bytes() == first
+
+
+def test_a_name_cannot_bring_its_own_markup(session: Session, tmp_path: Path) -> None:
+    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    ((group, name),) = connection.execute("SELECT group_id, name FROM groups WHERE deleted_on IS NULL LIMIT 1")
+    try:
+        with connection:
+            connection.execute("UPDATE groups SET name = ? WHERE group_id = ?", ("<script>alert(1)</script>", group))
+        written = write_report(session, session.newest_complete, output=tmp_path / "page.html")
+        Page(written.path.read_text())
+        assert "&lt;script&gt;" in written.path.read_text()
+    finally:
+        with connection:
+            connection.execute("UPDATE groups SET name = ? WHERE group_id = ?", (name, group))
+        connection.close()
+
+
+def test_a_date_without_a_snapshot_is_refused(session: Session) -> None:
+    with pytest.raises(Refused, match="no snapshot of 2026-06-01"):
+        write_report(session, datetime(2026, 6, 1, tzinfo=UTC).date())
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"):
+        write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
