@@ -18,7 +18,7 @@ from typing import Any
 
 from drillster_pipeline.archive import utc_moment, utc_text
 from drillster_pipeline.dates import midnight
-from drillster_pipeline.errors import PipelineError, Refused
+from drillster_pipeline.errors import PipelineError, Refused, Unavailable
 
 from .session import Session
 
@@ -60,16 +60,21 @@ class Delivery:
 def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, subject: str = "") -> bool:
     """Put an alert into the outbox, unless the same was told before; ``subject`` tells apart what may both happen.
 
-    Returns whether it is new. Without DRILLSTER_ALERT_WEBHOOK nothing happens.
+    Returns whether it is new. Without DRILLSTER_ALERT_WEBHOOK nothing happens. Where the outbox can't be used, as on
+    a full disk, the alert is sent at once: to hear of it twice is better than never. Raises Unavailable if that fails.
     """
     if not session.settings.alert_webhook:
         return False
     digest = hashlib.sha256(subject.encode()).hexdigest()[:8]
     name = f"{export_date}-{trouble}-{digest}.json"
-    if name in session.archive.storage.names(OUTBOX):
-        return False
     text = f"drillster-pipeline: {_HEADINGS[trouble].format(date=export_date)}. {told}"
-    _write(session, name, {"text": text, "raised_at": utc_text(session.now()), "sent_at": None})
+    try:
+        if name in session.archive.storage.names(OUTBOX):
+            return False
+        _write(session, name, {"text": text, "raised_at": utc_text(session.now()), "sent_at": None})
+    except Unavailable:
+        if not _post(session, text):
+            raise
     return True
 
 
