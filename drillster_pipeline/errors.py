@@ -6,7 +6,7 @@
     ├── PermissionDenied     the service account may not do this: give it the right (3)
     ├── Unavailable          Drillster or the warehouse does not answer: try later (4)
     │   ├── Busy             another run holds the lock: wait for it
-    │   └── Interrupted      the database broke off what we did: do it again
+    │   └── Interrupted      what we did was broken off: do it again
     ├── Refused              we will not do this, to protect the data (5)
     │   ├── PastDateRefused       the date is past and was never captured
     │   └── GuardRefused          too much would be deleted or rejected
@@ -93,7 +93,7 @@ class Busy(Unavailable):
 
 
 class Interrupted(Unavailable):
-    """The database broke off what we did and kept nothing of it, as when it is restarted: it is safe to begin again."""
+    """What we did was broken off, and nothing of it was kept, as when the database restarts: begin again."""
 
 
 class Refused(PipelineError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from drillster_pipeline.errors import ArchiveCorrupt, Busy, ContractError
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
 from .lines import Line, unit_key
 from .parts import read_lines, verified
@@ -90,8 +90,8 @@ class Capture:
         """The answers of a resource that count, each part checked against its checksum before it is read.
 
         Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
-        Raises ArchiveCorrupt where a part is missing or is not what was sealed; Busy where ``forget`` or ``prune`` came
-        in between.
+        Raises ArchiveCorrupt where a part is missing or is not what was sealed; Interrupted where ``forget`` or
+        ``prune`` came in between.
         """
         entry = self.manifest["resources"].get(resource)
         if entry is None:
@@ -111,7 +111,7 @@ class Capture:
         except ArchiveCorrupt:
             if self._is_current():
                 raise
-            raise Busy(
+            raise Interrupted(
                 f"The capture {self.ref.folder} was changed or removed while it was read, by `forget` or `prune`: run "
                 "again"
             ) from None

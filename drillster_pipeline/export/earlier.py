@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from drillster_pipeline.answers import items
-from drillster_pipeline.errors import ContractError
+from drillster_pipeline.errors import ContractError, Interrupted
 
 from .session import Session
 
@@ -55,6 +55,6 @@ def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] |
             for objective in items("objectives", line.body)
             if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
         }
-    except ContractError as damage:
+    except (ContractError, Interrupted) as damage:
         logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)
         return None

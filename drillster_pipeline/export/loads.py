@@ -21,7 +21,7 @@ from .session import Session
 from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds before each new attempt at a load that the database broke off: together as long as a restart may take."""
+"""Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
 _SELDOM = (50_000, 20, 100)
 """New objects, and rounds of the younger generations, between two looks for reference cycles."""
 
@@ -58,7 +58,7 @@ def publish(
 
     Raises PastDateRefused without a capture, Refused where none of the tables could be read, GuardRefused where too
     much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
-    that the database broke off (it is restarted, say) is begun again a few times before that.
+    that is broken off (the database restarts, `forget` changes the capture) is begun again a few times before that.
     """
     for pause in PAUSES:
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, End, local
 from drillster_pipeline.archive.redaction import redact
-from drillster_pipeline.errors import ArchiveCorrupt, Busy, ContractError
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
 DAY = date(2026, 1, 1)
 NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
@@ -233,7 +233,7 @@ def test_a_removal_that_was_cut_short_leaves_nothing_half_there_and_is_finished_
 def test_a_capture_that_goes_while_it_is_read_is_no_damage(archive: Archive) -> None:
     capture = archive.open(put(archive))
     archive.remove(capture.ref)
-    with pytest.raises(Busy, match=r"was changed or removed while it was read, by `forget` or `prune`: run again"):
+    with pytest.raises(Interrupted, match=r"changed or removed while it was read, by `forget` or `prune`: run again"):
         list(capture.pages("results"))
 
 
@@ -243,7 +243,7 @@ def test_a_capture_that_is_changed_while_it_is_read_is_no_damage(archive: Archiv
     ref = writer.seal({"resources": {"results": {"lost": [], "short": []}}}).ref
     capture = archive.open(ref)
     redact(archive.open(ref), lambda *_: None, mentions=lambda _: False, now=NOW)
-    with pytest.raises(Busy):
+    with pytest.raises(Interrupted):
         list(capture.pages("results"))
     assert list(archive.open(ref).pages("results")) == []
 

@@ -12,6 +12,7 @@ from drillster_pipeline.errors import ContractError, GuardRefused, PastDateRefus
 from drillster_pipeline.export import alerts
 from drillster_pipeline.export.alerts import Trouble, alert, alert_of, deliver, look_and_send, notice_staleness
 from drillster_pipeline.export.session import Session
+from tests.disks import small_disk
 from tests.webhooks import Webhook, running_webhook
 
 from .sessions import NOW, session_in
@@ -29,6 +30,20 @@ def webhook() -> Iterator[Webhook]:
 def session(tmp_path: Path, webhook: Webhook) -> Iterator[Session]:
     with session_in(tmp_path, {"DRILLSTER_ALERT_WEBHOOK": webhook.url}) as opened:
         yield opened
+
+
+def test_a_full_disk_of_the_archive_keeps_no_alert_from_being_sent(
+    session: Session, webhook: Webhook, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "archive", "64k") as disk:
+        disk.fill()
+        assert alert(session, Trouble.FAILED, DAY, "The disk is full.") is True
+        assert [message["text"] for message in webhook.got] == [
+            "drillster-pipeline: The night of 2026-06-09 failed. The disk is full."
+        ]
+        webhook.status = 503
+        with pytest.raises(Unavailable, match="no space is left on the device"):
+            alert(session, Trouble.FAILED, DAY, "The disk is full.")
 
 
 def test_an_alert_is_sent_once_whoever_notices_the_trouble(session: Session, webhook: Webhook) -> None:
