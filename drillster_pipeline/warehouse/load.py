@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.tables.batches import Batch
 from drillster_pipeline.tables.schema import Kind
 
@@ -17,7 +18,7 @@ from .failures import told_plainly
 from .judge import Judge
 from .ledger import CONTRACT
 from .model import lookup
-from .partitions import make_room
+from .partitions import gather_statistics, make_room
 from .plans import Judgement, LoadPlan, LoadReport
 from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
@@ -85,17 +86,22 @@ class Load:
         )
         # Before that one transaction, so that its locks are the mildest.
         with self._step("making room for the date"):
-            self._make_room()
+            grown = [table for table in self._snapshots() if make_room(self._connection, table, self._plan.export_date)]
         # On SQLite a transaction that will write must say so at once, or it may fail halfway.
         with self._step("publishing", begin="IMMEDIATE"):
             report = publish(publication, self._plan, judgement, started_at=self._started_at)
+        # What was published stays so, whatever becomes of this.
+        with suppress(PipelineError), self._step("gathering statistics"):
+            for table in grown:
+                gather_statistics(self._connection, table)
         self._ended = True
         return report
 
-    def _make_room(self) -> None:
+    def _snapshots(self) -> Iterator[sa.Table]:
+        """The snapshot tables that will get rows."""
         for name, staged in self._staging.tables.items():
             if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
-                make_room(self._connection, lookup(self._metadata)(name), self._plan.export_date)
+                yield lookup(self._metadata)(name)
 
     @contextmanager
     def _step(self, doing: str, *, begin: str = "") -> Iterator[None]:
