@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Interrupted, Unavailable
+from drillster_pipeline.errors import Interrupted, PipelineError, Unavailable
 from drillster_pipeline.tables.batches import Batch
 from drillster_pipeline.tables.schema import Kind
 
@@ -19,7 +19,7 @@ from .judge import Judge
 from .ledger import CONTRACT
 from .lock import LockWait
 from .model import lookup
-from .partitions import make_room
+from .partitions import gather_statistics, make_room
 from .plans import Judgement, LoadPlan, LoadReport
 from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
@@ -94,7 +94,8 @@ class Load:
         try:
             # Before that one transaction, so that its locks are the mildest.
             with self._step("making room for the date"):
-                self._make_room()
+                day = self._plan.export_date
+                grown = [table for table in self._snapshots() if make_room(self._connection, table, day)]
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
                 report = publish(publication, self._plan, judgement, started_at=self._started_at)
@@ -102,13 +103,19 @@ class Load:
             # A connection that was lost at the commit leaves open whether that came through.
             if report is None or not self._is_published():
                 raise
+        else:
+            # What was published stays so, whatever becomes of this.
+            with suppress(PipelineError), self._step("gathering statistics"):
+                for table in grown:
+                    gather_statistics(self._connection, table)
         self._ended = True
         return report
 
-    def _make_room(self) -> None:
+    def _snapshots(self) -> Iterator[sa.Table]:
+        """The snapshot tables that will get rows."""
         for name, staged in self._staging.tables.items():
             if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
-                make_room(self._connection, lookup(self._metadata)(name), self._plan.export_date)
+                yield lookup(self._metadata)(name)
 
     def _is_published(self) -> bool:
         """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""

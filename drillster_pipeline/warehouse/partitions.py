@@ -21,16 +21,16 @@ def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y_%m}"
 
 
-def make_room(connection: sa.Connection, table: sa.Table, day: date) -> None:
-    """See that a partitioned table has a partition for a date; other tables are left alone.
+def make_room(connection: sa.Connection, table: sa.Table, day: date) -> bool:
+    """See that a partitioned table has a partition for a date; other tables are left alone. Whether one was made.
 
     It is made as a table of its own and then attached, which keeps neither readers nor writers out.
     """
     if not is_partitioned(connection, table):
-        return
+        return False
     name = partition_name(table.name, day)
     if name in _partitions(connection, table):
-        return
+        return False
     parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
     first, following = _month(day)
     try:
@@ -45,6 +45,13 @@ def make_room(connection: sa.Connection, table: sa.Table, day: date) -> None:
     except sa.exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) not in _OVERLAPS:
             raise
+        return False
+    return True
+
+
+def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
+    """Look at a partitioned table as a whole, which queries over months are planned by: autovacuum never does."""
+    connection.exec_driver_sql(f"ANALYZE {_quoted(connection, table.name, table.schema)}")
 
 
 def old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:

@@ -47,8 +47,8 @@ def test_a_full_disk_of_the_archive_keeps_no_alert_from_being_sent(
 
 
 def test_an_alert_is_sent_once_whoever_notices_the_trouble(session: Session, webhook: Webhook) -> None:
-    assert alert(session, Trouble.REFUSED, DAY, "Drillster is down.") is True
-    assert alert(session, Trouble.REFUSED, DAY, "The run ended early.") is False
+    assert alert(session, Trouble.FAILED, DAY, "Drillster is down.") is True
+    assert alert(session, Trouble.FAILED, DAY, "The run ended early.") is False
     assert deliver(session).sent == 1
     assert deliver(session).sent == 0
     assert webhook.got == [{"text": "drillster-pipeline: The night of 2026-06-09 failed. Drillster is down."}]

@@ -69,6 +69,27 @@ def test_making_a_partition_keeps_no_reader_out(postgresql: Place) -> None:
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results").scalar() == 2
 
 
+def test_queries_over_months_are_planned_by_statistics_from_the_first_night_on(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, END)
+        query = f"SELECT attname FROM pg_stats WHERE schemaname = '{postgresql.schema}' AND tablename = 'results'"
+        assert ("group_id",) in sql(warehouse, f"{query} AND inherited")
+
+
+def test_what_was_published_stays_so_whatever_becomes_of_the_statistics(
+    postgresql: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: sa.Connection, _table: sa.Table) -> None:
+        connection.exec_driver_sql("SELECT 1 / 0")
+
+    monkeypatch.setattr("drillster_pipeline.warehouse.load.gather_statistics", fail)
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, END)
+        assert export_dates(warehouse) == [END]
+
+
 @pytest.mark.parametrize("bounds", ["FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')", "DEFAULT"])
 def test_a_partition_that_an_administrator_made_is_used(postgresql: Place, bounds: str) -> None:
     with postgresql.opened() as warehouse:
