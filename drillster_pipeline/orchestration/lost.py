@@ -3,12 +3,14 @@
 Dagster's code server notices when a run that it has launched dies. When it dies as well (the machine loses its power,
 the service is killed), or when the console made the run, nobody does: the run stays "started", and holds the slots of
 its pools, until it is older than any run may be. So each run holds a lock file, which the kernel frees with the
-process; whoever finds one that is free and still there marks its run as failed, and Dagster begins it again.
+process; whoever finds one that is free and still there marks its run as failed, and Dagster begins it again. Only
+runs of the same machine are judged: not every shared disk tells one of the locks of another.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +28,9 @@ def held(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _lock(descriptor):  # another process of the same run has it
+        if _lock(descriptor):
+            os.write(descriptor, socket.gethostname().encode())
+        else:  # another process of the same run has it
             os.close(descriptor)
             descriptor = None
     try:
@@ -42,10 +46,12 @@ def fail_lost_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark every run as failed whose process is gone; their ids."""
     lost = []
     for path in sorted(_folder(instance).glob("*")):
-        if not _is_free(path):
-            continue
         run = instance.get_run_by_id(path.name)
-        if run is not None and not run.is_finished:
+        running = run is not None and not run.is_finished
+        if not _is_free(path, of=socket.gethostname() if running else None):
+            continue
+        if running:
+            assert run is not None
             instance.report_run_failed(
                 run, "Its process is gone: it was killed, or the machine went down. What it captured is gone on with."
             )
@@ -58,14 +64,15 @@ def _folder(instance: dg.DagsterInstance) -> Path:
     return Path(instance.storage_directory()).parent / _FOLDER
 
 
-def _is_free(path: Path) -> bool:
+def _is_free(path: Path, *, of: str | None) -> bool:
+    """Whether nobody holds a lock file; with ``of`` only if a process of that host has held it."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:  # its run has just ended
         return False
     try:
         # A file without its name is that of a run that ended between the two.
-        return _lock(descriptor) and path.exists()
+        return _lock(descriptor) and path.exists() and of in {None, os.read(descriptor, 500).decode("utf-8", "replace")}
     finally:
         os.close(descriptor)
 

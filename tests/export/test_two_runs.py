@@ -143,7 +143,7 @@ def test_runs_of_the_same_date_and_of_another_beside_a_prune_end_as_one_after_th
         assert session.archive.dates() == [OLD]
     sandbox.now = NIGHT
     sandbox.faults = Faults(latency=0.03)
-    said = at_once(settings, nights(DAY), nights(DAY), [f"night events {BEFORE}", "prune - -", "prune - -"])
+    said = at_once(settings, nights(DAY), [*nights(DAY), "prune - -"], [f"night events {BEFORE}", "prune - -"])
     for answer in (word for words in said for word in words):
         check(answer)
     assert any(words[0] == "done" for words in said[:2])

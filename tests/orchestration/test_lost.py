@@ -71,6 +71,16 @@ def test_a_run_whose_process_was_killed_is_marked_as_failed(house: House) -> Non
         assert status_of(instance, living) is dg.DagsterRunStatus.STARTED  # it has let go of its lock by itself
 
 
+def test_a_run_of_another_machine_is_not_judged(house: House) -> None:
+    with house.on_disk() as instance:
+        elsewhere = started(instance)
+        folder = Path(instance.storage_directory()).parent / "drillster_runs"
+        folder.mkdir()
+        (folder / elsewhere.run_id).write_text("another-machine")
+        assert fail_lost_runs(instance) == []
+        assert status_of(instance, elsewhere) is dg.DagsterRunStatus.STARTED
+
+
 def test_a_lock_of_a_run_that_has_ended_or_is_not_known_is_cleared_away(house: House) -> None:
     with house.on_disk() as instance:
         ended = instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.SUCCESS)
