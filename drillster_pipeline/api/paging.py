@@ -103,13 +103,13 @@ class Listing:
             named = answers.named_total(body)
             pagination = _pagination(body)
             more = _more(pagination)
+            fresh, news = self._account(items)
         except ContractError as problem:
             raise AnswerError(f"{problem} (endpoint {path})", endpoint=path) from None
         self.pages += 1
         self._pages_now += 1
         self._longest = max(self._longest, len(items))
         before, self.total = self.total, self.total if named is None else named
-        fresh, news = self._account(items)
         self._idle_pages = 0 if news else self._idle_pages + 1
         if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
             self._follow_cursor(pagination, more, len(items), size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import date
 
-from drillster_pipeline.answers import items
+from drillster_pipeline.answers import id_text, items
 from drillster_pipeline.errors import ContractError
 
 from .session import Session
@@ -42,10 +42,10 @@ def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] |
         if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
             return None
         return {
-            (line.unit["group_id"], objective["id"])
+            (line.unit["group_id"], objective_id)
             for line in snapshot.pages("objectives")
             for objective in items("objectives", line.body)
-            if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
+            if isinstance(objective, dict) and (objective_id := id_text(objective.get("id"))) is not None
         }
     except ContractError as damage:
         logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)

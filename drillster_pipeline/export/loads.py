@@ -8,7 +8,7 @@ from datetime import date
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
-from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
+from drillster_pipeline.errors import ContractError, GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.tables import resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
@@ -77,12 +77,12 @@ def publish(
     )
     extractor = Extractor(export_date=export_date, kind=kind, tables=plans)
     with session.warehouse.loading(plan) as load:
-        for batch in extractor.batches(_pages(capture, plans)):
-            load.stage(batch)
-            on_rows(batch.table.name, batch.rows_read)
         try:
+            for batch in extractor.batches(_pages(capture, plans)):
+                load.stage(batch)
+                on_rows(batch.table.name, batch.rows_read)
             judgement = load.judge()
-        except GuardRefused:
+        except (GuardRefused, ContractError):
             mark_refused(session, capture)
             raise
         report = load.publish()
