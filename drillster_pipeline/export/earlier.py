@@ -6,7 +6,8 @@ import logging
 from datetime import date
 
 from drillster_pipeline.answers import id_text, items
-from drillster_pipeline.errors import ContractError
+from drillster_pipeline.archive import Capture
+from drillster_pipeline.errors import ContractError, PipelineError
 
 from .session import Session
 
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 def groups_before(session: Session, export_date: date) -> set[str]:
     """The groups that the captures before this one knew, whether they could read them or not.
 
-    Of this date, and of the newest date before it. A capture that can't be read any more must not cost this night.
+    Of this date, and of the newest date before it; where there is none, those that the warehouse has. A capture that
+    can't be read any more must not cost this night.
     """
     known: set[str] = set()
     for day in reversed(session.archive.dates()):
@@ -28,11 +30,22 @@ def groups_before(session: Session, export_date: date) -> set[str]:
             logger.warning("The archive of %s is left out of account: %s", day, damage)
             continue
         if before is not None:
-            groups = before.manifest["groups"]
-            known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
+            known |= _groups_of(before)
             if day < export_date:
-                break
-    return known
+                return known
+    try:
+        return known | session.warehouse.present_groups()
+    except PipelineError as trouble:
+        logger.warning("The groups that the warehouse knows are left out of account: %s", trouble)
+        return known
+
+
+def _groups_of(capture: Capture) -> set[str]:
+    """What a capture says that there is: also a group of which it got no answer, so that the next one asks again."""
+    groups = capture.manifest["groups"]
+    lost = capture.manifest["resources"].get("groups", {}).get("lost", ())
+    unanswered = {unit["unit"]["group_id"] for unit in lost if unit["status"] not in {403, 404} and unit["unit"]}
+    return (set(groups["listed"]) | unanswered) - set(groups["gone"]) | set(groups["closed"])
 
 
 def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:

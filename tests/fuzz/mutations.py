@@ -193,6 +193,19 @@ def _short(body: dict[str, Any], _query: Mapping[str, str], _value: Any) -> None
             body[name] = value[:-1]
 
 
+def _take(body: dict[str, Any], _query: Mapping[str, str], number: Any) -> None:
+    for name, value in body.items():
+        if isinstance(value, list):
+            body[name] = value[: number if isinstance(number, int) else 1]
+
+
+def _no_counts(body: dict[str, Any], _query: Mapping[str, str], _value: Any) -> None:
+    groups = body["groups"] if isinstance(body.get("groups"), list) else [body]
+    for group in groups:
+        if isinstance(group, dict):
+            group["counts"] = {"members": 0, "drillables": 0, "tests": 0}
+
+
 PAGES: Mapping[str, Callable[[dict[str, Any], Mapping[str, str], Any], None]] = {
     "a cursor that loops": _loop,
     "a cursor without end": _runaway,
@@ -204,6 +217,8 @@ PAGES: Mapping[str, Callable[[dict[str, Any], Mapping[str, str], Any], None]] = 
     "more": _more,
     "items twice": _doubled,
     "the last one missing": _short,
+    "take": _take,
+    "counts": _no_counts,
 }
 
 
