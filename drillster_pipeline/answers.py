@@ -72,8 +72,8 @@ def items(resource: str, body: Json) -> list[Json]:
     filled = {name: value for name, value in candidates.items() if value}
     if len(filled) > 1:
         raise ContractError(f"{resource}: expected one list under {_names(shape)}, met several: {shown(filled)}")
-    if filled:
-        return next(iter(filled.values()))
+    if filled or len(candidates) == 1:
+        return next(iter((filled or candidates).values()))
     if candidates or shape.may_be_absent or _says_that_it_is_empty(body):
         return []
     raise ContractError(f"{resource}: expected a list under {_names(shape)}, met {shown(body)}")
@@ -125,10 +125,16 @@ def shown_unit(unit: Mapping[str, str]) -> str:
     return ", ".join(f"{name.removesuffix('_id')} {shown_id(value)}" for name, value in unit.items())
 
 
+MOST_ITEMS = 1 << 63
+"""More than any list has and any database counts: a larger total is as wrong as this one, and harder to reckon with."""
+_MOST_DIGITS = len(str(MOST_ITEMS))
+
+
 def named_total(body: Json) -> int | None:
     """How many items the query matches, as Drillster says in this answer; None where it does not say.
 
-    Read from ``pagination.total``, else from a top-level ``total`` or ``count`` (API 2.1.1, "Pagination").
+    Read from ``pagination.total``, else from a top-level ``total`` or ``count`` (API 2.1.1, "Pagination"); at most
+    ``MOST_ITEMS``, since a text may hold more digits than Python reads.
     """
     if not isinstance(body, dict):
         return None
@@ -136,7 +142,17 @@ def named_total(body: Json) -> int | None:
     places = (pagination.get("total") if isinstance(pagination, dict) else None, body.get("total"), body.get("count"))
     for value in places:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+            return min(value, MOST_ITEMS)
         if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
+            digits = value.lstrip("0") or "0"
+            return MOST_ITEMS if len(digits) > _MOST_DIGITS else min(int(digits), MOST_ITEMS)
+    return None
+
+
+def id_text(value: Json) -> str | None:
+    """An id as text: a whole number is taken as its digits; None where it is left out, empty or no id at all."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return str(value)
     return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
-from drillster_pipeline.errors import AnswerError, ApiUnavailable, Unauthorized
+from drillster_pipeline.errors import AnswerError, ApiUnavailable, RequestRefused, Unauthorized
 
 from .backoff import Backoff, Trouble, http_date, retry_after
 from .pause import Pause
@@ -112,9 +112,10 @@ class Client:
     ) -> Answer:
         """The answer of ``path`` (a template such as ``group/{group_id}/members``), filled from ``unit``.
 
-        Raises PermissionDenied, NotFound, RequestRefused, Unauthorized (a second 401), ApiUnavailable (the retry
-        budget is spent), AnswerError (too large, endless redirects), SettingsError (a redirect elsewhere, an
-        untrusted certificate), whatever the token source raises, and Stopped when the work is called off.
+        Raises PermissionDenied, NotFound, RequestRefused (also for an id that makes no address), Unauthorized (a
+        second 401), ApiUnavailable (the retry budget is spent), AnswerError (too large, endless redirects),
+        SettingsError (a redirect elsewhere, an untrusted certificate), whatever the token source raises, and Stopped
+        when the work is called off.
         """
         call = _Call(
             path=path,
@@ -146,11 +147,13 @@ class Client:
     def _url(self, path: str, unit: Mapping[str, str], query: Mapping[str, str | int], version: str) -> str:
         filled = {}
         for name, value in unit.items():
-            if value in {"", ".", ".."}:  # would be another address
-                raise AnswerError(f"Drillster gave an empty id where {path} needs one ({name}).", endpoint=path)
-            filled[name] = quote(value, safe="")
+            if value in {"", ".", ".."}:  # would be another address, however it is written
+                raise RequestRefused(
+                    f"Drillster gave an id that no address can hold, where {path} needs one ({name}).", endpoint=path
+                )
+            filled[name] = quote(value, safe="", errors=_ANY_TEXT)
         url = f"{self._base_url}/api/{version}/{path.format_map(filled)}"
-        return f"{url}?{urlencode(query, quote_via=quote)}" if query else url
+        return f"{url}?{urlencode(query, quote_via=quote, errors=_ANY_TEXT)}" if query else url
 
     def _attempt(self, call: _Call) -> Answer | tuple[str, float] | None:
         """Send once: an answer; or why to back off, and how long at least; or None to go on at once."""
@@ -254,6 +257,8 @@ _HEADERS = {
     "User-Agent": f"drillster-pipeline/{__version__}",
 }
 _WORTH_TELLING = 3
+_ANY_TEXT = "surrogatepass"
+"""Half a surrogate pair has no UTF-8; what Drillster gave as an id or a cursor goes back as it came, all the same."""
 
 
 def _refuse_constant(_: str) -> NoReturn:

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from drillster_pipeline.answers import id_text
+from drillster_pipeline.errors import ContractError
+
 PAGE_SIZES = (100, 50, 10)
 """Sizes to ask for, in turn, as Drillster refuses them (400 ``invalid_result_size``); 100 is the documented maximum."""
 
@@ -43,10 +46,6 @@ class Endpoint:
     """For a list of people that may instead be one of what they did: the person whose deed an item is, else None."""
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 def _inner(item: Any, *names: str) -> Any:
     """The first of the named objects inside an item, or the item itself."""
     if isinstance(item, dict):
@@ -56,13 +55,22 @@ def _inner(item: Any, *names: str) -> Any:
     return item
 
 
+def _all_of(item: Any) -> str:
+    """All that an item says, for one that says nothing of who or what it is."""
+    try:
+        return json.dumps(item, sort_keys=True)
+    except RecursionError:
+        too_deep = ContractError("an item is nested far deeper than any that Drillster gives")
+    raise too_deep
+
+
 def by_id(*inside: str) -> Callable[[Any], str]:
     """Identify an item by the ``id`` of an object inside it; failing that, by all that it says."""
 
     def identify(item: Any) -> str:
         thing = _inner(item, *inside)
         found = thing.get("id") if isinstance(thing, dict) else None
-        return _text(found) or json.dumps(item, sort_keys=True)
+        return id_text(found) or _all_of(item)
 
     return identify
 
@@ -72,15 +80,15 @@ def by_member(item: Any) -> str:
     member = _inner(item, "member", "user")
     if isinstance(member, dict):
         for name in ("id", "emailAddress", "inviteeKey"):
-            if found := _text(member.get(name)):
+            if found := id_text(member.get(name)):
                 return f"{name}:{found.lower() if name == 'emailAddress' else found}"
-    return json.dumps(item, sort_keys=True)
+    return _all_of(item)
 
 
 def by_event(item: Any) -> str:
     """An event by its own id where it has one; failing that, by all that it says."""
     found = item.get("eventId") if isinstance(item, dict) else None
-    return _text(found) or json.dumps(item, sort_keys=True)
+    return id_text(found) or _all_of(item)
 
 
 _OF_AN_ATTEMPT = frozenset({"id", "started", "completed", "score", "progress"})
@@ -99,14 +107,14 @@ def attempt_taker(item: Any) -> str | None:
 def by_taker(item: Any) -> str:
     """An entry of test results by the person whose attempts it holds, or by the attempt that it is."""
     if attempt_taker(item) is not None:
-        found = _text(item.get("id"))
-        return f"attempt:{found}" if found else json.dumps(item, sort_keys=True)
-    return _person_of(item) or json.dumps(item, sort_keys=True)
+        found = id_text(item.get("id"))
+        return f"attempt:{found}" if found else _all_of(item)
+    return _person_of(item) or _all_of(item)
 
 
 def _person_of(item: Any) -> str | None:
     user = _inner(item, "user", "member")
-    return _text(user.get("id")) if isinstance(user, dict) and user is not item else None
+    return id_text(user.get("id")) if isinstance(user, dict) and user is not item else None
 
 
 ORGANIZATION = Endpoint(resource="organization", places=(Place("organization"),))

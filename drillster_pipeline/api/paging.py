@@ -46,7 +46,7 @@ class Listing:
     """Items on the longest page so far."""
     _pages_now: int = 0
     _shifted: bool = False
-    """The total changed while the list was read by index: what moved across a page boundary was missed or doubled."""
+    """The total changed while the list was read by places: what moved across a page boundary was missed or doubled."""
     _cut: bool = False
     _last_id: str | None = None
     """Identity of the last item of the last page that brought anything new."""
@@ -71,7 +71,8 @@ class Listing:
         Where a list has several pages, that is so for any difference: a cursor that is a moment skips those who share
         the moment with the last one on the page, and the same ones every night.
         """
-        gap = self._pages_now > 1 and self.total is not None and len(self._now) < self.total and self._counts_people
+        counted = self.expected if self.total is None else self.total
+        gap = self._pages_now > 1 and counted is not None and len(self._now) < counted and self._counts_people
         return self._shifted or gap or promised(self.end) is not None
 
     @property
@@ -103,20 +104,22 @@ class Listing:
             named = answers.named_total(body)
             pagination = _pagination(body)
             more = _more(pagination)
+            fresh, news = self._account(items)
         except ContractError as problem:
             raise AnswerError(f"{problem} (endpoint {path})", endpoint=path) from None
         self.pages += 1
         self._pages_now += 1
         self._longest = max(self._longest, len(items))
         before, self.total = self.total, self.total if named is None else named
-        fresh, news = self._account(items)
+        changed = self._pages_now > 1 and before != self.total
         self._idle_pages = 0 if news else self._idle_pages + 1
         if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
+            self._shifted = self._shifted or (changed and self._cursor_is_a_place)
             self._follow_cursor(pagination, more, len(items), size)
         elif isinstance(body, list) and self._pages_now == 1 and len(items) != size:
             self._query = None  # a bare array is a list without pages; only one of just the size asked for may go on
         else:
-            self._shifted = self._shifted or (self._pages_now > 1 and before != self.total)
+            self._shifted = self._shifted or changed
             self._follow_index(items, news, size)
         return fresh
 
@@ -141,6 +144,12 @@ class Listing:
         if self.expected is not None:
             return count < size and count not in PAGE_SIZES and len(self._now) >= self.expected
         return count < min(size, SMALLEST_PAGE)
+
+    @property
+    def _cursor_is_a_place(self) -> bool:
+        """Whether the cursor that led to this page is how many items come before it (members may page so)."""
+        cursor = self._cursor
+        return cursor is not None and cursor.isdecimal() and len(cursor) < 10 and int(cursor) <= len(self._now)
 
     def _follow_cursor(self, pagination: dict[str, Any], more: bool | None, count: int, size: int) -> None:
         cursor = pagination.get("lastOnPage")

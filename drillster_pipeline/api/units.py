@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillster_pipeline.answers import items
+from drillster_pipeline.answers import id_text, items
 
 from . import endpoints as api
 from .endpoints import Endpoint
@@ -99,9 +99,7 @@ def id_of(item: Any, endpoint: Endpoint) -> str | None:
             if isinstance(item.get(name), Mapping):
                 thing = item[name]
                 break
-    found = thing.get("id") if isinstance(thing, Mapping) else None
-    # These would make another address of the path.
-    return found if isinstance(found, str) and found not in {"", ".", ".."} else None
+    return id_text(thing.get("id")) if isinstance(thing, Mapping) else None
 
 
 _WRAPPERS = {"group_members": ("member", "user"), "catalogs": ("catalog",), "groups": ("group",)}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 
-from drillster_pipeline.errors import ArchiveCorrupt
+from drillster_pipeline.errors import ArchiveCorrupt, ContractError
 
 from .lines import Line, parse_line, unit_key
 from .parts import Part, part_number, read_lines, salvage
@@ -88,5 +87,8 @@ def whole(text: bytes, where: str) -> Line:
     """A line with its body. Raises ArchiveCorrupt."""
     try:
         return parse_line(text)
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+    except (ValueError, KeyError, TypeError):
         raise ArchiveCorrupt(f"{where} in the archive holds a line that is none: restore it from a backup") from None
+    except RecursionError:  # how much can be read depends on how deep the caller stands
+        too_deep = ContractError(f"{where} in the archive holds an answer nested far deeper than any of Drillster's")
+    raise too_deep

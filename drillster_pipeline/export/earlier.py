@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from drillster_pipeline.answers import items
-from drillster_pipeline.errors import ContractError, Interrupted
+from drillster_pipeline.answers import id_text, items
+from drillster_pipeline.archive import Capture
+from drillster_pipeline.errors import ContractError, Interrupted, PipelineError
 
 from .session import Session
 
@@ -19,7 +20,8 @@ def groups_before(session: Session, export_date: date) -> set[str]:
     """The groups that the captures before this one knew, whether they could read them or not.
 
     Of this date, and of the dates before it up to the newest that has read the list of groups whole: what a night did
-    not see, the one before may have. A capture that can't be read any more must not cost this night.
+    not see, the one before may have. Where there is none, those that the warehouse has as well. A capture that can't
+    be read any more must not cost this night.
     """
     known: set[str] = set()
     for day in reversed(session.archive.dates()):
@@ -31,11 +33,22 @@ def groups_before(session: Session, export_date: date) -> set[str]:
             logger.warning("The archive of %s is left out of account: %s", day, damage)
             continue
         if before is not None:
-            groups = before.manifest["groups"]
-            known |= (set(groups["listed"]) - set(groups["gone"])) | set(groups["closed"])
+            known |= _groups_of(before)
             if day < export_date and _has_whole_list(before.manifest["resources"]["groups"]):
-                break
-    return known
+                return known
+    try:
+        return known | session.warehouse.present_groups()
+    except PipelineError as trouble:
+        logger.warning("The groups that the warehouse knows are left out of account: %s", trouble)
+        return known
+
+
+def _groups_of(capture: Capture) -> set[str]:
+    """What a capture says that there is: also a group of which it got no answer, so that the next one asks again."""
+    groups = capture.manifest["groups"]
+    lost = capture.manifest["resources"].get("groups", {}).get("lost", ())
+    unanswered = {unit["unit"]["group_id"] for unit in lost if unit["status"] not in {403, 404} and unit["unit"]}
+    return (set(groups["listed"]) | unanswered) - set(groups["gone"]) | set(groups["closed"])
 
 
 def _has_whole_list(entry: Mapping[str, Any]) -> bool:
@@ -50,10 +63,10 @@ def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] |
         if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
             return None
         return {
-            (line.unit["group_id"], objective["id"])
+            (line.unit["group_id"], objective_id)
             for line in snapshot.pages("objectives")
             for objective in items("objectives", line.body)
-            if isinstance(objective, dict) and isinstance(objective.get("id"), str) and objective["id"]
+            if isinstance(objective, dict) and (objective_id := id_text(objective.get("id"))) is not None
         }
     except (ContractError, Interrupted) as damage:
         logger.warning("The objectives of %s are asked for anew: %s", export_date, damage)

@@ -11,7 +11,7 @@ from datetime import date
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
-from drillster_pipeline.errors import GuardRefused, Interrupted, PastDateRefused, Refused
+from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
@@ -117,13 +117,13 @@ def _publish(
     with session.warehouse.loading(plan) as load:
         # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
         capture = session.archive.open(capture.ref)
-        with _collecting_seldom():
-            for batch in extractor.batches(_pages(capture, plans)):
-                load.stage(batch)
-                on_rows(batch.table.name, batch.rows_read)
         try:
+            with _collecting_seldom():
+                for batch in extractor.batches(_pages(capture, plans)):
+                    load.stage(batch)
+                    on_rows(batch.table.name, batch.rows_read)
             judgement = load.judge()
-        except GuardRefused:
+        except (GuardRefused, ContractError):
             mark_refused(session, capture.ref)
             raise
         report = load.publish()

@@ -14,21 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillster_pipeline.answers import shown_unit
-from drillster_pipeline.tables import DATA_TABLES, Kind, Table
+from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, Table
 from drillster_pipeline.warehouse import Mode, TablePlan
 
-LISTED_IN: Mapping[str, tuple[str, ...]] = {
-    "catalog_content": ("catalogs",),
-    "group_members": ("groups",),
-    "group_staff": ("groups",),
-    "group_drillables": ("groups",),
-    "objectives": ("groups",),
-    "objective_evaluations": ("objectives",),
-    "results": ("group_members",),
-    "test_results": ("groups", "objectives"),
-    "objective_events": ("objectives",),
-}
-"""The resources whose lists decide what else is asked for."""
 DETAILED = frozenset({"groups", "catalogs"})
 """Resources with two endpoints: the list (a unit without parameters), and each of its things."""
 

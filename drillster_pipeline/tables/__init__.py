@@ -19,6 +19,7 @@ from .test_results import TEST_RESULT_DRILLS, TEST_RESULT_SCORES, TEST_RESULTS
 
 __all__ = [
     "DATA_TABLES",
+    "LISTED_IN",
     "RESOURCES",
     "TABLES",
     "Column",
@@ -45,6 +46,19 @@ RESOURCES: tuple[str, ...] = (
     "objective_events",
 )
 """What is captured, in the order of the walk."""
+
+LISTED_IN: Mapping[str, tuple[str, ...]] = {
+    "catalog_content": ("catalogs",),
+    "group_members": ("groups",),
+    "group_staff": ("groups",),
+    "group_drillables": ("groups",),
+    "objectives": ("groups",),
+    "objective_evaluations": ("objectives",),
+    "results": ("group_members",),
+    "test_results": ("groups", "objectives"),
+    "objective_events": ("objectives",),
+}
+"""The resources whose lists decide what else is asked for; each fills the table of the same name."""
 
 DATA_TABLES: dict[str, Table] = {
     table.name: table

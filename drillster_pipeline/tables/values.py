@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from drillster_pipeline.answers import Json
+from drillster_pipeline.answers import Json, id_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def inner(value: Json) -> dict[str, Any]:
 
 
 def identity(value: Json) -> Any:
-    """An id as text. A whole number is taken as its digits, an empty text as left out."""
+    """An id as text, None where it is left out or empty (see ``answers.id_text``)."""
     if type(value) is str:
         return value or None
     if value is None or isinstance(value, Misfit):
         return value
     if type(value) is int:
-        return str(value) if abs(value) < 1 << 63 else Misfit("expected an id, met a number beyond 64 bits")
+        return id_text(value) or Misfit("expected an id, met a number beyond 64 bits")
     return misfit("an id", value)
 
 

@@ -28,6 +28,12 @@ def present(connection: sa.Connection, tables: Tables, name: str, *, managed: bo
     return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(there)).scalar_one())
 
 
+def present_groups(connection: sa.Connection, tables: Tables) -> set[str]:
+    """Ids of the groups that are there now, not marked deleted."""
+    groups = tables("groups")
+    return set(connection.scalars(sa.select(groups.c.group_id).where(groups.c.deleted_on.is_(None))))
+
+
 def count_differences(
     connection: sa.Connection, tables: Tables, name: str, export_date: date
 ) -> list[tuple[str, int, int]]:

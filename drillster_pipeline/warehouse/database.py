@@ -249,6 +249,11 @@ class Warehouse:
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
             return history.table_history(connection, self._tables, table, limit)
 
+    def present_groups(self) -> set[str]:
+        """Ids of the groups that are there, as far as the loads know."""
+        with self.reading() as (connection, tables):
+            return audit.present_groups(connection, tables)
+
     def is_loaded(self, capture_id: str) -> bool:
         """Whether a capture was published."""
         with self.reading() as (connection, tables):

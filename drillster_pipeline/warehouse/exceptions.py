@@ -6,11 +6,13 @@ earlier loads (against ``load_exceptions``), so that the order in which loads co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, RESOURCES
+from drillster_pipeline.tables.casts import cleaned
 from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, MENTIONED, ROW
@@ -21,13 +23,34 @@ MENTIONED_FLAG = "is_managed"
 """The column that tells rows which are known in their own right from those only known in passing."""
 
 
-def is_complete(table: Table, plan: TablePlan, *, unreadable_keys: bool) -> bool:
+def is_complete(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -> bool:
     """Whether absence from this read means that a row is gone.
 
-    ``unreadable_keys``: a row was rejected of which the key could not be read, so any absent row may be that one.
+    ``unreadable``: tables with a rejected row of which the key could not be read, so any absent row may be that one,
+    or one that is asked for by it: nobody can ask what is in a catalog without an id.
     """
     keeps_all = plan.keep_mentioned and table.kind is Kind.ENTITY and not tells_mentioned(table)
-    return plan.mode is Mode.FULL and not unreadable_keys and not keeps_all
+    hidden = table.name in unreadable or not _hidden(unreadable).isdisjoint(table.sources)
+    return plan.mode is Mode.FULL and not hidden and not keeps_all
+
+
+def keeps_mentioned(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -> bool:
+    """Whether a thing that is only met in passing may be there although it was not met.
+
+    Where the plan says so, or a row could not be read that may have named it.
+    """
+    met_in = {*table.mentions, *(() if tells_mentioned(table) else table.sources)} if table.mentions else set()
+    told = {source for name in unreadable for source in DATA_TABLES[name].sources} | _hidden(unreadable)
+    return plan.keep_mentioned or not told.isdisjoint(met_in)
+
+
+def _hidden(unreadable: Collection[str]) -> set[str]:
+    """The resources that tables with unreadable rows lead to, and these themselves."""
+    found = set(unreadable)
+    for resource in RESOURCES:  # in the order of the walk: what leads to another comes before it
+        if not found.isdisjoint(LISTED_IN.get(resource, ())):
+            found.add(resource)
+    return found
 
 
 def tells_mentioned(table: Table) -> bool:
@@ -40,7 +63,8 @@ def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, 
     target = staging.exceptions
     values: list[dict[str, Any]] = []
     if table.group_path is not None:
-        values += [{"table_name": table.name, "scope": GROUP, "value": group} for group in sorted(plan.kept_groups)]
+        groups = sorted(map(cleaned, plan.kept_groups))  # as their rows have them
+        values += [{"table_name": table.name, "scope": GROUP, "value": group} for group in groups]
     if plan.keep_mentioned and tells_mentioned(table):
         values.append({"table_name": table.name, "scope": MENTIONED, "value": None})
     if values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,7 +16,7 @@ from drillster_pipeline.tables.batches import Reject
 from drillster_pipeline.tables.frames import shown
 from drillster_pipeline.tables.schema import Kind
 
-from .exceptions import excepted, is_complete, stage_exceptions
+from .exceptions import excepted, is_complete, keeps_mentioned, stage_exceptions
 from .plans import Judgement, LoadPlan, TableJudgement
 from .staging import Staged, Staging
 
@@ -155,7 +156,9 @@ class Judge:
     def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
         name = staged.table.name
         plan = self._plan.tables[name]
-        complete = is_complete(staged.table, plan, unreadable_keys=name in self._staging.unreadable)
+        keeps = keeps_mentioned(staged.table, plan, unreadable=self._staging.unreadable)
+        plan = replace(plan, keep_mentioned=keeps)
+        complete = is_complete(staged.table, plan, unreadable=self._staging.unreadable)
         present = to_delete = 0
         if staged.table.kind is Kind.ENTITY and complete:
             stage_exceptions(self._connection, self._staging, staged.table, plan)

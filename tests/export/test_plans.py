@@ -5,8 +5,8 @@ from collections.abc import Collection
 import pytest
 
 from drillster_pipeline.api.tally import Tally
-from drillster_pipeline.export.plans import DETAILED, LISTED_IN, holes_under, table_plans, unavailable_tables
-from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
+from drillster_pipeline.export.plans import DETAILED, holes_under, table_plans, unavailable_tables
+from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, tables_of
 from drillster_pipeline.warehouse import Mode, TablePlan
 
 from .manifests import SNAPSHOT, manifest
