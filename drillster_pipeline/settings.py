@@ -264,7 +264,9 @@ def _pem_mistake(pem: str) -> str | None:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(pem.encode(), password=None)
+        # Whether its numbers fit together is found out by who loads it to sign with. That takes as long as all other
+        # settings together, and settings are read several times in a run.
+        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         return "is protected by a passphrase: put the key without one there"
     except (ValueError, UnsupportedAlgorithm):
