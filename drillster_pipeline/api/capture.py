@@ -73,8 +73,8 @@ def capture_snapshot(
         concurrency=concurrency,
         now=now,
     )
-    # The last one is asked for first: the long lists, one page of which leads to the next.
-    roots = [Unit(root, {}) for root in (api.CATALOGS, api.ORGANIZATION, api.GROUPS, api.ACCOUNTS)]
+    # The long lists first, one page of which leads to the next.
+    roots = [Unit(root, {}) for root in (api.ACCOUNTS, api.GROUPS, api.ORGANIZATION, api.CATALOGS)]
     result = _run(walk, client, roots, SNAPSHOT_RESOURCES, now, on_progress)
     if all(entry["status"] == "unavailable" for entry in result.resources.values()):
         raise PermissionDenied(

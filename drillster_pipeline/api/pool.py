@@ -1,14 +1,15 @@
-"""A pool of threads for a walk that grows as it goes: depth first, always busy, memory flat.
+"""A pool of threads for a walk that grows as it goes: always busy, and always at what should be done first.
 
-Work is taken from a stack, so that what was found last is done first: a group's members are read before the next
-group is opened, and few units wait at any time. The first error stops all threads, and is what ``run`` raises.
+The first error stops all threads, and is what ``run`` raises.
 """
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from itertools import count
+from typing import Any, Generic, TypeVar
 
 Task = TypeVar("Task")
 
@@ -16,18 +17,28 @@ Task = TypeVar("Task")
 class Pool(Generic[Task]):
     """Runs ``work`` on tasks with up to ``size`` threads; ``work`` may ``add`` tasks.
 
+    ``rank`` says which tasks go before others: those of the lowest; of the same, the one that was added first.
     ``interrupt`` is called once when something failed, to wake threads that wait for an answer or sleep.
     """
 
-    def __init__(self, work: Callable[[Task], None], *, size: int, interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Task], None],
+        *,
+        size: int,
+        interrupt: Callable[[], None],
+        rank: Callable[[Task], Any] = lambda _: 0,
+    ) -> None:
         self._work = work
         self._size = size
         self._interrupt = interrupt
+        self._rank = rank
         self._lock = threading.Lock()
         # Two conditions, since a notice that reached the caller of ``run`` instead of a worker would leave that idle.
         self._work_waits = threading.Condition(self._lock)
         self._is_over = threading.Condition(self._lock)
-        self._stack: list[Task] = []
+        self._heap: list[tuple[Any, int, Task]] = []
+        self._added = count()
         self._busy = 0
         self._error: BaseException | None = None
         self._ended = False
@@ -35,14 +46,15 @@ class Pool(Generic[Task]):
     @property
     def waiting(self) -> int:
         """How many tasks wait or are being done."""
-        return len(self._stack) + self._busy
+        return len(self._heap) + self._busy
 
     def add(self, tasks: Iterable[Task]) -> None:
-        """Put tasks on the stack; the last one is taken first."""
+        """Add tasks, to be done when their turn comes. ``rank`` is called under a lock, in the order of the tasks."""
         with self._lock:
-            before = len(self._stack)
-            self._stack.extend(tasks)
-            self._work_waits.notify(len(self._stack) - before)
+            before = len(self._heap)
+            for task in tasks:
+                heapq.heappush(self._heap, (self._rank(task), next(self._added), task))
+            self._work_waits.notify(len(self._heap) - before)
 
     def run(self, *, on_tick: Callable[[], None], tick_seconds: float) -> None:
         """Work until nothing is left; ``on_tick`` is called from this thread now and then. Raises the first error."""
@@ -70,7 +82,7 @@ class Pool(Generic[Task]):
             return self._is_over.wait_for(self._done, seconds)
 
     def _done(self) -> bool:
-        return self._error is not None or (not self._stack and not self._busy)
+        return self._error is not None or (not self._heap and not self._busy)
 
     def _worker(self) -> None:
         while (task := self._next()) is not None:
@@ -88,11 +100,11 @@ class Pool(Generic[Task]):
     def _next(self) -> tuple[Task] | None:
         """A task; None when there will be none any more."""
         with self._lock:
-            self._work_waits.wait_for(lambda: bool(self._stack) or self._ended or self._done())
-            if self._ended or self._error is not None or not self._stack:
+            self._work_waits.wait_for(lambda: bool(self._heap) or self._ended or self._done())
+            if self._ended or self._error is not None or not self._heap:
                 return None
             self._busy += 1
-            return (self._stack.pop(),)
+            return (heapq.heappop(self._heap)[2],)
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

@@ -74,7 +74,7 @@ def followers(unit: Unit, found: list[Any], *, events: bool) -> list[Unit]:
 
 
 def group_units(group: Any, *, events: bool) -> list[Unit]:
-    """What is to be read of a group as the list gives it; nothing where it has no id. The last one is read first."""
+    """What is to be read of a group as the list gives it, its members last; nothing where it has no id."""
     key = id_of(group, api.GROUPS)
     if key is None:
         return []
@@ -83,10 +83,10 @@ def group_units(group: Any, *, events: bool) -> list[Unit]:
         return [Unit(api.OBJECTIVES, params)]
     counts = group.get("counts") if isinstance(group, Mapping) else None
     return [
-        Unit(api.GROUP, params),
-        Unit(api.GROUP_STAFF, params),
-        Unit(api.GROUP_DRILLABLES, params, count_in(counts, "drillables")),
         Unit(api.OBJECTIVES, params),
+        Unit(api.GROUP, params),
+        Unit(api.GROUP_DRILLABLES, params, count_in(counts, "drillables")),
+        Unit(api.GROUP_STAFF, params),
         Unit(api.GROUP_MEMBERS, params, count_in(counts, "members")),
     ]
 

@@ -70,7 +70,9 @@ class Walk:
         self._now = now
         self._asker = Asker(client, organization_id=organization_id, window=window)
         self._meter = Meter(time.monotonic())
-        self._pool: Pool[Unit] = Pool(self._read, size=concurrency, interrupt=client.interrupt)
+        self._pool: Pool[Unit] = Pool(self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank)
+        self._turns: dict[str | None, int] = {None: -1}
+        """Groups in the order in which they are read; before any of them, what belongs to none."""
         self._lock = threading.Lock()
         self._tests: set[tuple[str, str]] = set()
         self._given_up: list[tuple[Unit, ApiError]] = []
@@ -94,7 +96,7 @@ class Walk:
     # Units
 
     def _add(self, units: Iterable[Unit]) -> None:
-        """Put units on the stack, but for those that are finished, and tests that are there already."""
+        """Put up units, but for those that are finished, and tests that are there already."""
         fresh = []
         for unit in units:
             if unit.endpoint is api.TEST_RESULTS and not self._is_new(unit):
@@ -106,6 +108,14 @@ class Walk:
             else:
                 fresh.append(unit)
         self._pool.add(fresh)
+
+    def _rank(self, unit: Unit) -> tuple[int, bool]:
+        """Group by group, so that few units wait at any time; and of a group, what may have many pages first.
+
+        Pages are asked for one after the other: begun late, a long list would be all that is left to do at the end,
+        while results of single members fill every gap.
+        """
+        return self._turns.setdefault(unit.group, len(self._turns)), unit.endpoint is api.RESULTS
 
     def _is_new(self, test: Unit) -> bool:
         with self._lock:
@@ -203,17 +213,17 @@ class Walk:
             self.last = max(self.last or moment, moment)
 
     def _follow(self, unit: Unit, found: list[Any]) -> None:
-        """Put everything on the stack that follows from things in an answer."""
+        """Put up everything that follows from things in an answer."""
         if unit.endpoint is api.GROUPS:
             self._open(found)
         else:
             self._add(followers(unit, found, events=self._events))
 
     def _open(self, groups: list[Any]) -> None:
-        """Put everything on the stack that is to be read of groups, each once."""
-        for group in groups:
-            units = group_units(group, events=self._events)
-            if units and self.tally.opens(units[0].params["group_id"]):
+        """Put up all that is to be read of groups, each once: those with most members first, as they take longest."""
+        found = [units for group in groups if (units := group_units(group, events=self._events))]
+        for units in sorted(found, key=lambda units: units[-1].expected or 0, reverse=True):
+            if self.tally.opens(units[0].params["group_id"]):
                 self._meter.group_listed(units[-1].expected)
                 self._add(units)
 
@@ -230,7 +240,7 @@ class Walk:
     # Going on where an interrupted walk stopped
 
     def _recover(self, resources: tuple[str, ...]) -> None:
-        """Count the units that are in the archive already, and put on the stack what follows from them."""
+        """Count the units that are in the archive already, and put up what follows from them."""
         listed = False
         for resource in resources:
             for line in self._writer.recovered(resource, bodies=resource in PARENTS):

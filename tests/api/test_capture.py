@@ -167,6 +167,27 @@ def test_a_group_is_done_before_the_next_is_opened(walks: Walks, groups: list[st
     assert changes == len(groups) - 1
 
 
+def test_lists_of_a_group_are_read_before_the_results_of_its_members(walks: Walks, groups: list[str]) -> None:
+    # One page after the other: begun at the end, a long list would be all that is left to do, in one thread.
+    walks.concurrency = 1
+    walks.snapshot()
+    for group in groups:
+        paths = [record.path for record in walks.sandbox.requests if f"/group/{group}" in record.path]
+        asked_for_results = ["member-results" in path for path in paths]
+        assert asked_for_results == sorted(asked_for_results)
+        assert len(set(asked_for_results)) == 2
+
+
+def test_the_largest_group_is_read_first(walks: Walks) -> None:
+    walks.concurrency = 1
+    capture = walks.snapshot()
+    listed = [group for line in capture.pages("groups") if not line.unit for group in line.body["groups"]]
+    sizes = {group["id"]: group["counts"]["members"] for group in listed}
+    order = list(dict.fromkeys(r.path.split("/")[4] for r in walks.sandbox.requests if "/group/" in r.path))
+    assert [sizes[group] for group in order] == sorted(sizes.values(), reverse=True)
+    assert len(set(sizes.values())) > 1
+
+
 # -- errors
 
 
@@ -539,7 +560,7 @@ def test_what_was_lost_or_short_before_the_interruption_still_is(walks: Walks, g
         pages=(PageFault(resource="accounts", what="total_off", n=30),),
         failures=(
             *closed(groups[1], what="staff"),
-            Failure(at="catalog/*/content", statuses=(401,), error="token_expired"),
+            Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
         ),
     )
     walks.sandbox.faults = faults

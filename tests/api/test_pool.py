@@ -19,17 +19,17 @@ def nothing() -> None:
     """No thread waits for an answer here."""
 
 
-def test_what_was_found_last_is_done_first() -> None:
+def test_tasks_are_done_by_rank_and_then_as_they_were_found() -> None:
     done: list[str] = []
 
     def work(task: str) -> None:
         done.append(task)
         if len(task) < 3:
-            pool.add([f"{task}1", f"{task}2"])
+            pool.add([f"{task}2", f"{task}1"])
 
-    pool: Pool[str] = Pool(work, size=1, interrupt=nothing)
-    run(pool, "a", "b")
-    assert done == ["b", "b2", "b22", "b21", "b1", "b12", "b11", "a", "a2", "a22", "a21", "a1", "a12", "a11"]
+    pool: Pool[str] = Pool(work, size=1, interrupt=nothing, rank=lambda task: task[0])
+    run(pool, "b", "a")
+    assert done == ["a", "a2", "a1", "a22", "a21", "a12", "a11", "b", "b2", "b1", "b22", "b21", "b12", "b11"]
     assert pool.waiting == 0
 
 
@@ -81,7 +81,7 @@ def test_the_first_error_is_raised_and_nothing_new_is_begun() -> None:
 
     pool: Pool[int] = Pool(work, size=3, interrupt=stop.set)
     with pytest.raises(ValueError, match="the first"):
-        run(pool, 3, 4, 5, 6, 1, 2, 0)
+        run(pool, 0, 1, 2, 3, 4, 5, 6)
     assert set(begun) <= {0, 1, 2}
     assert pool.waiting >= 4
 
