@@ -78,6 +78,7 @@ def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> No
         "captured_from": CAPTURED,
         "captured_until": CAPTURED,
         "archive_url": "data/archive",
+        "manifest_sha256": None,
         "program_version": "1.2.3",
         "capture_id": "capture-7",
     }
