@@ -8,6 +8,7 @@ from drillster_pipeline.settings import load_schedule_settings
 
 from .assets import capture_assets, publish_assets
 from .partitions import daily
+from .report import nightly_report
 from .resources import DrillsterResource
 from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
 
@@ -24,6 +25,7 @@ def definitions() -> dg.Definitions:
         publish_assets("snapshot", partitions, settings, priority=3),
         capture_assets("events", partitions, priority=2),
         publish_assets("events", partitions, settings, priority=1),
+        nightly_report(partitions, priority=0),
     ]
     nightly = dg.define_asset_job(
         JOB,

@@ -338,7 +338,7 @@ def _groups(
 
 
 def _average(row: sa.Row[Any] | None) -> float | None:
-    return float(row.total) / row.counted if row is not None and row.counted else None
+    return float(row.total) / float(row.counted) if row is not None and row.counted else None
 
 
 def _compliance(rows: Sequence[sa.Row[Any]], dates: tuple[date, ...]) -> tuple[float | None, ...]:

@@ -177,7 +177,7 @@ class Warehouse:
     def _erase_person(self, connection: sa.Connection, account_id: str, **options: Any) -> dict[str, int]:
         """Take a person out of every table and record that it was done; returns the rows per table.
 
-        On SQLite the freed space is overwritten and the log emptied, so that the file holds no trace. Raises Busy
+        On SQLite the file is written anew and the log emptied, so that it holds no trace. Raises Busy
         where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
         """
         if self._file is not None:
@@ -189,6 +189,8 @@ class Warehouse:
         if self._file is not None:
             driver = connection.connection.driver_connection
             assert driver is not None
+            # Pages keep copies of rows that once moved when a page was split: only a file written anew has none.
+            driver.execute("VACUUM")
             ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             if blocked:
                 raise Busy(

@@ -103,7 +103,9 @@ def test_nothing_that_others_rely_on_changes_unnoticed(defs: dg.Definitions) -> 
 
 def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    assert set(specs) == {f"drillster/{name}" for name in RESOURCES} | {f"warehouse/{name}" for name in DATA_TABLES}
+    assert set(specs) == {f"drillster/{name}" for name in RESOURCES} | {f"warehouse/{name}" for name in DATA_TABLES} | {
+        "report/nightly"
+    }
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.kinds, name

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,8 @@ from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.export.report import write_report
 from drillster_pipeline.report import Figures, figures_of
 from drillster_pipeline.sandbox import Sandbox
-from drillster_pipeline.settings import load_settings
+from drillster_pipeline.settings import Secret, load_settings
+from tests.warehouse import postgresql
 
 NOW = datetime(2026, 6, 20, 1, 0, tzinfo=UTC)
 NIGHTS = (NOW - timedelta(days=9), NOW - timedelta(days=4), NOW)
@@ -170,3 +172,19 @@ def test_a_folder_that_cannot_be_written_to_is_told(session: Session, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"):
         write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
+
+
+def test_postgresql_tells_the_same_figures(session: Session, figures: Figures, tmp_path: Path) -> None:
+    with postgresql.server() as url:
+        settings = replace(session.settings, warehouse_url=Secret(url), warehouse_schema="drillster")
+        with Session(settings=settings, now=session.now) as other:
+            for day in figures.dates:
+                for kind in ("snapshot", "events"):
+                    publish(other, kind, day, run_id="replay")
+            told = figures_of(other.warehouse, figures.export_date)
+            page = write_report(other, figures.export_date, names=True, output=tmp_path / "page.html")
+    Page(page.path.read_text())
+    for name in ("objectives", "groups", "spread", "overdue", "names", "came_to_meet", "fell_below", "activity"):
+        assert getattr(told, name) == getattr(figures, name), name
+    for name in ("proficiency", "compliance"):
+        assert getattr(told, name) == pytest.approx(getattr(figures, name)), name
