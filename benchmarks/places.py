@@ -181,13 +181,11 @@ def sqlite() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def settings_of(
-    environment: Mapping[str, str], archive: str | Path, warehouse: str = "sqlite:///nowhere.sqlite"
-) -> dict[str, str]:
-    """Settings of a night by the names of their environment variables."""
+def settings_of(environment: Mapping[str, str], archive: str | Path, warehouse: str | None = None) -> dict[str, str]:
+    """Settings of a night by the names of their environment variables; the warehouse lies beside the archive."""
     return {
         **environment,
         "DRILLSTER_ARCHIVE_URL": str(archive),
-        "DRILLSTER_WAREHOUSE_URL": warehouse,
+        "DRILLSTER_WAREHOUSE_URL": warehouse or f"sqlite:///{archive}.sqlite",
         "DRILLSTER_CONCURRENCY": str(IN_FLIGHT),
     }
