@@ -44,10 +44,11 @@ docs: install  ## Write the generated documents anew
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
-lock:  ## Write both locks anew, with what pyproject.toml asks for (UV=path of uv)
+lock:  ## Write all locks anew, with what pyproject.toml asks for (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
 	$(COMPILE) --extra deploy --extra kubernetes --extra mysql --extra postgres --extra s3 \
 	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
+	$(COMPILE) --extra postgres -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
 
 benchmark: $(BENCH)/installed  ## Measure against dlt, to_sql and COPY, and write docs/benchmarks.md (FULL=1: up to 4 million rows)
 	$(BENCH)/bin/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))

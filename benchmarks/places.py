@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ MOMENT = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
 EXPORT_DATE = date(2026, 3, 1)
 """The newest complete date at MOMENT."""
 IN_FLIGHT = 16
+_SESSION_ENDS = 0.2
+"""Seconds within which a server process is gone after its client has closed the connection."""
 
 
 def _serve(pipe: Any, size: Size, faults: dict[str, Any]) -> None:
@@ -126,6 +129,8 @@ def server_of(url: str) -> Callable[[], float] | None:
     tick = os.sysconf("SC_CLK_TCK")
 
     def seconds() -> float:
+        # A session that was closed a moment ago may be neither there any more nor counted by its parent yet.
+        time.sleep(_SESSION_ENDS)
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -176,13 +181,11 @@ def sqlite() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def settings_of(
-    environment: Mapping[str, str], archive: str | Path, warehouse: str = "sqlite:///nowhere.sqlite"
-) -> dict[str, str]:
-    """Settings of a night by the names of their environment variables."""
+def settings_of(environment: Mapping[str, str], archive: str | Path, warehouse: str | None = None) -> dict[str, str]:
+    """Settings of a night by the names of their environment variables; the warehouse lies beside the archive."""
     return {
         **environment,
         "DRILLSTER_ARCHIVE_URL": str(archive),
-        "DRILLSTER_WAREHOUSE_URL": warehouse,
+        "DRILLSTER_WAREHOUSE_URL": warehouse or f"sqlite:///{archive}.sqlite",
         "DRILLSTER_CONCURRENCY": str(IN_FLIGHT),
     }

@@ -26,27 +26,27 @@ class Meter:
         work()
     meter.read()
 
-    May be entered again and again; what it read adds up. ``server``: something that tells the CPU seconds of a server.
+    May be entered again and again; what it read adds up. ``server``: something that tells the CPU seconds of a server,
+    which has nothing else to do from here on until the meter is read.
     """
 
     def __init__(self, server: Callable[[], float] | None = None) -> None:
-        self.seconds = self.cpu = self.at_server = 0.0
+        self.seconds = self.cpu = 0.0
         self._server = server
+        self._before = server() if server else 0.0
 
     def __enter__(self) -> Self:
-        self._before = self._server() if self._server else 0.0
         self._cpu, self._started = cpu_seconds(), time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._started
         self.cpu += cpu_seconds() - self._cpu
-        self.at_server += self._server() - self._before if self._server else 0.0
 
     def read(self) -> dict[str, float]:
         """All of it, as a measurement."""
         measures = {"seconds": self.seconds, "cpu_seconds": self.cpu}
-        return measures | {"server_cpu_seconds": self.at_server} if self._server else measures
+        return measures | {"server_cpu_seconds": self._server() - self._before} if self._server else measures
 
 
 def cpu_seconds() -> float:
