@@ -206,13 +206,19 @@ def rows_of(engine: sa.Engine, schema: str | None, name: str) -> list[dict[str, 
     """All rows of a table or view, without what says which load wrote them."""
     with engine.connect() as connection:
         prefix = "" if schema is None else f"{schema}."
-        rows = connection.execute(sa.text(f'SELECT * FROM {prefix}"{name}"')).mappings()
+        quoted = engine.dialect.identifier_preparer.quote_identifier(name)
+        rows = connection.execute(sa.text(f"SELECT * FROM {prefix}{quoted}")).mappings()
         return [{key: value for key, value in row.items() if key not in {"load_id", "loaded_at"}} for row in rows]
 
 
 def stored(row: dict[str, Any], dialect: str) -> dict[str, Any]:
     """A row as the database gives it to somebody who knows nothing of its types."""
-    return row if dialect == "postgresql" else {name: _in_sqlite(value) for name, value in row.items()}
+    spelled = {"postgresql": lambda value: value, "sqlite": _in_sqlite}.get(dialect, _in_mariadb)
+    return {name: spelled(value) for name, value in row.items()}
+
+
+def _in_mariadb(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _in_sqlite(value: Any) -> Any:

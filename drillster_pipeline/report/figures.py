@@ -137,7 +137,7 @@ class Figures:
     activity: tuple[int, ...]
     """Learners practicing, on each date of the trend."""
     fading: tuple[Fading, ...]
-    fading_playables: tuple[tuple[str, int, float, float], ...]
+    fading_playables: tuple[tuple[str, int, float | None, float], ...]
     """Name, learners, average proficiency now, and how much of the highest is lost."""
     tests: tuple[Test, ...]
     came_to_meet: int
@@ -208,11 +208,11 @@ class _Asking:
             compliance=_compliance(compliance, dates),
             activity=tuple(whole[each].practicing if each in whole else 0 for each in dates),
             fading=tuple(
-                Fading(label=label, results=row.results, proficiency=row.proficiency, lost=row.lost)
+                Fading(label=label, results=row.results, proficiency=_float(row.proficiency), lost=_float(row.lost))
                 for (_, label, _, _), row in queries.by_bucket(self._rows(queries.fading(tables, day)))
             ),
             fading_playables=tuple(
-                (row.name or row.playable_id, row.learners, row.proficiency, row.lost)
+                (row.name or row.playable_id, row.learners, _float(row.proficiency), float(row.lost))
                 for row in self._rows(queries.fading_playables(tables, day, FADING_SHOWN))
             ),
             tests=tuple(
@@ -221,7 +221,7 @@ class _Asking:
                     attempts=row.attempts,
                     judged=row.judged,
                     passed=row.passed,
-                    score=row.score,
+                    score=_float(row.score),
                 )
                 for row in self._rows(queries.tests(tables, day))
             ),
@@ -335,6 +335,11 @@ def _groups(
             )
         )
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
+
+
+def _float(value: Any) -> float | None:
+    """A mean as a number: some databases give a decimal."""
+    return None if value is None else float(value)
 
 
 def _average(row: sa.Row[Any] | None) -> float | None:

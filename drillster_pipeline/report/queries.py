@@ -281,7 +281,8 @@ def _late(tables: Tables, day: date) -> tuple[sa.Table, Any, sa.ColumnElement[bo
 
 
 def _number_of(condition: Any) -> sa.ColumnElement[int]:
-    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+    """How many rows meet a condition, as an integer: some databases make a decimal of a sum."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0), sa.Integer)
 
 
 def _midnight(day: date) -> datetime:

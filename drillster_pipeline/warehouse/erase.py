@@ -44,7 +44,7 @@ def erase_person(
         erased[name] = erased.get(name, 0) + _unmentioned(connection, tables, name, texts, erased_text)
     for name, column in (("rejected_rows", "record"), ("load_exceptions", "value")):
         table = tables(name)
-        held = sa.or_(*(table.c[column].contains(text, autoescape=True) for text in texts))
+        held = sa.or_(sa.false(), *(table.c[column].contains(text, autoescape=True) for text in texts))
         erased[name] = connection.execute(sa.delete(table).where(held)).rowcount
     connection.execute(
         sa.insert(tables("erasures")).values(
@@ -78,7 +78,8 @@ def _unmentioned(
     ]
     if not said:
         return 0
-    mentions = sa.or_(*(sa.func.lower(each).contains(text.lower(), autoescape=True) for each in said for text in texts))
+    told = (sa.func.lower(each).contains(text.lower(), autoescape=True) for each in said for text in texts)
+    mentions = sa.or_(sa.false(), *told)
     changed = 0
     for row in connection.execute(sa.select(*keys, *said).where(mentions)).all():
         found = dict(zip((each.name for each in said), row[len(keys) :], strict=True))

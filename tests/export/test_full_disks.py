@@ -98,7 +98,7 @@ def test_a_warehouse_that_fills_its_disk_shows_nothing_until_there_is_room(
     sandbox: Sandbox, disk: Disk, tmp_path: Path
 ) -> None:
     warehouse = disk.path / "w.sqlite"
-    with session(sandbox, tmp_path / "archive", warehouse) as opened:
+    with session(sandbox, tmp_path / "archive", tmp_path / "elsewhere.sqlite") as opened:
         capture(opened, "snapshot", opened.newest_complete)
     sandbox.clear()
     for size in ("4k", "16k", "32k", "128k", "400k"):  # for the file, its log, its tables, and the first of their rows

@@ -32,7 +32,7 @@ from drillster_pipeline.export.forget import forget
 from drillster_pipeline.export.prune import prune
 from drillster_pipeline.settings import load_settings
 import drillster_pipeline.api.capture, drillster_pipeline.warehouse
-lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.2, 2.0
+lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.2, 5.0
 moment, settings, works = datetime.fromisoformat(sys.argv[1]), load_settings(json.loads(sys.argv[2])), sys.argv[3:]
 print("ready", flush=True)
 sys.stdin.readline()

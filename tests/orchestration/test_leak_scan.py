@@ -119,12 +119,13 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits minutes for a Drillster that is down."""
+    """Nobody waits minutes for a Drillster or a database that is down."""
 
     def at_once(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr("drillster_pipeline.api.backoff.Trouble.met", at_once)
+    monkeypatch.setattr("drillster_pipeline.export.loads.PAUSES", ())
 
 
 def test_nights_that_fail_in_every_way_show_nobody_and_no_secret(

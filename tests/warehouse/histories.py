@@ -18,6 +18,21 @@ ENTITIES = ("accounts", "playables", "groups", "group_members", "objectives", "o
 UNDATED = dict.fromkeys(("first_seen_on", "last_seen_on", "deleted_on"))
 GROUPS, ACCOUNTS, PLAYABLES = ("g1", "g2", "g3"), ("a1", "a2", "a3"), ("p1", "p2")
 
+HIDING: Mapping[str, frozenset[str]] = {
+    "accounts": frozenset({"accounts"}),
+    "playables": frozenset({"playables", "groups"}),
+    "groups": frozenset({"groups"}),
+    "group_members": frozenset({"group_members", "groups"}),
+    "objectives": frozenset({"objectives", "groups"}),
+    "objective_playables": frozenset({"objective_playables", "objectives", "groups"}),
+}
+"""Of which tables a row without a readable key hides rows of a table: its own, and those that lead to them."""
+NAMING: Mapping[str, frozenset[str]] = {
+    "accounts": frozenset({"groups", "group_members", "objectives"}),
+    "playables": frozenset({"groups", "group_members", "objectives", "objective_playables", "playables"}),
+}
+"""Of which tables such a row may have named a person or a playable that nothing else names."""
+
 
 @dataclass(frozen=True)
 class Night:
@@ -54,8 +69,12 @@ class Night:
         return Mode.PARTIAL if name in self.partial else Mode.FULL
 
     def is_complete(self, name: str) -> bool:
-        keeps_all = self.keep_mentioned and name == "playables"
-        return self.mode(name) is Mode.FULL and name not in self.unreadable and not keeps_all
+        keeps_all = self.keeps_mentioned(name) and name == "playables"
+        return self.mode(name) is Mode.FULL and not self.unreadable & HIDING[name] and not keeps_all
+
+    def keeps_mentioned(self, name: str) -> bool:
+        """Whether a person or playable that is only known in passing may be there although nothing named it."""
+        return self.keep_mentioned or bool(self.unreadable & NAMING.get(name, frozenset()))
 
     def is_in_passing(self, name: str, row: Mapping[str, Any]) -> bool:
         return name in self.additive or (name == "accounts" and row["is_managed"] is None)
@@ -224,14 +243,10 @@ def _key(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_referred_to(night: Night, name: str, key: str) -> bool:
-    """Whether a row of the night, or a rejected row that stands by its key, refers to this one."""
+    """Whether a row of the night refers to this one, or a rejected objective that could stand by its key does."""
     column = f"{name.removesuffix('s')}_id"
     referring = (row for child in ENTITIES if child != name for row in night.content[child])
-    standing = (
-        required
-        for (child, (own, *_)), required in night.rejected.items()
-        if child == "objectives" and _is_referred_to(night, child, own)
-    )
+    standing = (required for (child, _), required in night.rejected.items() if child == "objectives")
     return any(row.get(column) == key for row in (*referring, *(standing if name == "groups" else ())))
 
 
@@ -239,7 +254,7 @@ def _unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, Any]
     if (name, at) in night.rejected:
         return True
     if name == "accounts":
-        return night.keep_mentioned and row["is_managed"] is not True
+        return night.keeps_mentioned(name) and row["is_managed"] is not True
     if name == "objective_playables":
         return at[0].removeprefix("o-") in night.kept_groups
     return row.get("group_id") in night.kept_groups

@@ -19,6 +19,9 @@ from .place import Place, sql
 
 Seen = tuple[bool, ...]
 
+# MariaDB commits with every CREATE, so there tables and views do appear one by one (see docs/decisions).
+pytestmark = pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+
 
 class Reader(threading.Thread):
     """Asks the same questions over and over, together in one statement or one by one in a transaction."""
@@ -110,8 +113,8 @@ def test_a_person_is_forgotten_everywhere_at_once(place: Place) -> None:
         warehouse.prepare()
         for _ in range(3):
             load(warehouse, day(1), content)
-            with readers(place, *questions) as seen:
-                warehouse.erase_person("a1", emails=(), archive_lines=0)
+            with readers(place, *questions) as seen, warehouse.erasing() as erase:
+                erase("a1", emails=(), texts=(), erased_text=lambda _, text: text, archive_lines=0)
             assert seen <= {(True,) * 4, (False,) * 4}
 
 
@@ -128,7 +131,5 @@ def test_a_view_is_renewed_without_a_moment_in_which_it_is_not_there(
         load(warehouse, day(1), {"accounts": [account("a")]})
         with readers(place, "SELECT count(*) > 0 FROM {}latest_load") as seen:
             warehouse.prepare()
-        with readers(place, "SELECT count(*) > 0 FROM {}latest_load") as seen_after:
-            sql(warehouse, "SELECT 1")
+        assert sql(warehouse, "SELECT count(*) FROM {}latest_load") == [(1,)]
     assert seen <= {(False,), (True,)}
-    assert seen_after == {(True,)}
