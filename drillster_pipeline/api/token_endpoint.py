@@ -55,6 +55,8 @@ class TokenEndpoint:
         self._clock = clock
         self._now = now
         self._transport = Transport(url, read_seconds=answer_seconds, answer_seconds=answer_seconds)
+        self.skew: float | None = None
+        """Seconds that our wall clock is ahead of Drillster's, by the newest grant; None where none was dated."""
 
     @property
     def host(self) -> str:
@@ -96,6 +98,7 @@ class TokenEndpoint:
         except TooLarge:
             return "answer too large", 0.0
         if 200 <= reply.status < 300:
+            self.skew = skew_of(reply, self._now())
             return granted(reply) or ("answer that is not JSON", 0.0)
         identifier = error_id(reply.body)
         if is_transient(reply.status) or identifier in _PASSING:

@@ -129,6 +129,11 @@ class TokenSource:
         """
         return self._renew(refused, pause or self._pause)
 
+    @property
+    def skew(self) -> float | None:
+        """Seconds that our wall clock is ahead of Drillster's, as a grant told; None where none did."""
+        return self._endpoint.skew
+
     def close(self) -> None:
         """Close the connection and wake every thread that waits for a token; they raise Stopped."""
         self._pause.stop()
