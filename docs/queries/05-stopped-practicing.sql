@@ -10,7 +10,8 @@ WITH dates AS (
 )
 SELECT p.group_name, p.account_name AS person, a.status,
   substr(cast(p.last_practiced_at AS char(30)), 1, 10) AS last_practiced_on,
-  round(p.minutes_practiced) AS minutes_in_all, round(p.average_proficiency) AS proficiency
+  round(cast(p.minutes_practiced AS decimal(12, 4))) AS minutes_in_all,
+  round(cast(p.average_proficiency AS decimal(12, 4))) AS proficiency
 FROM learner_progress p
 JOIN accounts a ON a.account_id = p.account_id
 WHERE substr(cast(p.last_practiced_at AS char(30)), 1, 7) < (SELECT this_month FROM dates)

@@ -10,7 +10,8 @@ WITH norms AS (
   WHERE minimum_proficiency IS NOT NULL
   GROUP BY objective_id, minimum_proficiency
 )
-SELECT g.name AS group_name, o.name AS objective, norms.norm, norms.first_date, norms.last_date, norms.nights, norms.members
+SELECT g.name AS group_name, o.name AS objective, norms.norm,
+  norms.first_date, norms.last_date, norms.nights, norms.members
 FROM norms
 JOIN objectives o ON o.objective_id = norms.objective_id
 JOIN groups g ON g.group_id = o.group_id

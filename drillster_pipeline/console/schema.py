@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 def render(form: str, dialect: str, *, schema: str | None = None, database: str | None = None) -> str:
-    """The contract as ``markdown``, ``ddl``, ``mermaid`` or ``dbt``; the last two options are for ``ddl`` and ``dbt``."""
+    """The contract as ``markdown``, ``ddl``, ``mermaid`` or ``dbt``.
+
+    ``schema`` is what ``ddl`` and ``dbt`` put the tables in, ``database`` what ``dbt`` looks for them in.
+    """
     from drillster_pipeline.tables import documents
     from drillster_pipeline.warehouse import CONTRACT, VIEWS, ddl
 

@@ -15,6 +15,7 @@ from drillster_pipeline.export.session import Session
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
+from drillster_pipeline.warehouse.partitions import make_room
 from tests.orchestration.houses import night_after
 from tests.warehouse.place import Place, metadata_of
 
@@ -60,6 +61,9 @@ def copied(original: Place, url: str) -> Iterator[Warehouse]:
                 (table,) = (found for found in here.tables.values() if found.name == name)
                 (twin,) = (found for found in there.tables.values() if found.name == name)
                 rows = [dict(row) for row in reading.execute(sa.select(table)).mappings()]
+                if target.engine.dialect.name == "postgresql":
+                    for day in (FIRST, LAST):
+                        make_room(writing, twin, day)
                 if rows and name != "view_definitions":
                     writing.execute(sa.insert(twin), rows)
         yield target

@@ -60,8 +60,8 @@ def _question(path: Path) -> Question:
     name = ""
     for line in rest:
         begun = re.match(r"(for|why|beware): (.*)", line)
-        name, line = (begun[1], begun[2]) if begun else (name, line)
-        told[name] = f"{told.get(name, '')} {line}".strip()
+        name, words = (begun[1], begun[2]) if begun else (name, line)
+        told[name] = f"{told.get(name, '')} {words}".strip()
     return Question(
         number=int(path.name[:2]),
         file=path.name,
@@ -155,24 +155,30 @@ def _cell(value: Any) -> str:
 INTRODUCTION = f"""\
 # Questions and their SQL
 
-Twenty questions that people ask of this warehouse, each with its SQL, what it answers, and what the answer can't tell. The SQL is in
-[`docs/queries`](queries), a file per question; this page is made of those files (`make docs`). A test runs each on SQLite, PostgreSQL
-and, where a server is at hand, MariaDB: they give the same answer, which is the one that is shown.
+Twenty questions that people ask of this warehouse, each with its SQL, what it answers, and what the answer can't tell.
+The SQL is in [`docs/queries`](queries), a file per question; this page is made of those files (`make docs`). A test
+runs each on SQLite, PostgreSQL and, where a server is at hand, MariaDB: all give the same answer, the one shown.
 
-The answers come from the made-up organization of the sandbox: {ACCOUNTS} accounts, seed {SEED}, every night from {FIRST:%-d %B %Y} to
-{LAST:%-d %B %Y}. All people in it are invented. At most {SHOWN} rows of an answer are shown.
+The answers come from the made-up organization of the sandbox: {ACCOUNTS} accounts, seed {SEED}, every night from
+{FIRST:%-d %B %Y} to {LAST:%-d %B %Y}. All people in it are invented. At most {SHOWN} rows of an answer are shown.
 
 ## Before you run one
 
-- **Where the tables are.** On PostgreSQL with `DRILLSTER_WAREHOUSE_SCHEMA`, begin the session with `SET search_path TO drillster;`.
-- **Time zone.** Timestamps are in UTC. PostgreSQL shows and cuts them in the zone of the session: `SET TIME ZONE 'UTC';`.
-- **Pick a date.** `results` and `objective_evaluations` hold every night. A query without a condition on `export_date` counts everything as
-  often as there are nights. The newest whole night is `(SELECT max(export_date) FROM loads WHERE kind = 'snapshot')`; views that are
-  about now (`current_results`, `learner_progress`, `overdue_objectives`) have chosen it already.
-- **What is gone.** Rows of entity tables stay when the thing is gone. Where only what is there counts, add `deleted_on IS NULL`.
+- **Where the tables are.** On PostgreSQL with `DRILLSTER_WAREHOUSE_SCHEMA`, begin the session with
+  `SET search_path TO drillster;` (or have the [role](guides/README.md) do so).
+- **Time zone.** Timestamps are in UTC. PostgreSQL shows and cuts them in the zone of the session:
+  `SET TIME ZONE 'UTC';`.
+- **Pick a date.** `results` and `objective_evaluations` hold every night. A query without a condition on `export_date`
+  counts everything as often as there are nights. The newest whole night is
+  `(SELECT max(export_date) FROM loads WHERE kind = 'snapshot')`; the views that are about now (`current_results`,
+  `learner_progress`, `overdue_objectives`) have chosen it already.
+- **What is gone.** Rows of entity tables stay when the thing is gone. Where only what is there counts, add
+  `deleted_on IS NULL`.
 - **NULL** means that Drillster did not say. `NOT met` leaves those rows out, and `avg` and `sum` pass them over.
-- **Months.** `substr(cast(x AS char(30)), 1, 7)` is the month of a date or timestamp (`2026-05`) on all three databases. If you use one
-  database only, write what it has for that: `date_trunc('month', x)` on PostgreSQL, `strftime('%Y-%m', x)` on SQLite, `date_format(x, '%Y-%m')`
-  on MariaDB.
+- **Rounding.** PostgreSQL and MariaDB round half a point to the even number in a `double` (50.5 is 50) and up in a
+  `decimal`; averages of views are doubles.
+- **Months.** `substr(cast(x AS char(30)), 1, 7)` is the month of a date or timestamp (`2026-05`) on all of them. If you
+  use one database only, write what it has for that: `date_trunc('month', x)` on PostgreSQL,
+  `strftime('%Y-%m', x)` on SQLite, `date_format(x, '%Y-%m')` on MariaDB.
 - `groups` is a reserved word of MySQL 8 (not of MariaDB): write `` `groups` `` there.
 """

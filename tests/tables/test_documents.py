@@ -8,7 +8,7 @@ import yaml
 
 from drillster_pipeline.tables import DATA_TABLES, TABLES, Column, Kind, Table
 from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, entity_diagram
-from drillster_pipeline.tables.documents.diagram import SUBJECTS, overview, subject_diagram
+from drillster_pipeline.tables.documents.diagram import SUBJECTS, subject_diagram
 from drillster_pipeline.warehouse import CONTRACT
 
 COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]
@@ -52,9 +52,9 @@ def test_every_link_of_the_dictionary_leads_somewhere() -> None:
     assert set(TABLES) <= links
 
 
-def test_the_dictionary_shows_an_overview_and_a_diagram_of_each_subject() -> None:
+def test_the_dictionary_shows_a_diagram_of_each_subject() -> None:
     shown = re.findall(r"```mermaid\n(.*?)```", DICTIONARY, re.DOTALL)
-    assert shown == [overview(), *(subject_diagram(subject) for subject in SUBJECTS)]
+    assert shown == [subject_diagram(subject) for subject in SUBJECTS]
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,15 @@ RELATION = re.compile(r'    (\w+) (?:\|\||\|o)(--|\.\.)o\{ (\w+) : "(\w+)"\n')
 
 DIAGRAMS = {
     "all": entity_diagram(CONTRACT),
-    "overview": overview(CONTRACT),
     **{subject: subject_diagram(subject, CONTRACT) for subject in SUBJECTS},
 }
 
 
 @pytest.mark.parametrize("name", DIAGRAMS)
 def test_a_diagram_holds_entities_and_relations_and_nothing_else(name: str) -> None:
-    assert re.fullmatch(f"erDiagram\n(?:{ENTITY.pattern})*(?:{RELATION.pattern})+", DIAGRAMS[name])
+    assert re.fullmatch(
+        f"erDiagram\n(?:    direction LR\n)?(?:{ENTITY.pattern})+(?:{RELATION.pattern})+", DIAGRAMS[name]
+    )
 
 
 def _joining(table: Table) -> list[Column]:
@@ -127,7 +128,6 @@ def test_every_reference_is_drawn_in_the_diagram_of_all_and_in_one_of_a_subject(
     of_subjects = [_drawn_relations(DIAGRAMS[subject]) for subject in SUBJECTS]
     assert set.union(*of_subjects) == expected
     assert sum(map(len, of_subjects)) == len(expected)
-    assert _drawn_relations(DIAGRAMS["overview"]) == _relations(DATA_TABLES)
 
 
 def test_the_dbt_sources_are_one_source_with_every_table_and_column() -> None:

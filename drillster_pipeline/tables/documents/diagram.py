@@ -1,14 +1,14 @@
 """Entity diagrams, in Mermaid: GitHub and most editors draw them.
 
-All tables with all columns in one picture are too small to read. So there is one of names alone, and one for each
-subject with the columns that join tables.
+All tables with all columns in one picture are too small to read. So only the columns that join tables are drawn, and
+the dictionary shows a picture for each subject.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from drillster_pipeline.tables import DATA_TABLES, TABLES
+from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Column, Table
 
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
@@ -29,33 +29,25 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
 
 
 def entity_diagram(tables: Mapping[str, Table] = TABLES) -> str:
-    """One ``erDiagram`` of all subjects, with the columns that join tables."""
-    return _diagram(tables, [name for names in SUBJECTS.values() for name in names])
-
-
-def overview(tables: Mapping[str, Table] = TABLES) -> str:
-    """The names of all tables that come from Drillster, and what refers to what."""
-    names = [name for name in tables if name in DATA_TABLES]
-    return _diagram(tables, (), names)
+    """One ``erDiagram`` of all subjects; from left to right, which keeps so many boxes legible."""
+    return _diagram(tables, {name for names in SUBJECTS.values() for name in names}, "direction LR")
 
 
 def subject_diagram(subject: str, tables: Mapping[str, Table] = TABLES) -> str:
-    """The tables of a subject with the columns that join them; of others that they refer to, the names."""
+    """The ``erDiagram`` of a subject; of the tables of others that it refers to, only the names."""
     return _diagram(tables, SUBJECTS[subject])
 
 
-def _diagram(tables: Mapping[str, Table], open_: Collection[str], closed: Collection[str] = ()) -> str:
-    """An ``erDiagram``: tables with their joining columns, and tables of which only the name is shown."""
-    shown = [table for name, table in tables.items() if name in open_ or name in closed]
-    lines = ["erDiagram"]
+def _diagram(tables: Mapping[str, Table], names: Collection[str], *options: str) -> str:
+    shown = [table for name, table in tables.items() if name in names]
+    lines = [*options]
     for table in shown:
-        if table.name in open_:
-            lines.append(f"    {table.name} {{")
-            lines.extend(f"        {_attribute(table, column)}" for column in table.columns if _joins(table, column))
-            lines.append("    }")
+        lines.append(f"{table.name} {{")
+        lines.extend(f"    {_attribute(table, column)}" for column in table.columns if _joins(table, column))
+        lines.append("}")
     for table in shown:
-        lines.extend(f"    {line}" for line in _relations(table))
-    return "\n".join(lines) + "\n"
+        lines.extend(_relations(table))
+    return "erDiagram\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _joins(table: Table, column: Column) -> bool:

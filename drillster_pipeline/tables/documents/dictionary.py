@@ -8,8 +8,7 @@ from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table
 
 from .described import Described
-from .diagram import SUBJECTS, overview, subject_diagram
-
+from .diagram import SUBJECTS, subject_diagram
 
 _INTRODUCTION = """\
 # Data dictionary
@@ -30,9 +29,10 @@ What is in the warehouse. This page is generated from the declarations in `drill
 _DIAGRAM = """\
 ## Entity diagram
 
-What refers to what, and then a subject at a time with the columns that join tables: keys (PK) and references to others
-(FK). A solid line is a foreign key, a dotted one a join that may find nothing. Each line ends in a crow's foot where there
-are many rows to one. Every table has more columns, which follow below.
+What refers to what, a subject at a time, with the columns that join tables: keys (PK) and references to others (FK). A
+solid line is a foreign key, a dotted one a join that may find nothing; it ends in a crow's foot where many rows belong
+to one. An empty box is a table of another subject. Every table has more columns, which follow below.
+`drillster-pipeline schema --format mermaid` prints all subjects as one diagram.
 """
 
 _KINDS: Mapping[Kind, tuple[str, str, str]] = {
@@ -62,7 +62,6 @@ def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[Descri
         "## Kinds of table\n\n" + _grid(("kind", "one row is", "written by", "a row that is gone"), _kinds()),
         "## Tables\n\n" + "\n".join(_contents(tables, views)),
         _DIAGRAM,
-        _drawn(overview(tables)),
         *(f"### {name}\n\n{_drawn(subject_diagram(name, tables))}" for name in SUBJECTS),
         *(_table(table) for table in tables.values()),
         *(_view(view) for view in views),
