@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from .month import write_month
+from .month import write_nights
 from .questions import DOCS, ask, page, questions
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, write_month(Path(folder)).opened() as warehouse:
+    with tempfile.TemporaryDirectory() as folder, write_nights(Path(folder)).opened() as warehouse:
         asked = questions()
         with warehouse.engine.connect() as connection:
             answers = {question.number: ask(connection, question) for question in asked}

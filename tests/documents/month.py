@@ -1,4 +1,4 @@
-"""The warehouse that the documents ask: a month of nights of the sandbox's organization, the same every time."""
+"""The warehouse that the documents ask: nights of the sandbox's organization, the same every time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.warehouse.place import Place, metadata_of
 
 ACCOUNTS, SEED = 60, 7
 FIRST, LAST = date(2026, 4, 30), date(2026, 5, 31)
-"""All of May, and the day before it."""
+"""A month, and the day before it."""
 SCHEMA = "drillster"
 
 
-def write_month(folder: Path) -> Place:
-    """Export the month into an SQLite file, by the same code as the job's, but for Dagster."""
+def write_nights(folder: Path, first: date = FIRST, last: date = LAST) -> Place:
+    """Export the nights into an SQLite file, by the same code as the job's, but for Dagster."""
     url = f"sqlite:///{folder / 'warehouse.sqlite'}"
-    moment = night_after(FIRST)
+    moment = night_after(first)
 
     def now() -> datetime:
         return moment
@@ -40,8 +40,8 @@ def write_month(folder: Path) -> Place:
             "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
         }
         with Session(settings=load_settings(settings), now=now) as session:
-            for back in reversed(range((LAST - FIRST).days + 1)):
-                day = LAST - timedelta(days=back)
+            for back in reversed(range((last - first).days + 1)):
+                day = last - timedelta(days=back)
                 moment = sandbox.now = night_after(day)
                 for kind in ("snapshot", "events"):
                     capture(session, kind, day)
@@ -51,7 +51,7 @@ def write_month(folder: Path) -> Place:
 
 @contextmanager
 def copied(original: Place, url: str) -> Iterator[Warehouse]:
-    """The same rows in another database, in a schema ``drillster``."""
+    """The same rows in another database, in a schema ``drillster`` that goes again."""
     place = Place(url, SCHEMA)
     with original.opened() as source, place.opened() as target:
         target.prepare()
@@ -67,3 +67,6 @@ def copied(original: Place, url: str) -> Iterator[Warehouse]:
                 if rows and name != "view_definitions":
                     writing.execute(sa.insert(twin), rows)
         yield target
+        with target.engine.begin() as connection:
+            cascade = " CASCADE" if target.engine.dialect.name == "postgresql" else ""
+            connection.exec_driver_sql(f"DROP SCHEMA {SCHEMA}{cascade}")

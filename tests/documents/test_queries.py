@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import Warehouse
-from tests.warehouse import mariadb, postgresql
+from tests.warehouse import mariadb
 from tests.warehouse.place import Place
 
-from .month import SCHEMA, copied, write_month
+from .month import SCHEMA, copied
 from .questions import AUDIENCES, DOCS, Answer, Question, ask, page, questions
 
 QUESTIONS = questions()
@@ -20,14 +20,9 @@ each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda questi
 
 
 @pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return write_month(tmp_path_factory.mktemp("month"))
-
-
-@pytest.fixture(scope="module")
-def answers(month: Place) -> dict[int, Answer]:
+def answers(nights: Place) -> dict[int, Answer]:
     """What SQLite answers."""
-    with month.opened() as warehouse, warehouse.engine.connect() as connection:
+    with nights.opened() as warehouse, warehouse.engine.connect() as connection:
         return {question.number: ask(connection, question) for question in QUESTIONS}
 
 
@@ -40,21 +35,17 @@ def _session(warehouse: Warehouse, *begins_with: str) -> Iterator[sa.Connection]
 
 
 @pytest.fixture(scope="module")
-def on_postgresql(month: Place) -> Iterator[sa.Connection]:
-    with (
-        postgresql.server() as url,
-        copied(month, url) as warehouse,
-        _session(warehouse, f"SET search_path TO {SCHEMA}", "SET TIME ZONE 'UTC'") as connection,
-    ):
+def on_postgresql(nights_on_postgresql: Warehouse) -> Iterator[sa.Connection]:
+    with _session(nights_on_postgresql, f"SET search_path TO {SCHEMA}", "SET TIME ZONE 'UTC'") as connection:
         yield connection
 
 
 @pytest.fixture(scope="module")
-def on_mariadb(month: Place) -> Iterator[sa.Connection]:
+def on_mariadb(nights: Place) -> Iterator[sa.Connection]:
     with mariadb.server() as url:
         if url is None:
             pytest.skip(mariadb.MISSING)
-        with copied(month, url) as warehouse, _session(warehouse, f"USE {SCHEMA}") as connection:
+        with copied(nights, url) as warehouse, _session(warehouse, f"USE {SCHEMA}") as connection:
             yield connection
 
 
