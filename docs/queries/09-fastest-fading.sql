@@ -6,9 +6,11 @@
 --   is about. Proficiency is a whole number: the loss of one night is mostly 0 or 1, and only many nights together say something.
 --   Two dates with a missed night in between count as one night.
 WITH known AS (
-  SELECT DISTINCT export_date, account_id, playable_id, proficiency, last_practiced_at
+  SELECT export_date, account_id, playable_id,
+    min(proficiency) AS proficiency, max(last_practiced_at) AS last_practiced_at
   FROM results
   WHERE proficiency > 0
+  GROUP BY export_date, account_id, playable_id
 ), pairs AS (
   SELECT account_id, playable_id, proficiency, last_practiced_at,
     lag(proficiency) OVER one_drill AS proficiency_before, lag(last_practiced_at) OVER one_drill AS practiced_before

@@ -2,7 +2,7 @@
 -- for: analysts
 -- why: An objective that is lost and regained again and again has a norm at the edge of what its interval can hold.
 -- beware: One evaluation a night is compared with the one of the night before: who falls and recovers within a day is not seen
---   (`objective_events` has every change with its time). Only types whose state can be lost are listed.
+--   (`objective_events` has every change with its time). Only types whose state can be lost are listed. A gain of those who lost it may come before the loss.
 WITH nights AS (
   SELECT objective_id, account_id, met,
     lag(met) OVER (PARTITION BY objective_id, account_id ORDER BY export_date) AS met_before

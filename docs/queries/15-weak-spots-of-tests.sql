@@ -2,8 +2,8 @@
 -- for: analysts
 -- why: A test draws its questions from drills. Where its scores are low although the drill is practiced, practice and test ask
 --   different things.
--- beware: The scores are of all attempts ever, proficiency is of today and of all members. A test may ask only a few questions of a
---   drill, so a single attempt says little.
+-- beware: The scores are of all attempts ever, proficiency is of today and of all members. NULL: nobody practices it in a group now. A test may
+--   ask only a few questions of a drill, so a single attempt says little.
 WITH practiced AS (
   SELECT playable_id, round(avg(proficiency)) AS proficiency
   FROM current_results

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .month import ACCOUNTS, FIRST, LAST, SEED
+from .month import ACCOUNTS, FIRST, LAST, MISSED, SEED
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHOWN = 8
@@ -160,7 +160,8 @@ The SQL is in [`docs/queries`](queries), a file per question; this page is made 
 runs each on SQLite, PostgreSQL and, where a server is at hand, MariaDB: all give the same answer, the one shown.
 
 The answers come from the made-up organization of the sandbox: {ACCOUNTS} accounts, seed {SEED}, every night from
-{FIRST:%-d %B %Y} to {LAST:%-d %B %Y}. All people in it are invented. At most {SHOWN} rows of an answer are shown.
+{FIRST:%-d %B %Y} to {LAST:%-d %B %Y}, but for the snapshot of {MISSED:%-d %B}, which is missing on purpose. All people
+in it are invented. At most {SHOWN} rows of an answer are shown.
 
 ## Before you run one
 
