@@ -75,6 +75,7 @@ with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), end
     else:
         step(work)
         forget(session, about)
+    step("done")
 """
 IN_FLIGHT = 8
 """Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""
@@ -296,7 +297,7 @@ class Peace:
 
     def moment(self, chance: random.Random) -> Moment:
         """One to kill at: any step as often as any other."""
-        step = chance.choice(list(self.steps))
+        step = chance.choice([step for step in self.steps if step != "done"])
         return step, chance.uniform(0.0, 1.0) * self.steps[step]
 
 
