@@ -56,11 +56,20 @@ _DATE = click.DateTime(["%Y-%m-%d"])
 
 @commands.command()
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
-def check(form: str) -> None:
-    """Try settings, token, permissions, endpoints, warehouse and archive: what works, what does not, what to do."""
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a ZIP file to attach to a question; it holds no secret and no personal value.",
+)
+@click.option("--alert", "send_alert", is_flag=True, help="Send DRILLSTER_ALERT_WEBHOOK a message to try it.")
+def check(form: str, bundle: Path | None, send_alert: bool) -> None:
+    """Try settings, clock, token, endpoints, warehouse and archive: what works, what does not, what to do.
+
+    It asks Drillster for a page of each endpoint, changes nothing, and leaves nothing behind.
+    """
     from .console.check import run_check
 
-    raise click.exceptions.Exit(run_check(form))
+    raise click.exceptions.Exit(run_check(form, bundle=bundle, send_alert=send_alert))
 
 
 @commands.command()

@@ -67,6 +67,17 @@ def writer_lock(
         yield
 
 
+def who_writes(connection: sa.Connection, *, file: Path | None, schema: str | None) -> str | None:
+    """Who holds the lock at this moment, in the words of :class:`Busy`; None where nobody does. Leaves nothing."""
+    if file is not None and not file.with_name(f"{file.name}.lock").exists():
+        return None
+    try:
+        with writer_lock(connection, file=file, schema=schema, wait=LockWait(seconds=0.0), purpose="check"):
+            return None
+    except Busy as busy:
+        return str(busy).partition(", for longer than")[0]
+
+
 @contextmanager
 def _no_lock() -> Iterator[None]:
     yield
