@@ -71,6 +71,8 @@ def size(value: float) -> str:
 
 def lasting(seconds: float) -> str:
     """A duration for people: ``340 ms``, ``12 s``, ``4 min``, ``2.5 h``, ``3 days``."""
+    if seconds < 0.0005:
+        return "<1 ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     for limit, length, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):

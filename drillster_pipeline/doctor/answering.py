@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from drillster_pipeline.answers import named_total
 from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.endpoints import PAGE_SIZES, SMALLEST_PAGE
+from drillster_pipeline.api.endpoints import PAGE_SIZES
 from drillster_pipeline.api.units import Unit
 from drillster_pipeline.errors import PipelineError
 
 from .amounts import Amount, count, lasting, size
 from .findings import Notes, Part, Status
-from .looking import look
+from .looking import Reading, look
 from .night import estimate
 from .probing import HANDFUL, Probe, Probed
 
@@ -33,14 +33,15 @@ def _step(probed: Probed) -> str:
 def judge_endpoints(notes: Notes, probe: Probe, export_date: date) -> None:
     """Say of each endpoint what its pages show, and of all of them what is new in them."""
     found = list(probe.probed.values())
+    reading = Reading()
     with notes.step(Part.ENDPOINTS, "forms", "the fields of every page beside the documentation") as step:
-        look(found, export_date)
+        reading = look(found, export_date)
         step.is_ok = True
     for probed in found:
         _note_endpoint(notes, probed)
     _note_forms(notes, found)
     _note_unknown(notes, found)
-    _note_rejects(notes, found)
+    _note_rejects(notes, found, reading)
 
 
 def _note_endpoint(notes: Notes, probed: Probed) -> None:
@@ -71,30 +72,20 @@ def _note_refused(notes: Notes, probed: Probed, tried: str) -> None:
         Status.FAILED if is_grave else Status.WARNING,
         str(probed.refusals[0]),
         tried=tried,
-        advice="Its tables stay empty until then; everything else is exported.",
+        advice="Without groups, hardly anything is exported: accounts, catalogs and the organization."
+        if is_grave
+        else "Until then its tables stay empty; everything else is exported.",
         exit_code=(probed.refusals[0].exit_code if is_grave else 0),
     )
 
 
 def _described(probed: Probed) -> str:
-    words = [f"{lasting(min(probed.seconds))}" if probed.seconds else "answers"]
-    if probed.endpoint.identify is not None:
-        best = max(probed.pages, key=lambda page: len(page.items))
-        items = f"{count(len(best.items))} item{'' if len(best.items) == 1 else 's'}"
-        if best.total is not None and best.total > len(best.items):
-            items += f" of {count(best.total)}"
-        if not best.items:
-            looked = len(probed.pages)
-            where = "" if not probed.endpoint.unit else f" in {'the one' if looked == 1 else f'any of {looked}'} tried"
-            items = f"no items{where}, so nothing is known of their form"
-        words.append(items)
-        if best.size is not None and best.size < PAGE_SIZES[0]:
-            words.append(f"pages of {best.size}: larger ones are refused")
-        elif best.more and SMALLEST_PAGE <= len(best.items) < (best.size or 0):
-            words.append(f"pages of {len(best.items)}, though {best.size} were asked for")
-    place = probed.endpoint.places[0]
-    if probed.version and probed.version != place.version:
-        words.append(f"under version {probed.version} of the API")
+    words = [lasting(probed.median)] if probed.median is not None else ["answers"]
+    if probed.best is not None and probed.endpoint.identify is not None:
+        items = f"{count(len(probed.best.items))} item{'' if len(probed.best.items) == 1 else 's'}"
+        total = probed.best.total
+        words.append(f"{items} of {count(total)}" if total is not None and total > len(probed.best.items) else items)
+    words += probed.notes
     words += [f"{form.aspect} {form.met}" for form in probed.forms if form.aspect in {"items", "paging", "total"}]
     return "; ".join(words)
 
@@ -145,17 +136,20 @@ def _note_unknown(notes: Notes, found: list[Probed]) -> None:
         )
 
 
-def _note_rejects(notes: Notes, found: list[Probed]) -> None:
+def _note_rejects(notes: Notes, found: list[Probed], reading: Reading) -> None:
     rejects = [(reason, rows) for probed in found for reason, rows in probed.rejects.items()]
     if rejects:
         listed = _listed([f"{reason} ({count(rows)})" for reason, rows in sorted(rejects)])
         notes.note(
             Part.ENDPOINTS,
             "rows",
-            Status.WARNING,
-            f"{count(sum(rows for _, rows in rejects))} rows of these pages would be rejected: {listed}.",
+            Status.FAILED if reading.is_refused else Status.WARNING,
+            f"{count(reading.rejected)} of {count(reading.rows)} rows of these pages would be rejected: {listed}.",
             tried="reading the pages as a load does",
-            advice="A load with more than 1 % of rejects is refused. Please report it.",
+            advice="So many that a load would be refused. Please report it, with the bundle of `check --bundle`."
+            if reading.is_refused
+            else "A load with more than 1 % of rejects in a table is refused. Please report it.",
+            exit_code=_CONTRACT if reading.is_refused else 0,
         )
     elif any(probed.items for probed in found):
         notes.note(
@@ -253,24 +247,38 @@ def _with(asker: Asker, permission: str) -> str | None:
 
 def note_night(notes: Notes, probe: Probe, settings: Settings, lifetime: float | None) -> None:
     """What a night costs, and how that is known."""
-    with notes.step(Part.NIGHT, "a night", "counts, totals, sizes and times of the pages above") as step:
+    tried = "counts, totals, sizes and times of the pages above"
+
+    def _note(what: str, found: str, advice: str = "") -> None:
+        notes.note(Part.NIGHT, what, Status.OK, found, tried=tried, advice=advice)
+
+    with notes.step(Part.NIGHT, "requests", tried) as step:
         night = notes.report.night = estimate(probe, settings, lifetime=lifetime)
         if night is None:
-            notes.skip(Part.NIGHT, "a night", "there is no list of groups to reckon with")
+            notes.skip(Part.NIGHT, "requests", "there is no list of groups to reckon with")
             return
         costly = sorted(night.by_resource.items(), key=lambda pair: pair[1].likely, reverse=True)[:3]
         most = ", ".join(f"{count(amount.likely)} for {name}" for name, amount in costly)
         basis = f"from the counts of {count(night.groups_counted)} of {count(night.groups)} groups"
         if night.groups_asked < night.groups:
-            basis += f", and the objectives of {night.groups_asked}"
-        step.ok(
-            f"{_about(night.requests)} requests, most of them {most} ({basis}); {_minutes(night.minutes)} at "
-            f"{lasting(night.latency)} an answer (nine of ten within {lasting(night.slow)}) and {_speed(settings)}; "
-            f"{night.tokens} token{'' if night.tokens == 1 else 's'}; {size(night.received_bytes.likely)} received, "
-            f"{size(night.archive_bytes.likely)} of archive, {size(night.warehouse_bytes.likely)} of warehouse",
-            advice="Times are of one request at a time: with more in flight, answers may take longer."
+            basis += f" and the objectives of {night.groups_asked}"
+        step.ok(f"{_about(night.requests)}, most of them {most} ({basis})")
+        speed = f"{settings.concurrency} in flight"
+        if settings.requests_per_second:
+            speed += f", at most {settings.requests_per_second:g} a second"
+        _note(
+            "time",
+            f"{_minutes(night.minutes)} from start to end, at {lasting(night.latency)} an answer (nine of ten within "
+            f"{lasting(night.slow)}) and {speed}",
+            "answers were timed one at a time: with more in flight they may take longer."
             if settings.concurrency > 1
             else "",
+        )
+        _note("tokens", f"{night.tokens}, as one lives {lasting(lifetime)}" if lifetime else f"{night.tokens}")
+        _note(
+            "data",
+            f"{size(night.received_bytes.likely)} received, at most {size(night.archive_bytes.likely)} of archive; "
+            f"after the first night the warehouse grows by about {size(night.warehouse_bytes.likely)}",
         )
 
 
@@ -283,9 +291,3 @@ def _about(amount: Amount) -> str:
 def _minutes(amount: Amount) -> str:
     likely, low, high = (lasting(60 * value) for value in (amount.likely, amount.low, amount.high))
     return likely if low == high else f"{likely} ({low} to {high})"
-
-
-def _speed(settings: Settings) -> str:
-    flight = f"{settings.concurrency} in flight"
-    limit = settings.requests_per_second
-    return f"{flight}, at most {limit:g} a second" if limit else flight

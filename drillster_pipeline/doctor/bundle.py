@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from drillster_pipeline.answers import Json
 from drillster_pipeline.mentions import without_addresses
+from drillster_pipeline.settings import SETTINGS
 
 from .configuration import shown_settings
 from .shapes import Names, shape_of
@@ -65,6 +66,7 @@ _WORDS = frozenset(
     }
 )
 """What tells nothing of anybody, and stands in our own sentences."""
+_DEFAULTS = frozenset(setting.default for setting in SETTINGS)
 _READ_ME = """\
 This was written by `drillster-pipeline check --bundle`, to be attached to a question.
 
@@ -124,7 +126,7 @@ class Scrubber:
             ("a name", _names()),
         ):
             for value in values:
-                if len(value) >= _SHORTEST and value.lower() not in _WORDS:
+                if len(value) >= _SHORTEST and value.lower() not in _WORDS and value not in _DEFAULTS:
                     replaced.setdefault(value, f"<{what}>")
         self._replaced = replaced
         longest_first = sorted(replaced, key=len, reverse=True)

@@ -152,7 +152,7 @@ def compare_clocks(notes: Notes, skew: Skew | None, *, refused: bool) -> None:
     """Say how far the clocks are apart, and what that does to assertions. ``refused``: no token was issued."""
     step, tried = "clock", "the Date of Drillster's answers beside this machine's clock"
     if skew is None:
-        notes.note(Part.DRILLSTER, step, Status.WARNING, "no answer carried a date to compare with.", tried=tried)
+        notes.skip(Part.DRILLSTER, step, "no answer carried a date to compare with")
         return
     off, way = abs(skew.ahead), "ahead of" if skew.ahead > 0 else "behind"
     found = (
@@ -175,7 +175,7 @@ def compare_clocks(notes: Notes, skew: Skew | None, *, refused: bool) -> None:
         )
     elif off > NOTICEABLE_SECONDS:
         notes.note(
-            Part.DRILLSTER, step, Status.WARNING, f"{found}: {bounds}, so that works, but not by much.",
+            Part.DRILLSTER, step, Status.WARNING, f"{found}: {bounds}, which holds as long as it grows no further.",
             tried=tried, advice=advice,
         )  # fmt: skip
     else:

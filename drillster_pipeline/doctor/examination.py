@@ -85,15 +85,14 @@ class Examination:
         self._examine_drillster(settings, wrong)
         newest = newest_complete(self._now(), settings.timezone)
         has_warehouse, has_archive = _WAREHOUSE.isdisjoint(wrong), _ARCHIVE not in wrong
-        if has_warehouse:
-            examine_warehouse(notes, settings, newest)
-        else:
+        is_connected = has_warehouse and examine_warehouse(notes, settings, newest)
+        if not has_warehouse:
             notes.skip(Part.WAREHOUSE, "warehouse", "its setting is wrong")
         if has_archive:
             examine_archive(notes, settings)
         else:
             notes.skip(Part.ARCHIVE, "archive", "its setting is wrong")
-        examine_room(notes, settings, warehouse=has_warehouse, archive=has_archive)
+        examine_room(notes, settings, warehouse=is_connected, archive=has_archive)
         if not wrong & {"DRILLSTER_TIMEZONE", "DRILLSTER_NIGHTLY_AT", "DRILLSTER_FIRST_EXPORT_DATE"}:
             examine_schedule(notes, settings, self._now())
         if self._daemon is not None:
@@ -124,7 +123,7 @@ class Examination:
 
     def _skip_endpoints(self) -> None:
         self._notes.skip(Part.ENDPOINTS, f"{len(ORDER)} endpoints", "there is no access token")
-        self._notes.skip(Part.NIGHT, "a night", "there is no access token")
+        self._notes.skip(Part.NIGHT, "requests", "there is no access token")
 
     def _examine_api(self, settings: Settings, tokens: TokenSource) -> None:
         notes = self._notes

@@ -49,7 +49,7 @@ def list_form(resource: str, body: Json) -> Form:
     return Form("items", "left out, as there are none", "alternative")
 
 
-def total_form(body: Json) -> Form:
+def total_form(resource: str, body: Json) -> Form:
     """Where the number of all items is named."""
     inside = body if isinstance(body, dict) else {}
     pagination = inside.get("pagination")
@@ -58,7 +58,9 @@ def total_form(body: Json) -> Form:
     for name in ("total", "count"):
         if inside.get(name) is not None:
             return Form("total", f"`{name}`")
-    return Form("total", "not named", "alternative")
+    # Optional in an object Pagination, and the example of a group's drillables has none.
+    is_usual = isinstance(pagination, dict) or resource == "group_drillables"
+    return Form("total", "not named", "documented" if is_usual else "alternative")
 
 
 def paging_form(body: Json) -> Form:
@@ -66,7 +68,7 @@ def paging_form(body: Json) -> Form:
     pagination = body.get("pagination") if isinstance(body, dict) else None
     if not isinstance(pagination, dict):
         if isinstance(body, list):
-            return Form("paging", "none: all at once, or by `resultStart`", "alternative")
+            return Form("paging", "all at once, or by place (`resultStart`)", "alternative")
         return Form("paging", "by place (`resultStart`)")
     cursor, more = pagination.get("lastOnPage"), pagination.get("moreAvailable")
     if cursor is None and more is None:
@@ -88,16 +90,18 @@ def _cursor(value: Json) -> str:
 
 
 def timestamp_form(bodies: Iterable[Json]) -> Form | None:
-    """How precise timestamps are; None where there are none."""
+    """How precise timestamps are (all three are in examples of the documentation); None where there are none."""
     met = sorted({precision for body in bodies for precision in _precisions(body, 0)})
-    usual = met in (["seconds"], ["minutes", "seconds"], ["fractions of a second"])
-    return Form("timestamps", f"to {' and '.join(met)}", "documented" if usual else "alternative") if met else None
+    return Form("timestamps", f"in {', '.join(met)}") if met else None
 
 
 def _precisions(value: Json, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         return
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    # A cursor that is a timestamp is finer than all others.
+    inside: Iterable[Json] = value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        inside = [inner for name, inner in value.items() if name != "lastOnPage"]
     for inner in inside:
         yield from _precisions(inner, depth + 1)
     if precision := precision_of(value):
@@ -213,8 +217,8 @@ _ASPECTS: Mapping[str, Mapping[str, tuple[Choice, ...]]] = {
             ("left out", "alternative", _any),
         ),
         "reviewDate": (
-            ("there", "documented", _there("reviewDate")),
-            ("left out: that of the objective counts", "alternative", _any),
+            ("left out: that of the objective counts", "documented", lambda item: item.get("reviewDate") is None),
+            ("there", "alternative", _any),
         ),
     },
     "objective_events": {

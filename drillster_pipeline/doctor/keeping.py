@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,23 +31,23 @@ _REFUSED = 5
 _CONTENT = b"written by drillster-pipeline check"
 
 
-def examine_warehouse(notes: Notes, settings: Settings, newest: date) -> None:
-    """Connect, try the rights, compare the tables, look at the loads and at the room."""
+def examine_warehouse(notes: Notes, settings: Settings, newest: date) -> bool:
+    """Connect, try the rights, compare the tables, look at the loads; whether it could be connected to."""
     from drillster_pipeline.warehouse.inspection import Inspection
 
-    step = "warehouse"
-    server: Server | None = None
-    with notes.step(Part.WAREHOUSE, step, "connecting, and asking for the version") as connecting:
-        inspection = Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema)
-        with inspection:
-            try:
-                server = inspection.connect()
-                _note_server(connecting, inspection, server)
-            finally:
-                if server is None:
-                    for each in ("rights", "tables", "loads"):
-                        notes.skip(Part.WAREHOUSE, each, "there is no connection")
+    with ExitStack() as opened:
+        inspection: Inspection | None = None
+        with notes.step(Part.WAREHOUSE, "warehouse", "connecting, and asking for the version") as step:
+            inspection = opened.enter_context(
+                Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema)
+            )
+            _note_server(step, inspection, inspection.connect())
+        if inspection is not None and step.is_ok:
             _examine_inside(notes, inspection, newest)
+            return True
+    for each in ("rights", "tables", "loads", "room"):
+        notes.skip(Part.WAREHOUSE, each, "there is no connection")
+    return False
 
 
 def _note_server(step: Step, inspection: Inspection, server: Server) -> None:
@@ -177,7 +177,7 @@ def examine_room(notes: Notes, settings: Settings, *, warehouse: bool, archive: 
         ):
             free, now = inspection.free_bytes(), inspection.size_bytes()
             if free is None:
-                step.ok("the server does not tell; ask its administrator")
+                step.ok("the server does not tell how much it has")
                 return
             nightly = night.warehouse_bytes.likely if night else None
             is_large = f"the file has {size(now)}" if now else ""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CPU_SECONDS_PER_REQUEST = 0.0018
 """Of a whole night, publishing included (docs/scaling.md); one core can't do more than that."""
+BASE_SECONDS = 4.3
+"""Of the smallest night: starting, and publishing (docs/scaling.md)."""
 LINE_BYTES = 150
 """What the archive adds to each answer: which unit, which page, when."""
 BYTES_PER_SNAPSHOT_ROW = 450
@@ -102,7 +104,7 @@ def estimate(probe: Probe, settings: Settings, *, lifetime: float | None) -> Nig
         groups_asked=len(counted.asked),
         latency=latency,
         slow=latencies[min(len(latencies) - 1, math.ceil(0.9 * len(latencies)) - 1)],
-        minutes=requests.times(seconds / 60),
+        minutes=total([Amount(BASE_SECONDS / 60), requests.times(seconds / 60)]),
         tokens=_tokens(requests.likely * seconds, lifetime),
         received_bytes=received,
         archive_bytes=archived,
@@ -187,7 +189,7 @@ class _Counted:
     def _size(self, endpoint: Endpoint) -> int:
         """Items on a full page: what was asked for, unless the server gave fewer although there were more."""
         pages = self._probe.of(endpoint).pages
-        sizes = [len(page.items) if page.more else page.size for page in pages]
+        sizes = [len(page.items) if page.is_clamped else page.size for page in pages]
         return max(1, min((size for size in sizes if size), default=PAGE_SIZES[0]))
 
     def _list(self, endpoint: Endpoint) -> Amount:

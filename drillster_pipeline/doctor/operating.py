@@ -86,8 +86,8 @@ def examine_alerts(notes: Notes, settings: Settings, *, send: bool) -> None:
     with notes.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK") as step:
         webhook = settings.alert_webhook
         if not webhook:
-            step.warning(
-                "nobody hears of a night that goes wrong: DRILLSTER_ALERT_WEBHOOK is not set.",
+            step.ok(
+                "DRILLSTER_ALERT_WEBHOOK is not set, so nobody is told of a night that goes wrong",
                 advice="Set it to an incoming webhook of Slack or the like.",
             )
         elif not send:

@@ -6,13 +6,14 @@ to look at. It is bounded in requests and in time, and ends early where Drillste
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.endpoints import Endpoint
+from drillster_pipeline.api.endpoints import PAGE_SIZES, Endpoint
 from drillster_pipeline.api.paging import Listing
 from drillster_pipeline.api.units import Unit, count_in, followers, group_units, id_of
 from drillster_pipeline.errors import NotFound, PermissionDenied, PipelineError, SettingsError, Unavailable
@@ -68,6 +69,12 @@ class Observation:
     """How long the answer took; None where it came only after another attempt."""
     content: bytes = field(repr=False)
 
+    @property
+    def is_clamped(self) -> bool:
+        """Whether the server gave fewer items than it was asked for, although there are more."""
+        # Where the items are attempts, nothing tells how many people the page was of.
+        return self.more and len(self.items) < (self.size or 0) and self.unit.endpoint.taker is None
+
 
 @dataclass(slots=True)
 class Probed:
@@ -104,6 +111,34 @@ class Probed:
         return [page.seconds for page in self.pages if page.seconds is not None]
 
     @property
+    def median(self) -> float | None:
+        """Of how long its answers took."""
+        return statistics.median(self.seconds) if self.seconds else None
+
+    @property
+    def best(self) -> Observation | None:
+        """The page with most items."""
+        return max(self.pages, key=lambda page: len(page.items), default=None)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as it was asked for."""
+        found = []
+        best = self.best
+        if self.version and self.version != self.endpoint.places[0].version:
+            found.append(f"under version {self.version} of the API")
+        if best is None or best.size is None:
+            return found
+        if not best.items:
+            tried = f" in any of the {len(self.pages)} tried" if len(self.pages) > 1 else ""
+            found.append(f"nothing{tried}, so the form of its items is not known")
+        elif best.size < PAGE_SIZES[0]:
+            found.append(f"pages of {best.size}: larger ones are refused")
+        elif best.is_clamped:
+            found.append(f"pages of {len(best.items)}, though {best.size} were asked for")
+        return found
+
+    @property
     def outcome(self) -> str:
         """``answers``, ``empty``, ``closed``, ``missing``, ``failed`` or ``not tried``."""
         if self.trouble is not None:
@@ -129,7 +164,7 @@ class Probed:
             "items": len(self.items) if self.endpoint.identify else None,
             "total": named if self.endpoint.identify and not self.endpoint.unit else None,
             "page_size": min(sizes) if sizes else None,
-            "milliseconds": round(1000 * sorted(self.seconds)[len(self.seconds) // 2]) if self.seconds else None,
+            "milliseconds": None if self.median is None else round(1000 * self.median, 1),
             "bytes": max((len(page.content) for page in self.pages), default=None),
             "forms": [form.as_json() for form in self.forms],
             "unknown_fields": [{"path": path, "type": kind} for path, kind in sorted(self.unknown.items())],
