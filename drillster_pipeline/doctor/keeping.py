@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.errors import ContractError, SettingsError, Unavailable
+from drillster_pipeline.settings import is_loopback
 
 from .amounts import count, lasting, size
 from .findings import Notes, Part
@@ -52,6 +53,7 @@ def examine_warehouse(notes: Notes, settings: Settings, newest: date) -> bool:
 
 def _note_server(step: Step, inspection: Inspection, server: Server) -> None:
     from drillster_pipeline.warehouse import engine as engines
+    from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED
 
     if inspection.file is not None:
         there = "the file is not there yet: the first load makes it" if server.is_new else "the file opens"
@@ -61,7 +63,7 @@ def _note_server(step: Step, inspection: Inspection, server: Server) -> None:
     found = f"{server.product} answers in {lasting(server.seconds)}; {how}"
     if inspection.dialect not in engines.TRIED:
         step.warning(f"{found}. This kind of database is not tried.", advice="Compare the first nights with Drillster.")
-    elif server.encryption == "not encrypted":
+    elif server.encryption == NOT_ENCRYPTED and not is_loopback(inspection.engine.url.host):
         step.warning(
             f"{found}.",
             advice="Names and results travel in the open: let the URL ask for TLS (PostgreSQL: ?sslmode=verify-full), "

@@ -34,6 +34,7 @@ from .views import VIEWS
 SQLITE_BUSY_SECONDS = 2
 """Nobody wants a look to wait for a load that writes to the file."""
 MOST_LOADS = 30
+NOT_ENCRYPTED = "not encrypted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,16 +248,22 @@ def _described(connection: sa.Connection) -> tuple[str, str | None]:
     version = ".".join(map(str, dialect.server_version_info or ())) or "of an unknown version"
     if dialect.name in mysql.DIALECTS:
         product = "MariaDB" if getattr(dialect, "is_mariadb", False) else "MySQL"
+        if "unix_socket" in connection.engine.url.query:
+            return f"{product} {version}", None
         row = connection.execute(sa.text("SHOW SESSION STATUS LIKE 'Ssl_version'")).first()
-        return f"{product} {version}", str(row[1]) if row is not None and row[1] else "not encrypted"
+        return f"{product} {version}", f"encrypted ({row[1]})" if row is not None and row[1] else NOT_ENCRYPTED
     return f"{dialect.name} {version}", None
 
 
 def _postgresql_encryption(connection: sa.Connection) -> str | None:
-    if connection.scalar(sa.text("SELECT inet_server_addr() IS NULL")):
+    """As our side of the connection sees it: a pooler in between may have another one to the server."""
+    driver: Any = connection.connection.driver_connection
+    session = getattr(driver, "pgconn", None)
+    if session is None:
+        return "perhaps not encrypted: the driver does not tell"
+    if session.host.startswith(b"/"):
         return None  # a socket in the file system
-    row = connection.execute(sa.text("SELECT ssl, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")).first()
-    return str(row[1]) if row is not None and row[0] else "not encrypted"
+    return "encrypted (TLS)" if session.ssl_in_use else NOT_ENCRYPTED
 
 
 def _own_the_tables(connection: sa.Connection, schema: str | None) -> None:
