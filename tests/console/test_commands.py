@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,38 +110,6 @@ def test_a_refused_grant_ends_with_code_2_and_says_what_to_check(
     assert ended.code == 2
     assert "DRILLSTER_CLIENT_SECRET" in ended.out
     assert "f" * 32 not in ended.out
-
-
-def test_check_tries_everything_and_says_that_all_is_ready(command: Command, sandbox: Sandbox) -> None:
-    del sandbox
-    ended = command("check")
-    assert ended.code == 0, ended.out
-    for step in ("settings", "access token", "GET groups", "member-results", "test-results", "warehouse", "archive"):
-        assert step in ended.out
-    assert "Ready" in ended.out
-
-
-def test_check_for_programs_is_json_without_personal_values(command: Command, sandbox: Sandbox) -> None:
-    ended = command("check", "--format", "json")
-    findings = json.loads(ended.out)
-    assert {finding["status"] for finding in findings} == {"ok"}
-    assert "@" not in ended.out
-    assert sandbox.credentials.client_secret not in ended.out
-
-
-def test_check_tells_what_is_closed_and_goes_on(command: Command, sandbox: Sandbox) -> None:
-    sandbox.change(failures=(Failure(at="organization/*/catalogs", statuses=(403,), error="not_permitted"),))
-    ended = command("check", "--format", "json")
-    findings = {finding["step"]: finding for finding in json.loads(ended.out)}
-    assert findings["GET organization/{organization_id}/catalogs"]["status"] == "warning"
-    assert findings["GET groups"]["status"] == "ok"
-    assert ended.code == 0
-
-
-def test_check_reports_wrong_settings_with_code_2(command: Command) -> None:
-    ended = command("check")
-    assert ended.code == 2
-    assert "DRILLSTER_CLIENT_ID" in ended.out
 
 
 @pytest.mark.parametrize(

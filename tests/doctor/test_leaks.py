@@ -156,6 +156,23 @@ def test_nothing_shows_a_secret_or_a_person(
     assert len(attached) > 3_000
 
 
+def test_what_an_operator_must_read_stays_out_of_what_others_read(
+    sandbox: Sandbox, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """An error names the path that is wrong: on the screen it has to, in the bundle it must not."""
+    (tmp_path / "notes-of-noor").write_text("a file, where a folder should be")
+    environ |= {
+        "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/notes-of-noor/x.sqlite",
+        "DRILLSTER_WAREHOUSE_SCHEMA": "",
+    }
+    examination = Examination(environ=environ)
+    assert examination.run().exit_code == 2
+    assert "notes-of-noor" in screen(examination).replace("\n", "").replace(" ", "")
+    attached = bundle(examination, tmp_path / "bundle.zip")
+    assert "No file can be made in the folder of the warehouse" in attached
+    assert found_in(attached, ["notes-of-noor", str(tmp_path)]) == []
+
+
 def test_gossip_in_every_answer_is_told_by_types_alone(
     sandbox: Sandbox, environ: dict[str, str], people: list[str], tmp_path: Path
 ) -> None:
