@@ -15,7 +15,7 @@ from drillster_pipeline.doctor import Finding, Part, Report, Status
 from drillster_pipeline.doctor.amounts import count, lasting
 
 if TYPE_CHECKING:
-    from drillster_pipeline.doctor.probing import Probed
+    from drillster_pipeline.doctor.pages import Probed
 
 _TITLES = {
     Part.SETTINGS: "Settings",

@@ -28,6 +28,11 @@ class Amount:
         """So many times as much."""
         return Amount(self.likely * factor, self.spread * factor)
 
+    def by(self, factor: Amount) -> Amount:
+        """So many times as much, where the factor is estimated, too."""
+        spread = math.hypot(self.spread * factor.likely, self.likely * factor.spread)
+        return Amount(self.likely * factor.likely, spread)
+
 
 def total(amounts: Iterable[Amount]) -> Amount:
     """The sum; spreads that have nothing to do with each other add up as squares."""

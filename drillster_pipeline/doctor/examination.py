@@ -12,7 +12,8 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete
 from drillster_pipeline.settings import environment
 
-from .answering import judge_endpoints, note_access, note_night
+from .access import note_access, note_night
+from .answering import judge_endpoints
 from .configuration import examine_settings
 from .connecting import ANSWER_SECONDS, PATIENCE, ask_for_token, compare_clocks, reach
 from .findings import Notes, Part, Report

@@ -16,7 +16,7 @@ from drillster_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from .night import Night
-    from .probing import Probed
+    from .pages import Probed
 
 FORMAT = 1
 """Of the JSON form (docs/check.md). Fields may be added within a number; anything else makes another one."""

@@ -117,12 +117,12 @@ def examine_archive(notes: Notes, settings: Settings) -> None:
         with _as_it_was(archive.storage):
             _try_storage(archive.storage)
         dates = archive.dates()
-        held = f"it holds {count(len(dates))} date{'' if len(dates) == 1 else 's'}"
         if not dates:
             step.ok("may be written, locked and removed from; it is empty")
             return
         unfinished = sum(not ref.sealed for ref in archive.captures(dates[-1]))
-        found = f"may be written, locked and removed from; {held}, {dates[0]} to {dates[-1]}"
+        held = str(dates[0]) if len(dates) == 1 else f"{count(len(dates))} dates, {dates[0]} to {dates[-1]}"
+        found = f"may be written, locked and removed from; it holds {held}"
         step.ok(found + (f"; {unfinished} capture(s) of {dates[-1]} are unfinished" if unfinished else ""))
 
 

@@ -15,7 +15,7 @@ from .shapes import HIDDEN, Names, shape_of
 
 if TYPE_CHECKING:
     from .forms import Form
-    from .probing import Probed
+    from .pages import Probed
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from drillster_pipeline.api import endpoints as api
@@ -13,6 +14,7 @@ from drillster_pipeline.doctor.probing import MOST_REQUESTS, ORDER
 from drillster_pipeline.export import Session, capture
 from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, Sandbox, Shapes, Size, closed
 from drillster_pipeline.settings import load_settings
+from tests.archive.object_store import object_store
 from tests.webhooks import running_webhook
 
 from .conftest import Examine, forms, step, steps
@@ -56,11 +58,13 @@ def test_the_estimate_is_what_a_night_then_asks_for() -> None:
         with Session(
             settings=load_settings({**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": "memory://n"})
         ) as session:
-            for kind in ("snapshot", "events"):
-                capture(session, kind, session.newest_complete)
+            captures = [capture(session, kind, session.newest_complete) for kind in ("snapshot", "events")]
         asked = sandbox.count("GET")
     assert night.requests.low * 0.97 <= asked <= night.requests.high * 1.03
     assert 0.9 * asked <= night.requests.likely <= 1.1 * asked
+    received = sum(outcome.capture.manifest["walk"]["received_bytes"] for outcome in captures)
+    assert 0.7 * received <= night.received_bytes.likely <= 1.4 * received
+    assert night.tokens == sandbox.grants == 1
 
 
 def test_it_asks_for_one_page_of_each_endpoint_and_for_little_else(examine: Examine, sandbox: Sandbox) -> None:
@@ -336,8 +340,21 @@ def test_a_first_export_date_that_lies_ahead_is_worth_a_look(examine: Examine) -
 
 
 def test_privacy_and_a_limit_cost_what_they_cost(examine: Examine) -> None:
-    usual, slow = examine().night, examine(DRILLSTER_REQUESTS_PER_SECOND="2", DRILLSTER_PERSONAL_DATA="drop").night
+    usual, slow = examine().night, examine(DRILLSTER_REQUESTS_PER_SECOND="20", DRILLSTER_PERSONAL_DATA="drop").night
     assert usual is not None
     assert slow is not None
     assert slow.requests.likely == usual.requests.likely + 1
-    assert slow.minutes.likely == pytest.approx(slow.requests.likely / 2 / 60, rel=0.2)
+    assert slow.minutes.likely == pytest.approx(slow.requests.likely / 20 / 60, abs=0.1)
+    assert slow.minutes.likely > usual.minutes.likely
+
+
+def test_an_archive_in_an_object_store_is_tried_and_left_as_it_was(examine: Examine) -> None:
+    with object_store() as store:
+        bucket = store.bucket()
+        report = examine(DRILLSTER_ARCHIVE_URL=f"s3://{bucket}/nights")
+        assert step(report, "archive").status is Status.OK
+        assert "names no limit" in next(each.found for each in report.findings if each.step == "room")
+        assert fsspec.filesystem("s3").find(bucket) == []
+        report = examine(DRILLSTER_ARCHIVE_URL="s3://no-such-bucket-of-ours/nights")
+        assert step(report, "archive").status is Status.FAILED
+        assert report.exit_code == 4
