@@ -111,15 +111,23 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
 
 
 @commands.command()
-@click.option("--nights", default=14, show_default=True, help="How many dates of the archive to list.")
+@click.option(
+    "--nights",
+    default=14,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many dates to list, the newest first.",
+)
 def status(nights: int) -> None:
-    """Show which dates are in the warehouse and in the archive, and how old the data is."""
+    """Show which dates are in the warehouse and in the archive, how old the data is, and whether it is whole."""
     from rich.console import Console
 
     from .console.status import show_status
 
     with _session(needs_api=False) as session:
-        show_status(Console(), session, nights=nights)
+        trouble = show_status(Console(), session, nights=nights)
+    if trouble is not None:
+        raise click.exceptions.Exit(trouble.exit_code)
 
 
 @commands.command()
@@ -208,6 +216,8 @@ def report(day: datetime | None, names: bool, output: Path | None) -> None:
     from .console.report import run_report
 
     with _session(needs_api=False) as session:
+        if day is not None:
+            session.require_ended(day.date())
         run_report(session, day.date() if day else None, names=names, output=output)
 
 
@@ -233,7 +243,10 @@ def evidence(
 
     with _session(needs_api=False) as session:
         if verified is not None:
+            if objective or day or group or output:
+                raise click.UsageError("--verify takes all it needs from the provenance file: give no other option")
             raise click.exceptions.Exit(verify_evidence(Console(), session, verified))
-        if objective is None or day is None:
+        if not objective or day is None:
             raise click.UsageError("Name --objective and --date, or a file to --verify")
+        session.require_ended(day.date())
         write_evidence(Console(), session, Claim(objective, day.date(), group), output)

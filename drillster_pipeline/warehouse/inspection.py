@@ -22,9 +22,10 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import SettingsError
 
 from . import engine as engines
-from . import mysql, postgresql
+from . import history, mysql, postgresql
 from .comparison import Difference, compare
 from .failures import told_plainly
+from .history import Loaded
 from .ledger import CONTRACT
 from .lock import who_writes
 from .migration import view_statements
@@ -216,6 +217,14 @@ class Inspection:
             columns = [loads.c[name] for name in names]
             query = sa.select(*columns).order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
             return [dict(row) for row in connection.execute(query.limit(MOST_LOADS)).mappings()]
+
+    def loaded(self, most: int) -> tuple[list[Loaded], int]:
+        """The loads that count, of the newest so many dates; and of how many dates there are any."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("loads", schema=self.schema):
+                return [], 0
+            tables = lookup(self._metadata)
+            return history.loaded(connection, tables, most), history.count_dates(connection, tables)
 
     def free_bytes(self) -> int | None:
         """Room on the disk of an SQLite file; None for a server, which does not tell."""

@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.warehouse import Mode, TablePlan
 from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED, Inspection
 
-from .nights import account, day, load, plan
+from .nights import account, day, load, plan, reject
 from .place import Place, sql
 from .test_postgresql import Server, owned, server
 from .test_tls import gate, self_signed, through
@@ -64,6 +65,28 @@ def test_what_is_there_is_compared_and_left_alone(place: Place) -> None:
             assert state.problems == ()
             assert "table rejected_rows" in state.additions
         assert things(place) == before - {"rejected_rows"}
+
+
+def test_of_each_date_the_load_that_was_published_last_counts(place: Place) -> None:
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        partial = {"accounts": TablePlan(mode=Mode.PARTIAL)}
+        load(warehouse, day(1), {"accounts": [account("a")]}, rejects={"accounts": [reject("accounts", "b")]})
+        load(warehouse, day(2), {"accounts": [account("a")]})
+        load(warehouse, day(2), {"accounts": [account("a"), account("c")]}, plans=partial)
+        load(warehouse, day(2), {"objective_events": []}, kind="events")
+        load(warehouse, day(3), {"objective_events": []}, kind="events")
+    with Inspection(place.url, schema=place.schema) as inspection:
+        found, dates = inspection.loaded(2)
+        assert dates == 3
+        assert [(one.kind, one.export_date) for one in found] == [
+            ("events", day(3)),
+            ("snapshot", day(2)),
+            ("events", day(2)),
+        ]
+        assert (found[1].rows_read, found[1].is_complete) == (2, False)
+        (*_, first), _ = inspection.loaded(9)
+        assert (first.rows_read, first.rows_rejected, first.is_complete) == (2, 1, True)
 
 
 def test_what_stands_in_the_way_is_a_problem_with_its_cure(place: Place) -> None:
