@@ -60,7 +60,16 @@ def examine_schedule(notes: Notes, settings: Settings, now: datetime) -> None:
 def examine_daemon(notes: Notes, daemon: Daemon) -> None:
     """Whether somebody will start the night."""
     with notes.step(Part.OPERATION, "Dagster", "DAGSTER_HOME, its storage, and signs of life of the daemon") as step:
-        told = daemon()
+        try:
+            told = daemon()
+        except Exception as error:  # noqa: BLE001 - each kind of storage raises errors of its own
+            # Not its text, which may name a database and its user.
+            step.failed(
+                f"Dagster's storage can't be opened ({type(error).__name__}).",
+                advice="Check dagster.yaml in DAGSTER_HOME, and that the database it names is up.",
+                exit_code=_UNAVAILABLE,
+            )
+            return
         home = "DAGSTER_HOME is set" if told["home"] == "set" else "DAGSTER_HOME is not set: data/dagster is used"
         by_cron = (
             "Without the daemon nothing starts by itself: see the README, or let cron call drillster-pipeline run."

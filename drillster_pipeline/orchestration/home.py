@@ -30,7 +30,9 @@ def describe_home() -> dict[str, Any]:
     named = os.environ.get("DAGSTER_HOME")
     home = Path(named or DEFAULT_HOME).expanduser().absolute()
     told: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
-    if not (home / "dagster.yaml").exists():
+    settings = home / "dagster.yaml"
+    # Opening a home that keeps its runs in files would make them.
+    if not settings.exists() or not ((home / "history").exists() or "storage:" in settings.read_text(encoding="utf-8")):
         return told
     import dagster as dg
 
