@@ -19,6 +19,7 @@ from .backoff import Trouble, http_date, retry_after
 from .grant import ENDPOINT, Grant, granted, refusal, skew_of
 from .pause import Pause
 from .refusals import described, error_id, host_named_in, is_transient, refused
+from .skew import Skew, skew_between
 from .transport import Broken, Reply, TooLarge, Transport
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -55,8 +56,8 @@ class TokenEndpoint:
         self._clock = clock
         self._now = now
         self._transport = Transport(url, read_seconds=answer_seconds, answer_seconds=answer_seconds)
-        self.skew: float | None = None
-        """Seconds that our wall clock is ahead of Drillster's, by the newest grant; None where none was dated."""
+        self.skew: Skew | None = None
+        """How far our clock was from Drillster's at the last answer that carried a date."""
 
     @property
     def host(self) -> str:
@@ -98,7 +99,6 @@ class TokenEndpoint:
         except TooLarge:
             return "answer too large", 0.0
         if 200 <= reply.status < 300:
-            self.skew = skew_of(reply, self._now())
             return granted(reply) or ("answer that is not JSON", 0.0)
         identifier = error_id(reply.body)
         if is_transient(reply.status) or identifier in _PASSING:
@@ -122,7 +122,10 @@ class TokenEndpoint:
             "Content-Length": str(len(body)),
             "User-Agent": f"drillster-pipeline/{__version__}",
         }
-        return self._transport.send("POST", self._url, headers=headers, pause=pause, body=body)
+        asked = self._now()
+        reply = self._transport.send("POST", self._url, headers=headers, pause=pause, body=body)
+        self.skew = skew_between(reply.headers, asked, self._now()) or self.skew
+        return reply
 
     def _refused(self, reply: Reply, identifier: str | None) -> PipelineError:
         if 300 <= reply.status < 400:

@@ -219,13 +219,17 @@ def _write(session: Session, name: str, message: dict[str, Any]) -> None:
 
 
 def _post(session: Session, text: str) -> bool | None:
-    """Whether the webhook took a message; None where it did not answer.
+    webhook = session.settings.alert_webhook
+    assert webhook is not None
+    return post(webhook, text)
+
+
+def post(webhook: Secret, text: str) -> bool | None:
+    """Send a message; whether the webhook took it, and None where it did not answer.
 
     A timeout of a request counts from one byte to the next, and a webhook that sends its answer in drips would hold up
     the night: so it is asked by a thread that nobody waits for any longer than that.
     """
-    webhook = session.settings.alert_webhook
-    assert webhook is not None
     answer: list[bool | None] = []
     thread = threading.Thread(target=lambda: answer.append(_posted(webhook, text)), name="alert", daemon=True)
     thread.start()

@@ -254,7 +254,7 @@ def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
 
 def _require_same_day(session: Session, export_date: date, started: datetime) -> None:
     """Raise Refused where the export date is the newest complete one by our clock, but not by Drillster's."""
-    skew = session.tokens.skew or 0.0
+    skew = session.tokens.skew.ahead if session.tokens.skew else 0.0
     newest = newest_complete(started - timedelta(seconds=skew), session.settings.timezone)
     if abs(skew) > SKEW_SECONDS and newest != export_date:
         raise Refused(
