@@ -186,7 +186,7 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 
 
 @commands.command()
-@click.option("--keep-month-ends", is_flag=True, help="Keep the last captured date of every month for ever.")
+@click.option("--keep-month-ends", is_flag=True, help="As DRILLSTER_KEEP_MONTH_ENDS=yes, this time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(keep_month_ends: bool, dry_run: bool) -> None:
     """Remove captures older than DRILLSTER_ARCHIVE_DAYS, Dagster runs of that age, and old snapshots if wanted."""

@@ -76,6 +76,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
     Setting("DRILLSTER_ARCHIVE_URL", "data/archive", "Folder or fsspec URL (`s3://…`) of the archive."),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
+    Setting(
+        "DRILLSTER_KEEP_MONTH_ENDS",
+        "no",
+        "`yes`: `prune` keeps the last captured date of every month for ever, however old.",
+    ),
     Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
     Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder that the nightly report is written to."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
@@ -113,6 +118,7 @@ class Settings(ScheduleSettings):
     warehouse_schema: str | None
     archive_url: Secret
     archive_days: int
+    keep_month_ends: bool
     snapshot_days: int | None
     reports_folder: str
     concurrency: int
@@ -163,6 +169,7 @@ def read_settings(
         warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
+        keep_month_ends=reader.get("DRILLSTER_KEEP_MONTH_ENDS", _yes_or_no),
         snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
         reports_folder=reader.get("DRILLSTER_REPORTS_FOLDER", _text),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
@@ -362,6 +369,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _yes_or_no(value: str) -> bool:
+    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in answers:
+        raise ValueError("must be yes or no")
+    return answers[value.lower()]
 
 
 def _timezone(value: str) -> ZoneInfo:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, s
         return False
     text = _text(trouble, export_date, told)
     name = f"{export_date}-{trouble}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}.json"
-    if name in session.told:
+    if _is_told(session, name):
         return False
     try:
         if name in session.archive.storage.names(OUTBOX):
@@ -86,8 +87,21 @@ def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, s
         # The archive fails, and that may be the very trouble.
         if not _post(session, text):
             raise
-        session.told.add(name)
+        _note_told(session, name)
     return True
+
+
+_told: set[tuple[str, str]] = set()
+"""Archive and name of alerts that this process has sent without being able to note that. Sensors look every few
+minutes, each time in a session of its own: a disk that stays full must not make each of them tell the same again."""
+
+
+def _is_told(session: Session, name: str) -> bool:
+    return (session.settings.archive_url.reveal(), name) in _told
+
+
+def _note_told(session: Session, name: str) -> None:
+    _told.add((session.settings.archive_url.reveal(), name))
 
 
 def _text(trouble: Trouble, export_date: date, told: str) -> str:
@@ -123,8 +137,9 @@ def _send_all(session: Session) -> Delivery:
     for name, message in _outbox(session):
         if message["sent_at"] is not None:
             continue
-        reply = _post(session, message["text"]) if answers else None
+        reply = True if _is_told(session, name) else _post(session, message["text"]) if answers else None
         if reply:
+            _note_told(session, name)  # before it is written, which may fail
             _write(session, name, {**message, "sent_at": utc_text(session.now())})
             sent += 1
             continue
@@ -210,7 +225,21 @@ def _post(session: Session, text: str) -> bool | None:
 
 
 def post(webhook: Secret, text: str) -> bool | None:
-    """Send a message; whether the webhook took it, and None where it did not answer."""
+    """Send a message; whether the webhook took it, and None where it did not answer.
+
+    A timeout of a request counts from one byte to the next, and a webhook that sends its answer in drips would hold up
+    the night: so it is asked by a thread that nobody waits for any longer than that.
+    """
+    answer: list[bool | None] = []
+    thread = threading.Thread(target=lambda: answer.append(_posted(webhook, text)), name="alert", daemon=True)
+    thread.start()
+    thread.join(2 * SEND_SECONDS)
+    if thread.is_alive():
+        logger.warning("The alert webhook does not come to an end with its answer; the alert is sent later.")
+    return answer[0] if answer else None
+
+
+def _posted(webhook: Secret, text: str) -> bool | None:
     import requests
 
     try:

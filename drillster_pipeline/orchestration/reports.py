@@ -37,8 +37,10 @@ def tag_capture(context: dg.AssetExecutionContext, kind: str, outcome: CaptureOu
 
 
 def unavailable_resources(outcome: CaptureOutcome) -> Iterator[tuple[str, str]]:
-    """The resources that a new capture could not read, and why."""
-    if outcome.asked:
+    """The resources that a new capture could not read, and why; also one whose run has died before it could tell."""
+    from drillster_pipeline.export import How
+
+    if outcome.how is not How.REPLAYED:
         for resource, entry in outcome.capture.manifest["resources"].items():
             if entry["status"] == "unavailable":
                 yield resource, entry["why"]

@@ -32,6 +32,11 @@ LOADS = Table(
             "SHA-256, in hex, of that capture's manifest, which holds the SHA-256 of each of its parts: shows whether "
             "the archive is still what was loaded.",
         ),
+        flag(
+            "is_whole",
+            "Whether it was made of all tables of its kind that Drillster told of; false for a load of some tables, "
+            "which somebody had selected.",
+        ),
     ),
 )
 

@@ -10,12 +10,22 @@ import sqlalchemy as sa
 
 from .model import Tables
 
-__all__ = ["LatestLoad", "Loaded", "TableLoad", "Tables", "latest_loads", "row_counts", "rows_on", "table_history"]
+__all__ = [
+    "LatestLoad",
+    "Loaded",
+    "TableLoad",
+    "Tables",
+    "latest_loads",
+    "read_before",
+    "row_counts",
+    "rows_on",
+    "table_history",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatestLoad:
-    """The newest load of a kind: that of the newest date, and of those the one published last."""
+    """The newest whole load of a kind: that of the newest date, and of those the one published last."""
 
     kind: str
     load_id: str
@@ -41,13 +51,13 @@ class TableLoad:
 
 
 def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestLoad]:
-    """The newest load of each kind that has one."""
+    """The newest whole load of each kind that has one: a load of selected tables says nothing of the others."""
     loads = tables("loads")
     columns = (loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at)
     place = sa.func.row_number().over(
         partition_by=loads.c.kind, order_by=(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
     )
-    ranked = sa.select(*columns, place.label("place")).subquery()
+    ranked = sa.select(*columns, place.label("place")).where(loads.c.is_whole.is_not(sa.false())).subquery()
     newest = sa.select(*(ranked.c[column.name] for column in columns)).where(ranked.c.place == 1)
     return {row["kind"]: LatestLoad(**row) for row in connection.execute(newest).mappings()}
 
@@ -117,6 +127,25 @@ def loaded_before(connection: sa.Connection, tables: Tables, kind: str, export_d
     loads = tables("loads")
     query = sa.select(sa.func.max(loads.c.export_date)).where(loads.c.kind == kind, loads.c.export_date < export_date)
     return connection.execute(query).scalar_one()  # type: ignore[no-any-return]  # of a column of dates
+
+
+def read_before(connection: sa.Connection, tables: Tables, kind: str, export_date: date) -> dict[str, date]:
+    """Per table, the newest date before this one on which it was loaded in its own right.
+
+    That is by a whole load, or where it was selected itself: a load of other tables may touch it, but only ever adds.
+    """
+    loads, load_tables = tables("loads"), tables("load_tables")
+    query = (
+        sa.select(load_tables.c.table_name, sa.func.max(loads.c.export_date))
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(
+            loads.c.kind == kind,
+            loads.c.export_date < export_date,
+            sa.or_(loads.c.is_whole.is_not(sa.false()), load_tables.c.is_complete.is_(sa.true())),
+        )
+        .group_by(load_tables.c.table_name)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def row_counts(connection: sa.Connection, tables: Tables, names: Iterable[str]) -> dict[str, int]:

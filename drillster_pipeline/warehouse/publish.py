@@ -63,6 +63,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) 
             program_version=plan.program_version,
             capture_id=plan.capture_id,
             manifest_sha256=plan.manifest_sha256,
+            is_whole=plan.is_whole,
         )
     )
 
