@@ -26,7 +26,7 @@ COUNTED_TABLES = tuple(name for name, table in DATA_TABLES.items() if table.coun
 """All tables of which Drillster has a count of its own."""
 _SHOWN = 3
 NIGHTS_SHOWN = 7
-ROWS_SHOWN = 5
+ROWS_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

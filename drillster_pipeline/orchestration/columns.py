@@ -9,6 +9,7 @@ import dagster as dg
 from drillster_pipeline.tables import DATA_TABLES, Column, Table
 
 from .keys import resource_key
+from .markdown import MAY_BREAK
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -18,12 +19,19 @@ def column_schema(table: Table) -> dg.TableSchema:
             dg.TableColumn(
                 column.name,
                 type=str(column.type),
-                description=column.description,
+                description=_described(column),
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, other=_constraints(table, column)),
             )
             for column in table.all_columns
         ],
     )
+
+
+def _described(column: Column) -> str:
+    """With the field that it comes from: Dagster shows lineage of columns in its paid edition alone."""
+    if not column.source:
+        return column.description
+    return f"{column.description} From {column.source.replace('.', f'.{MAY_BREAK}')}."
 
 
 def _constraints(table: Table, column: Column) -> list[str]:

@@ -14,7 +14,9 @@ from typing import Any
 import dagster as dg
 
 SHOWN_IN_PLACE = 999
-_CELL = 24
+MAY_BREAK = "\u200b"
+"""A place where a word may be broken: the column of values is narrow."""
+_CELL = 28
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&])")
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _WIDTH, _HEIGHT, _BASE = 300, 74, 58
@@ -42,11 +44,12 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    text = " ".join(str(value).split())
-    return _SPECIAL.sub(r"\\\1", text if len(text) <= _CELL else f"{text[: _CELL - 1]}…")
+    text = " ".join(str(value).split(" "))
+    text = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+    return _SPECIAL.sub(r"\\\1", text).replace("_", f"_{MAY_BREAK}")
 
 
-def bar(value: float, most: float, *, width: int = 10) -> str:
+def bar(value: float, most: float, *, width: int = 8) -> str:
     """A bar of block characters; what is there at all is seen."""
     eighths = round(value / most * width * 8) if most else 0
     if value and not eighths:

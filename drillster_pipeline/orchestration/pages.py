@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from drillster_pipeline.warehouse import TableLoad, TableReport
 
 HOLES_SHOWN = 10
-_COLUMNS_SHOWN = 7
 _ID_SHOWN = 8
 
 
@@ -69,6 +68,8 @@ def published(table: Table, outcome: PublishOutcome, sight: Sight, seconds: floa
             **_figures(table, sight),
             **_glimpse(table, sight),
             "dagster/partition_row_count": rows,
+            # The rows of a date of a snapshot; of events nobody counts all, which would take ever longer.
+            **({} if table.kind is Kind.EVENT else {"dagster/row_count": rows}),
             "inserted": report.rows_inserted,
             "updated": report.rows_updated,
             "unchanged": report.rows_unchanged,
@@ -82,40 +83,53 @@ def published(table: Table, outcome: PublishOutcome, sight: Sight, seconds: floa
     )
 
 
-def _in_short(table: Table, report: TableReport, rows: int, before: list[TableLoad]) -> str:
+def _in_short(table_of: Table, report: TableReport, rows: int, before: list[TableLoad]) -> str:
     """How many rows, against the night before, and what became of them."""
     told = f"{rows:,} row{'' if rows == 1 else 's'}"
     if before:
         more = rows - before[0].rows
         change = "as many as" if not more else f"{abs(more):,} {'more' if more > 0 else 'fewer'} than"
         told += f", {change} on {before[0].export_date}"
-    if table.kind is Kind.SNAPSHOT:
-        return f"{told}. {_count(report.rows_rejected, 'rejected')}."
-    changes = [_count(report.rows_inserted, "new"), _count(report.rows_updated, "changed")]
-    if table.kind is Kind.ENTITY:
-        changes.append(_count(report.rows_deleted, "marked deleted"))
-    return f"{told}: {', '.join([*changes, _count(report.rows_rejected, 'rejected')])}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number else f"none {what}"
+    changes = {"rejected": report.rows_rejected}
+    if table_of.kind is not Kind.SNAPSHOT:  # every row of a date is a new one
+        changes = {
+            "new": report.rows_inserted,
+            "changed": report.rows_updated,
+            "marked deleted": report.rows_deleted,
+            **changes,
+        }
+    counts = ", ".join(f"{number:,} {what}" for what, number in changes.items() if number)
+    return f"{told}. {counts or ('None rejected' if table_of.kind is Kind.SNAPSHOT else 'Nothing changed')}."
 
 
 def _nights(
     table_of: Table, day: date, report: TableReport, rows: int, before: list[TableLoad]
 ) -> dg.MarkdownMetadataValue:
-    """Rows per night, the newest first, with a bar each."""
-    most = max([rows, *(night.rows for night in before)])
+    """Rows per night, the newest first."""
     nights: list[tuple[date, int, TableReport | TableLoad]] = [(day, rows, report)]
     nights += [(night.export_date, night.rows, night) for night in before]
-    if table_of.kind is Kind.SNAPSHOT:  # every row of a date is a new one
-        headings = ("night", "", "rows", "rejected")
-        return table(headings, [(d, bar(n, most), n, load.rows_rejected) for d, n, load in nights], left=2)
-    lines = [
-        (d, bar(n, most), n, load.rows_inserted, load.rows_updated, load.rows_deleted, load.rows_rejected)
-        for d, n, load in nights
-    ]
-    return table(("night", "", "rows", "new", "changed", "gone", "rejected"), lines, left=2)
+    if table_of.kind is Kind.SNAPSHOT:
+        most = max(number for _, number, _ in nights)
+        lines = [(_day(day), bar(number, most), number, load.rows_rejected) for day, number, load in nights]
+        return table(("night", "", "rows", "rejected"), lines, left=2)
+    changes = {
+        "new": [load.rows_inserted for _, _, load in nights],
+        "changed": [load.rows_updated for _, _, load in nights],
+        "gone": [load.rows_deleted for _, _, load in nights],
+        "rejected": [load.rows_rejected for _, _, load in nights],
+    }
+    shown = {what: numbers for what, numbers in changes.items() if any(numbers)}  # there is little room
+    return table(
+        ("night", "rows", *shown),
+        [
+            (_day(day), number, *(numbers[place] for numbers in shown.values()))
+            for place, (day, number, _) in enumerate(nights)
+        ],
+    )
+
+
+def _day(day: date) -> str:
+    return f"{day.day}\N{NO-BREAK SPACE}{day:%b}"
 
 
 def _figures(table_of: Table, sight: Sight) -> dict[str, Any]:
@@ -144,15 +158,14 @@ def spread_picture(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
 
 
 def _glimpse(table_of: Table, sight: Sight) -> dict[str, Any]:
-    """A few rows, without what says who they are about."""
+    """A few rows, one beside the other, without what says who they are about."""
     from drillster_pipeline.warehouse.samples import columns_shown
 
-    columns = columns_shown(table_of)[:_COLUMNS_SHOWN]
-    rows = sight.rows.get(table_of.name, [])
+    columns, rows = columns_shown(table_of), sight.rows.get(table_of.name, [])
     if not rows or not columns:
         return {}
-    shown = [[_shown(column.name, value) for column, value in zip(columns, row, strict=False)] for row in rows]
-    return {"a few rows": table([column.name for column in columns], shown, left=len(columns))}
+    lines = [(column.name, *(_shown(column.name, row[place]) for row in rows)) for place, column in enumerate(columns)]
+    return {"a few rows": table(("column", *("" for _ in rows)), lines, left=1 + len(rows))}
 
 
 def _shown(name: str, value: Any) -> Any:

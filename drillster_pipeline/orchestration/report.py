@@ -66,16 +66,13 @@ def _reported(written: "Written") -> dg.MaterializeResult[Any]:
     figures = written.figures
     share = 100 * figures.met / figures.evaluated if figures.evaluated else None
     groups = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.name))
-    rows = [
-        (group.name, group.learners, group.practicing, _percent(group.share), _percent(group.proficiency))
-        for group in groups
-    ]
+    rows = [(group.name, _percent(group.share), group.learners, group.practicing) for group in groups]
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.path(written.path.absolute()),
             "in short": _in_short(written),
             "objectives met over time": _trend(written),
-            "least met": table(("group", "learners", "practiced", "met", "proficiency"), rows[:GROUPS_SHOWN]),
+            "least met": table(("group", "met", "learners", "practiced"), rows[:GROUPS_SHOWN]),
             **({"spread of proficiency": spread_picture(figures.spread)} if any(figures.spread) else {}),
             "objectives met, %": dg.MetadataValue.float(round(share, 1)) if share is not None else "nobody evaluated",
             "people overdue": figures.overdue_people,
@@ -114,4 +111,4 @@ def _end(day: date, share: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} %"
+    return "-" if value is None else f"{value:.0f}\N{NO-BREAK SPACE}%"
