@@ -16,7 +16,8 @@ import dagster as dg
 SHOWN_IN_PLACE = 999
 MAY_BREAK = "\u200b"
 """A place where a word may be broken: the column of values is narrow."""
-_CELL = 28
+_CELL, _WORD = 28, 12
+"""Characters of a cell, and of a word that need not be broken."""
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&])")
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _WIDTH, _HEIGHT, _BASE = 300, 74, 58
@@ -46,7 +47,8 @@ def cell(value: Any) -> str:
         return f"{value:,}"
     text = " ".join(str(value).split(" "))
     text = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
-    return _SPECIAL.sub(r"\\\1", text).replace("_", f"_{MAY_BREAK}")
+    shown = _SPECIAL.sub(r"\\\1", text)
+    return shown.replace("_", f"_{MAY_BREAK}") if len(text) > _WORD else shown
 
 
 def bar(value: float, most: float, *, width: int = 8) -> str:

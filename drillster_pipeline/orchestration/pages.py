@@ -172,7 +172,7 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if name.endswith("_id") and isinstance(value, str) and len(value) > _ID_SHOWN:
-        return f"{value[:_ID_SHOWN]}…"
+        return f"{value[:_ID_SHOWN]}…".replace("-", "\N{NON-BREAKING HYPHEN}")
     return value
 
 

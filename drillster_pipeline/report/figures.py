@@ -363,6 +363,8 @@ def _spread(rows: Sequence[Any]) -> tuple[int, ...]:
 
 
 def week_before(figures: Figures) -> int | None:
-    """Place in the trend of the newest date that is at least a week old; None: there is none."""
+    """Place in the trend of the newest date that is at least a week old, else of the oldest; None: there is none."""
     old = [place for place, day in enumerate(figures.dates) if day <= figures.export_date - timedelta(days=7)]
-    return old[-1] if old else None
+    if old:
+        return old[-1]
+    return 0 if len(figures.dates) > 1 else None
