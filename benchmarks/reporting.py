@@ -87,18 +87,16 @@ def fill(archive: Path, url: str) -> None:
 
 def _copy(warehouse: Warehouse, night: int) -> None:
     with warehouse.reading() as (_, tables), warehouse.engine.begin() as connection:
-        changes: dict[str, Any] = {"export_date": EXPORT_DATE + timedelta(days=night)}
+        loads = tables("loads")
+        first = sa.select(loads.c.load_id).where(loads.c.export_date == EXPORT_DATE)
         for name in ("loads", "load_tables", "results", "objective_evaluations"):
             table = tables(name)
-            given = changes | ({"load_id": table.c.load_id + f"-{night}"} if name.startswith("load") else {})
-            columns = [
-                sa.literal(given[column.name]) if column.name == "export_date" else given.get(column.name, column)
-                for column in table.c
-            ]
-            of_the_first = (
-                ~table.c.load_id.contains("-") if name == "load_tables" else table.c.export_date == EXPORT_DATE
-            )
-            connection.execute(table.insert().from_select(list(table.c), sa.select(*columns).where(of_the_first)))
+            others: dict[str, Any] = {"export_date": sa.literal(EXPORT_DATE + timedelta(days=night))}
+            if name.startswith("load"):
+                others["load_id"] = table.c.load_id + f"-{night}"
+            columns = [others.get(column.name, column) for column in table.c]
+            copied = sa.select(*columns).where(table.c.load_id.in_(first))
+            connection.execute(table.insert().from_select(list(table.c), copied))
 
 
 def report(archive: Path, url: str) -> Measures:

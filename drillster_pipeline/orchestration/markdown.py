@@ -18,6 +18,7 @@ MAY_BREAK = "\u200b"
 """A place where a word may be broken: the column of values is narrow."""
 _CELL, _WORD = 28, 12
 """Characters of a cell, and of a word that need not be broken."""
+_BLANKS = re.compile(r"[ \t\r\n]+")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&])")
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _WIDTH, _HEIGHT, _BASE = 300, 74, 58
@@ -45,7 +46,7 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    text = " ".join(str(value).split(" "))
+    text = _BLANKS.sub(" ", str(value))
     text = text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
     shown = _SPECIAL.sub(r"\\\1", text)
     return shown.replace("_", f"_{MAY_BREAK}") if len(text) > _WORD else shown

@@ -82,7 +82,7 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
 
         page.go(f"{base}/assets/warehouse/results", "Row count", "in short", "last nights", "a few rows")
         assert "None rejected." in page.text()
-        assert page.run("[...document.images].some(one => one.src.startsWith('data:') && one.naturalWidth > 0)")
+        page.until("[...document.images].some(one => one.src.startsWith('data:') && one.naturalWidth > 0)")
         page.run("[...document.querySelectorAll('div')].find(one => one.innerText === 'Metadata').scrollIntoView()")
         page.settle()
         taken(page, "table", clip=(240, 0, 1200, 900))
