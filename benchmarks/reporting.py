@@ -95,7 +95,10 @@ def _copy(warehouse: Warehouse, night: int) -> None:
             if name.startswith("load"):
                 others["load_id"] = table.c.load_id + f"-{night}"
             columns = [others.get(column.name, column) for column in table.c]
-            copied = sa.select(*columns).where(table.c.load_id.in_(first))
+            of_the_first = (
+                table.c.export_date == EXPORT_DATE if "export_date" in table.c else table.c.load_id.in_(first)
+            )
+            copied = sa.select(*columns).where(of_the_first)
             connection.execute(table.insert().from_select(list(table.c), copied))
 
 

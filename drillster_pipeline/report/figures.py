@@ -184,8 +184,9 @@ class _Asking:
         data = self._data()
         dates = _trend_dates([row[0] for row in self._rows(queries.loaded_dates(tables, day, TREND_DAYS))], day)
         compliance = self._rows(queries.compliance(tables, dates))
-        practice = {(row.group_id, row.export_date): row for row in self._rows(queries.practice(tables, dates))}
-        whole = {row.export_date: row for row in self._rows(queries.practice(tables, dates, by_group=False))}
+        practiced = self._rows(queries.practice(tables, dates))
+        practice = {(row.group_id, row.export_date): row for row in practiced if row.group_id is not None}
+        whole = {row.export_date: row for row in practiced if row.group_id is None}
         overdue = {row[:2]: row[2:] for row in self._rows(queries.overdue(tables, day))}
         objectives = _objectives(compliance, overdue, dates)
         today = whole.get(day)
