@@ -123,11 +123,13 @@ def status(nights: int) -> None:
     help="Data dictionary, SQL, entity diagram, or dbt sources.",
 )
 @click.option("--dialect", default="postgresql", show_default=True, help="Dialect of --format ddl.")
-def schema(form: str, dialect: str) -> None:
+@click.option("--schema", "in_schema", help="Schema that ddl and dbt name; dbt without one: that of the target.")
+@click.option("--database", help="Database that dbt names; without one: that of the target.")
+def schema(form: str, dialect: str, in_schema: str | None, database: str | None) -> None:
     """Print the contract of the warehouse."""
     from .console.schema import render
 
-    click.echo(render(form, dialect), nl=False)
+    click.echo(render(form, dialect, schema=in_schema, database=database), nl=False)
 
 
 @commands.command()
