@@ -79,6 +79,9 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
     page = browser.page()
     with webserver_of(house) as services, ExitStack() as later:
         base = f"http://127.0.0.1:{services.port}"
+        if PICTURES:
+            later.enter_context(daemon_of(house, services))
+            page.settle(60)  # by then it has looked whether the tables are fresh
 
         page.go(f"{base}/assets/warehouse/results", "Row count", "in short", "last nights", "a few rows")
         assert "None rejected." in page.text()
@@ -87,9 +90,6 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
         page.settle()
         taken(page, "table", clip=(240, 0, 1200, 900))
 
-        if PICTURES:
-            later.enter_context(daemon_of(house, services))
-            page.settle(20)
         page.go(f"{base}/asset-groups", "drillster", "warehouse", "report")
         page.click("Materialize all…")
         page.click(None, 'input[placeholder="No matching partitions"]')
