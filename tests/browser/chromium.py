@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 BINARY = shutil.which("chromium")
-SECONDS = 30.0
+SECONDS = 60.0
 _FLAGS = (
     "--headless=new",
     "--remote-debugging-pipe",
