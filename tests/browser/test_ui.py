@@ -52,12 +52,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         house_in(folder, monkeypatch, sandbox) as made,
     ):
         reports = folder / "reports"
-        made.set(DRILLSTER_FIRST_EXPORT_DATE=str(days[0]), DRILLSTER_REPORTS_FOLDER=str(reports))
+        made.set(DRILLSTER_REPORTS_FOLDER=str(reports))
         with made.on_disk():
             for day in days:
                 made.at(night_after(day))
                 assert made.night(day).success
         made.at(datetime.now(UTC))
+        made.set(DRILLSTER_FIRST_EXPORT_DATE=str(days[0]))  # of the UI; this process has loaded its definitions
         yield made
 
 
