@@ -104,6 +104,7 @@ def published(table: Table, outcome: PublishOutcome, seconds: float) -> dg.Mater
             "deleted": report.rows_deleted,
             "rejected": report.rows_rejected,
             "read": report.rows_read,
+            **({} if report.history_rows is None else {"history rows written": report.history_rows}),
             "absent rows": _absent_rows(table, outcome),
             "load": outcome.report.load_id,
             "capture": outcome.capture.capture_id,

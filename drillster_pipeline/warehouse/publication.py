@@ -29,6 +29,8 @@ class Counts:
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
+    history: int | None = None
+    """Rows of the table's history that were written or removed; None where the load is no part of it."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -36,6 +38,7 @@ class Counts:
             updated=self.updated + other.updated,
             deleted=self.deleted + other.deleted,
             unchanged=self.unchanged + other.unchanged,
+            history=other.history if self.history is None else self.history + (other.history or 0),
         )
 
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from drillster_pipeline.tables import DATA_TABLES, TABLES
-from drillster_pipeline.tables.schema import Column, Table, Type
+from drillster_pipeline.tables import TABLES
+from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
 SOURCE = "drillster"
 _LATE_HOURS = 30
@@ -76,7 +76,7 @@ def _tests(table: Table, column: Column) -> Iterator[Any]:
         yield "unique"
     if not column.nullable:
         yield "not_null"
-    if column.references and (table.name not in DATA_TABLES or column.name != "load_id"):
+    if column.references and (table.kind is Kind.BOOKKEEPING or column.name != "load_id"):
         parent, field = column.references.split(".")
         yield {"relationships": {"arguments": {"to": f"source('{SOURCE}', '{parent}')", "field": field}}}
     if column.values:
