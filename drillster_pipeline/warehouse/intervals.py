@@ -233,7 +233,8 @@ class _Change:
             (self.seen.rows, self._is_shown, [*self._of_change(self.seen.rows), *self.seen.only]),
             (self.rows, self._is_carried, [*self._of_change(self.rows), *self._before(self.rows)]),
         ):
-            query = first_gone.where(*conditions, ~excepted(table, rows, objectives, exceptions, of_load))
+            missed = ~excepted(table, rows, objectives, exceptions, of_load)
+            query = first_gone.where(_exists(rows, *conditions, missed))
             self._set(which, gone_on=query.correlate(changes).scalar_subquery())
 
     def _find_starts(self) -> None:

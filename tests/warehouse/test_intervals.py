@@ -75,7 +75,7 @@ def check_many(warehouse: Warehouse, examples: int) -> None:
 
 
 def test_a_history_is_what_happened_day_by_day_on_sqlite(sqlite_warehouse: Warehouse) -> None:
-    check_many(sqlite_warehouse, 150)
+    check_many(sqlite_warehouse, 20)
 
 
 def test_a_history_is_what_happened_day_by_day_on_postgresql(postgresql_warehouse: Warehouse) -> None:
