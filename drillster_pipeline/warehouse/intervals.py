@@ -27,10 +27,10 @@ import sqlalchemy as sa
 from drillster_pipeline.tables import history_name
 
 from .exceptions import excepted
-from .publication import UPDATES_FROM, Publication
+from .publication import Publication
 from .staging import KEY_PARTS, Staged
 
-_TUPLES = {"sqlite", "postgresql", "mysql", "mariadb"}
+TUPLES = {"sqlite", "postgresql", "mysql", "mariadb"}
 """Dialects that look up several columns at once."""
 
 
@@ -275,13 +275,13 @@ class _Change:
             within = sa.or_(end.is_(None), found.c.valid_from < end)
             return [*self._of_change(found), found.c.valid_from >= self.day, within]
 
-        if self.publication.connection.dialect.name not in _TUPLES:
+        if self.publication.connection.dialect.name not in TUPLES:
             return self.publication.run(sa.delete(rows).where(_exists(changes, *replaced(rows))))
         key = [*self.seen.table.key, "valid_from"]
         found = rows.alias()
         # Through a subquery in FROM: MySQL reads a table that it deletes from in no other way.
         doomed = sa.select(*(found.c[name] for name in key)).join_from(changes, found, sa.and_(*replaced(found)))
-        inner = doomed.subquery()
+        inner = doomed.distinct().subquery()
         these = sa.select(*(inner.c[name] for name in key))
         return self.publication.run(sa.delete(rows).where(sa.tuple_(*(rows.c[name] for name in key)).in_(these)))
 
@@ -298,7 +298,7 @@ class _Change:
 
     def _update(self, conditions: list[sa.ColumnElement[bool]], until: sa.ColumnElement[Any]) -> int:
         rows, changes = self.rows, self.changes
-        if self.publication.connection.dialect.name not in UPDATES_FROM:
+        if not self.publication.updates_from:
             until = sa.select(until).where(*self._of_change(rows)).correlate(rows).scalar_subquery()
             conditions = [_exists(changes, *conditions)]
         statement = sa.update(rows).values(valid_until=until, **self.publication.stamp).where(*conditions)

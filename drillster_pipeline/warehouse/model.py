@@ -116,8 +116,8 @@ def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -
     """The tables as a dialect gets them, with keys, foreign keys, indexes and comments.
 
     Snapshot and history tables have foreign keys only on SQLite, where they are read by people and tools, and not
-    enforced. Elsewhere each of a million rows a night would be looked up four times more (PostgreSQL: a publish takes three
-    times as long), for what the judge has proved before.
+    enforced. Elsewhere each of a million rows a night would be looked up four times more (PostgreSQL: a publish takes
+    three times as long), for what the judge has proved before.
     """
     metadata = sa.MetaData(schema=schema)
     for table in tables:

@@ -73,6 +73,11 @@ class Publication:
         return self.count(sa.select(sa.func.count()).select_from(staged.rows).where(*staged.only))
 
     @property
+    def updates_from(self) -> bool:
+        """Whether a table can be updated from the rows of another in one go."""
+        return self.connection.dialect.name in UPDATES_FROM
+
+    @property
     def stamp(self) -> dict[str, Any]:
         """The columns that say which load wrote a row."""
         return {"load_id": self.load_id, "loaded_at": self.loaded_at}
@@ -98,7 +103,7 @@ class Publication:
             column.name: staged.rows.c[column.name] for column in staged.columns if column.name not in staged.table.key
         }
         conditions = [*staged.same_key(rows), condition]
-        if self.connection.dialect.name not in UPDATES_FROM:
+        if not self.updates_from:
             data = {
                 name: sa.select(value).where(*staged.same_key(rows)).correlate(rows).scalar_subquery()
                 for name, value in data.items()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drillster_pipeline.tables import DATA_TABLES
 
-from .histories import ENTITIES, Evening, Loads, Night, evenings, is_unseen, key_of, nights
+from .histories import ENTITIES, Loads, Night, evenings, is_unseen, key_of, nights
 from .nights import day
 
 DATES = tuple(day(number) for number in range(1, 9))

@@ -231,7 +231,9 @@ class Oracle:
                 (
                     night.on
                     for night in self.nights
-                    if night.on > row["last_seen_on"] and night.is_complete(name) and not is_unseen(night, name, at, row)
+                    if night.on > row["last_seen_on"]
+                    and night.is_complete(name)
+                    and not is_unseen(night, name, at, row)
                 ),
                 None,
             )

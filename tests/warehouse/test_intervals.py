@@ -14,8 +14,8 @@ from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
 
 from .daily import DATES, mixed_loads, runs, states
 from .histories import ENTITIES, Loads, histories
-from .nights import account, day, event, group, load, member, plan, reject
-from .place import empty, is_mariadb, rows, sql, table
+from .nights import account, day, event, group, load, member, reject
+from .place import empty, rows, sql, table
 
 HASH = {"row_hash"}
 
@@ -86,6 +86,15 @@ def test_a_history_is_what_happened_day_by_day_on_mariadb(mariadb_warehouse: War
     check_many(mariadb_warehouse, 2)
 
 
+def test_a_history_is_the_same_where_a_dialect_knows_less(
+    sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither updates from other rows, nor comparisons of several columns at once."""
+    monkeypatch.setattr("drillster_pipeline.warehouse.publication.UPDATES_FROM", set())
+    monkeypatch.setattr("drillster_pipeline.warehouse.intervals.TUPLES", set())
+    check_many(sqlite_warehouse, 5)
+
+
 def test_a_history_ends_as_the_entity_is(sqlite_warehouse: Warehouse) -> None:
     """The last row of a history says what the entity says: its columns, and since when it is gone."""
 
@@ -105,3 +114,106 @@ def test_a_history_ends_as_the_entity_is(sqlite_warehouse: Warehouse) -> None:
                 assert (end["row_hash"], end["valid_until"]) == (row["row_hash"], row["deleted_on"])
 
     the_end_agrees()
+
+
+def test_what_changes_leaves_and_comes_back_is_an_interval_each(warehouse: Warehouse) -> None:
+    nights = [["a", "b"], ["a", "b"], ["b"], ["b"], ["a", "b"]]
+    for number, there in enumerate(nights, start=1):
+        load(warehouse, day(number), {"accounts": [account(who, "Other" if number > 3 else who) for who in there]})
+    assert intervals(warehouse, "accounts", "name") == [
+        ("a", 1, 3, "a"),
+        ("a", 5, None, "Other"),
+        ("b", 1, 4, "b"),
+        ("b", 4, None, "Other"),
+    ]
+
+
+def test_only_what_changed_is_written(warehouse: Warehouse) -> None:
+    people = [account(f"a{number}") for number in range(50)]
+    reports = [
+        load(warehouse, day(1), {"accounts": people}),
+        load(warehouse, day(2), {"accounts": people}),
+        load(warehouse, day(3), {"accounts": [account("a0", "Other"), *people[2:], account("new")]}),
+        load(warehouse, day(2), {"accounts": people}),
+    ]
+    # One changed (an end and a beginning), one left, one came.
+    assert [report.tables["accounts"].history_rows for report in reports] == [50, 0, 4, 0]
+    written = {row["account_id"]: row["load_id"] for row in rows(warehouse, "accounts_history", ledger=True)}
+    assert {written[f"a{number}"] for number in range(2, 50)} == {reports[0].load_id}
+
+
+def test_a_night_that_comes_in_later_dates_a_change_more_closely(warehouse: Warehouse) -> None:
+    for number, name in ((1, "Old"), (9, "New")):
+        load(warehouse, day(number), {"accounts": [account("a", name), *([account("b")] if number == 1 else [])]})
+    assert intervals(warehouse, "accounts", "name") == [("a", 1, 9, "Old"), ("a", 9, None, "New"), ("b", 1, 9, "B")]
+    load(warehouse, day(5), {"accounts": [account("a", "New"), account("b")]})
+    load(warehouse, day(7), {"accounts": [account("a", "New")]})
+    assert intervals(warehouse, "accounts", "name") == [("a", 1, 5, "Old"), ("a", 5, None, "New"), ("b", 1, 7, "B")]
+
+
+def test_of_two_loads_of_a_date_the_newest_counts(warehouse: Warehouse) -> None:
+    first = load(warehouse, day(1), {"accounts": [account("a", "Wrong"), account("b")]})
+    load(warehouse, day(2), {"accounts": [account("a"), account("b")]})
+    again = load(warehouse, day(1), {"accounts": [account("a")]})
+    assert intervals(warehouse, "accounts", "name") == [("a", 1, None, "A"), ("b", 2, None, "B")]
+    told = {row["load_id"]: row["in_history"] for row in rows(warehouse, "load_tables", ledger=True)}
+    assert (told[first.load_id], told[again.load_id]) == (False, True)
+
+
+def test_what_a_closed_group_hides_is_taken_to_be_as_before(warehouse: Warehouse) -> None:
+    open_ = {
+        "accounts": [account("a"), account("b")],
+        "groups": [group("g"), group("h")],
+        "group_members": [member("g", "a"), member("h", "b")],
+    }
+    closed = open_ | {"group_members": [member("h", "b")]}
+    plans = {"group_members": TablePlan(kept_groups=frozenset({"g"}))}
+    load(warehouse, day(1), open_)
+    for number in range(2, 7):
+        load(warehouse, day(number), closed, plans=plans)
+    hidden = [("g", "a", 1, 2, True), ("g", "a", 2, None, False), ("h", "b", 1, None, True)]
+    assert intervals(warehouse, "group_members", "is_seen") == hidden  # however many nights that takes
+    load(warehouse, day(7), open_)
+    load(warehouse, day(4), open_)
+    assert intervals(warehouse, "group_members", "is_seen") == [
+        ("g", "a", 1, 2, True),
+        ("g", "a", 2, 4, False),
+        ("g", "a", 4, 5, True),
+        ("g", "a", 5, 7, False),
+        ("g", "a", 7, None, True),
+        ("h", "b", 1, None, True),
+    ]
+
+
+def test_a_row_that_was_rejected_is_taken_to_be_as_before(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"accounts": [account("a"), account("b")]})
+    load(warehouse, day(2), {"accounts": []}, rejects={"accounts": [reject("accounts", "a")]})
+    assert intervals(warehouse, "accounts", "is_seen") == [("a", 1, 2, True), ("a", 2, None, False), ("b", 1, 2, True)]
+
+
+def test_what_is_only_met_in_passing_has_no_history(warehouse: Warehouse) -> None:
+    named = {"accounts": [account("a", is_managed=None)], "objective_events": [event("e", "a")]}
+    additive = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    report = load(warehouse, day(1), named, plans=additive, kind="events")
+    assert report.tables["accounts"].history_rows is None
+    assert history(warehouse, "accounts") == []
+    assert [row["name"] for row in rows(warehouse, "accounts")] == ["A"]
+
+
+def test_nights_of_a_version_without_history_say_nothing_until_they_are_replayed(warehouse: Warehouse) -> None:
+    nights = {number: [account("a", f"name {number}")] for number in (1, 2, 3)} | {4: []}
+    for number in (1, 2):
+        load(warehouse, day(number), {"accounts": nights[number]})
+    # What an older program leaves behind, once its warehouse has got the tables and columns of this one.
+    sql(warehouse, "DELETE FROM {}accounts_history")
+    sql(warehouse, "UPDATE {}load_tables SET in_history = NULL, history_rows = NULL")
+    load(warehouse, day(3), {"accounts": nights[3]})
+    load(warehouse, day(4), {"accounts": nights[4]}, allow_mass_delete=True)
+    assert intervals(warehouse, "accounts", "name") == [("a", 3, 4, "name 3")]
+    for number in (2, 1):
+        load(warehouse, day(number), {"accounts": nights[number]})
+    assert intervals(warehouse, "accounts", "name") == [
+        ("a", 1, 2, "name 1"),
+        ("a", 2, 3, "name 2"),
+        ("a", 3, 4, "name 3"),
+    ]
