@@ -15,7 +15,7 @@ from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
 from .daily import DATES, mixed_loads, runs, states
 from .histories import ENTITIES, Loads, histories
 from .nights import account, day, event, group, load, member, reject
-from .place import empty, rows, sql, table
+from .place import empty, rows, table
 
 HASH = {"row_hash"}
 
@@ -198,22 +198,3 @@ def test_what_is_only_met_in_passing_has_no_history(warehouse: Warehouse) -> Non
     assert report.tables["accounts"].history_rows is None
     assert history(warehouse, "accounts") == []
     assert [row["name"] for row in rows(warehouse, "accounts")] == ["A"]
-
-
-def test_nights_of_a_version_without_history_say_nothing_until_they_are_replayed(warehouse: Warehouse) -> None:
-    nights = {number: [account("a", f"name {number}")] for number in (1, 2, 3)} | {4: []}
-    for number in (1, 2):
-        load(warehouse, day(number), {"accounts": nights[number]})
-    # What an older program leaves behind, once its warehouse has got the tables and columns of this one.
-    sql(warehouse, "DELETE FROM {}accounts_history")
-    sql(warehouse, "UPDATE {}load_tables SET in_history = NULL, history_rows = NULL")
-    load(warehouse, day(3), {"accounts": nights[3]})
-    load(warehouse, day(4), {"accounts": nights[4]}, allow_mass_delete=True)
-    assert intervals(warehouse, "accounts", "name") == [("a", 3, 4, "name 3")]
-    for number in (2, 1):
-        load(warehouse, day(number), {"accounts": nights[number]})
-    assert intervals(warehouse, "accounts", "name") == [
-        ("a", 1, 2, "name 1"),
-        ("a", 2, 3, "name 2"),
-        ("a", 3, 4, "name 3"),
-    ]
