@@ -75,11 +75,11 @@ def check_many(warehouse: Warehouse, examples: int) -> None:
 
 
 def test_a_history_is_what_happened_day_by_day_on_sqlite(sqlite_warehouse: Warehouse) -> None:
-    check_many(sqlite_warehouse, 20)
+    check_many(sqlite_warehouse, 15)
 
 
 def test_a_history_is_what_happened_day_by_day_on_postgresql(postgresql_warehouse: Warehouse) -> None:
-    check_many(postgresql_warehouse, 8)
+    check_many(postgresql_warehouse, 6)
 
 
 def test_a_history_is_what_happened_day_by_day_on_mariadb(mariadb_warehouse: Warehouse) -> None:
@@ -92,13 +92,13 @@ def test_a_history_is_the_same_where_a_dialect_knows_less(
     """Neither updates from other rows, nor comparisons of several columns at once."""
     monkeypatch.setattr("drillster_pipeline.warehouse.publication.UPDATES_FROM", set())
     monkeypatch.setattr("drillster_pipeline.warehouse.intervals.TUPLES", set())
-    check_many(sqlite_warehouse, 5)
+    check_many(sqlite_warehouse, 4)
 
 
 def test_a_history_ends_as_the_entity_is(sqlite_warehouse: Warehouse) -> None:
     """The last row of a history says what the entity says: its columns, and since when it is gone."""
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=5, deadline=None)
     @given(histories=histories())
     def the_end_agrees(histories: tuple[Loads, Loads]) -> None:
         empty(sqlite_warehouse)
