@@ -40,6 +40,7 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 
 docs: install  ## Write the generated documents anew
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
+	$(BIN)/python -m tests.documents
 
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv

@@ -131,7 +131,21 @@ def load_settings(
     Raises SettingsError, whose message lists every mistake by name with its cure; ``tolerant``: never, and a wrong
     value gives its default. That is for telling people that a setting is wrong, and for nothing else.
     """
-    reader = _Reader(_environment() if environ is None else environ)
+    settings, problems = read_settings(environ, needs_api=needs_api)
+    if problems and not tolerant:
+        count = "One setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        raise SettingsError(
+            f"{count} wrong; put them right in the environment or in .env:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
+    return settings
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None, *, needs_api: bool = True
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings, with a default in place of each wrong one; and what is wrong, each beginning with its name."""
+    reader = _Reader(environment() if environ is None else environ)
     schedule = _schedule(reader)
     settings = Settings(
         **{f.name: getattr(schedule, f.name) for f in fields(ScheduleSettings)},
@@ -157,17 +171,15 @@ def load_settings(
         pseudonym_key=_pseudonym_key(reader),
         alert_webhook=Secret(reader.get("DRILLSTER_ALERT_WEBHOOK", _webhook)) or None,
     )
-    if not tolerant:
-        reader.raise_problems()
-    return settings
+    return settings, tuple(reader.problems)
 
 
 def load_schedule_settings(environ: Mapping[str, str] | None = None) -> ScheduleSettings:
     """What the definitions need at import: never fails, a wrong value gives its default and is reported by the run."""
-    return _schedule(_Reader(_environment() if environ is None else environ))
+    return _schedule(_Reader(environment() if environ is None else environ))
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """The environment over the ``.env`` of the current folder."""
     from dotenv import dotenv_values
 
@@ -194,14 +206,6 @@ class _Reader:
             return parse(_DEFAULTS[name])
         except ValueError:
             return ""
-
-    def raise_problems(self) -> None:
-        if self.problems:
-            count = "One setting is" if len(self.problems) == 1 else f"{len(self.problems)} settings are"
-            raise SettingsError(
-                f"{count} wrong; put them right in the environment or in .env:\n"
-                + "\n".join(f"  - {problem}" for problem in self.problems)
-            )
 
 
 def _schedule(reader: _Reader) -> ScheduleSettings:

@@ -23,6 +23,7 @@ from typing import Any
 from drillster_pipeline.archive import utc_moment, utc_text
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PipelineError, Refused
+from drillster_pipeline.settings import Secret
 
 from .session import Session
 
@@ -203,11 +204,15 @@ def _write(session: Session, name: str, message: dict[str, Any]) -> None:
 
 
 def _post(session: Session, text: str) -> bool | None:
-    """Whether the webhook took a message; None where it did not answer."""
-    import requests
-
     webhook = session.settings.alert_webhook
     assert webhook is not None
+    return post(webhook, text)
+
+
+def post(webhook: Secret, text: str) -> bool | None:
+    """Send a message; whether the webhook took it, and None where it did not answer."""
+    import requests
+
     try:
         # Only the status is read: a body that never ends holds up nothing.
         with requests.post(

@@ -55,6 +55,7 @@ def write_report(session: Session, day: date, *, names: bool = False, output: Pa
     except OSError as error:
         raise Unavailable(
             f"The report could not be written to {path} ({error.strerror}): make room or give the right to write, or "
-            "name another folder in DRILLSTER_REPORTS_FOLDER; then run `drillster-pipeline report`"
+            f"name another {'file with --output' if output else 'folder in DRILLSTER_REPORTS_FOLDER'}; then run "
+            "`drillster-pipeline report`"
         ) from None
     return Written(path, len(content), figures)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from .model import Tables
 
-__all__ = ["LatestLoad", "TableLoad", "Tables", "latest_loads", "row_counts", "rows_on", "table_history"]
+__all__ = ["LatestLoad", "Loaded", "TableLoad", "Tables", "latest_loads", "row_counts", "rows_on", "table_history"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,66 @@ def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestL
     ranked = sa.select(*columns, place.label("place")).subquery()
     newest = sa.select(*(ranked.c[column.name] for column in columns)).where(ranked.c.place == 1)
     return {row["kind"]: LatestLoad(**row) for row in connection.execute(newest).mappings()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The load of a kind and date that counts: the one published last."""
+
+    kind: str
+    export_date: date
+    finished_at: datetime
+    rows_read: int
+    rows_rejected: int
+    is_complete: bool
+    """Whether the read of every table was whole."""
+
+
+def loaded(connection: sa.Connection, tables: Tables, most: int) -> list[Loaded]:
+    """The loads that count, the newest date first; of at most so many dates."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    newest = sa.select(loads.c.export_date).distinct().order_by(loads.c.export_date.desc()).limit(most).subquery()
+    place = sa.func.row_number().over(
+        partition_by=(loads.c.kind, loads.c.export_date), order_by=(loads.c.finished_at.desc(), loads.c.load_id)
+    )
+    columns = (loads.c.load_id, loads.c.kind, loads.c.export_date, loads.c.finished_at)
+    ranked = (
+        sa.select(*columns, place.label("place"))
+        .where(loads.c.export_date >= sa.select(sa.func.min(newest.c.export_date)).scalar_subquery())
+        .subquery()
+    )
+    partly = sa.case((load_tables.c.is_complete, 0), else_=1)
+    query = (
+        sa.select(
+            ranked.c.kind,
+            ranked.c.export_date,
+            ranked.c.finished_at,
+            sa.func.coalesce(sa.func.sum(load_tables.c.rows_read), 0).label("rows_read"),
+            sa.func.coalesce(sa.func.sum(load_tables.c.rows_rejected), 0).label("rows_rejected"),
+            sa.func.coalesce(sa.func.sum(partly), 0).label("partly"),
+        )
+        .select_from(ranked.outerjoin(load_tables, load_tables.c.load_id == ranked.c.load_id))
+        .where(ranked.c.place == 1)
+        .group_by(ranked.c.load_id, ranked.c.kind, ranked.c.export_date, ranked.c.finished_at)
+        .order_by(ranked.c.export_date.desc(), ranked.c.kind.desc())
+    )
+    return [
+        Loaded(
+            kind=row["kind"],
+            export_date=row["export_date"],
+            finished_at=row["finished_at"],
+            rows_read=int(row["rows_read"]),
+            rows_rejected=int(row["rows_rejected"]),
+            is_complete=not row["partly"],
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def count_dates(connection: sa.Connection, tables: Tables) -> int:
+    """Of how many dates there is a load."""
+    loads = tables("loads")
+    return int(connection.scalar(sa.select(sa.func.count(sa.distinct(loads.c.export_date)))) or 0)
 
 
 def loaded_before(connection: sa.Connection, tables: Tables, kind: str, export_date: date) -> date | None:

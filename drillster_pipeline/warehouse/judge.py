@@ -56,8 +56,8 @@ class Judge:
                 self._bring_parents_of_rejects(staged)
             if not self._staging.rows[name]:
                 continue
-            self._staging.index(staged)
-            repeated[name] = self._leave_out_repeated(staged)
+            no_repeats = self._staging.index(staged)
+            repeated[name] = 0 if no_repeats else self._leave_out_repeated(staged)
             # Parents come before their children, so an orphan's children are orphans in their turn.
             for column, parent in _references(staged):
                 self._reject_orphans(staged, column, parent, bearable(rows_read[name]))

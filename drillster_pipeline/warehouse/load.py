@@ -92,10 +92,9 @@ class Load:
         )
         report = None
         try:
-            # Before that one transaction, so that its locks are the mildest.
             with self._step("making room for the date"):
                 day = self._plan.export_date
-                grown = [table for table in self._snapshots() if make_room(self._connection, table, day)]
+                publication.grown.extend(t for t in self._snapshots() if make_room(self._connection, t, day))
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
                 report = publish(publication, self._plan, judgement, started_at=self._started_at)
@@ -106,7 +105,7 @@ class Load:
         else:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
-                for table in grown:
+                for table in publication.grown:
                     gather_statistics(self._connection, table)
         self._ended = True
         return report

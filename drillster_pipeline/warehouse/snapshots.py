@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from .partitions import room
 from .plans import Mode
 from .publication import Counts, Publication
 from .staging import Staged
@@ -15,7 +16,10 @@ def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is
     of_date = rows.c.export_date == publication.export_date
     before = publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
     if before == 0:
-        return Counts(inserted=publication.insert_all(staged))
+        with room(publication.connection, rows, publication.export_date) as target:
+            if target is not rows:
+                publication.grown.append(rows)
+            return Counts(inserted=publication.insert_all(staged, into=target))
     same = sa.and_(
         sa.true(),
         *(
@@ -43,5 +47,5 @@ def _replace(
     counted = sa.select(sa.func.count(), sa.func.count(sa.case((same, 1)))).select_from(joined)
     kept, unchanged = publication.connection.execute(counted).one()
     publication.run(sa.delete(rows).where(of_date))
-    staged_rows = publication.insert_all(staged)
+    staged_rows = publication.insert_all(staged, into=rows)
     return Counts(inserted=staged_rows - kept, updated=kept - unchanged, deleted=before - kept, unchanged=unchanged)

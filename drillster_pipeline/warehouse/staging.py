@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -32,6 +33,7 @@ KEY_PARTS = ("key_1", "key_2", "key_3")
 """Columns for the key of an entity of any table."""
 
 _TEMPORARY = {"sqlite", "postgresql"}
+_SMALL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,9 @@ class Staging:
         self._defined.metadata.create_all(self._connection, tables=self._all, checkfirst=False)
 
     def drop(self) -> None:
-        """Remove the staging tables."""
+        """Remove the staging tables; on SQLite they vanish faster with the connection, which ends with the load."""
+        if self._defined.temporary and self._connection.dialect.name == "sqlite":
+            return
         self._defined.metadata.drop_all(self._connection, tables=self._all, checkfirst=False)
 
     def append(self, batch: Batch) -> None:
@@ -233,17 +237,27 @@ class Staging:
         self.rows[staged.table.name] -= removed
         return removed
 
-    def index(self, staged: Staged) -> None:
-        """Make staged rows quick to find by key, once they are all there."""
+    def index(self, staged: Staged) -> bool:
+        """Make staged rows quick to find by key, once they are all there; whether that showed that no key repeats."""
         preparer = self._connection.dialect.identifier_preparer
         name = preparer.format_table(staged.rows)
-        if self._connection.dialect.name == "postgresql":
-            # It joins by hashing, given statistics, which nobody else gathers for a temporary table.
-            joined = [column.name for column in staged.columns if joins(staged.table, column)]
-            self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
-            return
+        dialect = self._connection.dialect.name
+        if dialect == "postgresql":
+            # It joins by hashing, given statistics, which nobody else gathers for a temporary table. Of a small one
+            # it guesses well enough by the size.
+            if self.rows[staged.table.name] >= _SMALL:
+                joined = [column.name for column in staged.columns if joins(staged.table, column)]
+                self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
+            return False
         key = ", ".join(preparer.quote(part) for part in staged.table.key)
-        self._connection.exec_driver_sql(f"CREATE INDEX {preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})")
+        index = f"{preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})"
+        if dialect == "sqlite":
+            # To sort the keys once is enough for both.
+            with suppress(sa.exc.IntegrityError):
+                self._connection.exec_driver_sql(f"CREATE UNIQUE INDEX {index}")
+                return True
+        self._connection.exec_driver_sql(f"CREATE INDEX {index}")
+        return False
 
 
 def as_json(record: Mapping[str, Any]) -> str:

@@ -5,11 +5,12 @@ Missing is NA, NaN or NaT in a frame and NULL in a database; an empty string is 
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from math import isnan
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from drillster_pipeline.tables.schema import Column, Type
@@ -27,7 +28,7 @@ def plain(column: Column, series: pd.Series[Any]) -> Values:
 def iso(column: Column, series: pd.Series[Any]) -> Values:
     """As SQLite stores them: timestamps and dates as ISO text, booleans as 0 and 1; missing as None."""
     if column.type is Type.TIMESTAMP:
-        return _with_missing(_iso_timestamps(series).tolist(), series)
+        return _iso_timestamps(series)
     if column.type is Type.DATE:
         return _dates(series)
     return _objects(series, floats=column.type is Type.FLOAT)
@@ -50,29 +51,19 @@ def _unboxed(values: Values) -> Values:
     return [None if value is None else value.item() for value in values] if isinstance(first, np.generic) else values
 
 
-def _iso_timestamps(series: pd.Series[Any]) -> np.ndarray[Any, Any]:
+def _iso_timestamps(series: pd.Series[Any]) -> Values:
     naive = series.dt.tz_convert(None) if getattr(series.dt, "tz", None) is not None else series
-    return np.datetime_as_string(naive.to_numpy().astype("datetime64[us]"), unit="us", timezone="UTC")
+    # Many rows share a moment, and to spell one costs more than to look it up.
+    codes, moments = pd.factorize(naive.to_numpy().astype("datetime64[us]"))
+    return _taken(codes, np.datetime_as_string(moments, unit="us", timezone="UTC").tolist())
 
 
 def _dates(series: pd.Series[Any]) -> Values:
-    # A column of dates has few different ones.
-    known: dict[date, str] = {}
-    texts: Values = []
-    for value in _objects(series):
-        if value is None:
-            texts.append(None)
-            continue
-        text = known.get(value)
-        if text is None:
-            day = value.date() if isinstance(value, datetime) else value
-            text = known[value] = day.isoformat()
-        texts.append(text)
-    return texts
+    codes, days = pd.factorize(series.to_numpy(dtype=object))
+    return _taken(codes, [(day.date() if isinstance(day, datetime) else day).isoformat() for day in days])
 
 
-def _with_missing(values: Values, series: pd.Series[Any]) -> Values:
-    absent = series.isna().to_numpy()
-    if not absent.any():
-        return values
-    return [None if gone else value for gone, value in zip(absent.tolist(), values, strict=True)]
+def _taken(codes: npt.NDArray[np.intp], distinct: Values) -> Values:
+    """The value of each code; of -1, which stands for a missing one, None."""
+    values: Values = np.array([*distinct, None], dtype=object)[codes].tolist()
+    return values

@@ -8,11 +8,11 @@ import yaml
 
 from drillster_pipeline.tables import TABLES, Column, Kind, Table
 from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, entity_diagram
+from drillster_pipeline.tables.documents.diagram import SUBJECTS, subject_diagram
+from drillster_pipeline.warehouse import CONTRACT
 
 COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]
-DRAWN = {name: table for name, table in TABLES.items() if table.kind is not Kind.HISTORY}
 DICTIONARY = data_dictionary()
-DIAGRAM = entity_diagram()
 SOURCES = yaml.safe_load(dbt_sources())
 DBT_TABLES = {table["name"]: table for table in SOURCES["sources"][0]["tables"]}
 
@@ -52,8 +52,9 @@ def test_every_link_of_the_dictionary_leads_somewhere() -> None:
     assert set(TABLES) <= links
 
 
-def test_the_dictionary_shows_the_diagram() -> None:
-    assert f"```mermaid\n{DIAGRAM}```" in DICTIONARY
+def test_the_dictionary_shows_a_diagram_of_each_subject() -> None:
+    shown = re.findall(r"```mermaid\n(.*?)```", DICTIONARY, re.DOTALL)
+    assert shown == [subject_diagram(subject) for subject in SUBJECTS]
 
 
 @dataclass(frozen=True)
@@ -75,29 +76,60 @@ ENTITY = re.compile(r"    (\w+) \{\n((?:        \w+ \w+(?: PK| FK| PK, FK)?\n)+)
 RELATION = re.compile(r'    (\w+) (?:\|\||\|o)(--|\.\.)o\{ (\w+) : "(\w+)"\n')
 
 
-def test_the_diagram_holds_entities_and_relations_and_nothing_else() -> None:
-    assert re.fullmatch(f"erDiagram\n(?:{ENTITY.pattern})+(?:{RELATION.pattern})+", DIAGRAM)
+DIAGRAMS = {
+    "all": entity_diagram(CONTRACT),
+    **{subject: subject_diagram(subject, CONTRACT) for subject in SUBJECTS},
+}
 
 
-def test_the_diagram_shows_every_table_but_histories_with_its_columns_and_keys() -> None:
-    drawn = dict(ENTITY.findall(DIAGRAM))
-    assert list(drawn) == list(DRAWN)
-    for name, table in DRAWN.items():
-        attributes = [line.split(maxsplit=2) for line in drawn[name].splitlines()]
-        assert [(kind, column) for kind, column, *_ in attributes] == [(c.type.value, c.name) for c in table.columns]
-        assert tuple(column for _, column, *marks in attributes if "PK" in "".join(marks)) == table.key
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_a_diagram_holds_entities_and_relations_and_nothing_else(name: str) -> None:
+    assert re.fullmatch(
+        f"erDiagram\n(?:    direction LR\n)?(?:{ENTITY.pattern})+(?:{RELATION.pattern})+", DIAGRAMS[name]
+    )
 
 
-def test_the_diagram_draws_every_reference_between_entities_that_it_shows() -> None:
-    drawn = {(parent, line, child, column) for parent, line, child, column in RELATION.findall(DIAGRAM)}
-    expected = set()
-    for table in DRAWN.values():
+def _joining(table: Table) -> list[Column]:
+    return [column for column in table.columns if column.name in table.key or column.references or column.joins]
+
+
+def test_a_table_is_drawn_with_its_keys_and_with_what_joins_it_to_others() -> None:
+    for name, attributes in ENTITY.findall(DIAGRAMS["all"]):
+        table = CONTRACT[name]
+        drawn = [line.split(maxsplit=2) for line in attributes.splitlines()]
+        assert [(kind, column) for kind, column, *_ in drawn] == [(c.type.value, c.name) for c in _joining(table)]
+        assert tuple(column for _, column, *marks in drawn if "PK" in "".join(marks)) == table.key
+
+
+def test_every_table_that_refers_to_another_is_drawn_in_one_subject() -> None:
+    drawn = [name for subject in SUBJECTS for name, _ in ENTITY.findall(DIAGRAMS[subject])]
+    assert sorted(drawn) == sorted(set(drawn)) == sorted(name for name, _ in ENTITY.findall(DIAGRAMS["all"]))
+    kinds = {Kind.ENTITY, Kind.SNAPSHOT, Kind.EVENT}
+    assert set(drawn) == {name for names in SUBJECTS.values() for name in names}
+    assert set(drawn) >= {name for name, table in TABLES.items() if table.kind in kinds}
+
+
+def _drawn_relations(diagram: str) -> set[tuple[str, ...]]:
+    return {(parent, line, child, column) for parent, line, child, column in RELATION.findall(diagram)}
+
+
+def _relations(tables: dict[str, Table]) -> set[tuple[str, ...]]:
+    expected: set[tuple[str, ...]] = set()
+    for table in tables.values():
         for column in table.columns:
             if column.references:
                 expected.add((column.references.split(".")[0], "--", table.name, column.name))
             if column.joins:
                 expected.add((column.joins.split(".")[0], "..", table.name, column.name))
-    assert drawn == expected
+    return expected
+
+
+def test_every_reference_is_drawn_in_the_diagram_of_all_and_in_one_of_a_subject() -> None:
+    expected = _relations({name: table for name, table in CONTRACT.items() if name in DIAGRAMS["all"]})
+    assert _drawn_relations(DIAGRAMS["all"]) == expected
+    of_subjects = [_drawn_relations(DIAGRAMS[subject]) for subject in SUBJECTS]
+    assert set.union(*of_subjects) == expected
+    assert sum(map(len, of_subjects)) == len(expected)
 
 
 def test_the_dbt_sources_are_one_source_with_every_table_and_column() -> None:
@@ -138,17 +170,29 @@ def test_dbt_tests_that_a_key_of_several_columns_is_unique(table: Table) -> None
     assert tuple(re.sub(r"^cast\((\w+) as varchar\(40\)\)$", r"\1", part) for part in parts) == table.key
 
 
-def test_dbt_asks_the_loads_how_fresh_the_data_is() -> None:
+def test_dbt_asks_how_fresh_what_every_night_writes_is() -> None:
     """Of other tables, a row that did not change keeps its loaded_at, however fresh the read."""
-    asked = {name for name, table in DBT_TABLES.items() if "freshness" in table["config"]}
-    assert asked == {"loads"}
-    config = DBT_TABLES["loads"]["config"]
-    assert config["loaded_at_field"] == "finished_at"
-    assert config["freshness"]["warn_after"]["count"] < config["freshness"]["error_after"]["count"]
+    asked = {name: table["config"] for name, table in DBT_TABLES.items() if "freshness" in table["config"]}
+    assert set(asked) == {"loads", *(name for name, table in TABLES.items() if table.kind is Kind.SNAPSHOT)}
+    assert {name: config["loaded_at_field"] for name, config in asked.items() if name != "loads"} == dict.fromkeys(
+        asked.keys() - {"loads"}, "loaded_at"
+    )
+    assert asked["loads"]["loaded_at_field"] == "finished_at"
+    for config in asked.values():
+        assert config["freshness"]["warn_after"]["count"] < config["freshness"]["error_after"]["count"]
 
 
-def test_a_schema_can_be_named() -> None:
-    assert yaml.safe_load(dbt_sources(schema="drillster"))["sources"][0]["schema"] == "drillster"
+def test_schema_and_database_can_be_named() -> None:
+    (source,) = yaml.safe_load(dbt_sources(schema="drillster", database="warehouse"))["sources"]
+    assert (source["database"], source["schema"]) == ("warehouse", "drillster")
+    assert "database" not in SOURCES["sources"][0]
+
+
+def test_views_are_sources_too() -> None:
+    view = _Named("latest_load", "The newest load.", (_Named("kind", "Which kind."),))
+    *_, told = yaml.safe_load(dbt_sources(views=(view,)))["sources"][0]["tables"]
+    assert (told["name"], told["description"]) == ("latest_load", "The newest load.")
+    assert told["columns"] == [{"name": "kind", "description": "Which kind."}]
 
 
 def test_what_is_personal_is_marked_for_dbt() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .dbt import dbt_sources
+from .described import Described, DescribedColumn
 from .diagram import entity_diagram
-from .dictionary import Described, DescribedColumn, data_dictionary
+from .dictionary import data_dictionary
 
 __all__ = ["Described", "DescribedColumn", "data_dictionary", "dbt_sources", "entity_diagram"]

@@ -7,31 +7,45 @@ by a library: a JSON text is a YAML scalar, so quoting needs no rules of its own
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
+from .described import Described
+
 SOURCE = "drillster"
 _LATE_HOURS = 30
 """A night and a morning: the newest load is older than this only if a night was missed."""
 _STALE_HOURS = 54
+_FRESHNESS = {
+    "warn_after": {"count": _LATE_HOURS, "period": "hour"},
+    "error_after": {"count": _STALE_HOURS, "period": "hour"},
+}
 
 _HEADER = """\
 # Made by: drillster-pipeline schema --format dbt
-# Freshness is asked of `loads` alone: a row of another table that did not change keeps its loaded_at.
+# Freshness is asked of `loads`, and of what every night writes anew: a row of another table that did not change keeps
+# its loaded_at, and a night may have no events.
 """
 
 
-def dbt_sources(tables: Mapping[str, Table] = TABLES, *, schema: str | None = None) -> str:
-    """A ``sources.yml``; without a schema, the one that the project's target names."""
-    source = {
+def dbt_sources(
+    tables: Mapping[str, Table] = TABLES,
+    views: Sequence[Described] = (),
+    *,
+    schema: str | None = None,
+    database: str | None = None,
+) -> str:
+    """A ``sources.yml`` of tables and views; what is not named is the schema and database of the project's target."""
+    source: dict[str, Any] = {
         "name": SOURCE,
         "description": "What Drillster knew, night by night; loaded by drillster-pipeline.",
         "loader": "drillster-pipeline",
+        **({"database": database} if database else {}),
         "schema": schema or "{{ target.schema }}",
-        "tables": [_table(table) for table in tables.values()],
+        "tables": [*(_table(table) for table in tables.values()), *(_view(view) for view in views)],
     }
     return _HEADER + "\n".join(_written({"version": 2, "sources": [source]}, 0)) + "\n"
 
@@ -42,16 +56,25 @@ def _table(table: Table) -> dict[str, Any]:
     }
     if table.name == "loads":
         config["loaded_at_field"] = "finished_at"
-        config["freshness"] = {
-            "warn_after": {"count": _LATE_HOURS, "period": "hour"},
-            "error_after": {"count": _STALE_HOURS, "period": "hour"},
-            "filter": "kind = 'snapshot'",
-        }
+        config["freshness"] = {**_FRESHNESS, "filter": "kind = 'snapshot'"}
+    elif table.kind is Kind.SNAPSHOT:
+        config["loaded_at_field"] = "loaded_at"
+        config["freshness"] = _FRESHNESS
     described: dict[str, Any] = {"name": table.name, "description": table.description, "config": config}
     if len(table.key) > 1:
         described["data_tests"] = [{"unique": {"arguments": {"column_name": _joined_key(table)}}}]
     described["columns"] = [_column(table, column) for column in table.all_columns]
     return described
+
+
+def _view(view: Described) -> dict[str, Any]:
+    columns = [{"name": column.name, "description": column.description} for column in view.columns]
+    return {
+        "name": view.name,
+        "description": view.description,
+        "config": {"meta": {"kind": "view"}},
+        "columns": columns,
+    }
 
 
 def _joined_key(table: Table) -> str:

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table
 
-from .diagram import entity_diagram
-
-
-class DescribedColumn(Protocol):
-    """A column of a view, as far as a reader needs it."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def description(self) -> str:
-        """What it means."""
-
-
-class Described(Protocol):
-    """A view, as far as a reader needs it; the views themselves are the warehouse's."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def description(self) -> str:
-        """What it is for."""
-
-    @property
-    def columns(self) -> Sequence[DescribedColumn]:
-        """Its columns in order."""
-
+from .described import Described
+from .diagram import SUBJECTS, subject_diagram
 
 _INTRODUCTION = """\
 # Data dictionary
@@ -60,8 +31,11 @@ What is in the warehouse. This page is generated from the declarations in `drill
 _DIAGRAM = """\
 ## Entity diagram
 
-A solid line is a foreign key, a dotted one a join that may find nothing. The columns that the warehouse adds to
-every table are left out, and so are the history tables: each is drawn like its entity.
+What refers to what, a subject at a time, with the columns that join tables: keys (PK) and references to others (FK). A
+solid line is a foreign key, a dotted one a join that may find nothing; it ends in a crow's foot where many rows belong
+to one. An empty box is a table of another subject. A history table has the keys of its entity and is not drawn. Every
+table has more columns, which follow below.
+`drillster-pipeline schema --format mermaid` prints all subjects as one diagram.
 """
 
 _KINDS: Mapping[Kind, tuple[str, str, str]] = {
@@ -95,11 +69,16 @@ def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[Descri
         _INTRODUCTION,
         "## Kinds of table\n\n" + _grid(("kind", "one row is", "written by", "a row that is gone"), _kinds()),
         "## Tables\n\n" + "\n".join(_contents(tables, views)),
-        f"{_DIAGRAM}\n```mermaid\n{entity_diagram(tables)}```\n",
+        _DIAGRAM,
+        *(f"### {name}\n\n{_drawn(subject_diagram(name, tables))}" for name in SUBJECTS),
         *(_table(table) for table in tables.values()),
         *(_view(view) for view in views),
     ]
     return "\n".join(parts)
+
+
+def _drawn(diagram: str) -> str:
+    return f"```mermaid\n{diagram}```\n"
 
 
 def _kinds() -> Iterator[Sequence[str]]:

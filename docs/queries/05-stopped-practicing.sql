@@ -1,0 +1,18 @@
+-- Who practiced before, and not at all this month?
+-- for: managers
+-- why: Knowledge fades without practice. Who stopped is best asked why: leave, another task, or no time on the shift.
+-- beware: A person who knows everything well needs little practice, and Drillster then asks for none: look at the proficiency
+--   beside it. In the first days of a month nearly everybody is in the list. Months are those of UTC. Who never practiced has no date and is not in this list.
+WITH dates AS (
+  SELECT max(export_date) AS newest, substr(cast(max(export_date) AS char(30)), 1, 7) AS this_month
+  FROM loads
+  WHERE kind = 'snapshot'
+)
+SELECT p.group_name, p.account_name AS person, a.status,
+  substr(cast(p.last_practiced_at AS char(30)), 1, 10) AS last_practiced_on,
+  round(cast(p.minutes_practiced AS decimal(12, 4))) AS minutes_in_all,
+  round(cast(p.average_proficiency AS decimal(12, 4))) AS proficiency
+FROM learner_progress p
+JOIN accounts a ON a.account_id = p.account_id
+WHERE substr(cast(p.last_practiced_at AS char(30)), 1, 7) < (SELECT this_month FROM dates)
+ORDER BY last_practiced_on, person;

@@ -1,0 +1,16 @@
+-- Who left a group this month, and what did they know?
+-- for: managers
+-- why: When three people of a team leave, what they knew leaves with them. Snapshots still have the last day on which they were there.
+-- beware: `deleted_on` is the first export date without them; they may have left the group on the day before, and be in another
+--   group still. A group that was removed takes its members along, with nobody having left.
+SELECT g.name AS group_name, a.name AS person, m.last_seen_on,
+  count(*) AS drills, round(avg(r.proficiency)) AS proficiency,
+  sum(CASE WHEN r.proficiency >= 80 THEN 1 ELSE 0 END) AS known_at_80
+FROM group_members m
+JOIN groups g ON g.group_id = m.group_id
+JOIN accounts a ON a.account_id = m.account_id
+JOIN results r ON r.group_id = m.group_id AND r.account_id = m.account_id AND r.export_date = m.last_seen_on
+WHERE substr(cast(m.deleted_on AS char(30)), 1, 7) =
+  (SELECT substr(cast(max(export_date) AS char(30)), 1, 7) FROM loads WHERE kind = 'snapshot')
+GROUP BY m.group_id, g.name, m.account_id, a.name, m.last_seen_on
+ORDER BY m.last_seen_on, person, group_name;

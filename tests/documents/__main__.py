@@ -1,0 +1,16 @@
+"""``python -m tests.documents`` writes docs/queries.md anew."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from .month import write_nights
+from .questions import DOCS, ask, page, questions
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, write_nights(Path(folder)).opened() as warehouse:
+        asked = questions()
+        with warehouse.engine.connect() as connection:
+            answers = {question.number: ask(connection, question) for question in asked}
+    (DOCS / "queries.md").write_text(page(asked, answers))

@@ -1,0 +1,74 @@
+"""The warehouse that the documents ask: nights of the sandbox's organization, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from drillster_pipeline.export.captures import capture
+from drillster_pipeline.export.loads import publish
+from drillster_pipeline.export.session import Session
+from drillster_pipeline.sandbox import Sandbox
+from drillster_pipeline.settings import load_settings
+from drillster_pipeline.warehouse import CONTRACT, Warehouse
+from drillster_pipeline.warehouse.partitions import make_room
+from tests.orchestration.houses import night_after
+from tests.warehouse.place import Place, metadata_of
+
+ACCOUNTS, SEED = 60, 7
+FIRST, LAST = date(2026, 4, 30), date(2026, 5, 31)
+"""A month, and the day before it."""
+MISSED = date(2026, 5, 17)
+"""A night of which there is no snapshot, as happens."""
+SCHEMA = "drillster"
+
+
+def write_nights(folder: Path, first: date = FIRST, last: date = LAST) -> Place:
+    """Export the nights into an SQLite file, by the same code as the job's, but for Dagster."""
+    url = f"sqlite:///{folder / 'warehouse.sqlite'}"
+    moment = night_after(first)
+
+    def now() -> datetime:
+        return moment
+
+    with Sandbox(accounts=ACCOUNTS, seed=SEED) as sandbox:
+        settings = {
+            **sandbox.environment(),
+            "DRILLSTER_WAREHOUSE_URL": url,
+            "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
+        }
+        with Session(settings=load_settings(settings), now=now) as session:
+            for back in reversed(range((last - first).days + 1)):
+                day = last - timedelta(days=back)
+                moment = sandbox.now = night_after(day)
+                for kind in ("events",) if day == MISSED else ("snapshot", "events"):
+                    capture(session, kind, day)
+                    publish(session, kind, day, run_id=f"night of {day}")
+    return Place(url, None)
+
+
+@contextmanager
+def copied(original: Place, url: str) -> Iterator[Warehouse]:
+    """The same rows in another database, in a schema ``drillster`` that goes again."""
+    place = Place(url, SCHEMA)
+    with original.opened() as source, place.opened() as target:
+        target.prepare()
+        here, there = (metadata_of(each.engine.dialect.name, each.schema) for each in (source, target))
+        with source.engine.connect() as reading, target.engine.begin() as writing:
+            for name in CONTRACT:
+                (table,) = (found for found in here.tables.values() if found.name == name)
+                (twin,) = (found for found in there.tables.values() if found.name == name)
+                rows = [dict(row) for row in reading.execute(sa.select(table)).mappings()]
+                if target.engine.dialect.name == "postgresql":
+                    for day in (FIRST, LAST):
+                        make_room(writing, twin, day)
+                if rows and name != "view_definitions":
+                    writing.execute(sa.insert(twin), rows)
+        yield target
+        with target.engine.begin() as connection:
+            cascade = " CASCADE" if target.engine.dialect.name == "postgresql" else ""
+            connection.exec_driver_sql(f"DROP SCHEMA {SCHEMA}{cascade}")

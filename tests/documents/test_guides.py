@@ -1,0 +1,201 @@
+"""What docs/guides show: the roles on PostgreSQL, every block of the pandas page, dbt where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.console.schema import render
+from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
+from tests.warehouse import postgresql
+from tests.warehouse.place import Place
+
+from .month import LAST, SCHEMA
+from .questions import DOCS
+
+GUIDES = DOCS / "guides"
+SERVER = "postgresql+psycopg://analyst@db.example.org/warehouse"
+
+
+def _blocks(guide: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (GUIDES / guide).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def first() -> date:
+    """Three nights will do."""
+    return LAST - timedelta(days=2)
+
+
+Query = Callable[[str, str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def ask(nights_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]:
+    """Ask as one of the roles of the guide, in a session that says nothing of itself."""
+    url = sa.make_url(postgresql_url)
+    owner = postgresql.engine(postgresql_url)
+    statements = "".join(_blocks("README.md", "sql")).split(";")
+    with owner.begin() as connection:
+        for statement in filter(str.strip, statements):
+            connection.exec_driver_sql(
+                statement.replace("DATABASE warehouse", f"DATABASE {url.database}").replace(
+                    "ROLE loader", f"ROLE {url.username}"
+                )
+            )
+
+    def ask(role: str, query: str) -> list[tuple[Any, ...]]:
+        engine = postgresql.engine(url.set(username=role).render_as_string(hide_password=False))
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+    yield ask
+    with owner.begin() as connection:
+        for role in ("analyst", "dashboard"):
+            connection.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_the_analyst_reads_every_table_and_view_without_naming_the_schema(ask: Query) -> None:
+    for name in [*CONTRACT, *VIEWS]:
+        ask("analyst", f"SELECT * FROM {name} LIMIT 1")
+    assert ask("analyst", "SELECT count(*) > 0 FROM overdue_objectives") == [(True,)]
+    assert ask("analyst", "SHOW TimeZone") == [("UTC",)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM results",
+        "CREATE TABLE mine (one int)",
+        "SET default_transaction_read_only = off; DELETE FROM results",
+    ],
+)
+def test_the_analyst_writes_nothing(ask: Query, statement: str) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match=r"read-only transaction|permission denied"):
+        ask("analyst", statement)
+
+
+def test_the_analyst_reads_what_a_later_version_adds(ask: Query, postgresql_url: str) -> None:
+    with postgresql.engine(postgresql_url).begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE {SCHEMA}.later AS SELECT 1 AS one")
+    assert ask("analyst", "SELECT one FROM later") == [(1,)]
+
+
+def test_the_dashboard_counts_and_names_nobody(ask: Query) -> None:
+    assert ask("dashboard", "SELECT count(*) > 0 FROM group_compliance") == [(True,)]
+    for name in ("accounts", "results", "overdue_objectives", "learner_progress", "group_members"):
+        with pytest.raises(sa.exc.DBAPIError, match="permission denied"):
+            ask("dashboard", f"SELECT * FROM {name}")
+    for name in ("latest_load", "group_compliance", "proficiency_trend"):
+        assert not {column.name for column in VIEWS[name].columns} & {"account_id", "account_name"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def namespace(request: pytest.FixtureRequest, nights: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the blocks of the pandas page leave behind."""
+    assert nights.url.startswith("sqlite:///")
+    monkeypatch.chdir(Path(nights.url.removeprefix("sqlite:///")).parents[1])
+    found: dict[str, Any] = {}
+    for block in _blocks("pandas.md", "python"):
+        if SERVER not in block:
+            exec(block, found)  # noqa: S102 -- the page is ours
+        elif request.param == "postgresql":
+            request.getfixturevalue("ask")
+            url = sa.make_url(request.getfixturevalue("postgresql_url"))
+            server = url.set(drivername="postgresql+psycopg", username="analyst")
+            exec(block.replace(SERVER, server.render_as_string(hide_password=False)), found)  # noqa: S102
+    found["engine"].dispose()
+    return found
+
+
+def test_the_blocks_of_the_pandas_page_say_something(namespace: dict[str, Any]) -> None:
+    assert namespace["trend"].shape[0] == 3
+    assert ((namespace["trend"] > 0) & (namespace["trend"] < 1)).any().any()
+    furthest = namespace["furthest"]
+    assert len(furthest) == 10
+    assert furthest.notna().all().all()
+    assert (furthest["gap"] > 0).all()
+    assert namespace["by_drill"]["learners"].gt(5).any()
+    assert 0.3 < namespace["together"] < 1
+
+
+def test_the_types_are_those_that_the_pandas_page_promises(namespace: dict[str, Any]) -> None:
+    results = namespace["results"]
+    assert isinstance(results["proficiency"].dtype, pd.Int64Dtype | pd.Int16Dtype)
+    assert str(results["last_practiced_at"].dt.tz) == "UTC"
+    assert isinstance(namespace["evaluations"]["met"].dtype, pd.BooleanDtype)
+    assert namespace["compliance"]["export_date"].max() == pd.Timestamp(LAST)
+
+
+DBT = os.environ.get("DRILLSTER_TEST_DBT") or shutil.which(
+    "dbt", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+)
+needs_dbt = pytest.mark.skipif(
+    DBT is None, reason="no dbt: install dbt-postgres somewhere, and name its program in DRILLSTER_TEST_DBT"
+)
+
+
+@pytest.fixture
+def dbt(tmp_path: Path, postgresql_url: str) -> Callable[..., str]:
+    """Run dbt on a project of our sources and the model of the guide."""
+    url = sa.make_url(postgresql_url)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "drillster.yml").write_text(render("dbt", "postgresql", schema=SCHEMA))
+    (tmp_path / "models" / "compliance_by_month.sql").write_text(_blocks("dbt.md", "sql")[0])
+    (tmp_path / "dbt_project.yml").write_text("{name: learning, version: '1.0', profile: warehouse}\n")
+    output = {
+        "type": "postgres",
+        "host": url.query["host"],
+        "port": 5432,
+        "user": url.username,
+        "password": "",
+        "dbname": url.database,
+        "schema": "models",
+    }
+    # JSON is YAML.
+    (tmp_path / "profiles.yml").write_text(json.dumps({"warehouse": {"target": "here", "outputs": {"here": output}}}))
+
+    def run(*arguments: str) -> str:
+        ended = subprocess.run(
+            [str(DBT), "--no-send-anonymous-usage-stats", "--no-use-colors", *arguments, "--profiles-dir", "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout
+        return ended.stdout
+
+    return run
+
+
+@needs_dbt
+def test_dbt_parses_the_sources_without_a_warning(dbt: Callable[..., str]) -> None:
+    assert not re.search(r"warn|deprecat|error", dbt("parse", "--show-all-deprecations"), re.IGNORECASE)
+
+
+@needs_dbt
+@pytest.mark.usefixtures("nights_on_postgresql")
+def test_dbt_finds_the_sources_whole_and_fresh(dbt: Callable[..., str]) -> None:
+    assert dbt("source", "freshness").count(" PASS freshness of ") == 3
+    assert "WARN=0 ERROR=0 SKIP=0" in dbt("build")
+
+
+def test_every_guide_says_what_it_was_tried_with() -> None:
+    for guide in GUIDES.glob("*.md"):
+        if guide.name != "README.md":
+            assert re.search(r"^(\*\*Not tried|Tried with)", guide.read_text(), re.MULTILINE), guide.name
+            assert f"({guide.name})" in (GUIDES / "README.md").read_text()
