@@ -76,6 +76,7 @@ def published(table: Table, outcome: PublishOutcome, sight: Sight, seconds: floa
             "deleted": report.rows_deleted,
             "rejected": report.rows_rejected,
             "read": report.rows_read,
+            **({} if report.history_rows is None else {"history rows written": report.history_rows}),
             "load": outcome.report.load_id,
             "capture": outcome.capture.capture_id,
             "load: seconds": round(seconds, 3),
