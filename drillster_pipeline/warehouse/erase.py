@@ -11,11 +11,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, history_name
 
 from .history import Tables
 
 _PEOPLE = "accounts.account_id"
+_TABLES = {**DATA_TABLES, **HISTORY_TABLES}
+_INVITING = ("group_members", history_name("group_members"))
+"""Tables that know people by their e-mail address alone."""
 
 
 def erase_person(
@@ -36,12 +39,12 @@ def erase_person(
     rows per table were deleted or changed. The caller holds the writer lock and the transaction.
     """
     erased: dict[str, int] = {}
-    for name in reversed(DATA_TABLES):
+    for name in reversed(_TABLES):
         table = tables(name)
         condition = _about(tables, name, account_id, emails)
         if condition is not None:
             erased[name] = connection.execute(sa.delete(table).where(condition)).rowcount
-    for name in DATA_TABLES:
+    for name in _TABLES:
         erased[name] = erased.get(name, 0) + _unmentioned(connection, tables, name, texts, erased_text)
     for name, column in (("rejected_rows", "record"), ("load_exceptions", "value")):
         erased[name] = _delete_mentions(connection, tables(name), column, texts, erased_text)
@@ -80,7 +83,7 @@ def _unmentioned(
     erased_text: Callable[..., str],
 ) -> int:
     """Take the person out of what other rows of a table say, in a description for instance; how many rows said it."""
-    table, declared = tables(name), DATA_TABLES[name]
+    table, declared = tables(name), _TABLES[name]
     keys = [table.c[key] for key in declared.key]
     said = [
         table.c[column.name]
@@ -117,10 +120,10 @@ def _may_hold(column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool
 
 
 def known_as(connection: sa.Connection, tables: Tables, account_id: str) -> tuple[set[str], set[str]]:
-    """Names and e-mail addresses (lower case) that the warehouse has of an account."""
+    """Names and e-mail addresses (lower case) that the warehouse has, or had, of an account."""
     names: set[str] = set()
     emails: set[str] = set()
-    for name in ("accounts", "group_members"):
+    for name in ("accounts", *_INVITING, history_name("accounts")):
         table = tables(name)
         query = sa.select(table.c.name, table.c.email_address).where(table.c.account_id == account_id)
         for called, email in connection.execute(query):
@@ -131,11 +134,11 @@ def known_as(connection: sa.Connection, tables: Tables, account_id: str) -> tupl
 
 def _about(tables: Tables, name: str, account_id: str, emails: Collection[str]) -> sa.ColumnElement[bool] | None:
     """Which rows of a table are about a person; None: none can be."""
-    table, declared = tables(name), DATA_TABLES[name]
+    table, declared = tables(name), _TABLES[name]
     for column in declared.columns:
         if column.references == _PEOPLE or (name == "accounts" and column.name == "account_id"):
             condition: sa.ColumnElement[bool] = table.c[column.name] == account_id
-            if name == "group_members" and emails:
+            if name in _INVITING and emails:
                 invited = sa.and_(table.c.account_id.is_(None), sa.func.lower(table.c.email_address).in_(emails))
                 condition = sa.or_(condition, invited)
             return condition

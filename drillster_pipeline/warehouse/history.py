@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ __all__ = [
     "TableLoad",
     "Tables",
     "latest_loads",
+    "nights",
     "read_before",
     "row_counts",
     "rows_on",
@@ -48,6 +50,11 @@ class TableLoad:
     rows_deleted: int
     rows_unchanged: int
     is_complete: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows of the answers that are in the table."""
+        return self.rows_inserted + self.rows_updated + self.rows_unchanged
 
 
 def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestLoad]:
@@ -165,8 +172,40 @@ def rows_on(connection: sa.Connection, tables: Tables, name: str, export_date: d
 
 def table_history(connection: sa.Connection, tables: Tables, name: str, limit: int) -> list[TableLoad]:
     """What the newest loads did to a table, the newest first."""
+    query = _table_loads(tables).where(tables("load_tables").c.table_name == name).limit(limit)
+    return [TableLoad(**row) for row in connection.execute(query).mappings()]
+
+
+def nights(
+    connection: sa.Connection, tables: Tables, kind: str, export_date: date, limit: int
+) -> dict[str, list[TableLoad]]:
+    """Per table, the last load of each of the newest dates up to this one, the newest date first.
+
+    One that read the table whole counts before one that only added to it, as a load of other tables does.
+    """
     loads, load_tables = tables("loads"), tables("load_tables")
-    query = (
+    dates = (
+        sa.select(loads.c.export_date)
+        .distinct()
+        .where(loads.c.kind == kind, loads.c.export_date <= export_date)
+        .order_by(loads.c.export_date.desc())
+        .limit(limit)
+    )
+    wanted = list(connection.scalars(dates))
+    query = _table_loads(tables).add_columns(load_tables.c.table_name)
+    found: dict[str, dict[date, TableLoad]] = {}
+    for row in connection.execute(query.where(loads.c.kind == kind, loads.c.export_date.in_(wanted))).mappings():
+        load = TableLoad(**{name: value for name, value in row.items() if name != "table_name"})
+        of_dates = found.setdefault(row["table_name"], {})
+        known = of_dates.get(load.export_date)
+        if known is None or (load.is_complete and not known.is_complete):
+            of_dates[load.export_date] = load
+    return {name: list(of_dates.values()) for name, of_dates in found.items()}
+
+
+def _table_loads(tables: Tables) -> sa.Select[Any]:
+    loads, load_tables = tables("loads"), tables("load_tables")
+    return (
         sa.select(
             loads.c.load_id,
             loads.c.kind,
@@ -181,8 +220,5 @@ def table_history(connection: sa.Connection, tables: Tables, name: str, limit: i
             load_tables.c.is_complete,
         )
         .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
-        .where(load_tables.c.table_name == name)
-        .order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
-        .limit(limit)
+        .order_by(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
     )
-    return [TableLoad(**row) for row in connection.execute(query).mappings()]

@@ -97,6 +97,8 @@ class TableReport:
     rows_updated: int
     rows_deleted: int
     rows_unchanged: int
+    history_rows: int | None = None
+    """Rows of the table's history that were written or removed; None: this load is no part of a history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,32 @@ def test_pages_that_name_the_person_go_and_others_stay(session: Session, tmp_pat
     assert [page.name for page in folder.iterdir()] == ["2026-06-09.html"]
 
 
+def test_what_only_the_history_knows_of_the_person_goes_too(session: Session, tmp_path: Path) -> None:
+    """A former name and address, in the person's own history, in an old invitation and in what a group once said."""
+    account, *_ = learner(tmp_path)
+    former = ("Wilhelmina Vandersloot", "wilhelmina@example.org")
+    connection = sqlite3.connect(tmp_path / "warehouse.sqlite")
+    with connection:
+        connection.execute(
+            "UPDATE accounts_history SET name = ?, email_address = ? WHERE account_id = ?", (*former, account)
+        )
+        connection.execute(
+            "UPDATE group_members_history SET member_key = 'invitee:x', account_id = NULL, name = ?, email_address = ? "
+            "WHERE account_id = ?",
+            (*former, account),
+        )
+        connection.execute("UPDATE groups_history SET description = ?", (f"{former[0]} knows more",))
+    connection.close()
+    outcome = forget(session, account)
+    assert outcome.rows["accounts_history"] == 1
+    assert outcome.rows["group_members_history"] > 0
+    assert set(ask(tmp_path, "SELECT description FROM groups_history")) == {("[forgotten] knows more",)}
+    session.close()
+    left = everything(tmp_path)
+    for trace in (account, "Vandersloot", former[1]):
+        assert trace not in left
+
+
 def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: Session, tmp_path: Path) -> None:
     """Its capture was looked up before, and the parts that it names are gone when its turn comes."""
     account, *_ = learner(tmp_path)
