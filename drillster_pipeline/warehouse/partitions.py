@@ -90,7 +90,7 @@ def _taken(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
         "SELECT pg_get_partition_constraintdef(c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass) AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'"
     )
-    bounds = list(connection.scalars(query, {"name": _quoted(connection, table.name, table.schema)}))
+    bounds = list(connection.scalars(query, {"name": _as_value(connection, table)}))
     if not bounds:
         return set()
     first, following = _month(day)
@@ -111,13 +111,13 @@ def _must_go_through(connection: sa.Connection, table: sa.Table) -> bool:
         " OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attidentity <> '')"
         " FROM pg_class WHERE oid = CAST(:name AS regclass)"
     )
-    return bool(connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _create(connection: sa.Connection, table: sa.Table, day: date) -> None:
     name = partition_name(table.name, day)
     parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
-    if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition}):
+    if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition.replace("%%", "%")}):
         first, following = _month(day)
         raise Refused(
             f"{table.name} needs a partition {name}, and something of that name is there that is not the partition of "
@@ -140,7 +140,7 @@ def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
         "SELECT quote_ident(spcname) FROM pg_class JOIN pg_tablespace s ON s.oid = reltablespace"
         " WHERE pg_class.oid = CAST(:name AS regclass)"
     )
-    found = connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)})
+    found = connection.scalar(query, {"name": _as_value(connection, table)})
     return "" if found is None else f" TABLESPACE {found}"
 
 
@@ -182,7 +182,7 @@ def _has_bounds(connection: sa.Connection, partition: sa.Table, first: date, fol
         "SELECT pg_get_expr(relpartbound, oid) = format('FOR VALUES FROM (%L) TO (%L)', CAST(:first AS date),"
         " CAST(:following AS date)) FROM pg_class WHERE oid = CAST(:name AS regclass)"
     )
-    name = _quoted(connection, partition.name, partition.schema)
+    name = _as_value(connection, partition)
     return bool(connection.scalar(query, {"name": name, "first": first, "following": following}))
 
 
@@ -191,12 +191,12 @@ def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
     if connection.dialect.name != "postgresql":
         return False
     query = sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _has_default(connection: sa.Connection, table: sa.Table) -> bool:
     query = sa.text("SELECT partdefid <> 0 FROM pg_partitioned_table WHERE partrelid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _partitions(connection: sa.Connection, table: sa.Table) -> set[str]:
@@ -204,7 +204,7 @@ def _partitions(connection: sa.Connection, table: sa.Table) -> set[str]:
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass)"
     )
-    return set(connection.scalars(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return set(connection.scalars(query, {"name": _as_value(connection, table)}))
 
 
 def _month(day: date) -> tuple[date, date]:
@@ -215,3 +215,8 @@ def _month(day: date) -> tuple[date, date]:
 
 def _quoted(connection: sa.Connection, name: str, schema: str | None) -> str:
     return connection.dialect.identifier_preparer.format_table(sa.Table(name, sa.MetaData(schema=schema)))
+
+
+def _as_value(connection: sa.Connection, table: sa.Table) -> str:
+    """The same for the server's own functions; a percent sign is doubled in statements alone."""
+    return _quoted(connection, table.name, table.schema).replace("%%", "%")

@@ -139,7 +139,7 @@ def _rights(connection: sa.Connection, name: str) -> list[str]:
         " FROM pg_class c, aclexplode(c.relacl) acl"
         " WHERE c.oid = CAST(CAST(:name AS text) AS regclass) AND acl.grantee <> c.relowner"
     )
-    rights: list[Any] = list(connection.scalars(query, {"name": name}))
+    rights: list[Any] = list(connection.scalars(query, {"name": name.replace("%%", "%")}))
     return [str(right) for right in rights]
 
 
