@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-benchmark
 PYTHON ?= python3
 
-.PHONY: help install demo ui test lint docs lock benchmark clean
+.PHONY: help install demo ui test browser pictures lint docs lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 
 test: install  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
+	@tests/browser/install
+
+pictures: install browser  ## Make the pictures of the README anew, from the UI in a browser
+	PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 lint: install  ## Linters, type checker, and whether generated documents are up to date
 	$(BIN)/ruff format --check .

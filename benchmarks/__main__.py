@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import fetching, loading, machine, memory, night, plots, second_night, starting
+from . import fetching, loading, machine, memory, night, plots, reporting, second_night, starting
 from .archives import Archives
 from .comparison import Comparison
 from .options import Options
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[str, str, Callable[[Options], list[Comparison]]]] = 
     "second": ("A second night", second_night.ABOUT, second_night.measure),
     "memory": ("Peak memory over size", memory.ABOUT, memory.measure),
     "start": ("Start-up", starting.ABOUT, starting.measure),
+    "report": ("The nightly report", reporting.ABOUT, reporting.measure),
 }
 
 

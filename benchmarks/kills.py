@@ -1,10 +1,14 @@
 """Kill work at random moments, over and over: every end state must equal that of an undisturbed run.
 
-Each round runs a command in a child process that is killed with SIGKILL after a random time, again and again until
+Each round runs a command in a child process that is killed with SIGKILL at a random moment, again and again until
 one gets to its end. Then archive and warehouse must hold what an undisturbed run leaves, and nothing half-written.
+A moment is drawn by step (capture or publish, of a snapshot or of events) and then within it: drawn by time alone, on a
+machine with other work to do most would fall before the first request, or after all is done. Kills after that are not
+counted.
 
-night    capture, stage and publish both kinds: no finished unit is asked for twice, and readers who polled all along,
-         in single statements and in long transactions, never saw half a night
+night    capture, stage and publish both kinds: nothing that lay finished in the archive when a process was killed is
+         asked for again, and readers who polled all along, in single statements and in long transactions, never saw
+         half a night
 prune    removal of old captures: after each kill every manifest names only what is there
 forget   erasure of a person, on an archive of several nights: the same, and no trace is left in the end
 
@@ -37,7 +41,10 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive.lines import parse_line
+from drillster_pipeline.archive.parts import read_lines
 from drillster_pipeline.sandbox import Faults, Sandbox
 
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
@@ -53,16 +60,22 @@ from drillster_pipeline.settings import load_settings
 import drillster_pipeline.api.capture, drillster_pipeline.tables.frames, drillster_pipeline.warehouse
 work, moment, settings, about = sys.argv[1], datetime.fromisoformat(sys.argv[2]), sys.argv[3], sys.argv[4]
 settings = load_settings(json.loads(settings))
-print("started", flush=True)
+def step(name):
+    print(name, flush=True)
 with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
     if work == "night":
         for kind in ("snapshot", "events"):
+            step(f"capture {kind}")
             capture(session, kind, session.newest_complete)
+            step(f"publish {kind}")
             publish(session, kind, session.newest_complete, run_id="kills")
     elif work == "prune":
+        step(work)
         prune(session)
     else:
+        step(work)
         forget(session, about)
+    step("done")
 """
 IN_FLIGHT = 8
 """Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""
@@ -70,8 +83,10 @@ MOST_KILLS = 12
 """In one round; then the work is left in peace."""
 _VARYING = {"load_id", "loaded_at", "captured_at"}
 _LEDGER = ("loads", "load_tables", "rejected_rows", "load_exceptions", "view_definitions", "erasures")
-Child = Callable[[float | None], float | None]
-"""Runs the work, killed after so many seconds; its own seconds, or None if it was killed."""
+Moment = tuple[str, float]
+"""A step of the work, and seconds since it began."""
+Child = Callable[[Moment | None], dict[str, float] | None]
+"""Runs the work, killed at that moment; the seconds of each step, or None if it was killed."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +121,24 @@ class Ground:
     def child(self, work: str, *, moment: datetime = MOMENT, about: str = "") -> Child:
         """The work in a process of its own. RuntimeError if it fails by itself."""
 
-        def run(kill_after: float | None) -> float | None:
+        def run(kill_at: Moment | None) -> dict[str, float] | None:
             command = [sys.executable, "-c", _CHILD, work, moment.isoformat(), json.dumps(self.settings), about]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
-                process.stdout.readline()  # Python and the settings are there: the work begins now
-                started = time.monotonic()
-                if kill_after is not None:
-                    try:
-                        process.wait(kill_after)
-                    except subprocess.TimeoutExpired:
-                        process.send_signal(signal.SIGKILL)
+                began: list[tuple[str, float]] = []
+                for line in process.stdout:
+                    began.append((line.strip(), time.monotonic()))
+                    if kill_at is not None and began[-1][0] == kill_at[0]:
+                        try:
+                            process.wait(kill_at[1])
+                        except subprocess.TimeoutExpired:
+                            process.send_signal(signal.SIGKILL)
                 _, errors = process.communicate()
             if process.returncode not in {0, -signal.SIGKILL}:
                 raise RuntimeError(f"{work} failed by itself: {errors}")
-            return time.monotonic() - started if process.returncode == 0 else None
+            ends = [*(moment for _, moment in began[1:]), time.monotonic()]
+            lasted = {step: end - start for (step, start), end in zip(began, ends, strict=True)}
+            return lasted if process.returncode == 0 else None
 
         return run
 
@@ -149,6 +167,28 @@ class Ground:
                     content = json.dumps({**json.loads(content), "redacted": None}).encode()
                 found[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
         return found
+
+    def finished_units(self) -> set[str]:
+        """The addresses of what lies finished in captures that are not sealed; as another process would find it."""
+        found = set()
+        for part in (self.folder / "archive").glob("*/*/*/part-*"):
+            if (part.parents[1] / "manifest.json").exists():
+                continue
+            for text in read_lines(part.read_bytes(), salvage=True):
+                line = parse_line(text, body=False)
+                if line.end is not None:
+                    unit = unit_of(part.parent.name, line.unit)
+                    path = unit.endpoint.places[0].path.format(organization_id="self", **unit.params)
+                    found.add(f"/api/2.1.1/{path}")
+        return found
+
+    def loaded(self) -> set[str]:
+        """The kinds of loads that were published."""
+        try:
+            with self.engine().connect() as connection:
+                return set(connection.exec_driver_sql(f"SELECT kind FROM {self.named('loads')}").scalars())
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+            return set()  # there are no tables yet
 
     def check_captures(self) -> None:
         """Every sealed capture is whole. Raises ArchiveCorrupt."""
@@ -253,7 +293,12 @@ class Peace:
     content: dict[str, Any]
     files: dict[str, str]
     requests: int
-    seconds: float
+    steps: dict[str, float]
+
+    def moment(self, chance: random.Random) -> Moment:
+        """One to kill at: any step as often as any other."""
+        step = chance.choice([step for step in self.steps if step != "done"])
+        return step, chance.uniform(0.0, 1.0) * self.steps[step]
 
 
 def undisturbed(grounds: Grounds, work: str, template: Path | None = None, about: str = "") -> Peace:
@@ -261,9 +306,9 @@ def undisturbed(grounds: Grounds, work: str, template: Path | None = None, about
     with grounds.ground(template) as ground:
         prepared(ground, work)
         grounds.sandbox.clear()
-        seconds = ground.child(work, about=about)(None)
-        assert seconds is not None  # nobody kills it
-        return Peace(ground.content(), ground.files(), requests_of(grounds.sandbox).total(), seconds)
+        steps = ground.child(work, about=about)(None)
+        assert steps is not None  # nobody kills it
+        return Peace(ground.content(), ground.files(), requests_of(grounds.sandbox).total(), steps)
 
 
 def prepared(ground: Ground, work: str) -> None:
@@ -275,27 +320,44 @@ def prepared(ground: Ground, work: str) -> None:
 def round_of_kills(
     grounds: Grounds, work: str, peace: Peace, chance: random.Random, template: Path | None = None, about: str = ""
 ) -> int:
-    """Kill the work until it gets to its end, and compare; returns how often it was killed."""
+    """Kill the work until it is done, and compare; returns how often it was killed before that."""
     with grounds.ground(template) as ground:
         prepared(ground, work)
         grounds.sandbox.clear()
         child = ground.child(work, about=about)
         kills = 0
+        finished: dict[str, int] = {}
         with Reader(ground) as reader:
-            while child(chance.uniform(0.0, 1.0) * peace.seconds if kills < MOST_KILLS else None) is None:
-                kills += 1
+            while (
+                child(peace.moment(chance) if kills < MOST_KILLS and not is_done(ground, work, peace) else None) is None
+            ):
                 ground.check_captures()
+                kills += not is_done(ground, work, peace)
+                time.sleep(0.05)  # what the process has sent may still be on its way
+                asked_before = len(grounds.sandbox.requests)
+                for path in ground.finished_units():
+                    finished.setdefault(path, asked_before)
         assert reader.halves == [], "a reader saw half a night"
+        records = list(grounds.sandbox.requests)
+        again = {path for path, number in finished.items() for record in records[number:] if record.path == path}
+        assert again == set(), "finished units were asked for again"
         if work == "night":
             asked, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
-            assert asked <= most, f"{asked} requests, and at most {most} are explained: finished units were asked again"
-            left = [path.name for path in ground.folder.rglob("*") if path.name.endswith((".partial", ".writing"))]
+            assert asked <= most, f"{asked} requests, and at most {most} are explained"
+            left = [str(path) for path in ground.folder.rglob("*") if path.name.endswith((".partial", ".writing"))]
             assert left == [], "half-written files were left"
         else:
             assert ground.files() == peace.files, "the archive differs from that of an undisturbed run"
         ground.check_captures()
         assert ground.content() == peace.content, "the end state differs from that of an undisturbed run"
         return kills
+
+
+def is_done(ground: Ground, work: str, peace: Peace) -> bool:
+    """Whether nothing is left to do, so that a kill would prove nothing."""
+    if work == "night":
+        return len(ground.loaded()) == 2
+    return ground.files() == peace.files and ground.content() == peace.content
 
 
 def requests_of(sandbox: Sandbox) -> Counter[str]:

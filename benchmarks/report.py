@@ -17,6 +17,7 @@ MEASURES = {
     "entity_rows_written": "entity rows written",
     "wal_mib": "MiB of write-ahead log",
     "peak_mib": "peak MiB",
+    "page_mib": "MiB of the page",
     "rows": "rows in the tables",
 }
 _RATIOS = ("seconds", "cpu_seconds")

@@ -56,11 +56,20 @@ _DATE = click.DateTime(["%Y-%m-%d"])
 
 @commands.command()
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
-def check(form: str) -> None:
-    """Try settings, token, permissions, endpoints, warehouse and archive: what works, what does not, what to do."""
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a ZIP file to attach to a question; it holds no secret and no personal value.",
+)
+@click.option("--alert", "send_alert", is_flag=True, help="Send DRILLSTER_ALERT_WEBHOOK a message to try it.")
+def check(form: str, bundle: Path | None, send_alert: bool) -> None:
+    """Try settings, clock, token, endpoints, warehouse and archive: what works, what does not, what to do.
+
+    It asks Drillster for a page of each endpoint, changes nothing, and leaves nothing behind.
+    """
     from .console.check import run_check
 
-    raise click.exceptions.Exit(run_check(form))
+    raise click.exceptions.Exit(run_check(form, bundle=bundle, send_alert=send_alert))
 
 
 @commands.command()
@@ -102,15 +111,23 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
 
 
 @commands.command()
-@click.option("--nights", default=14, show_default=True, help="How many dates of the archive to list.")
+@click.option(
+    "--nights",
+    default=14,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many dates to list, the newest first.",
+)
 def status(nights: int) -> None:
-    """Show which dates are in the warehouse and in the archive, and how old the data is."""
+    """Show which dates are in the warehouse and in the archive, how old the data is, and whether it is whole."""
     from rich.console import Console
 
     from .console.status import show_status
 
     with _session(needs_api=False) as session:
-        show_status(Console(), session, nights=nights)
+        trouble = show_status(Console(), session, nights=nights)
+    if trouble is not None:
+        raise click.exceptions.Exit(trouble.exit_code)
 
 
 @commands.command()
@@ -169,7 +186,7 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 
 
 @commands.command()
-@click.option("--keep-month-ends", is_flag=True, help="Keep the last captured date of every month for ever.")
+@click.option("--keep-month-ends", is_flag=True, help="As DRILLSTER_KEEP_MONTH_ENDS=yes, this time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(keep_month_ends: bool, dry_run: bool) -> None:
     """Remove captures older than DRILLSTER_ARCHIVE_DAYS, Dagster runs of that age, and old snapshots if wanted."""
@@ -201,6 +218,8 @@ def report(day: datetime | None, names: bool, output: Path | None) -> None:
     from .console.report import run_report
 
     with _session(needs_api=False) as session:
+        if day is not None:
+            session.require_ended(day.date())
         run_report(session, day.date() if day else None, names=names, output=output)
 
 
@@ -226,7 +245,10 @@ def evidence(
 
     with _session(needs_api=False) as session:
         if verified is not None:
+            if objective or day or group or output:
+                raise click.UsageError("--verify takes all it needs from the provenance file: give no other option")
             raise click.exceptions.Exit(verify_evidence(Console(), session, verified))
-        if objective is None or day is None:
+        if not objective or day is None:
             raise click.UsageError("Name --objective and --date, or a file to --verify")
+        session.require_ended(day.date())
         write_evidence(Console(), session, Claim(objective, day.date(), group), output)

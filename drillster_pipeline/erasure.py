@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .persons import is_person
+
 FORGOTTEN = "[forgotten]"
 _PLACES = ("account", "member", "user", "person", "evaluation", "objectiveEvaluation")
 """Where an item of a list names the one whom it is about."""
-_TITLES = frozenset({"name", "title", "realName"})
-"""Fields that hold a whole name: of somebody else, who may have the same one."""
+_NAMES = frozenset({"name", "realName"})
+"""Fields of a person that hold a whole name."""
 _SHORTEST_NAME = 5
 """Names that are shorter stand in running text for too many other things."""
 
@@ -72,12 +74,15 @@ class Eraser:
         if isinstance(value, list):
             return self._list(value, place)
         if isinstance(value, dict):
-            return self._object(value)
-        if isinstance(value, str):
-            if place in _TITLES and value in self._person.names:
-                return value  # another one's, who has the same name: an object of this person never gets here
-            return self._words.sub(FORGOTTEN, value) if self._words.search(value) else value
-        return value
+            return self._object(value, place)
+        return self._text(value) if isinstance(value, str) else value
+
+    def without(self, text: str, *, name_of_a_person: bool) -> str:
+        """The text without the person; the whole name of somebody else, who may have the same one, stays."""
+        return text if name_of_a_person and text in self._person.names else self._text(text)
+
+    def _text(self, text: str) -> str:
+        return self._words.sub(FORGOTTEN, text) if self._words.search(text) else text
 
     def _list(self, items: list[Any], place: str) -> Any:
         kept = [self.erased(item, place) for item in items if not self.is_about(item)]
@@ -85,11 +90,18 @@ class Eraser:
         unchanged = len(kept) == len(items) and all(new is old for new, old in zip(kept, items, strict=True))
         return items if unchanged else kept
 
-    def _object(self, thing: dict[str, Any]) -> Any:
+    def _object(self, thing: dict[str, Any], place: str) -> Any:
         if self.is_about(thing):
             return GONE
-        new = {name: self.erased(value, name) for name, value in thing.items()}
-        if all(new[name] is value for name, value in thing.items()):
+        # An object of this person never gets so far: whoever it is has the same name.
+        names = _NAMES if is_person(thing, place) else ()
+        new = {
+            self._text(name): self.without(value, name_of_a_person=True)
+            if name in names and isinstance(value, str)
+            else self.erased(value, name)
+            for name, value in thing.items()
+        }
+        if all(name in new and new[name] is value for name, value in thing.items()):
             return thing
         return {name: value for name, value in new.items() if value is not GONE}
 

@@ -7,7 +7,9 @@ or a hundred thousand.
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import TYPE_CHECKING
+from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 # begins where a run of its characters does, or a long text without spaces would be gone through from each of them.
 _CHARACTERS = r"[\w.!#$%'*+^`{|}~-]"  # of those that RFC 5322 allows, without / ? = & which divide URLs
 _ADDRESS = re.compile(rf"(?<!{_CHARACTERS}){_CHARACTERS}+(?:@|%40)(?:[\w-]+\.)+[^\W\d_][\w-]+", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+"""An underscore divides: files are called after people so."""
 
 
 def has_address(text: str) -> bool:
@@ -46,7 +49,7 @@ class Mentions:
 
         ``unmistakable``: however few words it has, such as the key of an HR system.
         """
-        words = tuple(word.casefold() for word in _WORD.findall(name))
+        words = tuple(word.casefold() for word in _WORD.findall(normalize("NFC", name)))
         if len(words) < self._shortest and not unmistakable:
             return
         self._whole.setdefault(name, replacement)
@@ -65,13 +68,16 @@ class Mentions:
         return self.without_names(text, shortest=2 if title else 1)
 
     def without_names(self, text: str, *, shortest: int = 1) -> str:
-        """The text with every known name of so many words replaced, also where it is encoded as in a URL."""
+        """The text with every known name of so many words replaced.
+
+        Also where it is encoded as in a URL or in HTML, or its accents stand by themselves.
+        """
         if not self._whole:
             return text
         found = self._without_names(text, shortest)
-        if "%" not in found:
+        if "%" not in found and "&" not in found and is_normalized("NFC", found):
             return found
-        plain = unquote(found)
+        plain = normalize("NFC", unescape(unquote(found)))
         masked = self._without_names(plain, shortest)
         return found if masked is plain else masked
 

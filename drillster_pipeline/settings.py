@@ -76,6 +76,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
     Setting("DRILLSTER_ARCHIVE_URL", "data/archive", "Folder or fsspec URL (`s3://…`) of the archive."),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
+    Setting(
+        "DRILLSTER_KEEP_MONTH_ENDS",
+        "no",
+        "`yes`: `prune` keeps the last captured date of every month for ever, however old.",
+    ),
     Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
     Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder that the nightly report is written to."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
@@ -113,6 +118,7 @@ class Settings(ScheduleSettings):
     warehouse_schema: str | None
     archive_url: Secret
     archive_days: int
+    keep_month_ends: bool
     snapshot_days: int | None
     reports_folder: str
     concurrency: int
@@ -131,7 +137,21 @@ def load_settings(
     Raises SettingsError, whose message lists every mistake by name with its cure; ``tolerant``: never, and a wrong
     value gives its default. That is for telling people that a setting is wrong, and for nothing else.
     """
-    reader = _Reader(_environment() if environ is None else environ)
+    settings, problems = read_settings(environ, needs_api=needs_api)
+    if problems and not tolerant:
+        count = "One setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        raise SettingsError(
+            f"{count} wrong; put them right in the environment or in .env:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+        )
+    return settings
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None, *, needs_api: bool = True
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings, with a default in place of each wrong one; and what is wrong, each beginning with its name."""
+    reader = _Reader(environment() if environ is None else environ)
     schedule = _schedule(reader)
     settings = Settings(
         **{f.name: getattr(schedule, f.name) for f in fields(ScheduleSettings)},
@@ -149,6 +169,7 @@ def load_settings(
         warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
+        keep_month_ends=reader.get("DRILLSTER_KEEP_MONTH_ENDS", _yes_or_no),
         snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
         reports_folder=reader.get("DRILLSTER_REPORTS_FOLDER", _text),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
@@ -157,17 +178,15 @@ def load_settings(
         pseudonym_key=_pseudonym_key(reader),
         alert_webhook=Secret(reader.get("DRILLSTER_ALERT_WEBHOOK", _webhook)) or None,
     )
-    if not tolerant:
-        reader.raise_problems()
-    return settings
+    return settings, tuple(reader.problems)
 
 
 def load_schedule_settings(environ: Mapping[str, str] | None = None) -> ScheduleSettings:
     """What the definitions need at import: never fails, a wrong value gives its default and is reported by the run."""
-    return _schedule(_Reader(_environment() if environ is None else environ))
+    return _schedule(_Reader(environment() if environ is None else environ))
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """The environment over the ``.env`` of the current folder."""
     from dotenv import dotenv_values
 
@@ -194,14 +213,6 @@ class _Reader:
             return parse(_DEFAULTS[name])
         except ValueError:
             return ""
-
-    def raise_problems(self) -> None:
-        if self.problems:
-            count = "One setting is" if len(self.problems) == 1 else f"{len(self.problems)} settings are"
-            raise SettingsError(
-                f"{count} wrong; put them right in the environment or in .env:\n"
-                + "\n".join(f"  - {problem}" for problem in self.problems)
-            )
 
 
 def _schedule(reader: _Reader) -> ScheduleSettings:
@@ -358,6 +369,13 @@ def _choice(*allowed: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _yes_or_no(value: str) -> bool:
+    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in answers:
+        raise ValueError("must be yes or no")
+    return answers[value.lower()]
 
 
 def _timezone(value: str) -> ZoneInfo:

@@ -5,6 +5,7 @@ import json
 import re
 import string
 import threading
+import unicodedata
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -320,6 +321,9 @@ def test_what_someone_without_an_account_filled_in_is_hidden(mode):
         ("NOOR DE WIT and noor de wit", "NAME and NAME"),
         ("Noor  de-Wit", "NAME"),
         ("Noor Maria de Wit", "NAME"),
+        ("/files/noor_de_wit.pdf", "/files/NAME.pdf"),
+        ("Noor&nbsp;de&nbsp;Wit", "NAME"),
+        ("R&amp;D, R&D", "R&amp;D, R&D"),
         ("(noor.dewit@example.org)", "(MAIL)"),
         ("https://x.example/?user=Noor.deWit%40example.org&y=1", "https://x.example/?user=MAIL&y=1"),
         ("mailto:noor.dewit@example.org", "mailto:MAIL"),
@@ -343,6 +347,14 @@ def test_people_in_running_text_are_hidden(before, after):
     for pseudonym in pseudonyms.values():
         after = after.replace(pseudonym, "[removed]")
     assert dropped == after
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("said", ["NFC", "NFD"])
+def test_a_name_is_found_however_its_accents_are_written(form, said):
+    name = unicodedata.normalize(form, "Zoë Strömfelt")
+    body = {**account({**NOOR, "name": name}), "note": unicodedata.normalize(said, "By Zoë Strömfelt")}
+    assert masked("drop", body)["note"] == "By [removed]"
 
 
 def test_the_address_of_someone_unknown_is_hidden_too():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drillster_pipeline.errors import NotFound, RequestRefused
 
 from . import endpoints as api
-from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Place
+from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Endpoint, Place
 from .units import Unit
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Asker:
             return answer, each or SMALLEST_PAGE
         assert refused is not None
         raise refused
+
+    def place(self, endpoint: Endpoint) -> Place | None:
+        """Which of an endpoint's addresses has answered; None where none has."""
+        return self._settled.get(endpoint.places[0].path)
 
     def ask(self, unit: Unit, query: Mapping[str, str | int]) -> Answer:
         """One answer, from the endpoint's place that works. Raises what :meth:`Client.get` raises."""

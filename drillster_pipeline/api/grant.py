@@ -30,6 +30,8 @@ class Grant:
 
     access_token: str = field(repr=False)
     lifetime: float
+    is_stated: bool = field(default=True, compare=False)
+    """Whether the answer named a lifetime at all."""
 
 
 def granted(reply: Reply) -> Grant | None:
@@ -47,7 +49,7 @@ def granted(reply: Reply) -> Grant | None:
     kind = answer.get("token_type")
     if kind is not None and str(kind).lower() != "bearer":
         raise _contract("is for a token that is not of type bearer", reply.status)
-    return Grant(token, lifetime(answer.get("expires_in")))
+    return Grant(token, lifetime(answer.get("expires_in")), is_stated=answer.get("expires_in") is not None)
 
 
 def lifetime(expires_in: Any) -> float:

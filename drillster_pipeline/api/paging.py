@@ -47,6 +47,9 @@ class Listing:
     _pages_now: int = 0
     _shifted: bool = False
     """The total changed while the list was read by places: what moved across a page boundary was missed or doubled."""
+    _pages_with_news: int = 0
+    _by_place: bool = False
+    """The list is followed by places: what is removed from a page that was read moves an item to it, unseen."""
     _cut: bool = False
     _last_id: str | None = None
     """Identity of the last item of the last page that brought anything new."""
@@ -69,11 +72,14 @@ class Listing:
         """Whether another pass may find what this one has missed.
 
         Where a list has several pages, that is so for any difference: a cursor that is a moment skips those who share
-        the moment with the last one on the page, and the same ones every night.
+        the moment with the last one on the page, and the same ones every night. So it is where nothing is counted and
+        the pages go by places: whatever changed between two of them, no answer tells.
         """
         counted = self.expected if self.total is None else self.total
         gap = self._pages_now > 1 and counted is not None and len(self._now) < counted and self._counts_people
-        return self._shifted or gap or promised(self.end) is not None
+        full = self._longest in PAGE_SIZES or self._pages_with_news > 1
+        blind = counted is None and self._by_place and self._pages_now > 1 and full
+        return self._shifted or gap or blind or promised(self.end) is not None
 
     @property
     def size(self) -> int | None:
@@ -90,8 +96,8 @@ class Listing:
         """Read from the start once more; everything that was seen stays so."""
         self.passes += 1
         self._query, self._now = {}, set()
-        self._start, self._cursor, self._idle_pages, self._pages_now = 0, None, 0, 0
-        self._shifted = self._cut = self._by_id = False
+        self._start, self._cursor, self._idle_pages, self._pages_now, self._pages_with_news = 0, None, 0, 0, 0
+        self._shifted = self._cut = self._by_id = self._by_place = False
 
     def take(self, body: Any, size: int) -> list[Any]:
         """Account for a page that was asked for with ``resultSize=size``; returns its items that are new.
@@ -113,13 +119,14 @@ class Listing:
         before, self.total = self.total, self.total if named is None else named
         changed = self._pages_now > 1 and before != self.total
         self._idle_pages = 0 if news else self._idle_pages + 1
+        self._pages_with_news += news > 0
         if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
             self._shifted = self._shifted or (changed and self._cursor_is_a_place)
             self._follow_cursor(pagination, more, len(items), size)
         elif isinstance(body, list) and self._pages_now == 1 and len(items) != size:
             self._query = None  # a bare array is a list without pages; only one of just the size asked for may go on
         else:
-            self._shifted = self._shifted or changed
+            self._shifted, self._by_place = self._shifted or changed, True
             self._follow_index(items, news, size)
         return fresh
 

@@ -19,6 +19,7 @@ from .backoff import Trouble, http_date, retry_after
 from .grant import ENDPOINT, Grant, granted, refusal, skew_of
 from .pause import Pause
 from .refusals import described, error_id, host_named_in, is_transient, refused
+from .skew import Skew, skew_between
 from .transport import Broken, Reply, TooLarge, Transport
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -55,6 +56,8 @@ class TokenEndpoint:
         self._clock = clock
         self._now = now
         self._transport = Transport(url, read_seconds=answer_seconds, answer_seconds=answer_seconds)
+        self.skew: Skew | None = None
+        """How far our clock was from Drillster's at the last answer that carried a date."""
 
     @property
     def host(self) -> str:
@@ -119,7 +122,10 @@ class TokenEndpoint:
             "Content-Length": str(len(body)),
             "User-Agent": f"drillster-pipeline/{__version__}",
         }
-        return self._transport.send("POST", self._url, headers=headers, pause=pause, body=body)
+        asked = self._now()
+        reply = self._transport.send("POST", self._url, headers=headers, pause=pause, body=body)
+        self.skew = skew_between(reply.headers, asked, self._now()) or self.skew
+        return reply
 
     def _refused(self, reply: Reply, identifier: str | None) -> PipelineError:
         if 300 <= reply.status < 400:

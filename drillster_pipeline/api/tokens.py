@@ -27,6 +27,8 @@ from .token_endpoint import TokenEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .skew import Skew
+
 EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
 """Renewal is tried this long before expiry, or this share of the lifetime, whichever is less."""
 LATE_SECONDS, LATE_SHARE = 30.0, 0.05
@@ -85,6 +87,8 @@ class TokenSource:
     ) -> None:
         self.grants = 0
         """Token requests that were granted."""
+        self.granted: Grant | None = None
+        """The last of them."""
         self._endpoint = TokenEndpoint(
             token_url,
             client_id=client_id,
@@ -128,6 +132,11 @@ class TokenSource:
         Where another thread has renewed it meanwhile, that one is given, without a request. Raises as ``token``.
         """
         return self._renew(refused, pause or self._pause)
+
+    @property
+    def skew(self) -> Skew | None:
+        """How far our clock was from Drillster's at the last token request; None where no answer told."""
+        return self._endpoint.skew
 
     def close(self) -> None:
         """Close the connection and wake every thread that waits for a token; they raise Stopped."""
@@ -207,6 +216,7 @@ class TokenSource:
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1
+        self.granted = grant
         self._current = self._token(grant, asked)
         return self._current
 

@@ -69,12 +69,16 @@ class Archive:
         return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}")
 
     def resumable(self, export_date: date, kind: str, purpose: Mapping[str, Any], now: datetime) -> CaptureRef | None:
-        """The newest capture, if it is unsealed and may be gone on with: young, and begun with the same purpose."""
+        """The newest capture, if it is unsealed and may be gone on with: young, and begun with the same purpose.
+
+        The caller holds the lock: one whose process was killed before it had asked anything is removed.
+        """
         for ref in reversed(self.captures(export_date, kind)):
             if ref.sealed:
                 return None
             if _BEGUN not in self.storage.names(ref.folder):
-                continue  # killed before it had asked anything
+                self.remove(ref)
+                continue
             try:
                 begun = described(self.storage.read(f"{ref.folder}/{_BEGUN}"), f"{ref.folder}/{_BEGUN}")
                 age = abs(now - utc_moment(begun["started_at"]))  # a clock that was set back makes nothing older

@@ -96,6 +96,12 @@ class LocalStorage:
                     path.rename(doomed)
         self.finish_removals()
 
+    def free_bytes(self) -> int | None:
+        """See :class:`Storage`; where the folder is not there yet, of the one that it will be made in."""
+        with explained("looking for room"):
+            folder = self.root.absolute()
+            return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+
     def finish_removals(self) -> None:
         """See :class:`Storage`."""
         for name in self.names(_REMOVING):

@@ -110,6 +110,10 @@ class RemoteStorage:
 
         _explained("removing", gone)
 
+    def free_bytes(self) -> int | None:
+        """See :class:`Storage`; object stores name no limit."""
+        return None
+
     def finish_removals(self) -> None:
         """See :class:`Storage`; what is left of a capture is one that was never sealed, and is removed as such."""
 

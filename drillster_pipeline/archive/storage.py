@@ -63,6 +63,9 @@ class Storage(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all it holds; nothing happens if it is not there. Raises Unavailable."""
 
+    def free_bytes(self) -> int | None:
+        """How much room is left; None where nobody can say. Raises Unavailable."""
+
     def finish_removals(self) -> None:
         """Remove what removals that were cut short have left. Raises Unavailable."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from drillster_pipeline.errors import Refused
+from drillster_pipeline.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.evidence import Claim
@@ -92,8 +92,14 @@ def _plain(id_: str) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read: it may hold names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    """Write a file that only its owner may read: it may hold names. Raises Unavailable where it can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} could not be written ({error.strerror}): make room or give the right to write, or name another "
+            "file with --output"
+        ) from None

@@ -1,63 +1,120 @@
-"""`status`: what is in the warehouse and in the archive, and how old it is."""
+"""`status`: what is in the warehouse and in the archive, and how old it is. It only looks, and makes nothing."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from drillster_pipeline.errors import PipelineError
+
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
+    from drillster_pipeline.warehouse.history import Loaded
 
 KINDS = ("snapshot", "events")
 
 
-def show_status(console: Console, session: Session, *, nights: int = 14) -> bool:
-    """Print it; True if the newest complete date is in the warehouse."""
-    newest = session.newest_complete
-    latest = session.warehouse.latest_loads()
-    loads = Table(title="Data as of", title_justify="left", show_edge=False)
-    for heading in ("kind", "export date", "published", "age", ""):
-        loads.add_column(heading)
-    for kind in KINDS:
-        if kind in latest:
-            load = latest[kind]
-            fresh = load.export_date >= newest
-            loads.add_row(
-                kind,
-                str(load.export_date),
-                f"{load.finished_at:%Y-%m-%d %H:%M} UTC",
-                _age(datetime.now(UTC) - load.finished_at),
-                "[green]newest[/]" if fresh else f"[yellow]{newest} has ended and is not in the warehouse[/]",
-            )
-        else:
-            loads.add_row(kind, "-", "-", "-", "[yellow]nothing loaded yet[/]")
-    console.print(loads)
+def show_status(console: Console, session: Session, *, nights: int = 14) -> PipelineError | None:
+    """Print it; gives the first error, if warehouse or archive could not be looked at. The other is shown then."""
+    loads: list[Loaded] | None = None
+    trouble = None
+    try:
+        loads, published = _loads(session, nights)
+        _show_newest(console, session, loads)
+    except PipelineError as error:
+        trouble = error
+        console.print(f"[red]✗[/] The warehouse can't be shown. {_plain(error)}", highlight=False)
+        published = 0
     console.print()
-    _show_archive(console, session, nights)
-    return all(kind in latest and latest[kind].export_date >= newest for kind in KINDS)
+    try:
+        _show_dates(console, session, loads, nights, published)
+    except PipelineError as error:
+        trouble = trouble or error
+        console.print(f"[red]✗[/] The archive can't be shown. {_plain(error)}", highlight=False)
+    return trouble
 
 
-def _show_archive(console: Console, session: Session, nights: int) -> None:
-    dates = session.archive.dates()
-    table = Table(title=f"Archive: the last {nights} of {len(dates)} dates", title_justify="left", show_edge=False)
-    for heading in ("export date", *KINDS, "unfinished"):
-        table.add_column(heading)
-    for day in reversed(dates[-nights:]):
-        captures = session.archive.captures(day)
-        sealed = {kind: sum(ref.sealed and ref.kind == kind for ref in captures) for kind in KINDS}
-        open_ones = sum(not ref.sealed for ref in captures)
+def _plain(error: PipelineError) -> str:
+    return str(error).replace("[", "\\[")
+
+
+def _loads(session: Session, nights: int) -> tuple[list[Loaded], int]:
+    from drillster_pipeline.warehouse.inspection import Inspection
+
+    settings = session.settings
+    with Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema) as inspection:
+        return inspection.loaded(max(nights, 1))
+
+
+def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> None:
+    newest, now = session.newest_complete, session.now()
+    if not loads:
+        console.print("Nothing is in the warehouse yet: [bold]drillster-pipeline run[/] fills it.", highlight=False)
+        return
+    table = Table(title="Data as of", title_justify="left", show_edge=False)
+    for heading in ("kind", "export date", "published (UTC)", "age"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("rows", "rejected"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("whole")
+    told = []
+    for kind in KINDS:
+        load = next((load for load in loads if load.kind == kind), None)
+        if load is None:
+            table.add_row(kind, *["-"] * 6)
+            told.append(f"No {kind} is loaded yet.")
+            continue
+        if load.export_date < newest:
+            told.append(f"{newest} has ended, and its {kind} is missing: drillster-pipeline run brings it.")
+        if kind == "snapshot" and not load.is_complete:
+            told.append("The read was not whole: the checks of that night's run in Dagster name what is missing.")
+        table.add_row(
+            kind,
+            f"[{'green' if load.export_date >= newest else 'yellow'}]{load.export_date}[/]",
+            f"{load.finished_at:%Y-%m-%d %H:%M}",
+            _age(now, load.finished_at),
+            f"{load.rows_read:,}",
+            f"[yellow]{load.rows_rejected:,}[/]" if load.rows_rejected else "0",
+            # Events are never deleted, so nothing rests on whether all of them were read.
+            "-" if kind == "events" else "yes" if load.is_complete else "[yellow]no[/]",
+        )
+    console.print(table)
+    for sentence in told:
+        console.print(sentence, style="yellow", highlight=False)
+
+
+def _show_dates(console: Console, session: Session, loads: list[Loaded] | None, nights: int, published: int) -> None:
+    captured = session.archive.dates()
+    dates = sorted({*captured, *(load.export_date for load in loads or ())}, reverse=True)
+    if not dates:
+        console.print("The archive is empty.", highlight=False)
+        return
+    number = max(len(dates), published)
+    title = f"The newest {nights} of {number} dates" if number > nights else f"{number} date{'s' * (number > 1)}"
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for heading in ("export date", "in the archive", "unfinished", "in the warehouse"):
+        table.add_column(heading, no_wrap=True)
+    for day in dates[:nights]:
+        captures = session.archive.captures(day) if day in captured else []
+        unfinished = sum(not ref.sealed for ref in captures)
         table.add_row(
             str(day),
-            *(f"{sealed[kind]} sealed" if sealed[kind] else "[yellow]none[/]" for kind in KINDS),
-            str(open_ones) if open_ones else "",
+            _listed({ref.kind for ref in captures if ref.sealed}),
+            str(unfinished) if unfinished else "",
+            "[dim]not known[/]" if loads is None else _listed({one.kind for one in loads if one.export_date == day}),
         )
     console.print(table)
 
 
-def _age(age: timedelta) -> str:
+def _listed(kinds: set[str]) -> str:
+    return ", ".join(kind for kind in KINDS if kind in kinds) or "[yellow]no[/]"
+
+
+def _age(now: datetime, moment: datetime) -> str:
+    age = max(now - moment, timedelta(0))
     hours = age.total_seconds() / 3600
     if hours < 1:
         return f"{age.total_seconds() / 60:.0f} min"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from typing import Any
 from drillster_pipeline.archive import utc_moment, utc_text
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PipelineError, Refused
+from drillster_pipeline.settings import Secret
 
 from .session import Session
 
@@ -75,7 +77,7 @@ def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, s
         return False
     text = _text(trouble, export_date, told)
     name = f"{export_date}-{trouble}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}.json"
-    if name in session.told:
+    if _is_told(session, name):
         return False
     try:
         if name in session.archive.storage.names(OUTBOX):
@@ -85,8 +87,21 @@ def alert(session: Session, trouble: Trouble, export_date: date, told: str, *, s
         # The archive fails, and that may be the very trouble.
         if not _post(session, text):
             raise
-        session.told.add(name)
+        _note_told(session, name)
     return True
+
+
+_told: set[tuple[str, str]] = set()
+"""Archive and name of alerts that this process has sent without being able to note that. Sensors look every few
+minutes, each time in a session of its own: a disk that stays full must not make each of them tell the same again."""
+
+
+def _is_told(session: Session, name: str) -> bool:
+    return (session.settings.archive_url.reveal(), name) in _told
+
+
+def _note_told(session: Session, name: str) -> None:
+    _told.add((session.settings.archive_url.reveal(), name))
 
 
 def _text(trouble: Trouble, export_date: date, told: str) -> str:
@@ -122,8 +137,9 @@ def _send_all(session: Session) -> Delivery:
     for name, message in _outbox(session):
         if message["sent_at"] is not None:
             continue
-        reply = _post(session, message["text"]) if answers else None
+        reply = True if _is_told(session, name) else _post(session, message["text"]) if answers else None
         if reply:
+            _note_told(session, name)  # before it is written, which may fail
             _write(session, name, {**message, "sent_at": utc_text(session.now())})
             sent += 1
             continue
@@ -203,11 +219,29 @@ def _write(session: Session, name: str, message: dict[str, Any]) -> None:
 
 
 def _post(session: Session, text: str) -> bool | None:
-    """Whether the webhook took a message; None where it did not answer."""
-    import requests
-
     webhook = session.settings.alert_webhook
     assert webhook is not None
+    return post(webhook, text)
+
+
+def post(webhook: Secret, text: str) -> bool | None:
+    """Send a message; whether the webhook took it, and None where it did not answer.
+
+    A timeout of a request counts from one byte to the next, and a webhook that sends its answer in drips would hold up
+    the night: so it is asked by a thread that nobody waits for any longer than that.
+    """
+    answer: list[bool | None] = []
+    thread = threading.Thread(target=lambda: answer.append(_posted(webhook, text)), name="alert", daemon=True)
+    thread.start()
+    thread.join(2 * SEND_SECONDS)
+    if thread.is_alive():
+        logger.warning("The alert webhook does not come to an end with its answer; the alert is sent later.")
+    return answer[0] if answer else None
+
+
+def _posted(webhook: Secret, text: str) -> bool | None:
+    import requests
+
     try:
         # Only the status is read: a body that never ends holds up nothing.
         with requests.post(

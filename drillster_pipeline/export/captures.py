@@ -10,14 +10,21 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, StillOurs, utc_moment, utc_text
-from drillster_pipeline.dates import Window, day_window, events_window
-from drillster_pipeline.errors import ArchiveCorrupt, ContractError, PastDateRefused, PermissionDenied, PipelineError
+from drillster_pipeline.dates import Window, day_window, events_window, newest_complete
+from drillster_pipeline.errors import (
+    ArchiveCorrupt,
+    ContractError,
+    PastDateRefused,
+    PermissionDenied,
+    PipelineError,
+    Refused,
+)
 
 from .earlier import groups_before, objectives_on
 from .session import Session
@@ -25,6 +32,9 @@ from .verdicts import is_refused
 
 SLEPT_SECONDS = 3600.0
 """A walk in which nothing is answered for so long was not waiting, but stopped with its machine."""
+
+SKEW_SECONDS = 600.0
+"""Clocks may differ by so much; where by more, the newest complete date must be the same by both."""
 
 logger = logging.getLogger(__name__)
 
@@ -219,12 +229,17 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
 def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
     """The clock of a walk over the present, asked before each answer is kept.
 
-    A machine that slept may wake on another day, of which the answers are then: raises PastDateRefused.
+    A machine that slept may wake on another day, of which the answers are then: raises PastDateRefused. One whose
+    clock is wrong from the start would store them under a date that they are not of: raises Refused.
     """
-    last = session.steady()
+    started, last = session.now(), session.steady()
+    is_checked = False
 
     def now() -> datetime:
-        nonlocal last
+        nonlocal last, is_checked
+        if not is_checked:
+            _require_same_day(session, export_date, started)
+            is_checked = True
         slept, last = session.steady() - last, session.steady()
         if slept > SLEPT_SECONDS and session.newest_complete != export_date:
             raise PastDateRefused(
@@ -235,6 +250,18 @@ def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
         return session.now()
 
     return now
+
+
+def _require_same_day(session: Session, export_date: date, started: datetime) -> None:
+    """Raise Refused where the export date is the newest complete one by our clock, but not by Drillster's."""
+    skew = session.tokens.skew.ahead if session.tokens.skew else 0.0
+    newest = newest_complete(started - timedelta(seconds=skew), session.settings.timezone)
+    if abs(skew) > SKEW_SECONDS and newest != export_date:
+        raise Refused(
+            f"The clock of this machine is {abs(skew) / 3600:.1f} hours {'ahead of' if skew > 0 else 'behind'} "
+            f"Drillster's, by which {newest} is the newest date that has ended: what Drillster tells now would be "
+            f"stored under {export_date}, which it is not of. Set the clock, then run again"
+        )
 
 
 def _seconds(started: datetime, finished: datetime) -> float:

@@ -102,13 +102,19 @@ def verify(session: Session, content: bytes, provenance: Mapping[str, Any]) -> l
     """Prove a CSV against its provenance, the archive and the warehouse. Raises Refused for another format."""
     if provenance.get("format") != FORMAT:
         raise Refused("This is not the provenance file of evidence that this program wrote (its format is unknown)")
-    asked = provenance["claim"]
-    claim = Claim(asked["objective_id"], date.fromisoformat(asked["export_date"]), asked["group_id"])
-    digest = hashlib.sha256(content).hexdigest()
-    is_same = digest == provenance["csv"]["sha256"]
+    try:
+        asked = provenance["claim"]
+        claim = Claim(str(asked["objective_id"]), date.fromisoformat(asked["export_date"]), asked["group_id"])
+        promised, capture_id = provenance["csv"]["sha256"], provenance["load"]["capture_id"]
+        dict(provenance["capture"] or {})
+    except (KeyError, TypeError, ValueError):
+        raise Refused(
+            "The provenance file lacks what this program wrote into it: it was changed after it was written"
+        ) from None
+    is_same = hashlib.sha256(content).hexdigest() == promised
     findings = [Finding("file", is_same, "is as it was written" if is_same else "was changed after it was written")]
     load = _load(session, claim)
-    capture = _capture(session, claim, load, capture_id=provenance["load"]["capture_id"])
+    capture = _capture(session, claim, load, capture_id=capture_id)
     rows = _rows(content)
     if capture is None:
         findings.append(

@@ -1,15 +1,15 @@
-"""What the warehouse says after a publish, gathered for the checks."""
+"""What the warehouse says after a publish, gathered for the checks and for the pages of assets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.answers import shown_id
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.warehouse import Mode, audit
+from drillster_pipeline.warehouse import Mode, audit, history, samples
 
 from .session import Session
 
@@ -25,11 +25,27 @@ COUNTED_BY: Mapping[str, str] = {
 COUNTED_TABLES = tuple(name for name, table in DATA_TABLES.items() if table.counts)
 """All tables of which Drillster has a count of its own."""
 _SHOWN = 3
+NIGHTS_SHOWN = 7
+ROWS_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What is to be seen of a load without looking into the warehouse; nothing of it is personal."""
+
+    nights: Mapping[str, list[history.TableLoad]]
+    """Table -> what the loads of the last dates did to it, this one first."""
+    rows: Mapping[str, list[Sequence[Any]]]
+    """Table -> a few of its rows, in the columns that ``samples.columns_shown`` names."""
+    proficiencies: Mapping[int, int] = field(default_factory=dict)
+    """How many results of the date have each proficiency; empty where the load has no results."""
+    evaluated: int = 0
+    met: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Answers to the questions of the checks."""
+    """Answers to the questions of the checks, and what the pages of the tables show."""
 
     differences: Mapping[str, str]
     """Table -> in words, how its rows differ from what Drillster counts. A table that agrees is not here."""
@@ -37,11 +53,12 @@ class Facts:
     """Table -> why its rows could not be compared with what Drillster counts."""
     reasons: Mapping[str, list[tuple[str, int]]]
     """Table -> why rows were rejected, and how many for each reason, the most frequent first."""
+    sight: Sight
 
 
 def gather(session: Session, outcome: PublishOutcome) -> Facts:
     """Ask the warehouse what the checks of the tables of a load need."""
-    newest = session.warehouse.latest_loads()[outcome.kind].export_date
+    newest = session.warehouse.loaded_before(outcome.kind, date.max) or outcome.export_date
     differences: dict[str, str] = {}
     not_compared: dict[str, str] = {}
     for name in COUNTED_TABLES if outcome.kind == "snapshot" else ():
@@ -55,7 +72,25 @@ def gather(session: Session, outcome: PublishOutcome) -> Facts:
     if any(report.rows_rejected for report in outcome.report.tables.values()):
         with session.warehouse.reading() as (connection, table):
             reasons = audit.reject_reasons(connection, table, outcome.report.load_id)
-    return Facts(differences=differences, not_compared=not_compared, reasons=reasons)
+    return Facts(differences=differences, not_compared=not_compared, reasons=reasons, sight=_look(session, outcome))
+
+
+def _look(session: Session, outcome: PublishOutcome) -> Sight:
+    day, written = outcome.export_date, outcome.plans
+    with session.warehouse.reading() as (connection, table):
+        evaluated, met = (0, 0)
+        if "objective_evaluations" in written:
+            evaluated, met = samples.evaluations(connection, table, day)
+        return Sight(
+            nights=history.nights(connection, table, outcome.kind, day, NIGHTS_SHOWN),
+            rows={
+                name: samples.rows_shown(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN)
+                for name in written
+            },
+            proficiencies=samples.proficiencies(connection, table, day) if "results" in written else {},
+            evaluated=evaluated,
+            met=met,
+        )
 
 
 def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str | None:

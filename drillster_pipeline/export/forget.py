@@ -1,4 +1,4 @@
-"""A person taken out of archive and warehouse, with a record that it was done.
+"""A person taken out of archive, warehouse and reports, with a record that it was done.
 
 What is known of the person (to find the names in running text) is gathered first and noted in the archive, since it
 goes as the work goes on: one that is cut short and begun again finds all that the first would have found. The note is
@@ -9,15 +9,18 @@ comes before all else, since it shows whether a capture is under way; and no loa
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 from drillster_pipeline.archive import KINDS, Capture, Line
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.erasure import GONE, Eraser, Person
+from drillster_pipeline.errors import Unavailable
 
 from .session import Session
 
@@ -36,6 +39,8 @@ class ForgetOutcome:
     """Captures that were never sealed, and were removed."""
     rows: dict[str, int]
     """Rows per table of the warehouse."""
+    reports: tuple[str, ...] = ()
+    """Pages in DRILLSTER_REPORTS_FOLDER that named the person, and were removed."""
 
 
 def forget(session: Session, account_id: str) -> ForgetOutcome:
@@ -69,12 +74,28 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
             account_id,
             emails=person.emails,
             texts=eraser.texts,
-            erased_text=eraser.erased,
+            erased_text=eraser.without,
             archive_lines=lines,
         )
     _renew_seals(session)
+    reports = tuple(_remove_reports(session, eraser))
     archive.storage.remove(note)
-    return ForgetOutcome(captures, lines, unfinished, rows)
+    return ForgetOutcome(captures, lines, unfinished, rows, reports)
+
+
+def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
+    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
+    try:
+        for page in sorted(Path(session.settings.reports_folder).glob("*.html")):
+            text = html.unescape(page.read_text(encoding="utf-8", errors="replace"))
+            if eraser.without(text, name_of_a_person=False) != text:
+                page.unlink()
+                yield page.name
+    except OSError as error:
+        raise Unavailable(
+            f"The person is out of archive and warehouse, but pages in DRILLSTER_REPORTS_FOLDER can't be looked "
+            f"through or removed ({error.strerror}): mend that and erase once more"
+        ) from None
 
 
 def _known(session: Session, account_id: str, note: str) -> Person:

@@ -92,7 +92,7 @@ def _publish(
             f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
-    waiting = nights_waiting(session, kind, export_date)
+    waiting = nights_waiting(session, kind, export_date, plans)
     plan = LoadPlan(
         export_date=export_date,
         kind=kind,
@@ -105,8 +105,9 @@ def _publish(
         capture_id=capture.capture_id,
         manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
-        mass_deletes_confirmed=confirmed_tables(session, [*waiting, capture.ref]),
-        nights_waiting=len(waiting),
+        is_whole=len(selected) == len(tables_of(kind)),
+        mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
+        nights_waiting={name: len(refs) for name, refs in waiting.items()},
     )
     extractor = Extractor(
         export_date=export_date,

@@ -1,17 +1,19 @@
 """Upkeep of archive and warehouse: what may go, and what never goes.
 
-Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go. Of a younger date, only an unfinished capture goes that can
-no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never removed, and
-neither is one that is being made.
+Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go, counted from the newest date that was captured: where nights
+stopped, or the clock of the machine is years ahead, what there is stays. Of a younger date, only an unfinished capture
+goes that can no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never
+removed, and neither is one that is being made.
 
 Rows of snapshot tables are kept for ever, unless ``DRILLSTER_SNAPSHOT_DAYS`` says for how many days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import islice
 
 from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
 from drillster_pipeline.errors import Busy
@@ -37,11 +39,13 @@ class PruneOutcome:
 def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
     """Remove what may go; with ``dry_run`` only say what that is.
 
-    Raises Unavailable where the storage gives out, Busy where the warehouse is in use.
+    ``keep_month_ends``: as if DRILLSTER_KEEP_MONTH_ENDS said so. Raises Unavailable where the storage gives out, Busy
+    where the warehouse is in use.
     """
-    before = session.newest_complete - timedelta(days=session.settings.archive_days)
     dates = session.archive.dates()
-    kept = _month_ends(session, dates, before) if keep_month_ends else set()
+    newest = min([session.newest_complete, *_newest_captured(session, dates)])
+    before = newest - timedelta(days=session.settings.archive_days)
+    kept = _month_ends(session, dates, before) if keep_month_ends or session.settings.keep_month_ends else set()
     doomed: list[CaptureRef] = []
     for day in dates:
         if day in kept:
@@ -57,6 +61,12 @@ def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = Fa
     oldest = _oldest_snapshot(session)
     rows = session.warehouse.drop_snapshots(oldest) if oldest is not None and not dry_run else {}
     return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before, rows, oldest)
+
+
+def _newest_captured(session: Session, dates: list[date]) -> Iterator[date]:
+    """The newest date with a sealed capture, if there is one."""
+    sealed = (day for day in reversed(dates) if any(ref.sealed for ref in session.archive.captures(day)))
+    yield from islice(sealed, 1)
 
 
 def _oldest_snapshot(session: Session) -> date | None:

@@ -42,8 +42,6 @@ class Session:
     ended_well: Callable[[str], bool] = field(default=lambda _: True)
     """Whether a run came to its end. If it did not, its captures are used again instead of asking Drillster anew."""
 
-    told: set[str] = field(default_factory=set)
-    """Alerts that this process has sent without being able to keep them."""
     _newest: date = field(default=date.min, init=False)
 
     @cached_property

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import chain
 
 from drillster_pipeline.archive import CaptureRef
 
@@ -40,9 +41,12 @@ def mark_confirmed(session: Session, ref: CaptureRef, tables: Iterable[str]) -> 
     session.archive.storage.write(f"{ref.folder}/{CONFIRMED_MARK}", json.dumps({"tables": allowed}).encode())
 
 
-def confirmed_tables(session: Session, refs: Iterable[CaptureRef]) -> frozenset[str]:
-    """Tables of which a mass deletion was allowed on any of these nights."""
-    return frozenset(table for ref in refs for table in _confirmed(session, ref))
+def confirmed_tables(
+    session: Session, waiting: Mapping[str, Iterable[CaptureRef]], current: CaptureRef
+) -> frozenset[str]:
+    """Tables of which a mass deletion was allowed, of the current capture or on a night that they wait for."""
+    confirmed = {ref: _confirmed(session, ref) for ref in {current, *chain.from_iterable(waiting.values())}}
+    return frozenset(name for name, refs in waiting.items() if any(name in confirmed[ref] for ref in (current, *refs)))
 
 
 def _confirmed(session: Session, ref: CaptureRef) -> list[str]:
@@ -55,13 +59,19 @@ def _confirmed(session: Session, ref: CaptureRef) -> list[str]:
         return []
 
 
-def nights_waiting(session: Session, kind: str, export_date: date) -> list[CaptureRef]:
-    """The captures that count between this date and the newest one loaded before it, but for refused ones.
+def nights_waiting(
+    session: Session, kind: str, export_date: date, tables: Iterable[str]
+) -> dict[str, list[CaptureRef]]:
+    """Per table, the captures that count between this date and the newest one loaded before it, but for refused ones.
 
     Each of them may have lost as much as one night is allowed to. A night that was refused explains nothing: else the
     guard would give way by itself after some nights.
     """
-    before = session.warehouse.loaded_before(kind, export_date)
-    days = [day for day in session.archive.dates() if before is not None and before < day < export_date]
+    before = session.warehouse.read_before(kind, export_date)
+    oldest = min((before[name] for name in tables if name in before), default=export_date)
+    days = [day for day in session.archive.dates() if oldest < day < export_date]
     sealed = [[ref for ref in session.archive.captures(day, kind) if ref.sealed] for day in days]
-    return [refs[-1] for refs in sealed if refs and not is_refused(session, refs[-1])]
+    waiting = [refs[-1] for refs in sealed if refs and not is_refused(session, refs[-1])]
+    return {
+        name: [ref for ref in waiting if before[name] < ref.export_date] if name in before else [] for name in tables
+    }

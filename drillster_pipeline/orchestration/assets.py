@@ -17,11 +17,12 @@ from pydantic import Field
 from drillster_pipeline.settings import ScheduleSettings
 from drillster_pipeline.tables import tables_of
 
-from . import checks, reports
+from . import checks, pages, reports
 from .failures import guarded, tell
+from .keys import resource_key, table_key
 from .partitions import export_date
 from .resources import DrillsterResource, Run
-from .specs import CAPTURED, data_tables, resource_key, resource_spec, table_key, table_spec
+from .specs import CAPTURED, data_tables, resource_spec, table_spec
 
 if TYPE_CHECKING:
     from drillster_pipeline.export import CaptureOutcome, PublishOutcome
@@ -91,7 +92,7 @@ def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, prior
             tell(context, drillster.run, Trouble.UNAVAILABLE, f"{resource}: {why}.", subject=resource)
         for resource in resources:
             if resource_key(resource) in context.selected_asset_keys:
-                yield reports.captured(resource, outcome)
+                yield pages.captured(resource, outcome)
                 yield from _selected(context, [checks.complete(resource, outcome.capture.manifest)])
 
     return capture
@@ -159,7 +160,7 @@ def publish_assets(
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
             if table.name not in outcome.unavailable:  # its partition is as empty as it was
-                yield reports.published(table, outcome, seconds)
+                yield pages.published(table, outcome, facts.sight, seconds)
             yield from _selected(context, checks.published(table, outcome, facts))
 
     return publish

@@ -15,7 +15,7 @@ import dagster as dg
 from drillster_pipeline.answers import shown_unit
 from drillster_pipeline.tables import Table
 
-from .specs import resource_key, table_key
+from .keys import resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.export import PublishOutcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -25,6 +26,7 @@ OUTAGE_WAIT_SECONDS = 600
 _TOLD = (ImportError, NameError, AttributeError, TypeError, NotImplementedError, MemoryError, RecursionError)
 """Unexpected errors whose message speaks of code. Any other may quote a value, so that its message is withheld."""
 _FRAMES_SHOWN = 12
+FAILED_WITH = "drillster/failed_with"
 ALERTED_AS = "alerted as"
 """Metadata of a failure that people were told of."""
 
@@ -72,6 +74,7 @@ def _fail(context: dg.AssetExecutionContext, run: Run, error: PipelineError) -> 
     from drillster_pipeline.export.alerts import alert_of
 
     trouble = alert_of(error)
+    _tag(context, _in_words(type(error)))
     raise dg.Failure(
         description=str(error),
         metadata={
@@ -90,12 +93,23 @@ def _fail_unexpectedly(context: dg.AssetExecutionContext, run: Run, error: Excep
     told = f"{kind}: {error}" if isinstance(error, _TOLD) else f"{kind} (its message is withheld: it may quote data)"
     sentence = f"An error that this program does not expect. Please report it with what stands here. {told}"
     where = dg.MetadataValue.md(_where(error))
+    _tag(context, f"unexpected {kind}")
     alert = f"An error that this program does not expect, {kind}: look at run {context.run.run_id} in Dagster."
     raise dg.Failure(
         description=sentence,
         metadata={"where": where, **_told(context, run, Trouble.FAILED, alert)},
         allow_retries=False,
     ) from None
+
+
+def _tag(context: dg.AssetExecutionContext, why: str) -> None:
+    """Note on the run what it failed with: the list of runs shows that, and can be searched for it."""
+    context.instance.add_run_tags(context.run.run_id, {FAILED_WITH: why})
+
+
+def _in_words(kind: type[PipelineError]) -> str:
+    """``PastDateRefused`` as ``past date refused``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
 
 
 def _where(error: Exception) -> str:

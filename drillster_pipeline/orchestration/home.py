@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 DEFAULT_HOME = Path("data/dagster")
 
@@ -17,6 +19,37 @@ def ensure_home() -> Path:
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(_instance_settings(), home / "dagster.yaml")
     return home
+
+
+def describe_home() -> dict[str, Any]:
+    """Where Dagster's home is and what keeps its runs, without making anything that is not there.
+
+    ``home`` is ``set`` or ``default``; ``exists``; ``storage``: classes of its runs, events and schedules;
+    ``silent_seconds``: since the daemon's last sign of life, None where there never was one.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    home = Path(named or DEFAULT_HOME).expanduser().absolute()
+    told: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
+    settings = home / "dagster.yaml"
+    # Opening a home that keeps its runs in files would make them.
+    if not settings.exists() or not ((home / "history").exists() or "storage:" in settings.read_text(encoding="utf-8")):
+        return told
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+        told |= {
+            "exists": True,
+            "dagster": dg.__version__,
+            "storage": {
+                "runs": type(instance.run_storage).__name__,
+                "events": type(instance.event_log_storage).__name__,
+                "schedules": type(instance.schedule_storage).__name__,
+            },
+            "launcher": type(instance.run_launcher).__name__,
+            "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,
+        }
+    return told
 
 
 def _instance_settings() -> Path:

@@ -3,20 +3,25 @@
 Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.
 """
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from .failures import guarded
+from .keys import table_key
+from .markdown import columns_picture, table
+from .pages import spread_picture
 from .partitions import export_date
 from .resources import DrillsterResource
-from .specs import OWNERS, table_key
+from .specs import OWNERS
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.report import Written
+    from drillster_pipeline.report.figures import Figures, Group
 
 REPORT = dg.AssetKey(["report", "nightly"])
-GROUPS_SHOWN = 30
+GROUPS_SHOWN = 10
 _WORDS = (
     "One HTML page per export date, to read, print or forward: compliance by group and objective, what fades, who "
     "practices (counts, no names), tests, what is overdue, and how complete the data is. It draws on the tables of the "
@@ -48,48 +53,75 @@ def nightly_report(partitions: dg.PartitionsDefinition[str], *, priority: int) -
     def write_report(
         context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
     ) -> dg.MaterializeResult[Any]:
+        from drillster_pipeline.export.report import without_people
         from drillster_pipeline.export.report import write_report as write
 
-        def work() -> "Written":
-            return write(drillster.run.session, export_date(context.run.tags))
+        def work() -> "tuple[Written, list[str]]":
+            session = drillster.run.session
+            written = write(session, export_date(context.run.tags))
+            return written, without_people(session, [group.name for group in _least_met(written.figures)])
 
-        return _reported(guarded(context, drillster.run, work))
+        return _reported(*guarded(context, drillster.run, work))
 
     return write_report
 
 
-def _reported(written: "Written") -> dg.MaterializeResult[Any]:
+def _reported(written: "Written", names: list[str]) -> dg.MaterializeResult[Any]:
+    """What Dagster keeps of a page; ``names`` of its groups, without those of people."""
     figures = written.figures
     share = 100 * figures.met / figures.evaluated if figures.evaluated else None
     rows = [
-        f"| {_cell(group.name)} | {group.learners:,} | {group.practicing:,} | {_percent(group.share)} | "
-        f"{_percent(group.proficiency)} |"
-        for group in figures.groups[:GROUPS_SHOWN]
-    ]
-    more = len(figures.groups) - GROUPS_SHOWN
-    table = [
-        "| group | learners | practiced in 7 days | objectives met | average proficiency |",
-        "|---|---:|---:|---:|---:|",
-        *rows,
-        *([f"\nand {more} more groups, on the page"] if more > 0 else []),
+        (name, _percent(group.share), group.learners, group.practicing)
+        for name, group in zip(names, _least_met(figures), strict=True)
     ]
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.path(written.path.absolute()),
-            "bytes": written.size,
+            "in short": _in_short(written),
+            "objectives met over time": _trend(written),
+            "least met": table(("group", "met", "learners", "practiced"), rows),
+            **({"spread of proficiency": spread_picture(figures.spread)} if any(figures.spread) else {}),
             "objectives met, %": dg.MetadataValue.float(round(share, 1)) if share is not None else "nobody evaluated",
             "people overdue": figures.overdue_people,
             "learners": figures.learners,
             "practiced in 7 days": figures.practicing,
             "no practice for 30 days": figures.stopped,
-            "by group": dg.MetadataValue.md("\n".join(table)),
+            "bytes": written.size,
         }
     )
 
 
+def _least_met(figures: "Figures") -> "list[Group]":
+    """The groups that meet least of their objectives."""
+    groups = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.name))
+    return groups[:GROUPS_SHOWN]
+
+
+def _in_short(written: "Written") -> str:
+    figures, data = written.figures, written.figures.data
+    troubles = len(data.missing) + len(data.incomplete)
+    whole = "the data is whole" if not troubles and not data.rejected else "not everything could be read: see the page"
+    return (
+        f"{figures.met:,} of {figures.evaluated:,} evaluations met, {figures.overdue_people:,} people overdue, "
+        f"{figures.practicing:,} of {figures.learners:,} learners practiced in 7 days; {whole}."
+    )
+
+
+def _trend(written: "Written") -> dg.MarkdownMetadataValue:
+    dates, shares = written.figures.dates, written.figures.compliance
+    told = ", ".join(f"{day}: {_percent(share)}" for day, share in zip(dates, shares, strict=True))
+    return columns_picture(
+        shares,
+        most=100,
+        first=_end(dates[0], shares[0]),
+        last=_end(dates[-1], shares[-1]),
+        told=f"Objectives met, {told}",
+    )
+
+
+def _end(day: date, share: float | None) -> str:
+    return f"{day:%-d %b}: {_percent(share)}"
+
+
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} %"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return "-" if value is None else f"{value:.0f}\N{NO-BREAK SPACE}%"

@@ -1,24 +1,16 @@
-"""What an operator reads after a step: metadata of assets, tags of the run, one line in the log.
-
-Numbers, ids, dates and sentences; never a row, so that nothing personal gets into Dagster.
-"""
+"""What an operator reads of a run: its tags, and one line in the log for each step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from drillster_pipeline.tables import Kind, Table
-
 from .partitions import PARTITION, export_date
-from .specs import resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.export import CaptureOutcome, PublishOutcome
-
-HOLES_SHOWN = 10
 
 
 def capture_sentence(kind: str, outcome: CaptureOutcome) -> str:
@@ -37,38 +29,13 @@ def tag_capture(context: dg.AssetExecutionContext, kind: str, outcome: CaptureOu
 
 
 def unavailable_resources(outcome: CaptureOutcome) -> Iterator[tuple[str, str]]:
-    """The resources that a new capture could not read, and why."""
-    if outcome.asked:
+    """The resources that a new capture could not read, and why; also one whose run has died before it could tell."""
+    from drillster_pipeline.export import How
+
+    if outcome.how is not How.REPLAYED:
         for resource, entry in outcome.capture.manifest["resources"].items():
             if entry["status"] == "unavailable":
                 yield resource, entry["why"]
-
-
-def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any]:
-    """The asset of a resource, after its capture."""
-    manifest = outcome.capture.manifest
-    entry, walk = manifest["resources"][resource], manifest["walk"]
-    asked: dict[str, Any] = {
-        "walk: requests": walk["requests"],
-        "walk: retries": walk["retries"],
-        "walk: tokens": walk["grants"],
-        "walk: seconds": float(walk["seconds"]),
-    }
-    return dg.MaterializeResult(
-        asset_key=resource_key(resource),
-        metadata={
-            "dagster/partition_row_count": entry["items"],
-            "export date": str(outcome.capture.ref.export_date),
-            "how": str(outcome.how),
-            "status": entry["status"],
-            "capture": outcome.capture.capture_id,
-            "captured until": manifest["captured_until"],
-            "answers": entry["units"],
-            "pages": entry["pages"],
-            "bytes": sum(part["bytes"] for part in entry["parts"]),
-            **(asked if outcome.asked else {}),
-        },
-    )
 
 
 def publish_sentence(outcome: PublishOutcome, seconds: float) -> str:
@@ -88,47 +55,6 @@ def publish_sentence(outcome: PublishOutcome, seconds: float) -> str:
 def tag_load(context: dg.AssetExecutionContext, outcome: PublishOutcome) -> None:
     """Note on the run which load it published."""
     _tag(context, {f"drillster/{outcome.kind}_load": outcome.report.load_id})
-
-
-def published(table: Table, outcome: PublishOutcome, seconds: float) -> dg.MaterializeResult[Any]:
-    """The asset of a table, after its load."""
-    report = outcome.report.tables[table.name]
-    return dg.MaterializeResult(
-        asset_key=table_key(table.name),
-        metadata={
-            "dagster/partition_row_count": report.rows_inserted + report.rows_updated + report.rows_unchanged,
-            "export date": str(outcome.export_date),
-            "inserted": report.rows_inserted,
-            "updated": report.rows_updated,
-            "unchanged": report.rows_unchanged,
-            "deleted": report.rows_deleted,
-            "rejected": report.rows_rejected,
-            "read": report.rows_read,
-            "absent rows": _absent_rows(table, outcome),
-            "load": outcome.report.load_id,
-            "capture": outcome.capture.capture_id,
-            "load: seconds": round(seconds, 3),
-        },
-    )
-
-
-def _absent_rows(table: Table, outcome: PublishOutcome) -> str:
-    """What the load made of rows that are no longer in Drillster's answers."""
-    from drillster_pipeline.export.plans import holes_under
-
-    if table.kind is Kind.EVENT:
-        return "Events are never deleted"
-    judged = outcome.judgement.tables[table.name]
-    holes = holes_under(table, outcome.capture.manifest)
-    if holes:
-        shown = "; ".join(map(str, holes[:HOLES_SHOWN])) + ("; …" if len(holes) > HOLES_SHOWN else "")
-        which = "Rows of groups that were not seen whole stay" if judged.is_complete else "All stay"
-        return f"{which}, since not everything was seen: {shown}"
-    if not judged.is_complete:
-        return "All stay, since not everything was seen that names such rows, or a row could not be read"
-    if table.kind is Kind.SNAPSHOT:
-        return "Those of the date are replaced as a whole"
-    return "Marked deleted: everything was seen"
 
 
 def _tag(context: dg.AssetExecutionContext, tags: dict[str, str]) -> None:

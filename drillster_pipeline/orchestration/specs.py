@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import dagster as dg
 
 from drillster_pipeline.settings import ScheduleSettings
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Column, Kind, Table
+from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Kind, Table
+
+from .columns import column_lineage, column_schema, field_schemas
+from .keys import resource_key, table_key
 
 OWNERS = ["team:learning-data"]
 CAPTURED: Mapping[str, tuple[str, ...]] = {
@@ -20,8 +22,6 @@ CAPTURED: Mapping[str, tuple[str, ...]] = {
     "events": ("objective_events",),
 }
 """The resources of each kind of capture."""
-FRESH_TABLES = ("results", "objective_events")
-"""One table per kind of load: if that is written every night, so are the others."""
 LATE_AFTER = timedelta(hours=6)
 """How long after the hour of the schedule a night may end before Dagster shows its tables as overdue."""
 
@@ -50,16 +50,6 @@ _KIND_WORDS = {
 }
 
 
-def resource_key(resource: str) -> dg.AssetKey:
-    """The asset of a captured resource."""
-    return dg.AssetKey(["drillster", resource])
-
-
-def table_key(table: str) -> dg.AssetKey:
-    """The asset of a published table."""
-    return dg.AssetKey(["warehouse", table])
-
-
 def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
     """The asset of a resource."""
     return dg.AssetSpec(
@@ -69,6 +59,7 @@ def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str]) -> dg
         kinds={"json"},
         owners=OWNERS,
         partitions_def=partitions,
+        metadata={"dagster/column_schema": field_schemas()[resource]},
     )
 
 
@@ -91,7 +82,7 @@ def table_spec(
         owners=OWNERS,
         partitions_def=partitions,
         tags={"drillster/table_kind": str(table.kind)},
-        freshness_policy=_fresh_by_morning(settings) if table.name in FRESH_TABLES else None,
+        freshness_policy=fresh_by_morning(settings),
         metadata={
             "dagster/table_name": table.name,
             "dagster/column_schema": column_schema(table),
@@ -100,7 +91,7 @@ def table_spec(
     )
 
 
-def _fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:
+def fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:
     """Written since the schedule's hour. Dagster looks at when, not at which date: the view latest_load tells that."""
     minutes = settings.nightly_at.hour * 60 + settings.nightly_at.minute + LATE_AFTER // timedelta(minutes=1)
     hour, minute = divmod(minutes % (24 * 60), 60)
@@ -109,50 +100,6 @@ def _fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:
     )
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """The columns with types, descriptions and constraints."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                type=str(column.type),
-                description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=column.nullable, other=_constraints(table, column)),
-            )
-            for column in table.all_columns
-        ],
-    )
-
-
-def _constraints(table: Table, column: Column) -> list[str]:
-    found = []
-    if column.name in table.key:
-        found.append("key")
-    if column.references:
-        found.append(f"references {column.references}")
-    if column.minimum is not None and column.maximum is not None:
-        found.append(f"{column.minimum} to {column.maximum}")
-    if column.personal:
-        found.append("personal")
-    return found
-
-
-def column_lineage(table: Table) -> dg.TableColumnLineage:
-    """Which field of which resource each column comes from."""
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    drawn_on = set(table.sources + table.mentions)
-    for column in table.columns:
-        resource, _, path = (column.source or "").partition(": ")
-        if path and resource in drawn_on:
-            deps[column.name] = [dg.TableColumnDep(asset_key=resource_key(resource), column_name=path)]
-    return dg.TableColumnLineage(deps_by_column=deps)
-
-
 def data_tables(names: tuple[str, ...]) -> list[Table]:
     """The declarations of these tables."""
     return [DATA_TABLES[name] for name in names]
-
-
-def number(value: float) -> dg.MetadataValue[Any]:
-    """A count or a duration, as the UI plots it."""
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(round(value, 3))

@@ -31,7 +31,11 @@ class UpkeepConfig(dg.Config):
     """What the upkeep may be told for one run."""
 
     keep_month_ends: bool = Field(
-        default=False, description="Keep the last captured date of every month for ever, however old it is."
+        default=False,
+        description=(
+            "Keep the last captured date of every month for ever, however old it is. For this run alone: to keep them "
+            "every week, set DRILLSTER_KEEP_MONTH_ENDS=yes."
+        ),
     )
 
 

@@ -184,8 +184,9 @@ class _Asking:
         data = self._data()
         dates = _trend_dates([row[0] for row in self._rows(queries.loaded_dates(tables, day, TREND_DAYS))], day)
         compliance = self._rows(queries.compliance(tables, dates))
-        practice = {(row.group_id, row.export_date): row for row in self._rows(queries.practice(tables, dates))}
-        whole = {row.export_date: row for row in self._rows(queries.practice(tables, dates, by_group=False))}
+        practiced = self._rows(queries.practice(tables, dates))
+        practice = {(row.group_id, row.export_date): row for row in practiced if row.group_id is not None}
+        whole = {row.export_date: row for row in practiced if row.group_id is None}
         overdue = {row[:2]: row[2:] for row in self._rows(queries.overdue(tables, day))}
         objectives = _objectives(compliance, overdue, dates)
         today = whole.get(day)
@@ -363,6 +364,8 @@ def _spread(rows: Sequence[Any]) -> tuple[int, ...]:
 
 
 def week_before(figures: Figures) -> int | None:
-    """Place in the trend of the newest date that is at least a week old; None: there is none."""
+    """Place in the trend of the newest date that is at least a week old, else of the oldest; None: there is none."""
     old = [place for place, day in enumerate(figures.dates) if day <= figures.export_date - timedelta(days=7)]
-    return old[-1] if old else None
+    if old:
+        return old[-1]
+    return 0 if len(figures.dates) > 1 else None

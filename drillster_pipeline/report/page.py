@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from drillster_pipeline import __version__
 
-from .figures import NAMES_SHOWN, Figures, week_before
+from .figures import NAMES_SHOWN, Figures, Objective, week_before
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 SPARKLINES = 150
@@ -27,6 +27,7 @@ def render(figures: Figures, *, now: datetime) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": _number, "percent": _percent, "change": _change, "day": _day, "moment": _moment}
+    environment.filters["groupby_group"] = _by_group
     has_trend = len(figures.dates) > 1
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         figures=figures,
@@ -49,13 +50,23 @@ def render(figures: Figures, *, now: datetime) -> str:
             "activity": charts.lines(figures.dates, [("learners", figures.activity)], unit="") if has_trend else "",
             "spread": charts.bars(SPREAD_LABELS, figures.spread) if any(figures.spread) else "",
             "fading": charts.bars(
-                [one.label for one in figures.fading], [one.proficiency or 0 for one in figures.fading], unit="%"
+                [one.label.replace(" to ", "\N{EN DASH}") for one in figures.fading],
+                [one.proficiency or 0 for one in figures.fading],
+                unit="%",
             )
             if figures.fading
             else "",
         },
         sparkline=_Sparklines(charts.sparkline),
     )
+
+
+def _by_group(objectives: Sequence[Objective]) -> list[list[Objective]]:
+    """The objectives of each group together; two groups of one name stay apart."""
+    found: dict[str, list[Objective]] = {}
+    for objective in objectives:
+        found.setdefault(objective.group_id, []).append(objective)
+    return list(found.values())
 
 
 class _Sparklines:

@@ -97,40 +97,50 @@ def compliance(tables: Tables, dates: Sequence[date]) -> sa.Select[Any]:
     )
 
 
-def practice(tables: Tables, dates: Sequence[date], *, by_group: bool = True) -> sa.Select[Any]:
-    """Per date (and group): learners, the sum of their proficiencies, and who practices; each learner counts once."""
+def practice(tables: Tables, dates: Sequence[date]) -> sa.Select[Any]:
+    """Per date and group: learners, the sum of their proficiencies, and who practices.
+
+    A row whose ``group_id`` is NULL is of all groups together: a learner of several counts there once. Both are made
+    from the same learners, as to read all results of all dates is most of what a report costs.
+    """
     results, groups = tables("results"), tables("groups")
-    of_group = [results.c.group_id] if by_group else []
     learners = (
         sa.select(
             results.c.export_date,
-            *of_group,
+            results.c.group_id,
             results.c.account_id,
             sa.func.sum(results.c.proficiency).label("total"),
             sa.func.count(results.c.proficiency).label("counted"),
             sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
         )
         .where(results.c.export_date.in_(dates))
-        .group_by(results.c.export_date, *of_group, results.c.account_id)
-        .subquery()
+        .group_by(results.c.export_date, results.c.group_id, results.c.account_id)
+        .cte("learners")
     )
-    idle = days_between(learners.c.export_date, utc_date(learners.c.last_practiced_at))
-    keys = [learners.c.export_date, *([learners.c.group_id] if by_group else [])]
+    people = sa.select(
+        learners.c.export_date,
+        sa.cast(sa.null(), learners.c.group_id.type).label("group_id"),
+        learners.c.account_id,
+        sa.func.sum(learners.c.total).label("total"),
+        sa.func.sum(learners.c.counted).label("counted"),
+        sa.func.max(learners.c.last_practiced_at).label("last_practiced_at"),
+    ).group_by(learners.c.export_date, learners.c.account_id)
+    each = sa.union_all(sa.select(learners), people).subquery()
+    idle = days_between(each.c.export_date, utc_date(each.c.last_practiced_at))
     counted = (
         sa.select(
-            *keys,
+            each.c.export_date,
+            each.c.group_id,
             sa.func.count().label("learners"),
-            sa.func.sum(learners.c.total).label("total"),
-            sa.func.sum(learners.c.counted).label("counted"),
+            sa.func.sum(each.c.total).label("total"),
+            sa.func.sum(each.c.counted).label("counted"),
             _number_of(idle < PRACTICING_DAYS).label("practicing"),
             _number_of(idle >= STOPPED_DAYS).label("stopped"),
-            _number_of(learners.c.last_practiced_at.is_(None)).label("never"),
+            _number_of(each.c.last_practiced_at.is_(None)).label("never"),
         )
-        .group_by(*keys)
+        .group_by(each.c.export_date, each.c.group_id)
         .subquery()
     )
-    if not by_group:
-        return sa.select(*counted.c)
     return sa.select(*counted.c, groups.c.name.label("group_name")).outerjoin(
         groups, groups.c.group_id == counted.c.group_id
     )

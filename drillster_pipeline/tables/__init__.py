@@ -9,6 +9,7 @@ from .bookkeeping import LOAD_TABLES, LOADS, REJECTED_ROWS
 from .catalogs import CATALOG_PLAYABLES, CATALOGS
 from .evaluations import OBJECTIVE_EVALUATIONS, OBJECTIVE_EVENTS
 from .groups import GROUP_PLAYABLES, GROUPS
+from .history import history_name, history_of
 from .memberships import GROUP_MEMBERS, GROUP_STAFF
 from .objectives import OBJECTIVE_PLAYABLES, OBJECTIVES
 from .organization import ORGANIZATIONS
@@ -19,6 +20,7 @@ from .test_results import TEST_RESULT_DRILLS, TEST_RESULT_SCORES, TEST_RESULTS
 
 __all__ = [
     "DATA_TABLES",
+    "HISTORY_TABLES",
     "LISTED_IN",
     "RESOURCES",
     "TABLES",
@@ -26,6 +28,7 @@ __all__ = [
     "Kind",
     "Table",
     "Type",
+    "history_name",
     "resources_of",
     "tables_of",
 ]
@@ -85,9 +88,15 @@ DATA_TABLES: dict[str, Table] = {
 }
 """The tables that come from Drillster, parents before children."""
 
+HISTORY_TABLES: dict[str, Table] = {
+    history_name(table.name): history_of(table) for table in DATA_TABLES.values() if table.kind is Kind.ENTITY
+}
+"""The history of each entity table, in the order of :data:`DATA_TABLES`."""
+
 TABLES: dict[str, Table] = {
     LOADS.name: LOADS,
     **DATA_TABLES,
+    **HISTORY_TABLES,
     LOAD_TABLES.name: LOAD_TABLES,
     REJECTED_ROWS.name: REJECTED_ROWS,
 }

@@ -32,6 +32,11 @@ LOADS = Table(
             "SHA-256, in hex, of that capture's manifest, which holds the SHA-256 of each of its parts: shows whether "
             "the archive is still what was loaded.",
         ),
+        flag(
+            "is_whole",
+            "Whether it was made of all tables of its kind that Drillster told of; false for a load of some tables, "
+            "which somebody had selected.",
+        ),
     ),
 )
 
@@ -54,6 +59,13 @@ LOAD_TABLES = Table(
             "Whether the read was whole, so that what it did not show is known to be gone.",
             nullable=False,
         ),
+        flag(
+            "in_history",
+            "Whether the history of the table is what this load showed on its date; false: a newer load of the date "
+            "took its place. NULL: the table has no history, or was only met in passing, or the load is from before "
+            "there was history.",
+        ),
+        whole("history_rows", "Rows of the history that the load wrote or removed; NULL where in_history is."),
     ),
 )
 

@@ -24,8 +24,8 @@ Row = tuple[Any, ...]
 _LONGEST_TEXT = 200
 _MOST_NAMES = 3
 _64_BITS = 1 << 63
-_PROSE = frozenset({"description"})
-"""Columns of running text, which may name people."""
+_PROSE = frozenset({"name", "description", "custom_reference", "result"})
+"""Columns of free text, which may name people: a group is often called after its coach."""
 MASKED = "(masked)"
 """Stands in a record for a personal value."""
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     ENTITY = "entity"
     SNAPSHOT = "snapshot"
     EVENT = "event"
+    HISTORY = "history"
     BOOKKEEPING = "bookkeeping"
 
 
@@ -133,5 +134,23 @@ MANAGED: dict[Kind, tuple[Column, ...]] = {
     ),
     Kind.SNAPSHOT: _LOAD,
     Kind.EVENT: _LOAD,
+    Kind.HISTORY: (
+        Column(
+            name="is_seen",
+            type=Type.BOOLEAN,
+            nullable=False,
+            description=(
+                "Whether the nights of these dates showed it. False: they could not see it (a closed group, a rejected "
+                "row, a read with holes), so it is taken to be as it was before."
+            ),
+        ),
+        Column(
+            name="row_hash",
+            type=Type.TEXT,
+            nullable=False,
+            description="Digest of the columns that come from Drillster, as the entity has it.",
+        ),
+        *_LOAD,
+    ),
     Kind.BOOKKEEPING: (),
 }

@@ -236,7 +236,7 @@ class Warehouse:
             return known_as(connection, tables, account_id)
 
     def latest_loads(self) -> dict[str, history.LatestLoad]:
-        """The newest load of each kind (``snapshot``, ``events``) that has one."""
+        """The newest whole load of each kind (``snapshot``, ``events``) that has one."""
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
             return history.latest_loads(connection, self._tables)
 
@@ -244,6 +244,11 @@ class Warehouse:
         """The newest date before this one of which there is a load of the kind; None where there is none."""
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
             return history.loaded_before(connection, self._tables, kind, export_date)
+
+    def read_before(self, kind: str, export_date: date) -> dict[str, date]:
+        """Per table, the newest date before this one on which it was loaded in its own right."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.read_before(connection, self._tables, kind, export_date)
 
     def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
         """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from drillster_pipeline.tables.schema import Table
 
 from .exceptions import MENTIONED_FLAG, excepted, tells_mentioned
+from .intervals import publish_history
 from .judge import absent
 from .ledger import Later, later_read
 from .plans import Mode
@@ -38,6 +39,7 @@ def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is
     counts = _write_seen(publication, seen, later) if publication.count_staged(seen) else Counts()
     if named is not None:
         counts += _publish_named(publication, named)
+    counts = replace(counts, history=publish_history(publication, seen, is_complete=is_complete))
     if not is_complete:
         return counts
     deleted, redated = _mark_absent(publication, staged, later)

@@ -189,9 +189,9 @@ class Judge:
 
     def _mass_deletions(self, tables: Mapping[str, TableJudgement]) -> Iterator[tuple[str, str]]:
         """Tables that lose more than is borne, each with what to tell the operator."""
-        nights = 1 + self._plan.nights_waiting
-        borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** nights), 9)
         for name, table in tables.items():
+            nights = 1 + self._plan.nights_waiting.get(name, 0)
+            borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** nights), 9)
             if table.rows_to_delete >= nights * MASS_DELETE_ROWS and table.rows_to_delete > borne * table.rows_present:
                 told = (
                     f"{name}: {table.rows_to_delete:,} of {table.rows_present:,} present rows would be marked deleted, "
@@ -207,7 +207,8 @@ class Judge:
             if table.rows_rejected - self._excused[name] > limit:
                 yield (
                     f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,} are "
-                    f"borne. Most often: {'; '.join(self._reasons(name))}."
+                    f"borne. Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
+                    "report these reasons, and backfill the date once they are mended."
                 )
 
     def _reasons(self, name: str) -> list[str]:

@@ -53,7 +53,10 @@ class LockWait:
 def writer_lock(
     connection: sa.Connection, *, file: Path | None, schema: str | None, wait: LockWait, purpose: str
 ) -> Iterator[None]:
-    """Hold the one lock that writers of this warehouse share. Raises Busy when the wait is over."""
+    """Hold the one lock that writers of this warehouse share; with no ``purpose`` nobody is told who holds it.
+
+    Raises Busy when the wait is over.
+    """
     dialect = connection.dialect.name
     if file is not None:
         held = _file_lock(file, wait, purpose)
@@ -65,6 +68,17 @@ def writer_lock(
         held = _no_lock()
     with held:
         yield
+
+
+def who_writes(connection: sa.Connection, *, file: Path | None, schema: str | None) -> str | None:
+    """Who holds the lock at this moment, in the words of :class:`Busy`; None where nobody does. Leaves nothing."""
+    if file is not None and not file.with_name(f"{file.name}.lock").exists():
+        return None
+    try:
+        with writer_lock(connection, file=file, schema=schema, wait=LockWait(seconds=0.0), purpose=""):
+            return None
+    except Busy as busy:
+        return str(busy).partition(", for longer than")[0]
 
 
 @contextmanager
@@ -90,10 +104,11 @@ def _file_lock(file: Path, wait: LockWait, purpose: str) -> Iterator[None]:
         # Who holds it, for the message above; what is left in the file after a crash locks nothing.
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         holder = f"{purpose}, process {os.getpid()} on {socket.gethostname()} since {since}"
-        with suppress(OSError):  # no room for it: the lock holds all the same
-            os.ftruncate(descriptor, 0)
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.write(descriptor, holder.encode())
+        if purpose:
+            with suppress(OSError):  # no room for it: the lock holds all the same
+                os.ftruncate(descriptor, 0)
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                os.write(descriptor, holder.encode())
         yield
     finally:
         os.close(descriptor)

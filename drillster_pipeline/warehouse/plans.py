@@ -48,8 +48,11 @@ class LoadPlan:
     allow_mass_delete: bool = False
     mass_deletes_confirmed: frozenset[str] = frozenset()
     """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""
-    nights_waiting: int = 0
-    """Captured nights between this date and the newest one loaded before it: what is gone may have gone on any."""
+    is_whole: bool = True
+    """Whether all tables of the kind are asked for, or only some that somebody has selected."""
+    nights_waiting: Mapping[str, int] = field(default_factory=dict)
+    """Per table, captured nights between this date and the newest one loaded before it: what is gone may have gone on
+    any. A table that is not here has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,8 @@ class TableReport:
     rows_updated: int
     rows_deleted: int
     rows_unchanged: int
+    history_rows: int | None = None
+    """Rows of the table's history that were written or removed; None: this load is no part of a history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

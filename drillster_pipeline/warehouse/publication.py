@@ -29,6 +29,8 @@ class Counts:
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
+    history: int | None = None
+    """Rows of the table's history that were written or removed; None where the load is no part of it."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -36,6 +38,7 @@ class Counts:
             updated=self.updated + other.updated,
             deleted=self.deleted + other.deleted,
             unchanged=self.unchanged + other.unchanged,
+            history=other.history if self.history is None else self.history + (other.history or 0),
         )
 
 
@@ -72,6 +75,11 @@ class Publication:
         return self.count(sa.select(sa.func.count()).select_from(staged.rows).where(*staged.only))
 
     @property
+    def updates_from(self) -> bool:
+        """Whether a table can be updated from the rows of another in one go."""
+        return self.connection.dialect.name in UPDATES_FROM
+
+    @property
     def stamp(self) -> dict[str, Any]:
         """The columns that say which load wrote a row."""
         return {"load_id": self.load_id, "loaded_at": self.loaded_at}
@@ -97,7 +105,7 @@ class Publication:
             column.name: staged.rows.c[column.name] for column in staged.columns if column.name not in staged.table.key
         }
         conditions = [*staged.same_key(rows), condition]
-        if self.connection.dialect.name not in UPDATES_FROM:
+        if not self.updates_from:
             data = {
                 name: sa.select(value).where(*staged.same_key(rows)).correlate(rows).scalar_subquery()
                 for name, value in data.items()

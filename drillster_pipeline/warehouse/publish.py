@@ -12,6 +12,7 @@ from drillster_pipeline.tables.schema import Kind
 
 from .entities import publish_entities
 from .events import publish_events
+from .intervals import leave_to_this_load
 from .plans import Judgement, LoadPlan, LoadReport, Mode, TableReport
 from .publication import Counts, Publication
 from .snapshots import publish_snapshot
@@ -32,7 +33,9 @@ def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, s
             rows_updated=counts.updated,
             rows_deleted=counts.deleted,
             rows_unchanged=counts.unchanged,
+            history_rows=counts.history,
         )
+    leave_to_this_load(publication, [name for name, report in reports.items() if report.history_rows is not None])
     _write_tables(publication, judgement, reports)
     _write_rejects(publication)
     return LoadReport(load_id=publication.load_id, tables=reports, finished_at=publication.loaded_at)
@@ -63,6 +66,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) 
             program_version=plan.program_version,
             capture_id=plan.capture_id,
             manifest_sha256=plan.manifest_sha256,
+            is_whole=plan.is_whole,
         )
     )
 
@@ -79,6 +83,8 @@ def _write_tables(publication: Publication, judgement: Judgement, reports: Mappi
             "rows_deleted": report.rows_deleted,
             "rows_unchanged": report.rows_unchanged,
             "is_complete": judgement.tables[name].is_complete,
+            "in_history": None if report.history_rows is None else True,
+            "history_rows": report.history_rows,
         }
         for name, report in reports.items()
     ]

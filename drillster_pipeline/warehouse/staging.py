@@ -29,6 +29,9 @@ PREFIX = "drillster_staged_"
 KEY_SEPARATOR = "\x1f"
 """Between the parts of a key where a key is one text; Drillster's ids never hold it."""
 
+KEY_PARTS = ("key_1", "key_2", "key_3")
+"""Columns for the key of an entity of any table."""
+
 _TEMPORARY = {"sqlite", "postgresql"}
 _SMALL = 1_000
 
@@ -93,6 +96,17 @@ class StagingTables:
             sa.Column("scope", KEY_TEXT),
             sa.Column("value", TEXT),
         )
+        self.changes = self._table(
+            "changes",
+            *(sa.Column(name, KEY_TEXT) for name in KEY_PARTS),
+            sa.Column("row_hash", KEY_TEXT),
+            sa.Column("is_seen", sa.Boolean),
+            sa.Column("seen_next", sa.Date),
+            sa.Column("gone_on", sa.Date),
+            sa.Column("valid_from", sa.Date),
+            sa.Column("valid_until", sa.Date),
+            sa.Column("runs_on", sa.Boolean),
+        )
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         prefixes = ["TEMPORARY"] if self.temporary else []
@@ -143,7 +157,10 @@ class Staging:
         ``required`` holds the other columns that may not be NULL, as JSON.
         """
         self.exceptions = defined.exceptions
-        self._all = [*(staged.rows for staged in self.tables.values()), self.rejects, self.stubs, self.exceptions]
+        self.changes = defined.changes
+        """Work space of :mod:`.intervals`: what changes in the history of one table."""
+        others = (self.rejects, self.stubs, self.exceptions, self.changes)
+        self._all = [*(staged.rows for staged in self.tables.values()), *others]
         self._last_row = dict.fromkeys(self.tables, 0)
         self.rows = dict.fromkeys(self.tables, 0)
         """Staged rows of each table."""

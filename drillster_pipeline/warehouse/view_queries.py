@@ -25,13 +25,15 @@ def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
 
 
 def latest_load(tables: Tables) -> sa.Select[Any]:
-    """The newest load of each kind."""
+    """The newest whole load of each kind; one of an older version of the program is taken to be whole."""
     loads = tables("loads")
     newest_first = (loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
     place = sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first)
-    ranked = sa.select(
-        loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at, place.label("place")
-    ).subquery("ranked")
+    ranked = (
+        sa.select(loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at, place.label("place"))
+        .where(loads.c.is_whole.is_not(sa.false()))
+        .subquery("ranked")
+    )
     return sa.select(
         ranked.c.kind,
         ranked.c.load_id,

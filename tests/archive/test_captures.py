@@ -120,12 +120,13 @@ def test_a_capture_before_a_sealed_one_is_not_gone_on_with(archive: Archive) -> 
     assert archive.resumable(DAY, "snapshot", PURPOSE, NOW) is None
 
 
-def test_a_capture_that_was_killed_before_it_was_described_is_passed_over(archive: Archive) -> None:
+def test_a_capture_that_was_killed_before_it_was_described_is_passed_over_and_removed(archive: Archive) -> None:
     ref = put(archive, sealed=False)
     empty = Path(archive.url) / str(DAY) / "20260102T013500Z-snapshot-0b2bf1e0"
     empty.mkdir()
     (empty / ".capture.json.writing").write_bytes(b'{"for')
     assert archive.resumable(DAY, "snapshot", PURPOSE, NOW) == ref
+    assert not empty.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 1}', b'{"started_at": 5}', b"\xff"], ids=repr)

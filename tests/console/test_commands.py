@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,7 +59,8 @@ def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox:
     told = command("status")
     assert told.code == 0
     assert str(NEWEST) in told.out
-    assert "1 sealed" in told.out
+    assert told.out.count("snapshot, events") == 2, told.out
+    assert "missing" not in told.out
 
 
 def test_a_past_day_that_was_never_captured_is_refused_with_code_5_and_its_events_are_published(
@@ -69,6 +72,46 @@ def test_a_past_day_that_was_never_captured_is_refused_with_code_5_and_its_event
     assert "would forge history" in ended.out
     assert query("SELECT kind, export_date FROM loads") == [("events", str(past))]
     assert sandbox.count("GET", "*/member-results/*") == 0
+
+
+def test_status_only_looks(command: Command, tmp_path: Path) -> None:
+    told = command("status")
+    assert told.code == 0
+    assert "Nothing is in the warehouse yet" in told.out
+    assert "The archive is empty" in told.out
+    assert list(tmp_path.iterdir()) == []
+    for mistake in ("--nights=0", "--nights=-3", "--nights=all"):
+        assert command("status", mistake).code == 2
+
+
+def test_status_shows_what_it_can(
+    command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A warehouse that is down hides no archive; and a date that is in one of them alone is shown."""
+    past = NEWEST - timedelta(days=3)
+    assert command("run").code == 0
+    assert command("run", "--date", str(past)).code == 5
+    del sandbox
+    shutil.rmtree(tmp_path / "data/archive" / str(past))
+    monkeypatch.setenv("COLUMNS", "80")
+    told = command("status")
+    assert re.search(rf"{NEWEST} +│ snapshot, events +│ +│ snapshot, events", told.out), told.out
+    assert re.search(rf"{past} +│ no +│ +│ events", told.out), told.out
+    assert max(map(len, told.out.splitlines())) <= 80
+    assert "1 of 2 dates" in command("status", "--nights", "1").out
+    monkeypatch.setenv("DRILLSTER_WAREHOUSE_URL", "postgresql://a:very-secret@127.0.0.1:9/c")
+    told = command("status")
+    assert told.code == 4
+    assert "cannot be reached" in " ".join(told.out.split())
+    assert re.search(rf"{NEWEST} +│ snapshot, events +│ +│ not known", told.out), told.out
+    assert "very-secret" not in told.out + told.err
+
+
+@pytest.mark.parametrize("what", [("report",), ("evidence", "--objective=x")])
+def test_a_date_that_has_not_ended_is_refused_as_that(command: Command, what: tuple[str, ...]) -> None:
+    told = command(*what, "--date", str(NEWEST + timedelta(days=2)))
+    assert told.code == 5
+    assert "has not ended yet" in told.err
 
 
 def test_a_day_that_has_not_ended_is_refused(command: Command, sandbox: Sandbox) -> None:
@@ -113,38 +156,6 @@ def test_a_refused_grant_ends_with_code_2_and_says_what_to_check(
     assert "f" * 32 not in ended.out
 
 
-def test_check_tries_everything_and_says_that_all_is_ready(command: Command, sandbox: Sandbox) -> None:
-    del sandbox
-    ended = command("check")
-    assert ended.code == 0, ended.out
-    for step in ("settings", "access token", "GET groups", "member-results", "test-results", "warehouse", "archive"):
-        assert step in ended.out
-    assert "Ready" in ended.out
-
-
-def test_check_for_programs_is_json_without_personal_values(command: Command, sandbox: Sandbox) -> None:
-    ended = command("check", "--format", "json")
-    findings = json.loads(ended.out)
-    assert {finding["status"] for finding in findings} == {"ok"}
-    assert "@" not in ended.out
-    assert sandbox.credentials.client_secret not in ended.out
-
-
-def test_check_tells_what_is_closed_and_goes_on(command: Command, sandbox: Sandbox) -> None:
-    sandbox.change(failures=(Failure(at="organization/*/catalogs", statuses=(403,), error="not_permitted"),))
-    ended = command("check", "--format", "json")
-    findings = {finding["step"]: finding for finding in json.loads(ended.out)}
-    assert findings["GET organization/{organization_id}/catalogs"]["status"] == "warning"
-    assert findings["GET groups"]["status"] == "ok"
-    assert ended.code == 0
-
-
-def test_check_reports_wrong_settings_with_code_2(command: Command) -> None:
-    ended = command("check")
-    assert ended.code == 2
-    assert "DRILLSTER_CLIENT_ID" in ended.out
-
-
 @pytest.mark.parametrize(
     ("form", "word"),
     [("markdown", "# Data dictionary"), ("ddl", "CREATE TABLE"), ("mermaid", "erDiagram"), ("dbt", "sources:")],
@@ -183,6 +194,20 @@ def test_evidence_is_written_and_proven_later(command: Command, sandbox: Sandbox
     changed = command("evidence", "--verify", "proof.csv")
     assert changed.code == 6
     assert "was changed" in changed.out
-    (tmp_path / "proof.csv.provenance.json").unlink()
+    for option in (f"--objective={objective}", "--group=g", "--output=x.csv"):
+        assert command("evidence", "--verify", "proof.csv", option).code == 2
+    provenance = tmp_path / "proof.csv.provenance.json"
+    whole = json.loads(provenance.read_text())
+    for change in ({"claim": None}, {"claim": {**whole["claim"], "export_date": "soon"}}, {"csv": {}}, {"load": []}):
+        provenance.write_text(json.dumps({**whole, **change}))
+        damaged = command("evidence", "--verify", "proof.csv")
+        assert damaged.code == 5, damaged.err
+        assert "was changed" in damaged.err
+    provenance.unlink()
     assert command("evidence", "--verify", "proof.csv").code == 5
     assert command("evidence", f"--objective={objective}").code == 2
+    assert command("evidence", "--objective=", "--date", str(NEWEST)).code == 2
+    (tmp_path / "a-file").touch()
+    nowhere = command("evidence", f"--objective={objective}", "--date", str(NEWEST), "--output", "a-file/proof.csv")
+    assert nowhere.code == 4
+    assert "a-file/proof.csv could not be written" in nowhere.err

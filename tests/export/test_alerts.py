@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +16,7 @@ from drillster_pipeline.errors import ContractError, GuardRefused, PastDateRefus
 from drillster_pipeline.export import alerts
 from drillster_pipeline.export.alerts import Trouble, alert, alert_of, deliver, look_and_send, notice_staleness
 from drillster_pipeline.export.session import Session
+from drillster_pipeline.settings import Secret
 from tests.disks import small_disk
 from tests.webhooks import Webhook, running_webhook
 
@@ -44,6 +49,50 @@ def test_a_full_disk_of_the_archive_keeps_no_alert_from_being_sent(
         webhook.status = 503
         with pytest.raises(Unavailable, match="no space is left on the device"):
             alert(session, Trouble.REFUSED, DAY, "The disk is full.")
+
+
+def test_a_disk_that_stays_full_makes_no_session_tell_the_same_again(tmp_path: Path, webhook: Webhook) -> None:
+    settings = {"DRILLSTER_ALERT_WEBHOOK": webhook.url}
+    with small_disk(tmp_path / "archive", "64k") as disk:
+        with session_in(tmp_path, settings) as first:
+            alert(first, Trouble.FAILED, DAY, "Kept, and not sent yet.")
+        disk.fill()
+        for _ in range(3):  # as a sensor does, every few minutes
+            with session_in(tmp_path, settings) as session:
+                alert(session, Trouble.STALE, DAY, "The disk is full.")
+                with pytest.raises(Unavailable):
+                    deliver(session)
+        disk.make_room()
+        with session_in(tmp_path, settings) as session:
+            deliver(session)
+        assert deliver(session).waiting == 0
+    assert sorted(message["text"].split(". ")[1] for message in webhook.got) == [
+        "Kept, and not sent yet.",
+        "The disk is full.",
+    ]
+
+
+def test_an_answer_that_comes_in_drips_holds_up_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(alerts, "SEND_SECONDS", 0.3)
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            for _ in range(40):
+                connection.sendall(b"X")  # of a status line that never ends
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, daemon=True).start()
+        webhook = Secret(f"http://127.0.0.1:{listener.getsockname()[1]}/very-secret")
+        monkeypatch.setattr(session, "settings", replace(session.settings, alert_webhook=webhook))
+        alert(session, Trouble.FAILED, DAY, "x")
+        started = time.monotonic()
+        assert deliver(session).waiting == 1
+        assert time.monotonic() - started < 3
+    assert "very-secret" not in caplog.text
 
 
 def test_an_alert_is_sent_once_whoever_notices_the_trouble(session: Session, webhook: Webhook) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from drillster_pipeline.api.skew import Skew
 from drillster_pipeline.errors import PastDateRefused, Refused
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.sandbox import Faults, Sandbox
@@ -97,6 +98,26 @@ def test_a_machine_that_wakes_on_another_day_adds_nothing_of_that_day(sandbox: S
         with pytest.raises(Refused):
             capture(opened, "snapshot", DAY)
         assert capture(opened, "events", DAY).asked
+
+
+@pytest.mark.parametrize(("hours", "newest"), [(11, "2026-06-08"), (-23, "2026-06-10")])
+def test_a_clock_that_is_wrong_by_a_day_stores_nothing_under_that_date(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, newest: str
+) -> None:
+    monkeypatch.setattr("drillster_pipeline.api.token_endpoint.skew_between", lambda *_: Skew(hours * 3600.0, 1.0))
+    with session(sandbox, tmp_path) as opened:
+        with pytest.raises(Refused, match=rf"Drillster's, by which {newest} is the newest date that has ended"):
+            capture(opened, "snapshot", DAY)
+        assert opened.archive.newest_sealed(DAY, "snapshot") is None
+        assert capture(opened, "events", DAY).asked
+
+
+def test_a_clock_that_is_hours_off_on_the_same_day_does_no_harm(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drillster_pipeline.api.token_endpoint.skew_between", lambda *_: Skew(-3 * 3600.0, 1.0))
+    with session(sandbox, tmp_path) as opened:
+        assert capture(opened, "snapshot", DAY).asked
 
 
 def test_a_machine_that_wakes_on_the_same_day_goes_on(sandbox: Sandbox, tmp_path: Path) -> None:

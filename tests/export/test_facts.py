@@ -26,9 +26,13 @@ def no_faults(place: Place) -> Iterator[None]:
     place.sandbox.faults = Faults()
 
 
+def troubles(facts: Facts) -> tuple[object, ...]:
+    return (facts.differences, facts.not_compared, facts.reasons)
+
+
 def test_a_whole_night_agrees_with_all_that_drillster_counts(place: Place) -> None:
     outcome = place.next_night()
-    assert gather(place.session, outcome) == Facts(differences={}, not_compared={}, reasons={})
+    assert troubles(gather(place.session, outcome)) == ({}, {}, {})
     assert set(COUNTED_TABLES) == {name for name, table in DATA_TABLES.items() if table.counts}
 
 
@@ -93,4 +97,4 @@ def test_rejects_are_told_by_reason_without_a_value(place: Place) -> None:
 def test_a_load_of_events_has_nothing_to_compare(place: Place) -> None:
     capture(place.session, "events", place.day)
     outcome = publish(place.session, "events", place.day, run_id="events")
-    assert gather(place.session, outcome) == Facts(differences={}, not_compared={}, reasons={})
+    assert troubles(gather(place.session, outcome)) == ({}, {}, {})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]
                 **sandbox.environment(),
                 "DRILLSTER_ARCHIVE_URL": str(tmp_path / "archive"),
                 "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/warehouse.sqlite",
+                "DRILLSTER_REPORTS_FOLDER": str(tmp_path / "reports"),
                 "DRILLSTER_PERSONAL_DATA": getattr(request, "param", "keep"),
                 "DRILLSTER_PSEUDONYM_KEY": "a key of more than sixteen characters",
             }
@@ -104,6 +106,67 @@ def test_the_person_is_taken_out_of_what_is_said_of_others(session: Session, tmp
     }
     session.close()
     assert email not in everything(tmp_path)
+
+
+def test_a_person_is_found_in_any_case_and_alphabet_and_in_the_name_of_a_thing(
+    session: Session, tmp_path: Path
+) -> None:
+    account, *_ = learner(tmp_path)
+    name = "Özlem Ångström"
+    with closing(sqlite3.connect(tmp_path / "warehouse.sqlite")) as connection, connection:
+        other, *_ = connection.execute("SELECT account_id FROM accounts WHERE account_id <> ?", (account,)).fetchone()
+        connection.execute("UPDATE accounts SET name = ? WHERE account_id IN (?, ?)", (name, account, other))
+        connection.execute("UPDATE groups SET name = ?, description = ?", (name, f"{name}, or ÖZLEM ångström"))
+    writer = session.archive.begin(session.newest_complete - timedelta(days=3), "snapshot", {}, NOW)
+    groups = {"groups": [{"id": "g", "name": name, "notes": {name: 1, "by": [name]}}], "people": [{"name": name}]}
+    writer.append("groups", {}, 1, NOW, json.dumps(groups, ensure_ascii=False).encode(), end=End(1, None))
+    writer.seal({"resources": {"groups": {"lost": [], "short": []}}})
+    forget(session, account)
+    assert ask(tmp_path, "SELECT DISTINCT name, description FROM groups") == [
+        ("[forgotten]", "[forgotten], or [forgotten]")
+    ]
+    assert ask(tmp_path, f"SELECT name FROM accounts WHERE account_id = '{other}'") == [(name,)]
+    (archived,) = (gzip.decompress(path.read_bytes()) for path in (tmp_path / "archive/2026-06-06").rglob("*.gz"))
+    assert json.loads(archived)["body"] == {
+        "groups": [{"id": "g", "name": "[forgotten]", "notes": {"[forgotten]": 1, "by": ["[forgotten]"]}}],
+        "people": [{"name": name}],  # somebody else, who has the same one
+    }
+
+
+def test_pages_that_name_the_person_go_and_others_stay(session: Session, tmp_path: Path) -> None:
+    account, name, _ = learner(tmp_path)
+    folder = Path(session.settings.reports_folder)
+    folder.mkdir()
+    (folder / "2026-06-09-names.html").write_text(f"<td>{html.escape(name)}</td>")
+    (folder / "2026-06-09.html").write_text("<td>12 people</td>")
+    assert forget(session, account).reports == ("2026-06-09-names.html",)
+    assert [page.name for page in folder.iterdir()] == ["2026-06-09.html"]
+
+
+def test_what_only_the_history_knows_of_the_person_goes_too(session: Session, tmp_path: Path) -> None:
+    """A former name and address, in the person's own history, in an old invitation and in what a group once said."""
+    account, *_ = learner(tmp_path)
+    former = ("Wilhelmina Vandersloot", "wilhelmina@example.org")
+    connection = sqlite3.connect(tmp_path / "warehouse.sqlite")
+    with connection:
+        connection.execute(
+            "UPDATE accounts_history SET name = ?, email_address = ? WHERE account_id = ?", (*former, account)
+        )
+        connection.execute(
+            "UPDATE group_members_history SET member_key = 'invitee:x', account_id = NULL, name = ?, email_address = ? "
+            "WHERE account_id = ?",
+            (*former, account),
+        )
+        connection.execute("UPDATE groups_history SET description = ?", (f"{former[0]} knows more",))
+    connection.close()
+    outcome = forget(session, account)
+    assert outcome.rows["accounts_history"] == 1
+    assert outcome.rows["group_members_history"] > 0
+    assert set(ask(tmp_path, "SELECT description FROM groups_history")) == {("[forgotten] knows more",)}
+    session.close()
+    left = everything(tmp_path)
+    for trace in (account, "Vandersloot", former[1]):
+        assert trace not in left
 
 
 def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: Session, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.export import PublishOutcome, Session, capture, publish
-from drillster_pipeline.export.verdicts import CONFIRMED_MARK
+from drillster_pipeline.export.facts import gather
+from drillster_pipeline.export.verdicts import CONFIRMED_MARK, nights_waiting
 from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, Size, closed
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
@@ -253,6 +254,14 @@ def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(plac
                 assert found == {key: {c: v for c, v in row.items() if c not in loads} for key, row in rows.items()}
 
 
+def test_a_night_of_which_only_other_tables_were_loaded_still_waits_for_the_rest(place: Place) -> None:
+    """What it has lost of them must not be held against the next night."""
+    place.night()
+    lost = place.next_night(tables=["groups"]).capture.ref
+    waiting = nights_waiting(place.session, "snapshot", DAY + timedelta(days=2), ["groups", "accounts", "catalogs"])
+    assert waiting == {"groups": [], "accounts": [lost], "catalogs": [lost]}
+
+
 def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: Place, tmp_path: Path) -> None:
     place.night()
     lose_all_groups(place)
@@ -263,6 +272,23 @@ def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: 
         publish(session, "snapshot", DAY, run_id="again")
         with pytest.raises(GuardRefused):
             publish(session, "snapshot", place.day, run_id="again")
+
+
+def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None:
+    """What a dashboard shows as "data as of", and what makes a warehouse stale, is a night of all tables."""
+
+    def newest() -> set[date]:
+        with place.session.warehouse.reading() as (connection, _):
+            shown = connection.execute(sa.text("SELECT export_date FROM latest_load")).scalars()
+            told = place.session.warehouse.latest_loads().values()
+            return {*map(date.fromisoformat, shown), *(load.export_date for load in told)}
+
+    place.night()
+    place.next_night(tables=["groups"])
+    assert newest() == {DAY}
+    assert gather(place.session, place.night(tables=["groups"])).differences == {}
+    place.night()
+    assert newest() == {DAY + timedelta(days=1)}
 
 
 def test_a_date_without_a_capture_is_refused(place: Place) -> None:

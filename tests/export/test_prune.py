@@ -22,20 +22,22 @@ DAYS = {"DRILLSTER_ARCHIVE_DAYS": "30"}
 
 def test_captures_of_old_dates_go_and_those_of_young_dates_stay(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
+    newest = put_capture(session, NEWEST)
     old = put_capture(session, NEWEST - timedelta(days=31))
     edge = put_capture(session, NEWEST - timedelta(days=30))
     events = put_capture(session, NEWEST - timedelta(days=31), "events")
     outcome = prune(session)
     assert set(outcome.captures) == {old, events}
-    assert names(tmp_path) == {edge.capture_id}
-    assert session.archive.dates() == [edge.export_date]
+    assert names(tmp_path) == {edge.capture_id, newest.capture_id}
+    assert session.archive.dates() == [edge.export_date, NEWEST]
 
 
 def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
+    newest = put_capture(session, NEWEST)
     old = put_capture(session, NEWEST - timedelta(days=100))
     assert prune(session, dry_run=True).captures == (old,)
-    assert names(tmp_path) == {old.capture_id}
+    assert names(tmp_path) == {old.capture_id, newest.capture_id}
 
 
 def test_the_only_capture_of_a_young_date_stays_even_if_it_was_never_sealed(tmp_path: Path) -> None:
@@ -59,24 +61,26 @@ def test_an_unfinished_capture_beside_a_sealed_one_goes_once_it_cannot_be_resume
 
 def test_what_is_being_captured_stays_however_old_it_looks(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
+    newest = put_capture(session, NEWEST)
     day = NEWEST - timedelta(days=100)
     being_made, other = put_capture(session, day, "events", sealed=False), put_capture(session, day)
     with session.archive.locked(day, "events"):
         assert prune(session).captures == (other,)
-    assert names(tmp_path) == {being_made.capture_id}
+    assert names(tmp_path) == {being_made.capture_id, newest.capture_id}
     assert prune(session).captures == (being_made,)
-    assert session.archive.dates() == []
+    assert session.archive.dates() == [NEWEST]
 
 
 def test_what_somebody_is_at_work_on_stays_for_a_later_prune(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
+    put_capture(session, NEWEST)
     old = NEWEST - timedelta(days=40)
     snapshot = put_capture(session, old)
     events = put_capture(session, old, "events", sealed=False)
     with session.archive.locked(old, "events"):
         assert prune(session).captures == (snapshot,)
     assert prune(session).captures == (events,)
-    assert session.archive.dates() == []
+    assert session.archive.dates() == [NEWEST]
 
 
 def test_a_prune_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +107,27 @@ def test_month_ends_can_be_kept_for_ever(tmp_path: Path) -> None:
     session = session_in(tmp_path, DAYS)
     for day in (date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1)):
         put_capture(session, day)
+    put_capture(session, NEWEST)
     outcome = prune(session, keep_month_ends=True)
     assert outcome.kept_month_ends == (date(2026, 1, 31), date(2026, 2, 27), date(2026, 3, 1))
-    assert session.archive.dates() == list(outcome.kept_month_ends)
+    assert session.archive.dates() == [*outcome.kept_month_ends, NEWEST]
+
+
+def test_a_setting_keeps_month_ends_whoever_prunes(tmp_path: Path) -> None:
+    session = session_in(tmp_path, {**DAYS, "DRILLSTER_KEEP_MONTH_ENDS": "yes"})
+    for day in (date(2026, 1, 30), date(2026, 1, 31), NEWEST):
+        put_capture(session, day)
+    assert prune(session).kept_month_ends == (date(2026, 1, 31),)
+    assert session.archive.dates() == [date(2026, 1, 31), NEWEST]
+
+
+def test_a_clock_that_is_years_ahead_takes_nothing_away(tmp_path: Path) -> None:
+    session = session_in(tmp_path, DAYS, now=NOW + timedelta(days=3_000))
+    old, newest = put_capture(session, NEWEST - timedelta(days=31)), put_capture(session, NEWEST)
+    put_capture(session, NEWEST + timedelta(days=2_999), sealed=False)
+    outcome = prune(session)
+    assert (outcome.captures, outcome.before) == ((old,), NEWEST - timedelta(days=30))
+    assert newest.capture_id in names(tmp_path)
 
 
 @settings(max_examples=25, deadline=None)

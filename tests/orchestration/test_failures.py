@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
+from drillster_pipeline.export import capture
 from drillster_pipeline.export.alerts import Trouble, alert
 from drillster_pipeline.orchestration import failures
 from drillster_pipeline.orchestration.upkeep import alerts, failed_runs
@@ -17,7 +18,7 @@ from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFau
 from drillster_pipeline.settings import SETTINGS
 from tests.webhooks import Webhook, running_webhook
 
-from .houses import DAY, House, found_in, night_after, people_of, secrets_of
+from .houses import DAY, House, found_in, metadata_of, night_after, people_of, secrets_of
 
 BY_JOB = {"dagster/partition": str(DAY)}
 BY_BACKFILL = {"dagster/asset_partition_range_start": str(DAY), "dagster/asset_partition_range_end": str(DAY)}
@@ -174,6 +175,18 @@ class TestAlerts:
     def test_an_unavailable_resource_is_told(self, house: House, got: Sequence[str]) -> None:
         house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
         assert house.night().success
+        (text,) = got
+        assert f"A resource was unavailable in the night of {DAY}. organization: the service account has no" in text
+
+    def test_it_is_told_by_the_next_run_where_the_one_that_met_it_was_killed(
+        self, house: House, got: Sequence[str]
+    ) -> None:
+        house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
+        with house.session() as session:
+            capture(session, "snapshot", DAY)
+        house.sandbox.faults = Faults()
+        night = house.night()
+        assert metadata_of(house.instance, night.run_id)["drillster/accounts"]["how"] == "kept"
         (text,) = got
         assert f"A resource was unavailable in the night of {DAY}. organization: the service account has no" in text
 

@@ -173,6 +173,23 @@ def test_nights_that_fail_in_every_way_show_nobody_and_no_secret(
     assert found_in(bytes_of(house.folder), hidden(house)) == []
 
 
+def test_a_night_that_goes_well_shows_nobody_to_dagster(lived_in: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where groups, drills and fields that nobody knows are called after people."""
+    house = lived_in
+    people = people_of(house)
+    (row,) = house.rows("SELECT name, email_address FROM accounts WHERE email_address LIKE '%@%' ORDER BY 1 LIMIT 1")
+    called = (said("groups", "name", f"Team {row[0]}"), said("group", "name", f"Team {row[0]}"))
+    house.sandbox.faults = Faults(fields=(*gossip(str(row[0]), str(row[1])), *called))
+    house.set(DRILLSTER_REPORTS_FOLDER=str(house.folder / "reports"))
+    caplog.clear()
+    with house.on_disk():
+        night = house.night()
+        assert night.success, night.errors
+    written = bytes_of(house.home) + caplog.text.encode() + repr(night).encode()
+    assert b"Team [removed]" in written
+    assert found_in(written, people) == []
+
+
 @pytest.mark.parametrize("mode", ["pseudonymize", "drop"])
 def test_where_people_are_hidden_nothing_holds_one(
     lived_in: House, told: list[dict[str, str]], caplog: pytest.LogCaptureFixture, mode: str

@@ -84,9 +84,15 @@ class TestAWholeNight:
             assert metadata["dagster/partition_row_count"] == metadata["inserted"] == counts[name]
             assert (metadata["deleted"], metadata["rejected"]) == (0, 0)
         assert told.night.rows == counts
-        assert told.metadata["warehouse/groups"]["absent rows"] == "Marked deleted: everything was seen"
-        assert told.metadata["warehouse/results"]["absent rows"] == "Those of the date are replaced as a whole"
-        assert told.metadata["warehouse/test_results"]["absent rows"] == "Events are never deleted"
+        assert told.metadata["warehouse/groups"]["whole"] == (
+            "Yes: everything was seen. What is no longer there was marked deleted."
+        )
+        assert told.metadata["warehouse/results"]["whole"] == (
+            "Yes: everything was seen. Rows of the date were replaced as a whole."
+        )
+        assert told.metadata["warehouse/test_results"]["whole"] == (
+            "Yes: all that Drillster tells was read. Events are never deleted."
+        )
 
     def test_the_run_is_tagged_with_what_it_made(self, whole: tuple[House, Told]) -> None:
         house, told = whole
@@ -204,9 +210,7 @@ def test_a_short_read_deletes_nothing_and_says_what_is_missing(lived_in: House) 
     told = told_of(house, house.night(NEXT))
     assert told.night.success
     assert "what is missing is not taken for deleted" in told.warnings["drillster/accounts:complete"]
-    assert str(told.metadata["warehouse/account_external_ids"]["absent rows"]).startswith(
-        "All stay, since not everything"
-    )
+    assert str(told.metadata["warehouse/account_external_ids"]["whole"]).startswith("No. Not seen: accounts list: ")
     assert house.rows("SELECT count(*) FROM accounts WHERE deleted_on IS NOT NULL AND is_managed") == [(0,)]
 
 
@@ -219,7 +223,7 @@ def test_rows_of_a_closed_group_stay_and_the_group_is_named(lived_in: House) -> 
     told = told_of(house, house.night(NEXT))
     assert told.night.success
     assert f"group {group} is closed to the service account" in told.warnings["drillster/groups:complete"]
-    assert f"groups of group {group}: 403" in str(told.metadata["warehouse/group_members"]["absent rows"])
+    assert f"groups of group {group}: 403" in str(told.metadata["warehouse/group_members"]["whole"])
     present = "SELECT count(*) FROM group_members WHERE group_id = :g AND deleted_on IS NULL"
     assert house.rows(present, g=group) == before
 

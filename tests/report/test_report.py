@@ -170,8 +170,14 @@ def test_a_date_without_a_snapshot_is_refused(session: Session) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_told(session: Session, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"):
+    with pytest.raises(Unavailable, match="--output"):
         write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
+    settings = replace(session.settings, reports_folder=str(tmp_path / "file"))
+    with (
+        Session(settings=settings, now=session.now) as elsewhere,
+        pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"),
+    ):
+        write_report(elsewhere, session.newest_complete)
 
 
 def test_postgresql_tells_the_same_figures(session: Session, figures: Figures, tmp_path: Path) -> None:

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES, TABLES, Column, Kind, Table, Type, resources_of, tables_of
+from drillster_pipeline.tables import (
+    DATA_TABLES,
+    HISTORY_TABLES,
+    RESOURCES,
+    TABLES,
+    Column,
+    Kind,
+    Table,
+    Type,
+    resources_of,
+    tables_of,
+)
 
 CONTRACT = {
     "organizations": "organization_id | name email_address locale domicile contract_type contract_created_at "
@@ -47,8 +58,20 @@ def _name(value: Table | Column) -> str:
     return value.name
 
 
-def test_the_tables_are_those_of_the_contract() -> None:
-    assert set(TABLES) == set(CONTRACT)
+def test_the_tables_are_those_of_the_contract_and_the_history_of_each_entity() -> None:
+    entities = {name for name in CONTRACT if TABLES[name].kind is Kind.ENTITY}
+    assert set(TABLES) == {*CONTRACT, *(f"{name}_history" for name in entities)}
+    assert len(entities) == 12
+
+
+@pytest.mark.parametrize("name", [name for name in CONTRACT if TABLES[name].kind is Kind.ENTITY])
+def test_a_history_has_every_column_of_its_entity(name: str) -> None:
+    key, others = (part.split() for part in CONTRACT[name].split("|"))
+    history = TABLES[f"{name}_history"]
+    assert history.key == (*key, "valid_from")
+    names = [column.name for column in history.columns]
+    assert names == [*key, "valid_from", "valid_until", *others]
+    assert set(names) - {"valid_from", "valid_until"} == {column.name for column in TABLES[name].columns}
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -119,7 +142,9 @@ def test_only_entities_are_hashed_and_marked_deleted() -> None:
 
 def test_what_says_who_a_person_is_is_personal() -> None:
     personal = {f"{table.name}.{column.name}" for table, column in COLUMNS if column.personal}
-    assert personal == {
+    of_history = {name for name in personal if name.partition(".")[0] in HISTORY_TABLES}
+    assert {name.replace("_history", "") for name in of_history} == personal - of_history
+    assert personal - of_history == {
         "accounts.name",
         "accounts.email_address",
         "accounts.year_of_birth",

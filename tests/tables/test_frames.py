@@ -112,9 +112,14 @@ def test_a_personal_value_that_is_missing_is_shown_as_missing() -> None:
     ],
 )
 def test_a_record_is_plain_json_of_bounded_length(value: Any, shown: Any) -> None:
-    (reject,) = batch_of(CATALOGS, [("c", value, None, None, "many")]).rejects
-    assert reject.record["name"] == shown
+    (reject,) = batch_of(CATALOGS, [("c", None, None, value, "many")]).rejects
+    assert reject.record["organization_id"] == shown
     assert json.loads(json.dumps(reject.record, allow_nan=False)) == reject.record
+
+
+def test_free_text_is_masked_as_it_may_name_people() -> None:
+    (reject,) = batch_of(CATALOGS, [("c", "Ask Jo Vermeer", "By Jo Vermeer", None, "many")]).rejects
+    assert reject.record["name"] == reject.record["description"] == MASKED
 
 
 def test_rows_that_share_a_key_are_given_once_the_last_of_them() -> None:

@@ -206,7 +206,7 @@ class Oracle:
         if name == "accounts":
             told |= {(row["account_id"],): row for evening in self.evenings for row in evening.named}
         for night in self.nights:
-            told |= {_key(name, row): row for row in night.content[name] if night.is_in_passing(name, row)}
+            told |= {key_of(name, row): row for row in night.content[name] if night.is_in_passing(name, row)}
         for at, row in told.items():
             self.tables[name].setdefault(at, dict(row) | UNDATED)
 
@@ -223,7 +223,7 @@ class Oracle:
             for row in night.content[name]:
                 if night.is_in_passing(name, row):
                     continue
-                at = _key(name, row)
+                at = key_of(name, row)
                 first = state[at]["first_seen_on"] if at in state else night.on
                 state[at] = dict(row) | {"first_seen_on": first, "last_seen_on": night.on}
         for at, row in state.items():
@@ -231,14 +231,16 @@ class Oracle:
                 (
                     night.on
                     for night in self.nights
-                    if night.on > row["last_seen_on"] and night.is_complete(name) and not _unseen(night, name, at, row)
+                    if night.on > row["last_seen_on"]
+                    and night.is_complete(name)
+                    and not is_unseen(night, name, at, row)
                 ),
                 None,
             )
         return state
 
 
-def _key(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+def key_of(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[part]) for part in DATA_TABLES[name].key)
 
 
@@ -250,7 +252,7 @@ def _is_referred_to(night: Night, name: str, key: str) -> bool:
     return any(row.get(column) == key for row in (*referring, *(standing if name == "groups" else ())))
 
 
-def _unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, Any]) -> bool:
+def is_unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, Any]) -> bool:
     if (name, at) in night.rejected:
         return True
     if name == "accounts":

@@ -26,6 +26,7 @@ from drillster_pipeline.warehouse import Load
 
 PEOPLE = 400
 TABLES = ("accounts", "playables", "groups", "group_members", "results")
+HISTORIES = tuple(f"{name}_history" for name in TABLES if name != "results")
 
 
 def night(number: int) -> dict[str, list[Any]]:

@@ -47,7 +47,7 @@ def victims(place: Place) -> Iterator[Victims]:
 
 
 def state(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
-    return {name: rows(warehouse, name) for name in loader.TABLES}
+    return {name: rows(warehouse, name) for name in (*loader.TABLES, *loader.HISTORIES)}
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def nights_in_peace(place: Place, tmp_path: Path) -> Iterator[Any]:
 
 
 def deaths(chance: random.Random) -> list[tuple[str, float]]:
-    """At a statement (a load of this size has 72 to 89), at any moment at all, and right after the commit."""
-    found = [("statement", float(chance.randint(1, 85))) for _ in range(12)]
+    """At a statement (a load of this size has up to 137), at any moment at all, and right after the commit."""
+    found = [("statement", float(chance.randint(1, 130))) for _ in range(12)]
     found += [("after", chance.uniform(0.02, 0.3)) for _ in range(4)]
     chance.shuffle(found)
     return [*found, ("commit", 0.0)]

@@ -177,16 +177,16 @@ def test_each_captured_night_that_was_passed_over_may_have_lost_a_fifth_or_ten_r
     load(warehouse, day(1), {"accounts": people(100)})
     content = {"accounts": people(after)}
     if borne:
-        load(warehouse, day(2 + waiting), content, nights_waiting=waiting)
+        load(warehouse, day(2 + waiting), content, nights_waiting={"accounts": waiting})
     else:
         with pytest.raises(GuardRefused, match=f"{100 - after} of 100 present rows"):
-            load(warehouse, day(2 + waiting), content, nights_waiting=waiting)
+            load(warehouse, day(2 + waiting), content, nights_waiting={"accounts": waiting})
 
 
 def test_a_large_table_is_never_emptied_whatever_was_passed_over(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"accounts": people(600)})
     with pytest.raises(GuardRefused, match="600 of 600 present rows"):
-        load(warehouse, day(50), {"accounts": []}, nights_waiting=48)
+        load(warehouse, day(50), {"accounts": []}, nights_waiting={"accounts": 48})
 
 
 def test_what_was_confirmed_of_a_table_is_not_asked_again_but_of_that_table_only(warehouse: Warehouse) -> None:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
+from drillster_pipeline.tables import HISTORY_TABLES
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 
 from .nights import account, day, load
@@ -75,6 +76,31 @@ def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(place: P
         sql(newer, "UPDATE {}accounts SET row_hash = 'of the older version'")
         load(newer, day(1), {"accounts": [account("a", locale="nl")]})
         assert column(newer, "accounts", "locale") == {"a": "nl"}
+
+
+def test_histories_are_added_and_begin_with_the_next_night_until_older_ones_are_replayed(place: Place) -> None:
+    nights = {number: [account("a", f"name {number}")] for number in (1, 2, 3)} | {4: []}
+    with place.opened() as older:
+        older.prepare()
+        for number in (1, 2):
+            load(older, day(number), {"accounts": nights[number]})
+        for name in HISTORY_TABLES:
+            sql(older, f"DROP TABLE {{}}{name}")
+        for name in ("in_history", "history_rows"):
+            sql(older, f"ALTER TABLE {{}}load_tables DROP COLUMN {name}")
+
+    def names(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+        found = rows(warehouse, "accounts_history")
+        return [(row["name"], row["valid_from"], row["valid_until"]) for row in found]
+
+    with place.opened() as newer:
+        newer.prepare()
+        for number in (3, 4):
+            load(newer, day(number), {"accounts": nights[number]})
+        assert names(newer) == [("name 3", day(3), day(4))]
+        for number in (2, 1):
+            load(newer, day(number), {"accounts": nights[number]})
+        assert names(newer) == [(f"name {number}", day(number), day(number + 1)) for number in (1, 2, 3)]
 
 
 def test_a_new_column_comes_with_its_foreign_key(place: Place) -> None:

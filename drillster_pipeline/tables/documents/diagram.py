@@ -25,7 +25,10 @@ SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "Practice and tests": ("results", "test_results", "test_result_scores", "test_result_drills"),
     "Bookkeeping": ("loads", "load_tables", "load_exceptions", "rejected_rows"),
 }
-"""What is drawn together. Tables that refer to nothing and that nothing refers to are in none."""
+"""What is drawn together. Tables that refer to nothing and that nothing refers to are in none.
+
+Neither are histories: each has the columns and the lines of its entity, and would double the drawing.
+"""
 
 
 def entity_diagram(tables: Mapping[str, Table] = TABLES) -> str:

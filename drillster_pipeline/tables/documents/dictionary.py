@@ -23,6 +23,8 @@ What is in the warehouse. This page is generated from the declarations in `drill
   that was cut in two) becomes U+FFFD, because no database holds either.
 - *Personal* marks what is about a person: `DRILLSTER_PERSONAL_DATA` decides whether it is kept, pseudonymized
   or dropped, and it never appears in a log or in `rejected_rows`.
+- What an entity was like on a date is in its history table (`accounts_history` for `accounts`);
+  [history.md](history.md) shows how to ask.
 - A value of another type than the column's, or out of its range, rejects the row, and `rejected_rows` says why.
 """
 
@@ -31,7 +33,8 @@ _DIAGRAM = """\
 
 What refers to what, a subject at a time, with the columns that join tables: keys (PK) and references to others (FK). A
 solid line is a foreign key, a dotted one a join that may find nothing; it ends in a crow's foot where many rows belong
-to one. An empty box is a table of another subject. Every table has more columns, which follow below.
+to one. An empty box is a table of another subject. A history table has the keys of its entity and is not drawn. Every
+table has more columns, which follow below.
 `drillster-pipeline schema --format mermaid` prints all subjects as one diagram.
 """
 
@@ -50,6 +53,11 @@ _KINDS: Mapping[Kind, tuple[str, str, str]] = {
         "something that happened",
         "upsert by key; reading a night again heals an earlier miss",
         "is never deleted",
+    ),
+    Kind.HISTORY: (
+        "a thing as it was from `valid_from` until the day before `valid_until`",
+        "with its entity, only where something differs",
+        "ends: `valid_until` is the date on which it was gone",
     ),
     Kind.BOOKKEEPING: ("a fact about a load", "added in the transaction of the load", "is never deleted"),
 }

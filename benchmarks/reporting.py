@@ -1,0 +1,114 @@
+"""(g) The nightly report of 10,000 learners, from the warehouse to the file."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.export import Session, publish
+from drillster_pipeline.export.report import write_report
+from drillster_pipeline.sandbox import Size
+from drillster_pipeline.warehouse import Warehouse
+
+from .archives import replaying
+from .comparison import OURS, Claim, Comparison, Measures, alternate
+from .options import Options
+from .places import EXPORT_DATE, MOMENT, server_of, sqlite
+from .processes import Meter, isolated
+
+LEARNERS, PER_GROUP = 10_000, 100
+SIZE = Size(
+    accounts=LEARNERS + 10,
+    groups=LEARNERS // PER_GROUP,
+    members_per_group=PER_GROUP,
+    drillables_per_group=20,
+    objectives_per_group=3,
+    tests_per_group=1,
+    stable=True,
+)
+NIGHTS = 10
+"""As many as a trend shows."""
+ABOUT = f"""
+{LEARNERS:,} learners in {SIZE.groups} groups with 20 drills and 3 objectives each, and {NIGHTS} nights of them: about 2
+million result rows. Each round is a new process; importing the plotting library counts.
+"""
+
+
+def measure(options: Options) -> list[Comparison]:
+    """Seconds and size, on both databases."""
+    archive = options.archives.of(f"learners-{LEARNERS}", SIZE)
+    found = []
+    for database, place in (("PostgreSQL", options.postgresql.database), ("SQLite", sqlite)):
+        opened: AbstractContextManager[str] = place()
+        with opened as url:
+            isolated(fill, archive, url)
+
+            def once(url: str = url) -> Measures:
+                written: Measures = isolated(report, archive, url)
+                return written
+
+            found.append(
+                alternate(
+                    f"The report of {LEARNERS:,} learners, {database}",
+                    {OURS: once},
+                    rounds=options.rounds,
+                    claims=[
+                        Claim(
+                            what=f"report of {LEARNERS:,} learners, seconds, {database}",
+                            contender=OURS,
+                            measure="seconds",
+                            at_most=5.0,
+                        ),
+                        Claim(
+                            what=f"report of {LEARNERS:,} learners, MiB, {database}",
+                            contender=OURS,
+                            measure="page_mib",
+                            at_most=2.0,
+                        ),
+                    ],
+                    say=options.say,
+                )
+            )
+    return found
+
+
+def fill(archive: Path, url: str) -> None:
+    """Publish one night, and copy its snapshots to the nights that follow."""
+    with Session(settings=replaying(archive, url), now=lambda: MOMENT) as session:
+        publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
+        for night in range(1, NIGHTS):
+            _copy(session.warehouse, night)
+
+
+def _copy(warehouse: Warehouse, night: int) -> None:
+    with warehouse.reading() as (_, tables), warehouse.engine.begin() as connection:
+        loads = tables("loads")
+        first = sa.select(loads.c.load_id).where(loads.c.export_date == EXPORT_DATE)
+        for name in ("loads", "load_tables", "results", "objective_evaluations"):
+            table = tables(name)
+            others: dict[str, Any] = {"export_date": sa.literal(EXPORT_DATE + timedelta(days=night))}
+            if name.startswith("load"):
+                others["load_id"] = table.c.load_id + f"-{night}"
+            columns = [others.get(column.name, column) for column in table.c]
+            of_the_first = (
+                table.c.export_date == EXPORT_DATE if "export_date" in table.c else table.c.load_id.in_(first)
+            )
+            copied = sa.select(*columns).where(of_the_first)
+            connection.execute(table.insert().from_select(list(table.c), copied))
+
+
+def report(archive: Path, url: str) -> Measures:
+    """Write the report of the last night."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Meter(server_of(url)) as meter,
+        Session(settings=replaying(archive, url), now=lambda: MOMENT) as session,
+    ):
+        day = EXPORT_DATE + timedelta(days=NIGHTS - 1)
+        written = write_report(session, day, output=Path(folder) / "report.html")
+    return {**meter.read(), "page_mib": written.size / 2**20}

@@ -1,0 +1,112 @@
+"""Whether nights will come: the schedule, the daemon, and who hears when one goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from drillster_pipeline.dates import newest_complete
+
+from .amounts import lasting
+from .findings import Notes, Part
+
+if TYPE_CHECKING:
+    from drillster_pipeline.settings import Settings
+
+SILENT_SECONDS = 120.0
+"""A daemon shows a sign of life every half minute."""
+_UNAVAILABLE = 4
+
+Daemon = Callable[[], dict[str, Any]]
+"""Tells of Dagster: ``home`` (set, default), ``exists``, ``storage`` (class names), ``silent_seconds`` (or None)."""
+
+
+def next_night(now: datetime, settings: Settings) -> datetime:
+    """The next moment of the schedule, in its time zone."""
+    local = now.astimezone(settings.timezone)
+    coming = local.replace(
+        hour=settings.nightly_at.hour, minute=settings.nightly_at.minute, second=0, microsecond=0, fold=0
+    )
+    return coming if coming > local else coming + timedelta(days=1)
+
+
+def examine_schedule(notes: Notes, settings: Settings, now: datetime) -> None:
+    """When the next night is, of which date, and until when it lasts."""
+    with notes.step(Part.OPERATION, "next night", "DRILLSTER_NIGHTLY_AT in DRILLSTER_TIMEZONE") as step:
+        coming = next_night(now, settings)
+        export_date = newest_complete(coming, settings.timezone)
+        wait = lasting(max(0.0, (coming - now).total_seconds()))
+        found = f"{coming:%Y-%m-%d %H:%M} {settings.timezone.key} (in {wait}), for {export_date}"
+        night = notes.report.night
+        if night is not None:
+            end = coming + timedelta(minutes=night.minutes.high)
+            found += f"; done by about {end:%H:%M}" if night.minutes.high < 1440 else "; it takes longer than a day"
+        if export_date < settings.first_export_date:
+            step.warning(
+                f"{found}, which is before DRILLSTER_FIRST_EXPORT_DATE ({settings.first_export_date}): nothing runs "
+                "until that date has ended.",
+                advice="Set it to the first date that you want, at the latest yesterday.",
+            )
+        elif night is not None and night.minutes.likely > 360:
+            step.warning(
+                f"{found}: that is a long night.",
+                advice="See docs/scaling.md: more DRILLSTER_CONCURRENCY, or an earlier DRILLSTER_NIGHTLY_AT.",
+            )
+        else:
+            step.ok(found)
+
+
+def examine_daemon(notes: Notes, daemon: Daemon) -> None:
+    """Whether somebody will start the night."""
+    with notes.step(Part.OPERATION, "Dagster", "DAGSTER_HOME, its storage, and signs of life of the daemon") as step:
+        try:
+            told = daemon()
+        except Exception as error:  # noqa: BLE001 - each kind of storage raises errors of its own
+            # Not its text, which may name a database and its user.
+            step.failed(
+                f"Dagster's storage can't be opened ({type(error).__name__}).",
+                advice="Check dagster.yaml in DAGSTER_HOME, and that the database it names is up.",
+                exit_code=_UNAVAILABLE,
+            )
+            return
+        home = "DAGSTER_HOME is set" if told["home"] == "set" else "DAGSTER_HOME is not set: data/dagster is used"
+        by_cron = (
+            "Without the daemon nothing starts by itself: see the README, or let cron call drillster-pipeline run."
+        )
+        if not told["exists"]:
+            step.ok(f"{home}; nothing has run there yet", advice=by_cron)
+            return
+        found = f"{home}; runs are kept by {told['storage'].get('runs', '?')}"
+        silent = told["silent_seconds"]
+        if silent is None:
+            step.ok(f"{found}; no daemon has run there", advice=by_cron)
+        elif silent > SILENT_SECONDS:
+            step.warning(
+                f"{found}; the daemon has shown no sign of life for {lasting(silent)}.",
+                advice="Start dagster-daemon again, or no night begins by itself.",
+            )
+        else:
+            step.ok(f"{found}; the daemon runs")
+
+
+def examine_alerts(notes: Notes, settings: Settings, *, send: bool) -> None:
+    """Whether anybody hears of a night that goes wrong; a message is sent only when asked for."""
+    with notes.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK") as step:
+        webhook = settings.alert_webhook
+        if not webhook:
+            step.ok(
+                "DRILLSTER_ALERT_WEBHOOK is not set, so nobody is told of a night that goes wrong",
+                advice="Set it to an incoming webhook of Slack or the like.",
+            )
+        elif not send:
+            step.ok("DRILLSTER_ALERT_WEBHOOK is set; `check --alert` sends it a message to try it")
+        else:
+            from drillster_pipeline.export.alerts import post
+
+            taken = post(webhook, "drillster-pipeline: this is a try of `check --alert`; nothing is wrong.")
+            if taken:
+                step.ok("DRILLSTER_ALERT_WEBHOOK took a message")
+            else:
+                what = "does not answer" if taken is None else "refuses messages"
+                step.failed(f"DRILLSTER_ALERT_WEBHOOK {what}.", advice="Check its address.", exit_code=_UNAVAILABLE)

@@ -1,0 +1,173 @@
+"""The Dagster UI and the report, as people see them: in a real browser, by clicking.
+
+``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of the README as well, of a larger
+organization and a whole week.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.export.report import write_report
+from drillster_pipeline.sandbox import Sandbox, Size
+from tests.orchestration.houses import AMSTERDAM, SMALL, House, house_in, night_after
+from tests.orchestration.services import daemon_of, webserver_of
+
+from . import chromium
+from .chromium import Browser, Page
+
+AXE = Path(__file__).with_name("axe.min.js")
+PICTURES = Path(os.environ["PICTURES"]).absolute() if os.environ.get("PICTURES") else None
+NIGHTS = 7 if PICTURES else 3
+ENDED = r"/Status\s+(Succeeded|Failed|Canceled|Completed)/"
+NOISE: dict[str, str] = {}
+"""What Dagster's own page says on the console, as a pattern, and why that is nothing to us."""
+
+pytestmark = [
+    pytest.mark.skipif(chromium.BINARY is None, reason="no chromium: tests/browser/install installs Debian's"),
+    pytest.mark.timeout(900 if PICTURES else 240),
+]
+needs_axe = pytest.mark.skipif(not AXE.exists(), reason="no axe-core: tests/browser/install fetches it from npm")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """An installation with some nights that end yesterday."""
+    newest = newest_complete(datetime.now(UTC), AMSTERDAM)
+    days = [newest - timedelta(days=back) for back in reversed(range(NIGHTS))]
+    size = Size(accounts=60) if PICTURES else SMALL
+    folder = tmp_path_factory.mktemp("browser")
+    with (
+        Sandbox(size=size, seed=7) as sandbox,
+        pytest.MonkeyPatch.context() as monkeypatch,
+        house_in(folder, monkeypatch, sandbox) as made,
+    ):
+        reports = folder / "reports"
+        made.set(DRILLSTER_REPORTS_FOLDER=str(reports))
+        with made.on_disk():
+            for day in days:
+                made.at(night_after(day))
+                assert made.night(day).success
+        made.at(datetime.now(UTC))
+        made.set(DRILLSTER_FIRST_EXPORT_DATE=str(days[0]))  # of the UI; this process has loaded its definitions
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def newest(house: House) -> date:
+    return newest_complete(house.now, AMSTERDAM)
+
+
+def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser: Browser, newest: date) -> None:
+    before = house.counts()
+    house.sandbox.clear()
+    past = [str(newest - timedelta(days=back)) for back in (2, 1)]
+    page = browser.page()
+    with webserver_of(house) as services, ExitStack() as later:
+        base = f"http://127.0.0.1:{services.port}"
+        if PICTURES:
+            later.enter_context(daemon_of(house, services))
+            page.settle(60)  # by then it has looked whether the tables are fresh
+
+        page.go(f"{base}/assets/warehouse/results", "Row count", "in short", "last nights", "a few rows")
+        assert "None rejected." in page.text()
+        page.until("[...document.images].some(one => one.src.startsWith('data:') && one.naturalWidth > 0)")
+        page.run("[...document.querySelectorAll('div')].find(one => one.innerText === 'Metadata').scrollIntoView()")
+        page.settle()
+        taken(page, "table", clip=(240, 0, 1200, 900))
+
+        page.go(f"{base}/asset-groups", "drillster", "warehouse", "report")
+        page.click("Materialize all…")
+        page.click(None, 'input[placeholder="No matching partitions"]')
+        page.write(f"[{past[0]}...{past[1]}]")
+        page.press("Enter", 13)
+        page.wait_for("2 partitions")
+        taken(page, "backfill", clip=(370, 100, 700, 590))
+        page.click("Launch backfill")
+        page.wait_for("Created backfill")
+        page.click("View", "a, button")
+        if not PICTURES:  # a daemon looks for backfills when it starts, then only twice a minute
+            later.enter_context(daemon_of(house, services))
+        page.until(f"document.body.innerText.match({ENDED})", seconds=150)
+        runs = services.runs()
+        assert {(run["tags"]["drillster/export_date"], run["status"]) for run in runs[-2:]} == {
+            (day, "SUCCESS") for day in past
+        }
+        assert house.counts() == before
+        assert house.sandbox.requests == []  # it was replayed
+
+        page.go(f"{base}/assets/warehouse/results", "Row count", past[1])
+        page.go(f"{base}/assets/report/nightly", "objectives met over time", "least met")
+        assert str(house.folder / "reports") in page.text()
+    assert wrong(page) == []
+
+
+def test_the_report_is_read_on_every_screen(house: House, browser: Browser, newest: date, tmp_path: Path) -> None:
+    page = browser.page(width=1100, height=800)
+    written = house.folder / "reports" / f"{newest}.html"
+    page.go(written.as_uri(), "At a glance", "About this data")
+    taken(page, "report", clip=(0, 0, 1100, 1500), whole=True)
+    page.resize(360, 740, mobile=True)
+    assert page.run("document.documentElement.scrollWidth") <= 360  # wide tables scroll by themselves
+    page.resize(1100, 800)
+    page.prefer(forced_colors="active", prefers_contrast="more")
+    assert page.run("matchMedia('(forced-colors: active)').matches")
+    assert seen_bars(page) > 0
+    page.prefer()
+    assert len(re.findall(rb"/Type\s*/Page\b", page.printed())) <= 12
+    assert page.problems == []
+
+
+@needs_axe
+@pytest.mark.parametrize("width", [360, 1100])
+def test_axe_finds_nothing_that_keeps_people_from_reading_it(
+    house: House, browser: Browser, newest: date, tmp_path: Path, width: int
+) -> None:
+    page = browser.page(width=width, height=900)
+    with house.session() as session:
+        names = write_report(session, newest, names=True, output=tmp_path / "names.html").path
+    for written in (house.folder / "reports" / f"{newest}.html", names):
+        page.go(written.as_uri(), "At a glance", "About this data")
+        page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        page.run(f"{AXE.read_text()};0")
+        found: list[Any] = page.run("axe.run(document).then(found => found.violations)")
+        assert [(one["id"], one["help"], [node["target"] for node in one["nodes"]][:3]) for one in found] == []
+        assert page.run("axe.run(document).then(found => found.passes.length)") > 10
+
+
+def seen_bars(page: Page) -> int:
+    """Bars of shares that differ from their ground, as they are computed."""
+    return int(
+        page.run(
+            "[...document.querySelectorAll('.bar span')].filter(one =>"
+            " getComputedStyle(one).backgroundColor !== getComputedStyle(one.parentElement).backgroundColor).length"
+        )
+    )
+
+
+def wrong(page: Page) -> list[str]:
+    """What the console says, but for what is known to be Dagster's own."""
+    return [problem for problem in page.problems if not any(re.search(known, problem) for known in NOISE)]
+
+
+def taken(page: Page, name: str, *, clip: tuple[int, int, int, int], whole: bool = False) -> None:
+    """A picture for the README, where these are wanted."""
+    if PICTURES:
+        PICTURES.mkdir(exist_ok=True, parents=True)
+        page.settle(1)
+        page.picture(PICTURES / f"{name}.webp", clip=clip, whole=whole)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from drillster_pipeline.doctor import Examination, Finding, Report
+from drillster_pipeline.sandbox import Faults, Sandbox
+
+ORGANIZATION = {"accounts": 40, "seed": 3}
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Sandbox]:
+    """One Drillster for all tests of the doctor."""
+    with Sandbox(**ORGANIZATION) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(running: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """It, as it is without faults, and an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    running.faults = Faults()
+    running.clear()
+    return running
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Drillster that is down is not worth seconds of a test."""
+    monkeypatch.setattr("drillster_pipeline.api.backoff.Trouble.met", lambda *_, **__: None)
+
+
+Examine = Callable[..., Report]
+
+
+@pytest.fixture
+def examine(sandbox: Sandbox) -> Examine:
+    """Examines the sandbox with its settings, changed as a test wants them."""
+
+    def run(**settings: str) -> Report:
+        return Examination(environ={**sandbox.environment(), **settings}).run()
+
+    return run
+
+
+def steps(report: Report) -> dict[str, Finding]:
+    """Findings by step; of several of the same name the worst."""
+    order = ("skipped", "ok", "warning", "failed")
+    return {each.step: each for each in sorted(report.findings, key=lambda each: order.index(each.status))}
+
+
+def step(report: Report, name: str) -> Finding:
+    """The one finding of a step."""
+    return steps(report)[name]
+
+
+def forms(report: Report) -> dict[str, dict[str, tuple[str, str]]]:
+    """Per resource and aspect, the form that was met and what it is."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for probed in report.endpoints:
+        found.setdefault(probed.endpoint.resource, {}).update(
+            {form.aspect: (form.met, form.standing) for form in probed.forms}
+        )
+    return found
