@@ -259,3 +259,13 @@ def test_a_query_on_a_default_partition_is_not_waited_for_while_others_wait_behi
             nights(warehouse, START)
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.theirs").scalar() == 1
         assert export_dates(warehouse) == [END, START]
+
+
+def test_a_partition_that_others_built_on_is_not_dropped_under_them(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, END, START)
+        sql(warehouse, "CREATE VIEW {}theirs AS SELECT * FROM {}results_2026_02")
+        with pytest.raises(Refused, match="built on what is to be removed; drop those"):
+            warehouse.drop_snapshots(START)
+        assert export_dates(warehouse) == [END, START]
