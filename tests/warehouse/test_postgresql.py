@@ -115,6 +115,33 @@ def test_rights_and_views_of_analysts_outlive_loads_and_new_versions(
         server.run("DROP SCHEMA mine CASCADE")
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["replaced", "made anew"])
+def test_rights_on_columns_and_options_of_a_view_outlive_a_new_version(
+    server: Server, owned: Place, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    old = VIEWS["latest_load"]
+
+    def query(tables: Any) -> Any:
+        selected = old.query(tables)
+        if not moved:
+            return selected.add_columns(sa.literal("more").label("something_more"))
+        return selected.with_only_columns(*reversed(selected.selected_columns))
+
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, f"GRANT SELECT (kind, export_date) ON {{}}latest_load TO {server.analyst}")
+        sql(warehouse, "ALTER VIEW {}latest_load SET (security_barrier = true)")
+        monkeypatch.setitem(VIEWS, "latest_load", replace(old, query=query))
+        warehouse.prepare()
+        options = sql(warehouse, "SELECT reloptions FROM pg_class WHERE oid = '{}latest_load'::regclass")
+        assert options == [(["security_barrier=true"],)]
+        allowed = f"has_column_privilege('{server.analyst}', '{{}}latest_load', attname, 'SELECT')"
+        names = (
+            f"SELECT attname FROM pg_attribute WHERE attrelid = '{{}}latest_load'::regclass AND {allowed} ORDER BY 1"
+        )
+        assert sql(warehouse, names) == [("export_date",), ("kind",)]
+
+
 def test_a_view_that_others_built_on_is_not_dropped_under_them(owned: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with owned.opened() as warehouse:
         warehouse.prepare()
