@@ -196,8 +196,8 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
         run_prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
 
 
-@commands.command()
-@click.argument("account_id")
+@commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
+@click.argument("account_id", type=click.UNPROCESSED)
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
 def forget(account_id: str, yes: bool) -> None:
     """Erase a person from warehouse and archive, for good, and record that it was done."""

@@ -33,6 +33,16 @@ def without_addresses(text: str, mask: Callable[[str], str]) -> str:
     return _ADDRESS.sub(lambda match: mask(match[0]), text) if has_address(text) else text
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text as names are compared by."""
+    return tuple(word.casefold() for word in _WORD.findall(normalize("NFC", text)))
+
+
+def plainly(text: str) -> str:
+    """A text without the encodings of URLs and HTML, its accents and their letters together."""
+    return normalize("NFC", unescape(unquote(text)))
+
+
 class Mentions:
     """Names, each with what replaces it; of fewer words than ``shortest`` none is known."""
 
@@ -49,7 +59,7 @@ class Mentions:
 
         ``unmistakable``: however few words it has, such as the key of an HR system.
         """
-        words = tuple(word.casefold() for word in _WORD.findall(normalize("NFC", name)))
+        words = words_of(name)
         if len(words) < self._shortest and not unmistakable:
             return
         self._whole.setdefault(name, replacement)
@@ -77,7 +87,7 @@ class Mentions:
         found = self._without_names(text, shortest)
         if "%" not in found and "&" not in found and is_normalized("NFC", found):
             return found
-        plain = normalize("NFC", unescape(unquote(found)))
+        plain = plainly(found)
         masked = self._without_names(plain, shortest)
         return found if masked is plain else masked
 

@@ -107,6 +107,27 @@ def test_only_the_code_has_secrets_of_drillster_and_all_share_the_records_of_dag
         assert any(volume.startswith("storage:") for volume in SERVICES[name]["volumes"])
 
 
+def test_every_folder_that_a_night_writes_to_outlives_the_container() -> None:
+    """A folder beside the code goes when the image is replaced."""
+    kept = [volume.split(":")[1] for volume in SERVICES["code"]["volumes"]]
+    environment = " ".join(instructions("ENV"))
+    for setting in SETTINGS:
+        if setting.default.startswith("data/"):
+            (folder,) = re.findall(rf"{setting.name}=(\S+)", environment)
+            assert folder in kept
+            assert folder in instructions("RUN")[-1], "made in the image, so that its volume belongs to the user"
+
+
+def test_the_secrets_of_the_chart_are_those_that_are_made_by_commands_that_kubectl_takes() -> None:
+    (deployment,) = HELM["dagster-user-deployments"]["deployments"]
+    made = re.findall(r"kubectl create secret generic (\S+) (.*)", (REPOSITORY / "docs/deployment.md").read_text())
+    named = {secret["name"] for secret in deployment["envSecrets"]} | {HELM["global"]["postgresqlSecretName"]}
+    assert {name for name, _ in made} == named
+    for _, options in made:
+        # It refuses to take a file of settings together with anything else.
+        assert "--from-env-file" not in options or options.count("--from-") == 1
+
+
 def named_settings() -> set[str]:
     example = (REPOSITORY / "deploy/drillster.env.example").read_text()
     texts = [(REPOSITORY / name).read_text() for name in ("compose.yaml", "deploy/helm-values.yaml", "Containerfile")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,9 +15,9 @@ from drillster_pipeline.sandbox import Sandbox, Size
 from tests.orchestration.houses import DAY, house_in, night_after
 from tests.warehouse import postgresql
 
-EXTENSIONS = ("sqlite_scanner", "postgres_scanner")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "duckdb.md"
 BLOCKS = re.findall(r"^```sql\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+(INSTALL,) = re.findall(r"^```python\n(import importlib\n.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 SERVER = "postgresql://analyst@db.example.org/warehouse"
 
 
@@ -46,11 +45,7 @@ def answers(folder: tuple[Path, str]) -> dict[str, list[tuple[Any, ...]]]:
     with pytest.MonkeyPatch.context() as monkeypatch, duckdb.connect() as connection:
         monkeypatch.chdir(folder[0])
         connection.execute(f"SET extension_directory = '{folder[0]}/extensions'")
-        for name in EXTENSIONS:
-            extension = Path(importlib.import_module(f"duckdb_extension_{name}").__file__ or "").parent
-            (file,) = extension.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")
-            connection.execute(f"INSTALL '{file}'")
-            connection.execute(f"LOAD {name}")
+        exec(INSTALL.replace("duckdb.sql", "connection.execute"), {"connection": connection})  # noqa: S102 (ours)
         for block in BLOCKS:
             found[block] = connection.execute(block.replace(SERVER, folder[1])).fetchall()
         for table in ("archived_results", "warehouse.results", "team.results"):

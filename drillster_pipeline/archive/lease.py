@@ -9,6 +9,7 @@ taken for dead is marked so for good: a process that only slept may write its ob
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 import threading
 import time
@@ -25,6 +26,8 @@ HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 45.0
 """How long to watch somebody else's: several heartbeats, so that a slow upload between them is no death."""
 
+_TRIES = 4
+"""How often to try to be the only one, where others come at the same moment and give way as well."""
 _DEAD = ".dead"
 """Suffix of the mark on a lease whose holder was taken for dead."""
 
@@ -37,16 +40,13 @@ def leased(
 ) -> Iterator[StillOurs]:
     """Hold the lease; gives what asks, with a look into the storage, whether it is still ours.
 
-    Of two that come at the same moment at most one gets it, since each writes before it looks. Raises Busy.
+    Of two that come at the same moment at most one gets it, since each writes before it looks; if neither does, each
+    tries again in a moment of its own. Raises Busy.
     """
-    _wait_for_the_dead(storage, folder, what, sleep)
-    own = secrets.token_hex(8)
-    storage.write(f"{folder}/{own}", b"0")
+    own = _own(storage, folder, what, sleep)
     ended = threading.Event()
     heart = threading.Thread(target=_beat, args=(storage, folder, own, ended), name="lease", daemon=True)
     try:
-        if _living(storage, folder) != [own]:
-            raise _busy(what)
         heart.start()
 
         def still_ours() -> None:
@@ -59,10 +59,31 @@ def leased(
         yield still_ours
     finally:
         ended.set()
-        if heart.ident is not None:
-            heart.join()
-        with suppress(Unavailable):
-            storage.remove(f"{folder}/{own}")
+        heart.join()
+        _release(storage, folder, own)
+
+
+def _own(storage: Storage, folder: str, what: str, sleep: Callable[[float], None]) -> str:
+    """The name of our lease, once it is the only one. Raises Busy."""
+    for _ in range(_TRIES):
+        _wait_for_the_dead(storage, folder, what, sleep)
+        own = secrets.token_hex(8)
+        storage.write(f"{folder}/{own}", b"0")
+        alone = False
+        try:
+            alone = _living(storage, folder) == [own]
+        finally:
+            if not alone:
+                _release(storage, folder, own)
+        if alone:
+            return own
+        sleep(random.uniform(0, HEARTBEAT_SECONDS / 2))  # noqa: S311 (nothing secret)
+    raise _busy(what)
+
+
+def _release(storage: Storage, folder: str, own: str) -> None:
+    with suppress(Unavailable):
+        storage.remove(f"{folder}/{own}")
 
 
 def _busy(what: str) -> Busy:

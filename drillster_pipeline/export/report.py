@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from drillster_pipeline.errors import Refused, Unavailable
-from drillster_pipeline.mentions import Mentions
-from drillster_pipeline.privacy import REMOVED
 
 from .session import Session
 
@@ -29,19 +24,6 @@ class Written:
     path: Path
     size: int
     figures: Figures
-
-
-def without_people(session: Session, texts: Sequence[str]) -> list[str]:
-    """The texts (names of groups, say) for a place where nobody may be named: a group is often called after its coach.
-
-    Out go addresses, and names of more than one word of whom the warehouse knows.
-    """
-    mentions = Mentions(lambda _: REMOVED, shortest=2)
-    with session.warehouse.reading() as (connection, tables):
-        for table in (tables("accounts"), tables("group_members")):
-            for name in connection.scalars(sa.select(table.c.name).where(table.c.name.is_not(None)).distinct()):
-                mentions.add(name, REMOVED)
-    return [mentions.masked(text) for text in texts]
 
 
 def write_report(session: Session, day: date, *, names: bool = False, output: Path | None = None) -> Written:

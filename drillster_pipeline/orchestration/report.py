@@ -54,7 +54,7 @@ def nightly_report(partitions: dg.PartitionsDefinition[str], *, priority: int) -
     def write_report(
         context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
     ) -> dg.MaterializeResult[Any]:
-        from drillster_pipeline.export.report import without_people
+        from drillster_pipeline.export.people import without_people
         from drillster_pipeline.export.report import write_report as write
 
         def work() -> "tuple[Written, list[str]]":

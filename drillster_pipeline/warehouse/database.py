@@ -97,7 +97,7 @@ class Warehouse:
                 return
         with (
             told_plainly("preparing the tables"),
-            self.engine.connect() as connection,
+            self._writing() as connection,
             self._lock(connection, "prepare"),
         ):
             # Between the look above and the lock another process may have done the work.
@@ -130,6 +130,21 @@ class Warehouse:
                 "need while a load is published. Put it on a local disk"
             )
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self.engine.connect() as connection:
+            self._be_patient(connection)
+            yield connection
+
+    def _be_patient(self, connection: sa.Connection) -> None:
+        """Lift limits that are meant for people, in this session."""
+        if connection.dialect.name == "postgresql":
+            with told_plainly("connecting"), connection.begin():
+                postgresql.be_patient(connection)
+        elif connection.dialect.name in mysql.DIALECTS:
+            with told_plainly("connecting"), connection.begin():
+                mysql.be_patient(connection)
+
     def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
         return writer_lock(connection, file=self._file, schema=self.schema, wait=self._wait, purpose=purpose)
 
@@ -142,12 +157,7 @@ class Warehouse:
         with told_plainly("connecting"):
             connection = self.engine.connect()
         try:
-            if connection.dialect.name == "postgresql":
-                with told_plainly("connecting"), connection.begin():
-                    postgresql.be_patient(connection)
-            elif connection.dialect.name in mysql.DIALECTS:
-                with told_plainly("connecting"), connection.begin():
-                    mysql.be_patient(connection)
+            self._be_patient(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
                 load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
                 try:
@@ -167,7 +177,7 @@ class Warehouse:
         """
         with (
             told_plainly("erasing a person"),
-            self.engine.connect() as connection,
+            self._writing() as connection,
             self._lock(connection, "forget"),
         ):
             with connection.begin():
@@ -206,7 +216,7 @@ class Warehouse:
         """
         with (
             told_plainly("removing old snapshots"),
-            self.engine.connect() as connection,
+            self._writing() as connection,
             self._lock(connection, "prune"),
         ):
             return drop_snapshots(connection, self._tables, before)

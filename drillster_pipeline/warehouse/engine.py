@@ -110,6 +110,8 @@ def create_engine(url: URL) -> sa.Engine:
         arguments = {
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "drillster-pipeline",
+            # A role, a database or PGCLIENTENCODING may ask for another, in which names would be damaged.
+            "client_encoding": "utf8",
             **ALIVE,
         }
     elif url.get_backend_name() in mysql.DIALECTS and url.drivername.partition("+")[2] in _MYSQL_DRIVERS:
@@ -129,6 +131,8 @@ def create_engine(url: URL) -> sa.Engine:
         )
     except (sa.exc.NoSuchModuleError, ImportError):
         raise SettingsError(_driver_missing(url)) from None
+    if url.drivername == "postgresql+psycopg":
+        sa.event.listen(engine, "connect", _on_postgresql_connect)
     if file is not None:
         sa.event.listen(engine, "connect", _on_sqlite_connect)
         sa.event.listen(engine, "begin", _on_sqlite_begin)
@@ -149,6 +153,13 @@ def _driver_missing(url: URL) -> str:
         f"DRILLSTER_WAREHOUSE_URL begins with {url.drivername}://, and no driver for that is installed. Install the "
         "driver that SQLAlchemy names for it, or use sqlite:/// or postgresql://"
     )
+
+
+def _on_postgresql_connect(connection: Any, _record: object) -> None:
+    # Driver and SQLAlchemy read what the server writes, and know it in this form alone.
+    connection.autocommit = True
+    connection.execute("SET datestyle = 'ISO'; SET quote_all_identifiers = off")
+    connection.autocommit = False
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:

@@ -51,6 +51,12 @@ _POSTGRESQL: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("53", Unavailable, "the server is at a limit of its memory or configuration; raise it and run again"),
     ("55P03", Busy, "a query holds a lock on a table that must be changed; run again when it is done"),
     ("40", Interrupted, "another session was in the way; run again"),
+    (
+        "25006",
+        SettingsError,
+        "the server or the database may only be read, as a standby may; name the one that takes writes",
+    ),
+    ("2BP01", Refused, "views or tables of others are built on what is to be removed; drop those, and run again"),
     ("28", SettingsError, "the server does not accept the role or its password; check DRILLSTER_WAREHOUSE_URL"),
     ("3D000", SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
     ("3F000", SettingsError, "there is no such schema; check DRILLSTER_WAREHOUSE_SCHEMA"),

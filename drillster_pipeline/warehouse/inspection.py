@@ -177,7 +177,7 @@ class Inspection:
         prefix = "" if self.schema is None else self._quoted(self.schema) + "."
         name = f"{prefix}drillster_check_{secrets.token_hex(4)}"
         try:
-            connection.exec_driver_sql(f"CREATE TABLE {name} (n INTEGER)")
+            connection.exec_driver_sql(f"CREATE TABLE {name} (n INTEGER NOT NULL PRIMARY KEY)")
             connection.exec_driver_sql(f"INSERT INTO {name} VALUES (1)")  # noqa: S608 - a name of our own
             connection.exec_driver_sql(f"CREATE VIEW {name}_view AS SELECT n FROM {name}")  # noqa: S608 - as above
         finally:

@@ -1,12 +1,16 @@
 """Snapshot tables on PostgreSQL, in partitions of a month: made when the first night of the month comes in.
 
 A table of an older warehouse, which has none, goes on as it is. A partition that an administrator made is used where
-it covers the month, and never removed.
+it covers the date, and never removed.
 
 A partition is made as a table of its own, and attached once that first night is in it: its indexes are then built
 from all rows at once, in half the time that adding each row to them takes. All of it is part of the transaction that
-publishes, and keeps neither readers nor writers out. Only where there is a default partition, which attaching closes
-to readers while it is searched, the new one is attached before that transaction, and empty.
+publishes, and keeps neither readers nor writers out. Two things want it attached before, and empty:
+
+- Triggers, rules, policies, identity columns and publications are the table's: they miss rows that do not go through
+  it. Then the partition is attached first, in the same transaction.
+- A default partition is closed to readers while it is searched for rows of the month. Then that has a transaction of
+  its own; where a query is in the way, the rows go to the default partition.
 """
 
 from __future__ import annotations
@@ -14,12 +18,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 
 import sqlalchemy as sa
 
-_OVERLAPS = {"42P17", "23514"}
-"""What attaching says where another partition has the month, or the default one holds rows of it."""
+from drillster_pipeline.errors import Refused
+
+_NO_ROOM_BESIDE_DEFAULT = {"23514", "55P03"}
+"""What attaching says where the default partition holds rows of the month, or is being read."""
+DEFAULT_LOCK_WAIT = "500ms"
+"""How long attaching waits for queries on the default partition, while later queries wait behind it."""
 
 
 def partition_name(table: str, day: date) -> str:
@@ -29,18 +37,15 @@ def partition_name(table: str, day: date) -> str:
 
 def make_room(connection: sa.Connection, table: sa.Table, day: date) -> bool:
     """Beside a default partition, see that there is one for a date; whether one was made."""
-    if (
-        not is_partitioned(connection, table)
-        or not _has_default(connection, table)
-        or not _is_new(connection, table, day)
-    ):
+    if not is_partitioned(connection, table) or not _has_default(connection, table) or _taken(connection, table, day):
         return False
     try:
         with connection.begin_nested():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DEFAULT_LOCK_WAIT}'")
             _create(connection, table, day)
             _attach(connection, table, day)
     except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _OVERLAPS:
+        if getattr(error.orig, "sqlstate", None) not in _NO_ROOM_BESIDE_DEFAULT:
             raise
         return False
     return True
@@ -50,45 +55,93 @@ def make_room(connection: sa.Connection, table: sa.Table, day: date) -> bool:
 def room(connection: sa.Connection, table: sa.Table, day: date) -> Iterator[sa.Table]:
     """Where to insert all rows of a date of which there are none: a new partition, or the table itself.
 
-    A new one is part of the table when the context ends.
+    A new one is part of the table when the context ends. Raises Refused where no partition has the date and none can
+    be made.
     """
     if not _wants_partition(connection, table, day):
         yield table
         return
     _create(connection, table, day)
-    partition = table.to_metadata(sa.MetaData(), name=partition_name(table.name, day))
-    yield partition
+    if _must_go_through(connection, table):
+        _attach(connection, table, day)
+        yield table
+        return
+    yield table.to_metadata(sa.MetaData(), name=partition_name(table.name, day))
     _attach(connection, table, day)
 
 
 def _wants_partition(connection: sa.Connection, table: sa.Table, day: date) -> bool:
-    if not is_partitioned(connection, table) or _has_default(connection, table) or not _is_new(connection, table, day):
+    if not is_partitioned(connection, table) or _has_default(connection, table):
         return False
-    # Whether an administrator's partition has the month is known to the server, which tells when it is asked to attach.
-    trial = connection.begin_nested()
-    try:
-        _create(connection, table, day)
-        _attach(connection, table, day)
-    except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _OVERLAPS:
-            raise
-        return False
-    finally:
-        trial.rollback()
-    return True
+    taken = _taken(connection, table, day)
+    if taken and day not in taken:
+        name = _quoted(connection, table.name, table.schema)
+        raise Refused(
+            f"No partition of {table.name} has {day}, and one of its month can't be made, for partitions that are not "
+            f"of this program have other days of it. Make one: CREATE TABLE … PARTITION OF {name} FOR VALUES FROM "
+            f"('{day}') TO ('{day + timedelta(days=1)}'), or as far as there is room"
+        )
+    return not taken
 
 
-def _is_new(connection: sa.Connection, table: sa.Table, day: date) -> bool:
-    return partition_name(table.name, day) not in _partitions(connection, table)
+def _taken(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
+    """The days of a date's month that partitions have, a default one left out."""
+    query = sa.text(
+        "SELECT pg_get_partition_constraintdef(c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = CAST(:name AS regclass) AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'"
+    )
+    bounds = list(connection.scalars(query, {"name": _as_value(connection, table)}))
+    if not bounds:
+        return set()
+    first, following = _month(day)
+    days = f"generate_series(date '{first}', date '{following - timedelta(days=1)}', interval '1 day')"
+    # The server's own words for what a partition takes, asked of each day.
+    return set(
+        connection.exec_driver_sql(
+            f"SELECT export_date FROM (SELECT CAST(day AS date) AS export_date FROM {days} AS day) AS days"  # noqa: S608
+            f" WHERE {' OR '.join(f'({bound})' for bound in bounds)}"
+        ).scalars()
+    )
+
+
+def _must_go_through(connection: sa.Connection, table: sa.Table) -> bool:
+    """Whether something of the table, or a publication, wants to see each row inserted into the table itself."""
+    query = sa.text(
+        "SELECT relhastriggers OR relhasrules OR relrowsecurity OR EXISTS (SELECT FROM pg_publication)"
+        " OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attidentity <> '')"
+        " FROM pg_class WHERE oid = CAST(:name AS regclass)"
+    )
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _create(connection: sa.Connection, table: sa.Table, day: date) -> None:
     name = partition_name(table.name, day)
     parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
-    connection.exec_driver_sql(f"CREATE TABLE {partition} (LIKE {parent} INCLUDING DEFAULTS)")
+    if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition.replace("%%", "%")}):
+        first, following = _month(day)
+        raise Refused(
+            f"{table.name} needs a partition {name}, and something of that name is there that is not the partition of "
+            f"the month (was it detached?). Attach it again (ALTER TABLE {parent} ATTACH PARTITION {partition} FOR "
+            f"VALUES FROM ('{first}') TO ('{following}')) or rename it, and run again"
+        )
+    connection.exec_driver_sql(
+        f"CREATE TABLE {partition} (LIKE {parent} INCLUDING ALL"
+        " EXCLUDING INDEXES EXCLUDING IDENTITY EXCLUDING STATISTICS EXCLUDING COMMENTS)"
+        + _tablespace(connection, table)
+    )
     connection.exec_driver_sql(
         f"COMMENT ON TABLE {partition} IS 'Rows of {table.name} of {day:%Y-%m}; query {table.name} instead.'"
     )
+
+
+def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
+    """Where an administrator wants new partitions to be."""
+    query = sa.text(
+        "SELECT quote_ident(spcname) FROM pg_class JOIN pg_tablespace s ON s.oid = reltablespace"
+        " WHERE pg_class.oid = CAST(:name AS regclass)"
+    )
+    found = connection.scalar(query, {"name": _as_value(connection, table)})
+    return "" if found is None else f" TABLESPACE {found}"
 
 
 def _attach(connection: sa.Connection, table: sa.Table, day: date) -> None:
@@ -112,11 +165,25 @@ def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
 
 
 def old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:
-    """The partitions of which every date is before ``before``."""
+    """The partitions of one month, named as this program does, of which every date is before ``before``."""
     for name in sorted(_partitions(connection, table)):
         month = re.fullmatch(re.escape(table.name) + r"_(\d{4})_(\d\d)", name)
-        if month is not None and _month(date(int(month[1]), int(month[2]), 1))[1] <= before:
-            yield sa.Table(name, sa.MetaData(schema=table.schema))
+        if month is None:
+            continue
+        first, following = _month(date(int(month[1]), int(month[2]), 1))
+        partition = sa.Table(name, sa.MetaData(schema=table.schema))
+        if following <= before and _has_bounds(connection, partition, first, following):
+            yield partition
+
+
+def _has_bounds(connection: sa.Connection, partition: sa.Table, first: date, following: date) -> bool:
+    """Whether it is the month that its name says: an administrator may have named a whole year so."""
+    query = sa.text(
+        "SELECT pg_get_expr(relpartbound, oid) = format('FOR VALUES FROM (%L) TO (%L)', CAST(:first AS date),"
+        " CAST(:following AS date)) FROM pg_class WHERE oid = CAST(:name AS regclass)"
+    )
+    name = _as_value(connection, partition)
+    return bool(connection.scalar(query, {"name": name, "first": first, "following": following}))
 
 
 def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
@@ -124,12 +191,12 @@ def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
     if connection.dialect.name != "postgresql":
         return False
     query = sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _has_default(connection: sa.Connection, table: sa.Table) -> bool:
     query = sa.text("SELECT partdefid <> 0 FROM pg_partitioned_table WHERE partrelid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
 
 def _partitions(connection: sa.Connection, table: sa.Table) -> set[str]:
@@ -137,7 +204,7 @@ def _partitions(connection: sa.Connection, table: sa.Table) -> set[str]:
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass)"
     )
-    return set(connection.scalars(query, {"name": _quoted(connection, table.name, table.schema)}))
+    return set(connection.scalars(query, {"name": _as_value(connection, table)}))
 
 
 def _month(day: date) -> tuple[date, date]:
@@ -148,3 +215,8 @@ def _month(day: date) -> tuple[date, date]:
 
 def _quoted(connection: sa.Connection, name: str, schema: str | None) -> str:
     return connection.dialect.identifier_preparer.format_table(sa.Table(name, sa.MetaData(schema=schema)))
+
+
+def _as_value(connection: sa.Connection, table: sa.Table) -> str:
+    """The same for the server's own functions; a percent sign is doubled in statements alone."""
+    return _quoted(connection, table.name, table.schema).replace("%%", "%")

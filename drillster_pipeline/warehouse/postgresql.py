@@ -101,6 +101,7 @@ def replace_view(connection: sa.Connection, view: View, statement: str, *, schem
     Raises Refused where its columns changed and another view depends on them.
     """
     name = _name(connection, view, schema)
+    options = _options(connection, name)
     replacing = statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)
     try:
         with connection.begin_nested():
@@ -109,11 +110,13 @@ def replace_view(connection: sa.Connection, view: View, statement: str, *, schem
         # Columns that were renamed, removed or moved: only a new view can have them.
         if getattr(error.orig, "sqlstate", None) != _INVALID_TABLE_DEFINITION:
             raise
-        rights = _rights(connection, name)
+        rights = _rights(connection, name, view)
         _drop(connection, view, name)
         connection.exec_driver_sql(statement)
         for right in rights:
             connection.exec_driver_sql(right)
+    for option in options:
+        connection.exec_driver_sql(f"ALTER VIEW {name} SET ({option})")
     quote = connection.dialect.identifier_preparer.quote
     connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_quoted(connection, view.description)}")
     for column in view.columns:
@@ -130,17 +133,28 @@ def _name(connection: sa.Connection, view: View, schema: str | None) -> str:
     return connection.dialect.identifier_preparer.format_table(sa.Table(view.name, sa.MetaData(schema=schema)))
 
 
-def _rights(connection: sa.Connection, name: str) -> list[str]:
-    """The GRANTs that others have on a view."""
+def _rights(connection: sa.Connection, name: str, view: View) -> list[str]:
+    """The GRANTs that others have on a view, and on those of its columns that it keeps."""
     query = sa.text(
-        "SELECT format('GRANT %s ON %s TO %s%s', acl.privilege_type, CAST(:name AS text),"
+        "SELECT format('GRANT %s%s ON %s TO %s%s', acl.privilege_type, granted.columns, CAST(:name AS text),"
         " CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END,"
         " CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
-        " FROM pg_class c, aclexplode(c.relacl) acl"
-        " WHERE c.oid = CAST(CAST(:name AS text) AS regclass) AND acl.grantee <> c.relowner"
+        " FROM (SELECT oid, '' AS columns, relacl AS rights, relowner FROM pg_class"
+        " UNION ALL SELECT c.oid, format(' (%I)', a.attname), a.attacl, c.relowner FROM pg_class c"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY(:columns)) granted,"
+        " aclexplode(granted.rights) acl"
+        " WHERE granted.oid = CAST(CAST(:name AS text) AS regclass) AND acl.grantee <> granted.relowner"
     )
-    rights: list[Any] = list(connection.scalars(query, {"name": name}))
+    columns = [column.name for column in view.columns]
+    values = {"name": name.replace("%%", "%"), "columns": columns}
+    rights: list[Any] = list(connection.scalars(query, values))
     return [str(right) for right in rights]
+
+
+def _options(connection: sa.Connection, name: str) -> list[str]:
+    """What an administrator set of a view, such as ``security_invoker=true``: a new one forgets it."""
+    query = sa.text("SELECT unnest(reloptions) FROM pg_class WHERE oid = to_regclass(:name)")
+    return [str(option) for option in connection.scalars(query, {"name": name.replace("%%", "%")})]
 
 
 def _drop(connection: sa.Connection, view: View, name: str) -> None:

@@ -22,6 +22,7 @@ from drillster_pipeline.tables.schema import Column, Kind, Table
 
 from .lengths import leave_out_long_keys
 from .model import KEY_TEXT, TEXT, UNBOUNDED, bounded_columns, column_type
+from .mysql import DIALECTS as MYSQL
 from .mysql import TABLE_OPTIONS
 from .writers import writer_for
 
@@ -110,6 +111,9 @@ class StagingTables:
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         prefixes = ["TEMPORARY"] if self.temporary else []
+        if self._dialect in MYSQL and not any(column.primary_key for column in columns):
+            # Hosts of MySQL and clusters (sql_require_primary_key) take no table without a key.
+            columns = (sa.Column("row_id", sa.BigInteger, primary_key=True, autoincrement=True), *columns)
         return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes, **TABLE_OPTIONS)
 
     def _staged(self, table: Table) -> Staged:
@@ -118,7 +122,7 @@ class StagingTables:
         number = sa.Column(
             "staged_row",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            primary_key=self._dialect == "sqlite",
+            primary_key=self._dialect in {"sqlite", *MYSQL},
             autoincrement=False,
         )
         keyed = {column.name for column in bounded_columns(table)}

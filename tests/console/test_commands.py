@@ -181,6 +181,13 @@ def test_demo_exports_its_nights_and_shows_them(command: Command, query: Query) 
     assert ended.out.count("✓") == 2
 
 
+def test_an_id_that_begins_with_a_dash_is_no_option(command: Command, sandbox: Sandbox) -> None:
+    ended = command("forget", "--yes", "-GVxE9s2TjKq0aZb3cYdWw")
+    assert ended.code == 0, ended.err
+    assert "No such option" not in ended.err
+    del sandbox
+
+
 def test_evidence_is_written_and_proven_later(command: Command, sandbox: Sandbox, query: Query, tmp_path: Path) -> None:
     del sandbox
     command("run")

@@ -146,7 +146,7 @@ def test_runs_of_the_same_date_and_of_another_beside_a_prune_end_as_one_after_th
     said = at_once(settings, nights(DAY), [*nights(DAY), "prune - -"], [f"night events {BEFORE}", "prune - -"])
     for answer in (word for words in said for word in words):
         check(answer)
-    assert any(words[0] == "done" for words in said[:2])
+    assert any(words[0] == "done" for words in said[:2]), said
     with opened(settings) as session, opened(alone) as other:
         for kind, day in (("events", BEFORE), ("snapshot", DAY), ("events", DAY)):
             capture(session, kind, day)

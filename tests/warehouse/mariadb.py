@@ -17,7 +17,7 @@ MISSING = (
     "(mysql://user:password@host, a user who may make databases)"
 )
 
-# The server must not lend a hand: text without regard to case, its own modes, and the smallest memory.
+# The server must not lend a hand: text without regard to case, its own modes, no table without a key, little memory.
 CONFIGURATION = """
 [mariadbd]
 skip-networking
@@ -25,6 +25,7 @@ skip-name-resolve
 character-set-server = latin1
 collation-server = latin1_swedish_ci
 default-storage-engine = MyISAM
+innodb-force-primary-key = 1
 sql-mode = ONLY_FULL_GROUP_BY
 innodb-buffer-pool-size = 64M
 innodb-log-file-size = 64M

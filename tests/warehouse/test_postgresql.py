@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy, Refused, SettingsError
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 
-from .nights import account, batch, day, group, load, plan
+from .nights import account, batch, day, group, load, plan, playable, result
 from .place import Place, sql
 
 
@@ -47,6 +48,12 @@ class Server:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for statement in statements:
                 connection.exec_driver_sql(statement)
+
+    def count(self, query: str) -> int:
+        """The number that a query of the superuser gives."""
+        url = self.as_role(None, None).url.replace("postgresql://", "postgresql+psycopg://")
+        with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+            return int(connection.exec_driver_sql(query).scalar_one())
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +113,33 @@ def test_rights_and_views_of_analysts_outlive_loads_and_new_versions(
         assert sql(analyst, "SELECT name, deleted_on FROM mine.people ORDER BY 1") == [("B", day(2)), ("Other", None)]
         assert sql(analyst, "SELECT kind FROM {}latest_load") == [("snapshot",), ("snapshot",)]
         server.run("DROP SCHEMA mine CASCADE")
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["replaced", "made anew"])
+def test_rights_on_columns_and_options_of_a_view_outlive_a_new_version(
+    server: Server, owned: Place, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    old = VIEWS["latest_load"]
+
+    def query(tables: Any) -> Any:
+        selected = old.query(tables)
+        if not moved:
+            return selected.add_columns(sa.literal("more").label("something_more"))
+        return selected.with_only_columns(*reversed(selected.selected_columns))
+
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        sql(warehouse, f"GRANT SELECT (kind, export_date) ON {{}}latest_load TO {server.analyst}")
+        sql(warehouse, "ALTER VIEW {}latest_load SET (security_barrier = true)")
+        monkeypatch.setitem(VIEWS, "latest_load", replace(old, query=query))
+        warehouse.prepare()
+        options = sql(warehouse, "SELECT reloptions FROM pg_class WHERE oid = '{}latest_load'::regclass")
+        assert options == [(["security_barrier=true"],)]
+        allowed = f"has_column_privilege('{server.analyst}', '{{}}latest_load', attname, 'SELECT')"
+        names = (
+            f"SELECT attname FROM pg_attribute WHERE attrelid = '{{}}latest_load'::regclass AND {allowed} ORDER BY 1"
+        )
+        assert sql(warehouse, names) == [("export_date",), ("kind",)]
 
 
 def test_a_view_that_others_built_on_is_not_dropped_under_them(owned: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +224,76 @@ def test_limits_for_people_do_not_stop_a_load(server: Server, owned: Place) -> N
                 loading.publish()
     finally:
         server.run(f"ALTER ROLE {server.loader} RESET statement_timeout")
+
+
+def test_limits_for_people_do_not_stop_an_erasure_or_a_retention(server: Server, owned: Place) -> None:
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"results": []})
+    server.run(f"ALTER ROLE {server.loader} SET idle_session_timeout = '100ms'")
+    try:
+        with owned.opened() as warehouse:
+            with warehouse.erasing():
+                time.sleep(0.3)  # the archive is searched meanwhile, and no load may read of it
+                assert server.count("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == 1
+            assert warehouse.drop_snapshots(day(1)) == {}
+    finally:
+        server.run(f"ALTER ROLE {server.loader} RESET idle_session_timeout")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "client_encoding = 'LATIN1'",
+        "client_encoding = 'SQL_ASCII'",
+        "datestyle = 'German'",
+        "quote_all_identifiers = on",
+        "default_transaction_isolation = 'serializable'",
+        "search_path = ''",
+    ],
+)
+def test_a_night_is_the_same_whatever_a_role_has_set(server: Server, owned: Place, setting: str) -> None:
+    server.run(f"ALTER ROLE {server.loader} SET {setting}")
+    try:
+        with owned.opened() as warehouse:
+            warehouse.prepare()
+            load(warehouse, day(1), {"accounts": [account("a", "Zoë 😀")], "groups": [group("g")]})
+            warehouse.prepare()
+            assert warehouse.latest_loads()["snapshot"].export_date == day(1)
+            assert sql(warehouse, "SELECT name FROM {}accounts") == [("Zoë 😀",)]
+    finally:
+        server.run(f"ALTER ROLE {server.loader} RESET ALL")
+    assert server.count(f"SELECT length(name) FROM {server.schema}.accounts") == 5
+
+
+@pytest.mark.parametrize("name", ["Drillster HR", 'we"ird', "select", "a.b", "100%", ":name", "x'y"])
+def test_a_schema_may_have_any_name(postgresql_url: str, name: str) -> None:
+    with Place(postgresql_url, name).opened() as warehouse:
+        try:
+            warehouse.prepare()
+            known = {"accounts": [account("a")], "playables": [playable("p")], "groups": [group("g")]}
+            load(warehouse, day(1), {**known, "results": [result(day(1), "g", "a", "p", 50)]})
+            warehouse.prepare()
+            assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 1, "results": 1}
+            assert warehouse.drop_snapshots(day(40)) == {"results": 1}
+        finally:
+            with warehouse.engine.begin() as connection:
+                connection.execute(sa.schema.DropSchema(name, cascade=True))
+
+
+def test_a_database_that_takes_no_writes_is_told(server: Server, owned: Place) -> None:
+    with owned.opened() as warehouse:
+        warehouse.prepare()
+    server.run(f"ALTER ROLE {server.loader} SET default_transaction_read_only = on")
+    try:
+        with owned.opened() as warehouse:
+            warehouse.prepare()
+            with pytest.raises(
+                SettingsError, match="may only be read, as a standby may; name the one that takes writes"
+            ):
+                load(warehouse, day(1), {"accounts": [account("a")]})
+    finally:
+        server.run(f"ALTER ROLE {server.loader} RESET default_transaction_read_only")
 
 
 def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
