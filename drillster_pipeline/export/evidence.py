@@ -37,6 +37,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 """A text that begins so is a formula to a spreadsheet (the last four, full-width, to some): names are written with an
 apostrophe before it."""
 
+NOT_SEEN = (
+    "That is, as far as that night could see: not all evaluations could be read (see `drillster-pipeline status`)"
+)
 NOT_WHOLE = "That night not all evaluations could be read: some may be missing here (see `drillster-pipeline status`)."
 
 Row = dict[str, str]
@@ -80,8 +83,8 @@ def gather(session: Session, claim: Claim) -> Evidence:
         raise Refused(
             f"Nobody was evaluated on objective {claim.objective_id} on {claim.export_date}"
             + (f" in group {claim.group_id}" if claim.group_id else "")
-            + ("" if load["is_complete"] else ", as far as that night could see: not all evaluations could be read")
             + ": look for its id in the table objectives, and for the date in the view group_compliance"
+            + ("" if load["is_complete"] else f". {NOT_SEEN}")
         )
     notes = [] if load["is_complete"] else [NOT_WHOLE]
     capture = capture_of(session, claim, load["capture_id"])
