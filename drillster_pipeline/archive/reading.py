@@ -80,6 +80,14 @@ class Capture:
                 f"{where} in the archive has format {self.manifest.get('format')!r}, and this program reads format "
                 f"{FORMAT}: use the version of drillster-pipeline that wrote it, or a newer one"
             )
+        if not isinstance(self.manifest.get("resources"), dict):
+            raise ArchiveCorrupt(f"{where} in the archive names no resources: restore it from a backup")
+        sealed_as = (self.manifest.get("capture_id"), self.manifest.get("export_date", str(ref.export_date)))
+        if sealed_as != (ref.capture_id, str(ref.export_date)):
+            raise ArchiveCorrupt(
+                f"{where} in the archive is the seal of another capture, or of another date: whoever moved or copied "
+                "it there forged that date. Put it back in its place, or restore the archive from a backup"
+            )
 
     @property
     def capture_id(self) -> str:

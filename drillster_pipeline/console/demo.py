@@ -213,6 +213,7 @@ def _what_next(console: Console, folder: Path, days: list[date]) -> None:
         f"[bold]The report[/] of the last night: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
         f"  make ui                the same nights in the Dagster UI; backfill {days[0]}: it replays the archive\n"
+        f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how whole it is\n"
         f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"
         f"  {program} schema   what every table and column means",
         highlight=False,

@@ -33,12 +33,9 @@ def write_evidence(console: Console, session: Session, claim: Claim, output: Pat
     load, capture = evidence.provenance["load"], evidence.provenance["capture"]
     console.print(f"{evidence.rows:,} evaluations of {claim.export_date} in {path}", highlight=False, soft_wrap=True)
     console.print(f"Where they are known from: {provenance}", highlight=False, soft_wrap=True)
-    if capture is None:
-        console.print(
-            "[yellow]The archive of that date is gone, so nothing can be proven by it: the rows are those of the "
-            "warehouse, the names those of today.[/]"
-        )
-    else:
+    for note in evidence.notes:
+        console.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
+    if capture is not None:
         console.print(
             f"Load {load['load_id']} of capture {capture['capture_id']}, made {capture['captured_from']} to "
             f"{capture['captured_until']} by service account {capture['service_account_id']}.",
@@ -54,7 +51,7 @@ def write_evidence(console: Console, session: Session, claim: Claim, output: Pat
 
 def verify_evidence(console: Console, session: Session, path: Path) -> int:
     """Prove a file, and print what was found; returns the exit code."""
-    from drillster_pipeline.export.evidence import verify
+    from drillster_pipeline.export.proof import verify
 
     findings = verify(session, path.read_bytes(), _read_provenance(path))
     table = Table(show_edge=False, pad_edge=False, show_header=False)

@@ -2,7 +2,7 @@
 
 The rows are read twice, from the warehouse and from the archived answers, and must agree. What is written is a CSV
 file and beside it a provenance file, which names the load, the capture and the checksums of everything that the rows
-were read from. Verifying reads all of it again: a change to the file, to the archive or to the warehouse shows.
+were read from. Verifying (:mod:`.proof`) reads all of it again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.extract import Extractor, Page
 
+from .seals import RESOURCES, parts_findings, seal_finding
 from .session import Session
 
 EVALUATION = ("export_date", "objective_id", "group_id", "account_id", "met", "proficiency")
@@ -32,10 +33,14 @@ NORM = ("minimum_proficiency", "evaluated_at", "review_at", "captured_at")
 NAMES = ("objective_name", "group_name", "account_name", "email_address")
 COLUMNS = (*EVALUATION, *NORM, *NAMES)
 FORMAT = 1
-_RESOURCES = ("accounts", "groups", "group_members", "objectives", "objective_evaluations")
-"""What the rows and the names in them are read from, in the order of the walk."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins so is a formula to a spreadsheet: names are written with an apostrophe before it."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A text that begins so is a formula to a spreadsheet (the last four, full-width, to some): names are written with an
+apostrophe before it."""
+
+NOT_SEEN = (
+    "That is, as far as that night could see: not all evaluations could be read (see `drillster-pipeline status`)"
+)
+NOT_WHOLE = "That night not all evaluations could be read: some may be missing here (see `drillster-pipeline status`)."
 
 Row = dict[str, str]
 
@@ -56,15 +61,8 @@ class Evidence:
     content: bytes
     rows: int
     provenance: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was verified."""
-
-    what: str
-    is_right: bool
-    told: str
+    notes: tuple[str, ...] = ()
+    """What its reader must know: that it is not whole, or not proven."""
 
 
 def gather(session: Session, claim: Claim) -> Evidence:
@@ -74,88 +72,66 @@ def gather(session: Session, claim: Claim) -> Evidence:
     warehouse do not agree. Where the archive of the date is gone, the provenance says so, and the rows are those of
     the warehouse, with the names of today.
     """
-    load = _load(session, claim)
-    published = _published(session, claim)
-    if not published:
+    load = load_of(session, claim)
+    if load is None:
+        raise Refused(
+            f"The warehouse has no evaluations of {claim.export_date}: `drillster-pipeline status` lists the dates "
+            "that it has; one that is in the archive can be published by a backfill"
+        )
+    rows = published(session, claim)
+    if not rows:
         raise Refused(
             f"Nobody was evaluated on objective {claim.objective_id} on {claim.export_date}"
             + (f" in group {claim.group_id}" if claim.group_id else "")
             + ": look for its id in the table objectives, and for the date in the view group_compliance"
+            + ("" if load["is_complete"] else f". {NOT_SEEN}")
         )
-    capture = _capture(session, claim, load)
-    if capture is not None:
-        damage = [finding for finding in _archive_findings(capture, load) if not finding.is_right]
-        archived = _archived(capture, claim) if not damage else []
-        if not damage and _facts(archived) != _facts(published):
-            damage = [Finding("rows", is_right=False, told=_difference(archived, published))]
-        if damage:
-            raise ArchiveCorrupt(
-                "This is no evidence: " + "; ".join(finding.told for finding in damage) + ". Restore the archive from "
-                "a backup, or publish the date again from it"
-            )
-        published = archived
-    content = _csv(published)
-    return Evidence(content, len(published), _provenance(session, claim, load, capture, content, len(published)))
-
-
-def verify(session: Session, content: bytes, provenance: Mapping[str, Any]) -> list[Finding]:
-    """Prove a CSV against its provenance, the archive and the warehouse. Raises Refused for another format."""
-    if provenance.get("format") != FORMAT:
-        raise Refused("This is not the provenance file of evidence that this program wrote (its format is unknown)")
-    try:
-        asked = provenance["claim"]
-        claim = Claim(str(asked["objective_id"]), date.fromisoformat(asked["export_date"]), asked["group_id"])
-        promised, capture_id = provenance["csv"]["sha256"], provenance["load"]["capture_id"]
-        dict(provenance["capture"] or {})
-    except (KeyError, TypeError, ValueError):
-        raise Refused(
-            "The provenance file lacks what this program wrote into it: it was changed after it was written"
-        ) from None
-    is_same = hashlib.sha256(content).hexdigest() == promised
-    findings = [Finding("file", is_same, "is as it was written" if is_same else "was changed after it was written")]
-    load = _load(session, claim)
-    capture = _capture(session, claim, load, capture_id=capture_id)
-    rows = _rows(content)
+    notes = [] if load["is_complete"] else [NOT_WHOLE]
+    capture = capture_of(session, claim, load["capture_id"])
     if capture is None:
-        findings.append(
-            Finding("archive", is_right=False, told="the archive of that date is gone: nothing to prove by")
+        notes.append(
+            "The capture that it was loaded from is gone from the archive, so nothing can be proven by it: the rows "
+            "are those of the warehouse, the names those of today."
         )
     else:
-        findings += _archive_findings(capture, load, provenance)
-        try:
-            archived = _archived(capture, claim)
-            findings.append(_compared("rows and the archived answers", rows, archived))
-        except ArchiveCorrupt as error:
-            findings.append(Finding("archive", is_right=False, told=str(error)))
-    findings.append(_compared("rows and the warehouse", rows, _published(session, claim)))
-    return findings
+        seal = seal_finding(capture, load["manifest_sha256"])
+        damage = [finding.told for finding in (seal, *parts_findings(capture)) if not finding.is_right]
+        read = archived(capture, claim) if not damage else []
+        if not damage and facts(read) != facts(rows):
+            damage = [difference(read, rows, EVALUATION + NORM)]
+        if damage:
+            raise ArchiveCorrupt(
+                "This is no evidence: " + "; ".join(damage) + ". Restore the archive from a backup, or publish the "
+                "date again from it"
+            )
+        if load["manifest_sha256"] != capture.manifest_sha256:
+            notes.append(f"Of its archive: {seal.told}.")
+        rows = read
+    content = csv_of(rows)
+    return Evidence(content, len(rows), _provenance(session, claim, load, capture, content, len(rows)), tuple(notes))
 
 
-def _load(session: Session, claim: Claim) -> Mapping[str, Any]:
-    """The load that last published the evaluations of the date."""
+def load_of(session: Session, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
+    """The load that last published the evaluations of the date, or the one that is named."""
     with session.warehouse.reading() as (connection, tables):
         loads, load_tables = tables("loads"), tables("load_tables")
         query = (
-            sa.select(loads)
+            sa.select(loads, load_tables.c.is_complete, load_tables.c.rows_rejected)
             .join(load_tables, load_tables.c.load_id == loads.c.load_id)
             .where(
                 loads.c.kind == "snapshot",
                 loads.c.export_date == claim.export_date,
                 load_tables.c.table_name == "objective_evaluations",
+                *([loads.c.load_id == load_id] if load_id is not None else []),
             )
             .order_by(loads.c.finished_at.desc())
             .limit(1)
         )
         found = connection.execute(query).mappings().first()
-    if found is None:
-        raise Refused(
-            f"The warehouse has no evaluations of {claim.export_date}: `drillster-pipeline status` lists the dates "
-            "that it has; one that is in the archive can be published by a backfill"
-        )
-    return dict(found)
+    return None if found is None else dict(found)
 
 
-def _published(session: Session, claim: Claim) -> list[Row]:
+def published(session: Session, claim: Claim) -> list[Row]:
     """The rows as the warehouse has them, with the names of today."""
     with session.warehouse.reading() as (connection, tables):
         evaluations, accounts = tables("objective_evaluations"), tables("accounts")
@@ -177,23 +153,25 @@ def _published(session: Session, claim: Claim) -> list[Row]:
                 *([evaluations.c.group_id == claim.group_id] if claim.group_id else []),
             )
         )
-        return _sorted(
-            {name: _text(value) for name, value in row.items()} for row in connection.execute(query).mappings()
+        return in_order(
+            {name: text_of(value) for name, value in row.items()} for row in connection.execute(query).mappings()
         )
 
 
-def _capture(
-    session: Session, claim: Claim, load: Mapping[str, Any], *, capture_id: str | None = None
-) -> Capture | None:
-    """The capture that the load was made of, if the archive still has it."""
-    wanted = capture_id or load["capture_id"]
+def capture_of(session: Session, claim: Claim, capture_id: str | None) -> Capture | None:
+    """A capture of the date, if the archive still has it. Raises ArchiveCorrupt where it is there without a seal."""
     for ref in session.archive.captures(claim.export_date, "snapshot"):
-        if ref.capture_id == wanted and ref.sealed:
-            return session.archive.open(ref)
+        if ref.capture_id != capture_id:
+            continue
+        if not ref.sealed:
+            raise ArchiveCorrupt(
+                f"{ref.folder} in the archive has lost its seal (manifest.json): restore it from a backup"
+            )
+        return session.archive.open(ref)
     return None
 
 
-def _archived(capture: Capture, claim: Claim) -> list[Row]:
+def archived(capture: Capture, claim: Claim) -> list[Row]:
     """The rows as the archived answers have them, with the names of that date."""
     tables = ("accounts", "groups", "objectives", "objective_evaluations")
     extractor = Extractor(export_date=claim.export_date, kind="snapshot", tables=tables)
@@ -219,11 +197,11 @@ def _archived(capture: Capture, claim: Claim) -> list[Row]:
                 "email_address": account.get("email_address", ""),
             }
         )
-    return _sorted(rows)
+    return in_order(rows)
 
 
 def _pages(capture: Capture, claim: Claim) -> Iterator[tuple[str, Page]]:
-    for resource in _RESOURCES:
+    for resource in RESOURCES:
         for line in capture.pages(resource):
             if line.unit.get("objective_id", claim.objective_id) == claim.objective_id:
                 yield resource, Page(line.unit, line.page, utc_moment(line.captured_at), line.body)
@@ -235,11 +213,11 @@ def _last_of_each(name: str, frames: list[pd.DataFrame]) -> list[Row]:
         return []
     frame = pd.concat(frames, ignore_index=True).drop_duplicates(list(DATA_TABLES[name].key), keep="last")
     columns = [column.name for column in DATA_TABLES[name].columns]
-    lists = [[_text(value) for value in frame[column]] for column in columns]
+    lists = [[text_of(value) for value in frame[column]] for column in columns]
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value as the CSV has it: ISO 8601 in UTC, true and false, nothing for NULL."""
     if pd.isna(value):
         return ""
@@ -252,27 +230,22 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _sorted(rows: Any) -> list[Row]:
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """By group and account: a file that was only sorted otherwise says the same."""
     return sorted(rows, key=lambda row: (row["group_id"], row["account_id"]))
 
 
-def _facts(rows: list[Row]) -> list[tuple[str, ...]]:
-    """Rows without names, which change without anything having been evaluated anew."""
-    return [tuple(row[name] for name in EVALUATION + NORM) for row in rows]
+def facts(rows: list[Row], columns: Sequence[str] = EVALUATION + NORM) -> list[tuple[str, ...]]:
+    """Rows without names, which change without anything having been evaluated anew, or with all that is named."""
+    return [tuple(row[name] for name in columns) for row in rows]
 
 
-def _compared(what: str, rows: list[Row], others: list[Row]) -> Finding:
-    if _facts(rows) == _facts(others):
-        return Finding(what, is_right=True, told=f"agree, all {len(rows):,}")
-    return Finding(what, is_right=False, told=_difference(others, rows))
-
-
-def _difference(expected: list[Row], rows: list[Row]) -> str:
+def difference(expected: list[Row], rows: list[Row], columns: Sequence[str]) -> str:
     """How rows differ: numbers and columns, never a value."""
     left = {(row["group_id"], row["account_id"]): row for row in expected}
     right = {(row["group_id"], row["account_id"]): row for row in rows}
     both = left.keys() & right.keys()
-    changed = [name for name in EVALUATION + NORM if any(left[key][name] != right[key][name] for key in both)]
+    changed = [name for name in columns if any(left[key][name] != right[key][name] for key in both)]
     differing = sum(any(left[key][name] != right[key][name] for name in changed) for key in both)
     told = []
     if differing:
@@ -284,63 +257,20 @@ def _difference(expected: list[Row], rows: list[Row]) -> str:
     return "they do not agree: " + (", ".join(told) or "rows are repeated")
 
 
-def _archive_findings(
-    capture: Capture, load: Mapping[str, Any], provenance: Mapping[str, Any] | None = None
-) -> list[Finding]:
-    """Whether the capture is what was loaded, and its parts what its manifest names."""
-    findings = []
-    sealed = load["manifest_sha256"] if load["capture_id"] == capture.capture_id else None
-    redacted = capture.manifest.get("redacted", [])
-    known = {entry.get("was_sha256") for entry in redacted} | {capture.manifest_sha256}
-    if sealed is None:
-        told = "the load was made by a version that did not record it: publish the date again to have it recorded"
-        findings.append(Finding("seal", is_right=True, told=told))
-    elif sealed == capture.manifest_sha256:
-        findings.append(Finding("seal", is_right=True, told="the archive is sealed as it was when it was loaded"))
-    elif sealed in known:
-        told = f"a person was erased from it after it was loaded ({len(redacted)} redactions, see the table erasures)"
-        findings.append(Finding("seal", is_right=True, told=told))
-    else:
-        told = f"the seal of capture {capture.capture_id} is not the one that was loaded: its manifest was changed"
-        findings.append(Finding("seal", is_right=False, told=told))
-    if provenance is not None and provenance["capture"] is not None:
-        was = provenance["capture"]["manifest_sha256"]
-        told = "the archive is sealed as it was when this was written"
-        if was != capture.manifest_sha256:
-            told = (
-                f"a person was erased from it since ({len(redacted)} redactions, see the table erasures)"
-                if was in known
-                else "the archive was changed after this was written"
-            )
-        findings.append(Finding("provenance", is_right=was in known, told=told))
-    parts = 0
-    for resource in _RESOURCES:
-        try:
-            for _ in capture.pages(resource):
-                pass
-        except ArchiveCorrupt as error:
-            findings.append(Finding("parts", is_right=False, told=str(error)))
-        parts += len(capture.manifest["resources"].get(resource, {"parts": ()})["parts"])
-    if all(finding.what != "parts" for finding in findings):
-        findings.append(Finding("parts", is_right=True, told=f"all {parts} have the checksums of the seal"))
-    return findings
+def as_written(row: Row) -> Row:
+    """A row as the CSV has it: no name in it is a formula."""
+    return row | {name: f"'{row[name]}" for name in NAMES if row[name].startswith(_FORMULA)}
 
 
-def _csv(rows: list[Row]) -> bytes:
+def csv_of(rows: list[Row]) -> bytes:
+    """The CSV file, such that a spreadsheet reads it as it is."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     for row in rows:
-        names = {name: f"'{row[name]}" for name in NAMES if row[name].startswith(_FORMULA)}
-        writer.writerow({**row, **names})
+        writer.writerow(as_written(row))
     # The mark is how a spreadsheet knows that it is UTF-8.
     return text.getvalue().encode("utf-8-sig", "replace")
-
-
-def _rows(content: bytes) -> list[Row]:
-    """The rows of a CSV that may have been changed in any way."""
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
-    return _sorted({name: row.get(name) or "" for name in COLUMNS} for row in reader)
 
 
 def _provenance(
@@ -351,27 +281,34 @@ def _provenance(
     content: bytes,
     rows: int,
 ) -> dict[str, Any]:
-    settings = session.settings
     return {
         "format": FORMAT,
-        "written_at": _text(session.now()),
+        "written_at": text_of(session.now()),
         "program_version": __version__,
         "claim": {
             "objective_id": claim.objective_id,
             "export_date": str(claim.export_date),
             "group_id": claim.group_id,
-            "timezone": settings.timezone.key,
+            "timezone": session.settings.timezone.key if capture is None else capture.manifest.get("timezone"),
         },
         "csv": {"rows": rows, "sha256": hashlib.sha256(content).hexdigest()},
-        "load": {
-            name: _text(load[name]) or None
-            for name in ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url")
-        },
-        "capture": None if capture is None else _captured(capture),
+        "load": recorded(load),
+        "capture": None if capture is None else captured(capture),
     }
 
 
-def _captured(capture: Capture) -> dict[str, Any]:
+def recorded(load: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger says of the load."""
+    names = ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url", "manifest_sha256")
+    return {
+        **{name: text_of(load[name]) or None for name in names},
+        "is_complete": bool(load["is_complete"]),
+        "rows_rejected": int(load["rows_rejected"]),
+    }
+
+
+def captured(capture: Capture) -> dict[str, Any]:
+    """What the archive says of the capture."""
     manifest = capture.manifest
     return {
         "capture_id": capture.capture_id,
@@ -391,7 +328,7 @@ def _captured(capture: Capture) -> dict[str, Any]:
         },
         "parts": {
             f"{resource}/{part['name']}": part["sha256"]
-            for resource in _RESOURCES
+            for resource in RESOURCES
             for part in manifest["resources"].get(resource, {"parts": ()})["parts"]
         },
     }

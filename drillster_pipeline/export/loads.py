@@ -22,6 +22,8 @@ from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_wai
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
+_PRIVACY = ("keep", "pseudonymize", "drop")
+"""From the mode that stores most of people to the one that stores least."""
 _SELDOM = (50_000, 20, 100)
 """New objects, and rounds of the younger generations, between two looks for reference cycles."""
 
@@ -56,7 +58,8 @@ def publish(
 ) -> PublishOutcome:
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
-    Raises PastDateRefused without a capture, Refused where none of the tables could be read, GuardRefused where too
+    Raises PastDateRefused without a capture, Refused where none of the tables could be read or where more of people
+    would be stored than the setting allows, GuardRefused where too
     much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
     that is broken off (the database restarts, `forget` changes the capture) is begun again a few times before that.
     """
@@ -84,6 +87,7 @@ def _publish(
             f"There is no sealed {kind} capture of {export_date} to publish: select its capture assets (drillster/…) "
             f"as well, or put a copy of the archive of that date back in its place"
         )
+    _require_as_private(session, capture)
     selected = [name for name in tables_of(kind) if tables is None or name in tables]
     plans = table_plans(capture.manifest, kind, selected)
     unavailable = unavailable_tables(capture.manifest, selected)
@@ -131,6 +135,18 @@ def _publish(
     if judgement.mass_deletions:
         mark_confirmed(session, capture.ref, judgement.mass_deletions)
     return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)
+
+
+def _require_as_private(session: Session, capture: Capture) -> None:
+    """Raise Refused for a capture that holds more of people than the setting allows now: it is replayed as it lies."""
+    now, then = session.settings.personal_data, capture.manifest.get("personal_data")
+    if then in _PRIVACY and _PRIVACY.index(then) < _PRIVACY.index(now):
+        raise Refused(
+            f"The capture of {capture.ref.export_date} was made with DRILLSTER_PERSONAL_DATA={then}, and it is {now} "
+            "now: to publish it would store what must not be stored any more. The newest date can be captured anew "
+            "(drillster-pipeline run --capture-again); leave older ones out, or load them with the setting that they "
+            "were captured with"
+        )
 
 
 @contextmanager

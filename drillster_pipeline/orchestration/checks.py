@@ -44,6 +44,9 @@ MAIN_TABLE: Mapping[str, str] = {
 """The table that a resource's fields end up in first: where unknown ones are reported."""
 _RESOURCE_OF = {table: resource for resource, table in MAIN_TABLE.items()}
 _UNITS_SHOWN, _FIELDS_SHOWN, _REASONS_SHOWN = 5, 10, 3
+_WHAT_TO_DO = (
+    "`drillster-pipeline check` says of each endpoint how it answers and what to do; the next night reads it again"
+)
 
 
 def capture_checks(resources: tuple[str, ...]) -> list[dg.AssetCheckSpec]:
@@ -83,7 +86,7 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     silent = [lost["unit"] for lost in entry["lost"] if lost["status"] not in {403, 404}]
     troubles = []
     if entry["status"] == "unavailable":
-        troubles.append(f"It could not be read: {entry['why']}. Its tables stay as they are")
+        troubles.append(f"It could not be read: {entry['why']}. Its tables stay as they are. {_WHAT_TO_DO}")
     else:
         if closed:
             troubles.append(
@@ -142,7 +145,7 @@ def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.As
 def _no_rejects(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
     if table.name in outcome.unavailable:
         what = "Only what other answers name was added" if table.name in outcome.plans else "The table stays as it is"
-        told = f"{what}: {outcome.unavailable[table.name]}"
+        told = f"{what}: {outcome.unavailable[table.name]}. {_WHAT_TO_DO}"
         return _check(table, outcome, NO_REJECTS, told, passed=False)
     report = outcome.report.tables[table.name]
     if not report.rows_rejected:
@@ -165,7 +168,7 @@ def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckRe
     told = (
         f"Drillster gives {len(unknown)} field(s) that this program does not load: {shown}"
         f"{', …' if len(unknown) > _FIELDS_SHOWN else ''}. They are kept in the archive; a newer version may load "
-        "them, and a backfill then fills them in"
+        "them, and a backfill then fills them in. Nothing is lost until then: report them, so that they are"
     )
     metadata = {"unknown": len(unknown), "first seen in": dict(sorted(unknown.items()))}
     return _check(table, outcome, NO_UNKNOWN_FIELDS, told, passed=False, metadata=metadata)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REPORT = dg.AssetKey(["report", "nightly"])
 GROUPS_SHOWN = 10
+_NOT_READ = "not read that night"
 _WORDS = (
     "One HTML page per export date, to read, print or forward: compliance by group and objective, what fades, who "
     "practices (counts, no names), tests, what is overdue, and how complete the data is. It draws on the tables of the "
@@ -82,10 +83,10 @@ def _reported(written: "Written", names: list[str]) -> dg.MaterializeResult[Any]
             "least met": table(("group", "met", "learners", "practiced"), rows),
             **({"spread of proficiency": spread_picture(figures.spread)} if any(figures.spread) else {}),
             "objectives met, %": dg.MetadataValue.float(round(share, 1)) if share is not None else "nobody evaluated",
-            "people overdue": figures.overdue_people,
-            "learners": figures.learners,
-            "practiced in 7 days": figures.practicing,
-            "no practice for 30 days": figures.stopped,
+            "people overdue": figures.overdue_people if figures.knows("objective_evaluations") else _NOT_READ,
+            "learners": figures.learners if figures.knows("results") else _NOT_READ,
+            "practiced in 7 days": figures.practicing if figures.knows("results") else _NOT_READ,
+            "no practice for 30 days": figures.stopped if figures.knows("results") else _NOT_READ,
             "bytes": written.size,
         }
     )
@@ -101,9 +102,11 @@ def _in_short(written: "Written") -> str:
     figures, data = written.figures, written.figures.data
     troubles = len(data.missing) + len(data.incomplete)
     whole = "the data is whole" if not troubles and not data.rejected else "not everything could be read: see the page"
+    objectives = f"{figures.met:,} of {figures.evaluated:,} evaluations met, {figures.overdue_people:,} people overdue"
+    practice = f"{figures.practicing:,} of {figures.learners:,} learners practiced in 7 days"
     return (
-        f"{figures.met:,} of {figures.evaluated:,} evaluations met, {figures.overdue_people:,} people overdue, "
-        f"{figures.practicing:,} of {figures.learners:,} learners practiced in 7 days; {whole}."
+        f"{objectives if figures.knows('objective_evaluations') else 'objectives were not read'}, "
+        f"{practice if figures.knows('results') else 'results were not read'}; {whole}."
     )
 
 

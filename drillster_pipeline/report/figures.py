@@ -140,14 +140,18 @@ class Figures:
     fading_playables: tuple[tuple[str, int, float | None, float], ...]
     """Name, learners, average proficiency now, and how much of the highest is lost."""
     tests: tuple[Test, ...]
-    came_to_meet: int
-    fell_below: int
-    """Events of the last 7 days."""
+    came_to_meet: int | None
+    fell_below: int | None
+    """Events of the last 7 days; None where those of the export date were not read."""
     overdue: int
     overdue_people: int
     names: tuple[tuple[str, str, str, int | None, int | None, int], ...] | None
     """Group, objective, person, proficiency, minimum, days overdue; None where names were not asked for."""
     names_left_out: int
+
+    def knows(self, table: str) -> bool:
+        """Whether a table of the date was read; where it was not, none of its numbers means anything."""
+        return table not in self.data.missing
 
     @property
     def evaluated(self) -> int:
@@ -192,6 +196,7 @@ class _Asking:
         today = whole.get(day)
         people = self._rows(queries.overdue_names(tables, day, NAMES_SHOWN)) if names else None
         total = sum(count for count, _ in overdue.values())
+        has_events = self._connection.execute(queries.events_loaded(tables, day)).first() is not None
         events = dict(map(tuple, self._rows(queries.changes(tables, day))))
         return Figures(
             organization=self._organization(),
@@ -226,8 +231,8 @@ class _Asking:
                 )
                 for row in self._rows(queries.tests(tables, day))
             ),
-            came_to_meet=events.get("OBJECTIVE_BECAME_OK", 0),
-            fell_below=events.get("OBJECTIVE_BECAME_NOK", 0),
+            came_to_meet=events.get("OBJECTIVE_BECAME_OK", 0) if has_events else None,
+            fell_below=events.get("OBJECTIVE_BECAME_NOK", 0) if has_events else None,
             overdue=total,
             overdue_people=self._connection.execute(queries.overdue_people(tables, day)).scalar_one(),
             names=None if people is None else tuple(tuple(row) for row in people),

@@ -244,6 +244,17 @@ def changes(tables: Tables, day: date) -> sa.Executable:
     )
 
 
+def events_loaded(tables: Tables, day: date) -> sa.Select[Any]:
+    """A row if the events of the date were loaded."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    return (
+        sa.select(loads.c.load_id)
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(loads.c.export_date == day, load_tables.c.table_name == "objective_events")
+        .limit(1)
+    )
+
+
 def overdue(tables: Tables, day: date) -> sa.Select[Any]:
     """Per group and objective: how many are overdue, and the longest in days."""
     rows, late, condition = _late(tables, day)

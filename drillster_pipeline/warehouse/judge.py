@@ -207,7 +207,7 @@ class Judge:
             if table.rows_rejected - self._excused[name] > limit:
                 yield (
                     f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,} are "
-                    f"borne. Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
+                    f"accepted. Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
                     "report these reasons, and backfill the date once they are mended."
                 )
 

@@ -15,8 +15,9 @@ import pytest
 
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.export import Session, capture, publish
-from drillster_pipeline.export.evidence import COLUMNS, Claim, Evidence, gather, verify
+from drillster_pipeline.export.evidence import COLUMNS, Claim, Evidence, gather
 from drillster_pipeline.export.forget import forget
+from drillster_pipeline.export.proof import verify
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 
@@ -185,3 +186,100 @@ def test_a_name_that_a_spreadsheet_would_run_is_made_harmless(session: Session, 
 def test_a_date_that_was_never_loaded_is_refused(session: Session) -> None:
     with pytest.raises(Refused, match="no evaluations of 2026-01-05"):
         gather(session, Claim("x", datetime(2026, 1, 5, tzinfo=UTC).date()))
+
+
+def rewritten(evidence: Evidence, rows: list[dict[str, str]]) -> tuple[bytes, dict[str, Any]]:
+    """A file of other rows, and a provenance that promises just that file."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode("utf-8-sig")
+    promised = {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()}
+    return content, {**evidence.provenance, "csv": promised}
+
+
+def test_names_that_changed_places_are_found_though_the_checksum_was_made_anew(session: Session, claim: Claim) -> None:
+    evidence = gather(session, claim)
+    rows = rows_of(evidence)
+    rows[0]["account_name"], rows[1]["account_name"] = rows[1]["account_name"], rows[0]["account_name"]
+    content, provenance = rewritten(evidence, rows)
+    found = {each.what: each.told for each in verify(session, content, provenance) if not each.is_right}
+    assert found == {"rows and the archived answers": "they do not agree: 2 rows differ in account_name"}
+
+
+def test_a_column_that_was_added_is_found_though_the_checksum_was_made_anew(session: Session, claim: Claim) -> None:
+    evidence = gather(session, claim)
+    content, provenance = rewritten(evidence, [{**row, "verdict": "fine"} for row in rows_of(evidence)])
+    assert [each.what for each in verify(session, content, provenance) if not each.is_right] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "forged", "finding"),
+    [
+        ("capture", "service_account_id", "somebody else", "provenance"),
+        ("capture", "captured_from", "2020-01-01T00:00:00.000000Z", "provenance"),
+        ("capture", "manifest_sha256", ["no text"], "provenance"),
+        ("claim", "timezone", "Asia/Tokyo", "provenance"),
+        ("load", "run_id", "another", "load"),
+        ("load", "program_version", "9.9", "load"),
+        ("load", "is_complete", False, "load"),
+        ("csv", "rows", 1, "file"),
+    ],
+)
+def test_a_changed_provenance_file_is_found(
+    session: Session, claim: Claim, part: str, name: str, forged: object, finding: str
+) -> None:
+    evidence = gather(session, claim)
+    provenance = {**evidence.provenance, part: {**evidence.provenance[part], name: forged}}
+    assert finding in [each.what for each in verify(session, evidence.content, provenance) if not each.is_right]
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ("UPDATE loads SET manifest_sha256 = NULL", "seal"),
+        ("UPDATE loads SET capture_id = '20260610T010000Z-snapshot-00000000'", "load"),
+        ("UPDATE loads SET run_id = 'another', finished_at = '2026-06-10T00:00:00.000000Z'", "load"),
+        ("DELETE FROM loads", "load"),
+    ],
+)
+def test_a_changed_ledger_is_found(session: Session, claim: Claim, tmp_path: Path, change: str, finding: str) -> None:
+    evidence = gather(session, claim)
+    ask(tmp_path, change)
+    assert finding in wrong(session, evidence)
+
+
+def test_evidence_is_proven_in_a_warehouse_that_was_built_anew(session: Session, claim: Claim, tmp_path: Path) -> None:
+    evidence = gather(session, claim)
+    settings = {
+        "DRILLSTER_ARCHIVE_URL": str(tmp_path / "archive"),
+        "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/2",
+    }
+    with Session(settings=load_settings(settings, needs_api=False), now=lambda: NOW) as other:
+        publish(other, "snapshot", claim.export_date, run_id="another")
+        assert wrong(other, evidence) == {}
+
+
+def test_an_archive_without_its_seal_is_no_archive_that_is_gone(session: Session, claim: Claim, tmp_path: Path) -> None:
+    evidence = gather(session, claim)
+    manifest = next((tmp_path / "archive").rglob("manifest.json"))
+    sealed = manifest.read_text()
+    manifest.unlink()
+    with pytest.raises(ArchiveCorrupt, match="lost its seal"):
+        gather(session, claim)
+    assert "lost its seal" in wrong(session, evidence)["archive"]
+    manifest.write_text('{"format": 1}')
+    assert "names no resources" in wrong(session, evidence)["archive"]
+    manifest.write_text(sealed.replace(str(claim.export_date), "2026-06-01"))
+    assert "another date" in wrong(session, evidence)["archive"]
+
+
+def test_a_night_that_did_not_see_everything_is_said_to(session: Session, claim: Claim, tmp_path: Path) -> None:
+    assert gather(session, claim).notes == ()
+    ask(tmp_path, "UPDATE load_tables SET is_complete = 0")
+    evidence = gather(session, claim)
+    assert "some may be missing" in evidence.notes[0]
+    assert evidence.provenance["load"]["is_complete"] is False
+    with pytest.raises(Refused, match="as far as that night could see"):
+        gather(session, Claim("unknown", claim.export_date))

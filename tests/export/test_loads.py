@@ -22,6 +22,8 @@ from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, Size
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
 
+from .sessions import session_in
+
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 DAY = date(2026, 6, 8)
 SIZE = Size(accounts=14, groups=3, objectives_per_group=2, catalogs=1, playables_per_catalog=6)
@@ -316,3 +318,25 @@ def test_each_table_alone_fills_an_empty_warehouse_with_what_it_needs(
         rows = session.warehouse.row_counts()
     assert not any(report.rows_rejected for report in outcome.report.tables.values())
     assert rows[name] == (len(before[name]) if name in before else outcome.report.tables[name].rows_inserted) > 0
+
+
+@pytest.mark.parametrize(("then", "now"), [("keep", "pseudonymize"), ("keep", "drop"), ("pseudonymize", "drop")])
+def test_a_replay_stores_no_more_of_people_than_the_setting_allows_now(tmp_path: Path, then: str, now: str) -> None:
+    settings = {"DRILLSTER_PERSONAL_DATA": now, "DRILLSTER_PSEUDONYM_KEY": "a key of many characters"}
+    day = date(2026, 6, 1)
+    with session_in(tmp_path, settings) as session:
+        writer = session.archive.begin(day, "snapshot", {}, session.now())
+        writer.seal({"resources": {}, "personal_data": then})
+        with pytest.raises(Refused, match=f"DRILLSTER_PERSONAL_DATA={then}, and it is {now} now"):
+            publish(session, "snapshot", day, run_id="replay")
+
+
+def test_what_was_captured_with_less_of_people_is_replayed_under_any_setting(tmp_path: Path) -> None:
+    with Sandbox(accounts=20, seed=3) as sandbox:
+        drop = {**sandbox.environment(), "DRILLSTER_PERSONAL_DATA": "drop"}
+        with session_in(tmp_path, drop) as session:
+            sandbox.now = session.now()
+            capture(session, "snapshot", session.newest_complete)
+        with session_in(tmp_path) as session:
+            report = publish(session, "snapshot", session.newest_complete, run_id="replay").report
+    assert report.tables["accounts"].rows_inserted > 10

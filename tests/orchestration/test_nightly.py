@@ -192,6 +192,7 @@ def test_an_unavailable_resource_leaves_its_tables_alone_and_is_told(lived_in: H
         "warehouse/catalog_playables:no_rejects",
     }
     assert "no permission for it" in told.warnings["drillster/catalogs:complete"]
+    assert all("`drillster-pipeline check` says" in warning for warning in told.warnings.values())
     assert "The table stays as it is" in told.warnings["warehouse/catalog_playables:no_rejects"]
     assert "warehouse/catalog_playables" not in told.metadata  # nothing of that date is in it
     assert len(told.night.warnings) == 4

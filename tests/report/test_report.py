@@ -14,7 +14,7 @@ import pytest
 from drillster_pipeline.errors import Refused, Unavailable
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.export.report import write_report
-from drillster_pipeline.report import Figures, figures_of
+from drillster_pipeline.report import Figures, figures_of, render
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import Secret, load_settings
 from tests.warehouse import postgresql
@@ -161,6 +161,63 @@ def test_a_name_cannot_bring_its_own_markup(session: Session, tmp_path: Path) ->
         with connection:
             connection.execute("UPDATE groups SET name = ? WHERE group_id = ?", (name, group))
         connection.close()
+
+
+def test_what_was_not_read_is_not_said_to_be_nothing(figures: Figures) -> None:
+    missing = ("objective_evaluations", "results", "test_results")
+    unread = replace(
+        figures,
+        data=replace(figures.data, missing=missing),
+        objectives=(),
+        groups=(),
+        tests=(),
+        overdue=0,
+        overdue_people=0,
+        learners=0,
+        came_to_meet=None,
+        fell_below=None,
+    )
+    shown = " ".join(" ".join(Page(render(unread, now=NOW)).text).split())
+    for words in ("Nobody", "0 people", "0 times", "No test was completed", "There are no results"):
+        assert words not in shown
+    for words in ("who is overdue is not known", "events of that day were not read", "Tests were not read"):
+        assert words in shown
+
+
+def test_events_that_were_not_loaded_are_no_zero(session: Session, figures: Figures) -> None:
+    assert figures.came_to_meet is not None
+    snapshot, events = sorted(
+        ask(session, f"SELECT kind, load_id FROM loads WHERE export_date = '{figures.export_date}'")
+    )[::-1]
+    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    try:
+        with connection:
+            connection.execute("UPDATE loads SET export_date = '2026-01-01' WHERE load_id = ?", (events[1],))
+        assert figures_of(session.warehouse, figures.export_date).came_to_meet is None
+    finally:
+        with connection:
+            connection.execute(
+                "UPDATE loads SET export_date = ? WHERE load_id = ?", (str(figures.export_date), events[1])
+            )
+        connection.close()
+    assert snapshot[0] == "snapshot"
+
+
+def test_a_name_that_runs_from_right_to_left_turns_no_number_around(figures: Figures) -> None:
+    """A name may begin an override that nothing in it ends: each stands in an isolate of its own."""
+    turned = "\N{RIGHT-TO-LEFT OVERRIDE}name"
+    named = replace(
+        figures,
+        organization=turned,
+        groups=tuple(replace(group, name=turned) for group in figures.groups),
+        objectives=tuple(replace(one, group=turned, objective=turned, overdue=1) for one in figures.objectives),
+        tests=tuple(replace(one, name=turned) for one in figures.tests),
+        fading_playables=tuple((turned, *rest) for _, *rest in figures.fading_playables),
+        names=((turned, turned, turned, 1, 2, 3),),
+    )
+    body = render(named, now=NOW).partition("<body>")[2]
+    assert body.count(turned) > 10
+    assert body.count(turned) == body.count(f"<bdi>{turned}</bdi>")
 
 
 def test_a_date_without_a_snapshot_is_refused(session: Session) -> None:

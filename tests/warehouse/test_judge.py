@@ -128,7 +128,7 @@ def test_too_many_rejects_are_refused_with_the_reasons(warehouse: Warehouse, goo
     with pytest.raises(GuardRefused) as caught:
         load(warehouse, day(1), {"accounts": people(good)}, rejects={"accounts": rejects(bad)})
 
-    assert f"accounts: {bad} of {good + bad:,} rows did not fit, where {bad - 1} are borne" in str(caught.value)
+    assert f"accounts: {bad} of {good + bad:,} rows did not fit, where {bad - 1} are accepted" in str(caught.value)
     assert "status: missing; name: missing" in str(caught.value)
     assert rows(warehouse, "accounts") == rows(warehouse, "loads") == []
 
