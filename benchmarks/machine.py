@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+LOAD = "load when it began"
+"""How many processes wanted to run; of more than there are cores, seconds are not to be trusted."""
 PACKAGES = ("pandas", "SQLAlchemy", "psycopg", "requests", "urllib3", "dlt", "pyarrow", "adbc-driver-postgresql")
 
 
@@ -18,7 +20,7 @@ def described(postgresql: str) -> dict[str, str]:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "machine": f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB of memory, {platform.system()}",
-        "load when it began": f"{os.getloadavg()[0]:.1f} (above the number of cores, seconds are not to be trusted)",
+        LOAD: f"{os.getloadavg()[0]:.1f}",
         "Python": platform.python_version(),
         "PostgreSQL": postgresql,
         "SQLite": sqlite3.sqlite_version,

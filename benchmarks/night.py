@@ -20,13 +20,14 @@ from .processes import Meter, isolated
 ABOUT = """
 Both sides begin with an empty database and end with the same rows in the same 18 tables, which is checked. Ours
 captures, stages, judges and publishes the snapshot, then the events; dlt extracts, normalizes and loads everything
-in one run. With answers of 50 ms most of a night is waiting; with answers that come at once, work alone is left.
+in one run. With answers of 50 ms most of a night is waiting, 3.8 seconds of it, which nobody can make shorter; with
+answers that come at once, work alone is left.
 (The sandbox that answers shares the cores.)
 """
 
 
 def measure(options: Options) -> list[Comparison]:
-    """With answers that take their time, and with answers that come at once: then only work is measured."""
+    """With answers that take their time, less of it, and none: then only work is measured."""
     found = []
     with Served(SIZE) as sandbox:
         counts: dict[str, dict[str, int]] = {}
@@ -39,7 +40,7 @@ def measure(options: Options) -> list[Comparison]:
                     raise RuntimeError(f"the tables differ: {counts}")
                 return {**measures, "rows": sum(counts[name].values())}
 
-        for latency in (LATENCY, 0.0):
+        for latency in (LATENCY, 0.02, 0.0):
             sandbox.change(latency=latency)
             found.append(
                 alternate(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .comparison import Claim, Comparison, Spread
+from .machine import LOAD
 
 MEASURES = {
     "seconds": "seconds",
@@ -77,11 +78,11 @@ class Section:
 
 def document(sections: Sequence[Section]) -> str:
     """The whole document."""
-    machines = list(dict.fromkeys(tuple(section.machine.items()) for section in sections))
+    machines = list(dict.fromkeys(tuple(_alike(section.machine).items()) for section in sections))
     parts = [
         _INTRODUCTION,
         "## The machine\n",
-        *(_machine(dict(machine)) for machine in machines),
+        *(_machine(dict(machine), [each.machine for each in sections]) for machine in machines),
         "## In short\n",
         "![Ratios to dlt](benchmarks/ratios.svg)\n",
         _summary(sections),
@@ -94,8 +95,17 @@ def document(sections: Sequence[Section]) -> str:
     return "\n".join(parts)
 
 
-def _machine(machine: Mapping[str, str]) -> str:
-    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in machine.items())
+def _alike(machine: Mapping[str, str]) -> dict[str, str]:
+    """What is the same for all that was measured on a machine."""
+    return {name: value for name, value in machine.items() if name != LOAD}
+
+
+def _machine(machine: Mapping[str, str], measured: Sequence[Mapping[str, str]]) -> str:
+    loads = sorted({float(each[LOAD]) for each in measured if LOAD in each and _alike(each) == machine})
+    lines = dict(machine)
+    if loads:
+        lines[LOAD] = f"{loads[0]} to {loads[-1]} (of more than the cores, seconds would not be to be trusted)"
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in lines.items())
 
 
 def _summary(sections: Sequence[Section]) -> str:
