@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from drillster_pipeline.export import Session, capture
@@ -49,8 +50,8 @@ def measure(options: Options) -> list[Comparison]:
     """Both comparisons, on one sandbox: it keeps its answers once they are made, so that giving them costs little."""
     with Served(SIZE, latency=LATENCY) as sandbox:
         isolated(capture_ours, sandbox.environment)
-        ours = lambda: isolated(capture_ours, sandbox.environment)  # noqa: E731
-        theirs = lambda: isolated(capture_peer, sandbox.environment)  # noqa: E731
+        ours = partial(isolated, capture_ours, sandbox.environment)
+        theirs = partial(isolated, capture_peer, sandbox.environment)
         asked = {OURS: _asked(sandbox, ours), "dlt": _asked(sandbox, theirs)}
         if asked[OURS] != asked["dlt"]:
             differing = list((asked[OURS] - asked["dlt"]) + (asked["dlt"] - asked[OURS]))

@@ -54,7 +54,7 @@ class ConnectionRegister:
         """Uvicorn's own HTTP protocol, which enters its connections here."""
         transports = self._transports
 
-        class Registering(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        class Registering(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen by Uvicorn when it runs
             def connection_made(self, transport: asyncio.Transport) -> None:
                 self.registered = transport.get_extra_info("peername")[:2]
                 transports[self.registered] = transport

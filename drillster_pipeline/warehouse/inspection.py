@@ -6,7 +6,6 @@ transaction that is rolled back; where DDL can't be rolled back (MySQL, MariaDB)
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import tempfile
@@ -167,7 +166,7 @@ class Inspection:
         name = f"drillster_check_{secrets.token_hex(4)}"
         connection.exec_driver_sql(f"CREATE TABLE {prefix}{name} (n INTEGER)")
         connection.exec_driver_sql(f"INSERT INTO {prefix}{name} VALUES (1)")  # noqa: S608 - a name of our own
-        connection.exec_driver_sql(f"CREATE VIEW {prefix}{name}_view AS SELECT n FROM {prefix}{name}")  # noqa: S608
+        connection.exec_driver_sql(f"CREATE VIEW {prefix}{name}_view AS SELECT n FROM {prefix}{name}")  # noqa: S608 - same
         connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name}_staged (n INTEGER)")
 
     def _try_and_drop(self, connection: sa.Connection) -> None:
@@ -234,7 +233,7 @@ class Inspection:
 
     def size_bytes(self) -> int | None:
         """How large an SQLite file is; None for a server, and for a file that is not there yet."""
-        return None if self.file is None or self.is_new else os.stat(self.file).st_size  # noqa: PTH116
+        return None if self.file is None or self.is_new else self.file.stat().st_size
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def _taken(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
         return set()
     first, following = _month(day)
     days = f"generate_series(date '{first}', date '{following - timedelta(days=1)}', interval '1 day')"
-    # The server's own words for what a partition takes, asked of each day.
+    # The server's own words for what a partition takes, asked of each day: no text of anybody else is in the query.
     return set(
         connection.exec_driver_sql(
             f"SELECT export_date FROM (SELECT CAST(day AS date) AS export_date FROM {days} AS day) AS days"  # noqa: S608

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -13,8 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.tokens import TokenSource
+from drillster_pipeline.archive import Archive
+from drillster_pipeline.sandbox import Sandbox
 
 from .scripted import Reply, Request, ScriptedServer, json_reply
+from .walking import NIGHT, SMALL, Walks, calm, forget_tokens
 
 CLIENT_ID = "5f3c1b2a9d8e7f605f3c1b2a9d8e7f60"
 CLIENT_SECRET = "0c9d5a7b1e3f4d2860c9d5a7b1e3f4d2"
@@ -30,6 +36,18 @@ def rsa_key() -> rsa.RSAPrivateKey:
 @pytest.fixture(scope="session")
 def private_key(rsa_key: rsa.RSAPrivateKey) -> str:
     return rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def together(number: int, work: Callable[[], Any]) -> list[Any]:
+    """What ``work`` gives in so many threads that start at the same moment."""
+    barrier = threading.Barrier(number)
+
+    def run() -> Any:
+        barrier.wait()
+        return work()
+
+    with ThreadPoolExecutor(number) as threads:
+        return [future.result() for future in [threads.submit(run) for _ in range(number)]]
 
 
 class FakeTime:
@@ -149,3 +167,35 @@ def make_client(
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def source(make_tokens: Callable[..., TokenSource], fake_time: FakeTime) -> TokenSource:
+    """A source on a clock that the test sets."""
+    return make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, now=fake_time.now, random=lambda: 0.0)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=SMALL, seed=5, now=NIGHT) as running:
+        yield running
+        forget_tokens(running)
+
+
+@pytest.fixture
+def walks(sandbox: Sandbox, tmp_path: Path) -> Walks:
+    calm(sandbox)
+    return Walks(sandbox, Archive(str(tmp_path)))
+
+
+@pytest.fixture
+def groups(sandbox: Sandbox) -> list[str]:
+    return [group.id for group in sandbox.organization.at(NIGHT).present_groups()]
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without proxies and authorities of the machine that the tests run on."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

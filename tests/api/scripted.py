@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+HEADERS = {"Authorization": "Bearer s3cret-token", "Accept-Encoding": "gzip"}
+"""Of a request that a client makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -157,3 +160,9 @@ class Play:
     def __call__(self, _: Request) -> Reply:
         with self._lock:
             return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+
+
+def head(**headers: object) -> bytes:
+    """The beginning of a good answer with these headers, an underscore for each hyphen."""
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode()

@@ -180,7 +180,7 @@ def test_those_who_share_a_moment_are_found_by_a_second_pass_or_missed_aloud(cou
 def test_a_second_pass_ends_its_pages_elsewhere() -> None:
     # Accounts 98 to 101 were created in the same millisecond, and page 1 ends in the middle of them.
     server = Server(240, by="moment")
-    server.key = lambda index: "moment" if 98 <= index <= 101 else f"{index:06d}"  # type: ignore[method-assign]
+    server.key = lambda index: "moment" if 98 <= index <= 101 else f"{index:06d}"  # type: ignore[method-assign]  # of this server alone
     listing = read(server)
     assert len(listing.seen) == 240
     assert listing.passes == 2

@@ -288,3 +288,13 @@ class Interrupter(threading.Thread):
 
 def folder_of(capture: Capture, archive: Archive) -> Path:
     return Path(archive.url) / capture.ref.folder
+
+
+def walk_threads() -> list[str]:
+    """Names of the threads of a walk that are alive."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("walk-")]
+
+
+def entry(capture: Capture, resource: str) -> dict[str, Any]:
+    """What the manifest of a capture says of a resource."""
+    return capture.manifest["resources"][resource]

@@ -113,7 +113,7 @@ def opened(sandbox: Sandbox, archive: Path, url: str, schema: str = "") -> Itera
 def session(server: Server, archive: tuple[Sandbox, Path]) -> Iterator[Session]:
     schema = f"test_{secrets.token_hex(4)}"
     with opened(*archive, server.url, schema) as made:
-        made.sleep = slept.append  # type: ignore[assignment]
+        made.sleep = slept.append  # type: ignore[assignment]  # only counts
         slept.clear()
         yield made
     server.ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -246,7 +246,7 @@ def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(
     wire = Wire(server)
     url = f"postgresql://postgres@127.0.0.1:{wire.port}/postgres"
     with opened(*archive, url, session.settings.warehouse_schema or "") as through:
-        through.sleep = slept.append  # type: ignore[assignment]
+        through.sleep = slept.append  # type: ignore[assignment]  # only counts
         outcome = publish(through, "snapshot", through.newest_complete, run_id="run")
     wire.close()
     assert wire.lost

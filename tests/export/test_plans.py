@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ IN_GROUPS = ("group_members", "group_staff", "group_playables", "objectives", "o
 FULL, PARTIAL, ADDITIVE = Mode.FULL, Mode.PARTIAL, Mode.ADDITIVE
 
 
-def plans_of(*, selected: Collection[str] = ALL, **what: object) -> dict[str, TablePlan]:
-    return table_plans(manifest(**what), "snapshot", selected)  # type: ignore[arg-type]
+def plans_of(*, selected: Collection[str] = ALL, **what: Any) -> dict[str, TablePlan]:
+    return table_plans(manifest(**what), "snapshot", selected)
 
 
 def differing(plans: dict[str, TablePlan]) -> dict[str, TablePlan | None]:

@@ -55,7 +55,7 @@ class Killer:
             write(sink, chunk[: self._chance.randrange(len(chunk))] if now else chunk)
             self._step("sink")
 
-        local.LocalSink.write = torn  # type: ignore[method-assign]
+        local.LocalSink.write = torn  # type: ignore[method-assign]  # dies halfway
 
     def _watched(self, real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def watched(*args: Any) -> Any:

@@ -63,7 +63,7 @@ class Services:
         address = f"http://127.0.0.1:{self.port}/graphql"
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own webserver
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from None

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -141,10 +142,10 @@ def test_a_table_depends_on_resources_of_its_own_kind_only(defs: dg.Definitions)
         (utc(2026, 2, 10, 23, 1), "2026-02-10"),
     ],
 )
-def test_a_tick_asks_for_the_day_that_has_just_ended(defs: dg.Definitions, tick: object, partition: str) -> None:
+def test_a_tick_asks_for_the_day_that_has_just_ended(defs: dg.Definitions, tick: Any, partition: str) -> None:
     repository = defs.get_repository_def()
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance, scheduled_execution_time=tick, repository_def=repository)  # type: ignore[arg-type]
+        context = dg.build_schedule_context(instance, scheduled_execution_time=tick, repository_def=repository)
         data = repository.get_schedule_def("nightly").evaluate_tick(context)
     assert [request.partition_key for request in data.run_requests or []] == [partition]
 

@@ -28,7 +28,7 @@ LATER = night_after(DAY + timedelta(days=3))
 def failures_of(house: House, run_id: str) -> dict[str, str]:
     """Per step that failed, what an operator reads."""
     return {
-        entry.step_key or "": entry.dagster_event.step_failure_data.error_display_string  # type: ignore[union-attr]
+        entry.step_key or "": entry.dagster_event.step_failure_data.error_display_string  # type: ignore[union-attr]  # a failure has data
         for entry in house.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     }
 
@@ -58,7 +58,7 @@ def test_an_unexpected_error_is_told_by_its_place_and_not_by_its_words(
     night = house.night()
     assert (night.exit_code, night.unexpected) == (1, ("capture_snapshot", "capture_events"))
     (entry, _) = house.instance.all_logs(night.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    data = entry.dagster_event.step_failure_data  # type: ignore[union-attr]
+    data = entry.dagster_event.step_failure_data  # type: ignore[union-attr]  # a failure has data
     assert "ValueError (its message is withheld: it may quote data)" in str(data.error_display_string)
     assert "in `broken`" in str(data.user_failure_data.metadata["where"].value)
     assert "jan@" not in str(house.instance.all_logs(night.run_id))

@@ -63,7 +63,7 @@ def test_a_run_whose_process_was_killed_is_marked_as_failed(house: House) -> Non
             process.send_signal(signal.SIGKILL)
             process.wait()
             context = dg.build_sensor_context(instance=instance)
-            assert lost_runs(context).skip_message == "1 found."  # type: ignore[union-attr]
+            assert lost_runs(context).skip_message == "1 found."  # type: ignore[union-attr]  # it skips
             assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
             assert status_of(instance, living) is dg.DagsterRunStatus.STARTED
             assert fail_lost_runs(instance) == []

@@ -73,7 +73,7 @@ class TestAWholeNight:
             assert metadata["export date"] == str(DAY)
             assert metadata["status"] == "captured"
         walked = told.metadata["drillster/accounts"]["walk: requests"], told.metadata["drillster/objective_events"]
-        assert walked[0] + walked[1]["walk: requests"] == house.sandbox.count(path="/api/*")  # type: ignore[operator,index]
+        assert walked[0] + walked[1]["walk: requests"] == house.sandbox.count(path="/api/*")  # type: ignore[operator,index]  # numbers
         assert house.sandbox.grants == 1
 
     def test_every_table_tells_what_was_written(self, whole: tuple[House, Told]) -> None:

@@ -73,7 +73,7 @@ def load_and_die(place: Place, number: int, how: str, when: float) -> None:
 
             sa.event.listen(warehouse.engine, "before_cursor_execute", before)
         if how == "commit":
-            Load.clear = die  # type: ignore[method-assign]
+            Load.clear = die  # type: ignore[method-assign]  # the process dies there
         publish(warehouse, number)
 
 

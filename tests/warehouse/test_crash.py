@@ -43,7 +43,7 @@ def victims(place: Place) -> Iterator[Victims]:
     command = [sys.executable, loader.__file__, place.url, place.schema or ""]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Victims(process)
-        process.stdin.close()  # type: ignore[union-attr]
+        process.stdin.close()  # type: ignore[union-attr]  # it has one
 
 
 def state(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:

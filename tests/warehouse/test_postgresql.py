@@ -315,7 +315,7 @@ def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: W
 
     def note(connection: sa.Connection, *_: Any) -> None:
         query = "SELECT DISTINCT mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relnamespace = "
-        found = connection.connection.driver_connection.execute(  # type: ignore[union-attr]
+        found = connection.connection.driver_connection.execute(  # type: ignore[union-attr]  # it is open
             query + f"'{postgresql_warehouse.schema}'::regnamespace AND l.pid = pg_backend_pid()"
         )
         modes.update(mode for (mode,) in found)

@@ -1,0 +1,191 @@
+"""A walk in which a unit never answers, and one that is interrupted and gone on with."""
+
+from __future__ import annotations
+
+import _thread
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drillster_pipeline.api.units import unit_of
+from drillster_pipeline.errors import (
+    ApiUnavailable,
+    PipelineError,
+    RequestRefused,
+    Unauthorized,
+)
+from drillster_pipeline.sandbox import Failure, Faults, How, PageFault, closed
+
+from .walking import Interrupter, Walks, entry, held, unit, walk_threads
+
+
+def without(everything: Any, gone: Callable[[str], bool]) -> Any:
+    return {
+        resource: {key: found for key, found in units.items() if not gone(key)}
+        for resource, units in everything.items()
+    }
+
+
+# -- one unit that never answers
+
+
+def test_a_unit_that_never_answers_is_left_out_and_the_night_is_saved(walks: Walks, groups: list[str]) -> None:
+    group, poisoned = groups[0], next(key for key in walks.expected()["results"] if groups[0] in key)
+    account = poisoned.split('"')[3]
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{group}/member-results/{account}", statuses=(500,)),))
+    capture = walks.snapshot()
+    assert entry(capture, "results")["lost"] == [{"unit": {"group_id": group, "account_id": account}, "status": 503}]
+    assert held(capture) == without(walks.expected(), lambda key: key == poisoned)
+    assert capture.manifest["groups"]["closed"] == []
+
+
+def test_a_list_that_never_answers_takes_along_what_it_leads_to(walks: Walks, groups: list[str]) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{groups[0]}/members", how=How.CUT),))
+    capture = walks.snapshot()
+    for resource in ("group_members", "results"):
+        assert entry(capture, resource)["lost"] == [{"unit": {"group_id": groups[0]}, "status": 503}]
+
+
+def test_a_request_that_is_not_understood_for_one_unit_is_left_out_as_well(walks: Walks, groups: list[str]) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{groups[0]}/staff", statuses=(400,), error="odd"),))
+    assert entry(walks.snapshot(), "group_staff")["lost"] == [{"unit": {"group_id": groups[0]}, "status": 400}]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"), [((500,), ApiUnavailable), ((400,), RequestRefused)], ids=["no answer", "not understood"]
+)
+def test_many_units_that_fail_are_no_exception(walks: Walks, statuses: tuple[int, ...], kind: Any) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at="group/*/member-results/*", statuses=statuses, error="odd"),))
+    with pytest.raises(kind):
+        walks.walk(walks.begin())
+
+
+def test_a_list_on_which_all_rests_is_never_left_out(walks: Walks) -> None:
+    walks.sandbox.faults = Faults(failures=(Failure(at="organizations/*", statuses=(500,)),))
+    with pytest.raises(ApiUnavailable):
+        walks.walk(walks.begin())
+
+
+def test_an_outage_ends_the_night_though_only_few_units_met_it(walks: Walks, groups: list[str]) -> None:
+    # From the members of the last group on, Drillster does not answer at all.
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
+    with pytest.raises(ApiUnavailable):
+        walks.walk(walks.begin())
+    refused = Counter(record.path for record in walks.sandbox.requests if record.status == 502)
+    assert len(refused) == 2  # the unit, and the question whether anything answers
+
+
+def test_a_unit_that_was_left_out_is_asked_for_again_by_a_walk_that_goes_on(walks: Walks, groups: list[str]) -> None:
+    walks.concurrency = 1
+    poisoned = Failure(at=f"group/{groups[-1]}/members", statuses=(500,))
+    walks.sandbox.faults = Faults(failures=(poisoned, Failure(at="catalog/*/content", statuses=(401,), error="x")))
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    walks.sandbox.faults = Faults()
+    assert held(walks.snapshot(walks.archive.resume(writer.ref))) == walks.expected()
+
+
+# -- interrupted, and gone on with
+
+
+def interrupted(walks: Walks, after: int) -> Any:
+    """A capture that Ctrl-C ended after so many requests."""
+    writer = walks.begin()
+    sandbox = walks.sandbox
+    interrupter = Interrupter(lambda: len(sandbox.requests) >= after, _thread.interrupt_main)
+    interrupter.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            walks.walk(writer)
+    finally:
+        interrupter.stop()
+    assert walk_threads() == []
+    return writer.ref
+
+
+def finished_units(walks: Walks, ref: Any) -> set[tuple[str, str]]:
+    writer = walks.archive.resume(ref)
+    return {
+        (resource, unit(**line.unit))
+        for resource in walks.expected()
+        for line in writer.recovered(resource, bodies=False)
+        if line.end is not None
+    }
+
+
+@pytest.mark.parametrize("after", [1, 2, 4, 9, 17, 29, 41, 57])
+def test_an_interrupted_capture_is_gone_on_with_and_fetches_nothing_again(walks: Walks, after: int) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, latency=0.003)
+    ref = interrupted(walks, after)
+    done = finished_units(walks, ref)
+    walks.sandbox.clear()
+    capture = walks.snapshot(walks.archive.resume(ref))
+    assert held(capture) == walks.expected()
+    again = {path_of(resource, key) for resource, key in done} & {record.path for record in walks.sandbox.requests}
+    assert again == set()
+    for resource, units in walks.expected().items():
+        assert entry(capture, resource)["units"] == len(units), resource
+        assert entry(capture, resource)["short"] == entry(capture, resource)["lost"] == [], resource
+
+
+def path_of(resource: str, key: str) -> str:
+    found = unit_of(resource, json.loads(key))
+    path = found.endpoint.places[0].path.format(**{"organization_id": "self", **found.params})
+    return f"/api/2.1.1/{path}"
+
+
+def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_walk_that_goes_on(walks: Walks, groups: list[str]) -> None:
+    # The walk has read the group itself by its id, and is interrupted before it reads what is in it.
+    walks.concurrency = 1
+    first = groups[0]
+    walks.sandbox.faults = Faults(
+        unlisted_groups=frozenset({first}),
+        failures=(Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired"),),
+    )
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer, earlier_groups=groups)
+    assert ("groups", unit(group_id=first)) in finished_units(walks, writer.ref)
+    walks.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
+    capture = walks.snapshot(walks.archive.resume(writer.ref), earlier_groups=groups)
+    assert held(capture)["results"] == walks.expected()["results"]
+    assert capture.manifest["groups"]["listed"] == groups
+
+
+def test_what_was_lost_or_short_before_the_interruption_still_is(walks: Walks, groups: list[str]) -> None:
+    walks.concurrency = 1
+    faults = Faults(
+        pages=(PageFault(resource="accounts", what="total_off", n=30),),
+        failures=(
+            *closed(groups[1], what="staff"),
+            Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
+        ),
+    )
+    walks.sandbox.faults = faults
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    walks.sandbox.faults = Faults()
+    walks.sandbox.clear()
+    capture = walks.snapshot(walks.archive.resume(writer.ref))
+    assert entry(capture, "accounts")["short"] != []
+    assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": groups[1]}, "status": 403}]
+    assert walks.sandbox.count("GET", "*/staff") == walks.sandbox.count("GET", "*/accounts") == 0
+
+
+def test_every_error_of_the_walk_is_one_that_says_what_to_do(walks: Walks) -> None:
+    for failure in (
+        Failure(at="groups", statuses=(500,)),
+        Failure(at="groups", statuses=(401,), error="x"),
+        Failure(at="groups", how=How.REDIRECT),
+        Failure(at="groups", how=How.RESET),
+        Failure(at="groups", statuses=(418,)),
+    ):
+        walks.sandbox.faults = Faults(failures=(failure,))
+        with pytest.raises(PipelineError, match=r"groups|Drillster"):
+            walks.walk(walks.begin())
