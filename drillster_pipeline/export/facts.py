@@ -102,6 +102,8 @@ def _without_people(session: Session, rows: Mapping[str, list[Sequence[Any]]]) -
 
 
 def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str | None:
+    if outcome.capture.manifest.get("redacted"):
+        return "a person was erased from this capture, whom Drillster still counted that night"
     if name == "results":
         return None  # its rows are those of the date, whatever came later
     if newest > outcome.export_date:

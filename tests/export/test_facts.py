@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from drillster_pipeline.export import capture, publish
 from drillster_pipeline.export.facts import COUNTED_TABLES, Facts, gather
+from drillster_pipeline.export.forget import forget
 from drillster_pipeline.sandbox import Faults, FieldFault, PageFault
 from drillster_pipeline.tables import DATA_TABLES
 
@@ -98,3 +100,15 @@ def test_a_load_of_events_has_nothing_to_compare(place: Place) -> None:
     capture(place.session, "events", place.day)
     outcome = publish(place.session, "events", place.day, run_id="events")
     assert troubles(gather(place.session, outcome)) == ({}, {}, {})
+
+
+def test_a_night_from_which_a_person_was_erased_is_not_compared_with_what_drillster_counted(place: Place) -> None:
+    outcome = place.next_night()
+    with place.session.warehouse.reading() as (connection, table):
+        results = table("results")
+        person = connection.scalar(sa.select(results.c.account_id).limit(1))
+    forget(place.session, person)
+    facts = gather(place.session, publish(place.session, "snapshot", outcome.export_date, run_id="again"))
+    assert facts.differences == {}
+    assert set(facts.not_compared) == set(COUNTED_TABLES)
+    assert "a person was erased" in facts.not_compared["results"]
