@@ -127,7 +127,7 @@ def _publish(
                 for batch in extractor.batches(_pages(capture, plans)):
                     load.stage(batch)
                     on_rows(batch.table.name, batch.rows_read)
-            judgement = load.judge()
+            judgement = load.judge(unreadable=extractor.unreadable)
         except (GuardRefused, ContractError):
             mark_refused(session, capture.ref)
             raise

@@ -12,7 +12,7 @@ from .catalogs import read_catalog_content, read_catalogs
 from .drift import UnknownFields
 from .evaluations import read_objective_evaluations, read_objective_events
 from .findings import Findings
-from .frames import batch_of
+from .frames import are_keys_readable, batch_of
 from .groups import read_group_drillables, read_groups
 from .memberships import read_group_members, read_group_staff
 from .objectives import read_objectives
@@ -60,10 +60,12 @@ class Extractor:
         self.kind = kind
         self._tables = tuple(table for name, table in DATA_TABLES.items() if name in tables)
         self._resources = frozenset(resources_of([table.name for table in self._tables]))
-        self._not_asked_for = tuple(name for name in DATA_TABLES if name not in tables)
+        self._not_asked_for = tuple(table for name, table in DATA_TABLES.items() if name not in tables)
         self._chunk_rows = chunk_rows
         self._findings = Findings(export_date, accounts_whole=accounts_whole)
         self._unknown = UnknownFields()
+        self.unreadable: set[str] = set()
+        """Tables that nobody asked for, with rows of which the key could not be read: these may have named anything."""
 
     @property
     def unknown_fields(self) -> dict[str, dict[str, str]]:
@@ -84,7 +86,10 @@ class Extractor:
     def _full(self, enough: int) -> Iterator[Batch]:
         """Hand over the rows of each table that has enough of them; those that nobody asked for are dropped."""
         rows, strays = self._findings.rows, self._findings.strays
-        for name in self._not_asked_for:
+        for table in self._not_asked_for:
+            name = table.name
+            if strays[name] or (rows[name] and not are_keys_readable(table, rows[name])):
+                self.unreadable.add(name)
             rows[name].clear()
             strays[name].clear()
         for table in self._tables:

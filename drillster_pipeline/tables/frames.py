@@ -50,6 +50,12 @@ def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -
     return Batch(table, frame, tuple(rejects), len(frame) + len(rejects))
 
 
+def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:
+    """Whether it can be told of each of these rows which one it is."""
+    of_key = [(place, column) for place, column in enumerate(table.columns) if column.name in table.key]
+    return not any(cast(column, [row[place] for row in rows], of_key=True).wrong for place, column in of_key)
+
+
 def _drop_repeated(table: Table, values: Sequence[Sequence[Any]], keep: npt.NDArray[np.bool_]) -> None:
     """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts."""
     of_key = [values[place] for place, column in enumerate(table.columns) if column.name in table.key]

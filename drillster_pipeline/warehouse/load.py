@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
@@ -66,9 +66,14 @@ class Load:
             self._staging.append(batch)
         self._rows_read[name] += batch.rows_read
 
-    def judge(self) -> Judgement:
-        """Check everything that is staged; nothing is published yet. Raises GuardRefused."""
+    def judge(self, *, unreadable: Collection[str] = ()) -> Judgement:
+        """Check everything that is staged; nothing is published yet. Raises GuardRefused.
+
+        ``unreadable``: tables that this load leaves out, with rows of which the key could not be read. What such a row
+        may have named is not gone because nothing else names it.
+        """
         if self._judgement is None:
+            self._staging.unreadable.update(unreadable)
             targets = {name: lookup(self._metadata)(name) for name in CONTRACT}
             judge = Judge(self._connection, self._staging, targets, self._plan)
             with self._step("judging what was staged"):

@@ -18,7 +18,7 @@ from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.export import PublishOutcome, Session, capture, publish
 from drillster_pipeline.export.facts import gather
 from drillster_pipeline.export.verdicts import CONFIRMED_MARK, nights_waiting
-from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, Size, closed
+from drillster_pipeline.sandbox import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
 
@@ -291,6 +291,15 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     assert gather(place.session, place.night(tables=["groups"])).differences == {}
     place.night()
     assert newest() == {DAY + timedelta(days=1)}
+
+
+def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(place: Place) -> None:
+    place.night()
+    unreadable = FieldFault(resource="objectives", field="playables", what="value", value=[5])
+    place.sandbox.faults = Faults(fields=(unreadable,))
+    judged = place.next_night(tables=["playables", "groups"]).judgement.tables
+    assert not judged["playables"].is_complete, "what a row that cannot be read has named may be there"
+    assert judged["groups"].is_complete
 
 
 def test_a_date_without_a_capture_is_refused(place: Place) -> None:

@@ -41,6 +41,7 @@ class Extracted:
     def __init__(self, extractor: Extractor, batches: Iterable[Batch]) -> None:
         self.batches = list(batches)
         self.unknown_fields = extractor.unknown_fields
+        self.unreadable = extractor.unreadable
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return [row for batch in self.batches if batch.table.name == table for row in plain(batch.frame)]

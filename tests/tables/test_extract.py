@@ -63,6 +63,24 @@ def test_pages_that_no_table_draws_on_are_not_even_looked_at() -> None:
     assert extract(*broken, page("groups", [{"id": "g"}]), tables=("groups",)).column("groups", "group_id") == ["g"]
 
 
+@pytest.mark.parametrize(
+    ("objectives", "unreadable"),
+    [
+        ([{"id": "o", "playables": [{"id": "d"}]}], set()),
+        ([{"id": "o", "playables": [{"id": [5]}, {"id": "d"}]}], {"objective_playables"}),
+        ([{"id": "o", "playables": ["d"]}], {"objective_playables"}),
+        ([{"id": None, "playables": []}], {"objectives"}),
+    ],
+)
+def test_it_is_told_where_a_table_that_nobody_asked_for_has_rows_that_cannot_be_read(
+    objectives: list[Any], unreadable: set[str]
+) -> None:
+    """They may have named a playable that nothing else names, so it may be there though it is not among the rows."""
+    found = extract(page("objectives", objectives, group_id="g"), tables=("playables",))
+    assert found.unreadable == unreadable
+    assert {batch.table.name for batch in found.batches} <= {"playables"}
+
+
 def test_events_bring_the_people_that_they_name() -> None:
     item = {"eventType": "OBJECTIVE_BECAME_OK", "timestamp": "2026-03-14T09:00Z", "user": NOOR}
     found = extract(

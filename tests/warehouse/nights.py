@@ -59,6 +59,8 @@ def load(
     with warehouse.loading(plan(on, tables, kind=kind, **options)) as loading:
         for name, rows in content.items():
             loading.stage(batch(name, rows, (rejects or {}).get(name, ())))
+        left_out = {name: found for name, found in (rejects or {}).items() if name not in content}
+        loading.judge(unreadable=[name for name, found in left_out.items() if any(each.key is None for each in found)])
         return loading.publish()
 
 
