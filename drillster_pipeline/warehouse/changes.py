@@ -44,27 +44,32 @@ class Changes:
             .join(load_tables, load_tables.c.load_id == loads.c.load_id)
             .where(load_tables.c.table_name == seen.table.name, load_tables.c.in_history.is_(sa.true()))
         )
-        this = told.where(loads.c.export_date == day)
-        later = told.where(loads.c.export_date > day).order_by(loads.c.export_date)
+        this = told.where(loads.c.export_date == day).limit(1)
+        later = told.where(loads.c.export_date > day).order_by(loads.c.export_date).limit(1)
+        before, connection = publication.before, publication.connection
         return cls(
             publication=publication,
             seen=seen,
             is_complete=is_complete,
             rows=publication.target(history_name(seen.table.name)),
             changes=publication.staging.changes,
-            again=publication.connection.execute(this.limit(1)).first() is not None,
-            next_load=publication.connection.execute(later.limit(1)).scalar(),
+            again=before.of_date and connection.execute(this).first() is not None,
+            next_load=connection.execute(later).scalar() if before.later else None,
         )
 
     def find(self) -> int:
         """Fill ``changes``; how many rows that are."""
-        self.publication.run(sa.delete(self.changes))
         found = self._find_seen() + self._find_unseen() + (self._find_unseen_again() if self.again else 0)
         if found:
             if self.next_load is not None:
                 self._find_ends(self.next_load)
-            self._find_starts()
+            if self.again or self.next_load is not None:
+                self._find_starts()
         return found
+
+    def clear(self) -> None:
+        """Make room for the changes of another table."""
+        self.publication.run(sa.delete(self.changes))
 
     @property
     def day(self) -> date:
@@ -126,8 +131,8 @@ class Changes:
         self, found: sa.FromClause, row_hash: Any, is_seen: sa.ColumnElement[bool], *conditions: sa.ColumnElement[bool]
     ) -> int:
         key = [found.c[name] for name in self.seen.table.key]
-        names = [*KEY_PARTS[: len(key)], "row_hash", "is_seen"]
-        query = sa.select(*key, row_hash, is_seen).where(*conditions)
+        names = [*KEY_PARTS[: len(key)], "row_hash", "is_seen", "valid_from"]
+        query = sa.select(*key, row_hash, is_seen, sa.literal(self.day, sa.Date())).where(*conditions)
         return self.publication.run(sa.insert(self.changes).from_select(names, query))
 
     # Until when, and since when
@@ -186,16 +191,14 @@ class Changes:
     def _find_starts(self) -> None:
         """Since when each thing has its new state: it may have had it the day before already."""
         rows, changes = self.rows, self.changes
-        self._set(valid_from=self.day)
-        if self.again or self.next_load is not None:
-            before = [
-                *self.of_thing(rows),
-                *self._before(rows),
-                rows.c.row_hash == changes.c.row_hash,
-                rows.c.is_seen == changes.c.is_seen,
-            ]
-            since = sa.select(sa.func.min(rows.c.valid_from)).where(*before).correlate(changes).scalar_subquery()
-            self._set(exists(rows, *before), valid_from=since)
+        before = [
+            *self.of_thing(rows),
+            *self._before(rows),
+            rows.c.row_hash == changes.c.row_hash,
+            rows.c.is_seen == changes.c.is_seen,
+        ]
+        since = sa.select(sa.func.min(rows.c.valid_from)).where(*before).correlate(changes).scalar_subquery()
+        self._set(exists(rows, *before), valid_from=since)
 
     # In the words of SQL
 

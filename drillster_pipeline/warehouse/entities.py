@@ -24,7 +24,7 @@ from drillster_pipeline.tables.schema import Table
 from .exceptions import MENTIONED_FLAG, excepted, tells_mentioned
 from .intervals import publish_history
 from .judge import absent
-from .ledger import Later, later_read
+from .ledger import NOTHING_LATER, Later, later_read
 from .plans import Mode
 from .publication import UNREAD, Counts, Publication
 from .staging import Staged
@@ -34,7 +34,7 @@ def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is
     """Publish the staged rows of an entity table."""
     if mode is Mode.ADDITIVE:
         return _publish_named(publication, staged)
-    later = later_read(publication.connection, publication.metadata, staged.table.name, publication.export_date)
+    later = _later_read(publication, staged.table)
     seen, named = _divided(publication, staged)
     counts = _write_seen(publication, seen, later) if publication.count_staged(seen) else Counts()
     if named is not None:
@@ -44,6 +44,12 @@ def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is
         return counts
     deleted, redated = _mark_absent(publication, staged, later)
     return replace(counts, deleted=deleted, updated=counts.updated + redated)
+
+
+def _later_read(publication: Publication, table: Table) -> Later:
+    if not publication.before.later:
+        return NOTHING_LATER
+    return later_read(publication.connection, publication.metadata, table.name, publication.export_date)
 
 
 def _divided(publication: Publication, staged: Staged) -> tuple[Staged, Staged | None]:
@@ -94,7 +100,8 @@ def _move_dates(publication: Publication, staged: Staged) -> None:
     """Note that the staged rows were seen on this date; nothing else of them is touched."""
     rows, day = publication.target(staged.table.name), publication.export_date
     moved = sa.or_(_is_earlier(rows, day), _is_later(rows, day))
-    publication.run(sa.update(rows).values(_moved_dates(rows, day)).where(staged.holds(rows), moved))
+    move = sa.update(rows).values(_moved_dates(rows, day)).where(staged.holds(rows), moved)
+    publication.change(staged.table.name, move)
 
 
 def _moved_dates(rows: sa.Table, day: date) -> dict[str, sa.ColumnElement[Any]]:
@@ -117,7 +124,8 @@ def _date_deletions_again(publication: Publication, staged: Staged, later: Later
     """A row that was gone, and is seen again, comes back (or is gone from a later date). How many rows changed so."""
     rows = publication.target(staged.table.name)
     deleted_on = _deleted_on(publication, staged.table, later)
-    return publication.run(
+    return publication.change(
+        staged.table.name,
         sa.update(rows)
         .values(deleted_on=deleted_on, **publication.stamp)
         .where(
@@ -125,7 +133,7 @@ def _date_deletions_again(publication: Publication, staged: Staged, later: Later
             rows.c.last_seen_on == publication.export_date,
             rows.c.load_id != publication.load_id,
             rows.c.deleted_on.is_distinct_from(deleted_on),
-        )
+        ),
     )
 
 
@@ -166,7 +174,7 @@ def _mark_absent(publication: Publication, staged: Staged, later: Later) -> tupl
     rows, day = publication.target(staged.table.name), publication.export_date
     gone = absent(staged, rows, publication.target("objectives"), publication.staging, day)
     mark = sa.update(rows).values(deleted_on=day, **publication.stamp)
-    deleted = publication.run(mark.where(gone, rows.c.deleted_on.is_(None)))
+    deleted = publication.change(staged.table.name, mark.where(gone, rows.c.deleted_on.is_(None)))
     if later.export_date is None:
         return deleted, 0
     # The rows of the first statement no longer meet the second: their date is not after this one.

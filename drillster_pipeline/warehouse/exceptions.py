@@ -69,6 +69,8 @@ def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, 
         values.append({"table_name": table.name, "scope": MENTIONED, "value": None})
     if values:
         connection.execute(sa.insert(target), values)
+    if not staging.rejected[table.name]:
+        return
     rejects = staging.rejects
     rejected = (
         sa.select(rejects.c.table_name, sa.literal(ROW), rejects.c.row_key)

@@ -39,7 +39,14 @@ def publish_history(publication: Publication, seen: Staged, *, is_complete: bool
     :func:`leave_to_this_load`.
     """
     changes = Changes.of(publication, seen, is_complete=is_complete)
-    return _Writing(changes).write() if changes.find() else 0
+    writing = _Writing(changes)
+    if changes.rows.name in publication.before.blank:
+        return writing.begin()
+    if not changes.find():
+        return 0
+    written = writing.write()
+    changes.clear()
+    return written
 
 
 def leave_to_this_load(publication: Publication, tables: Sequence[str]) -> None:
@@ -62,6 +69,17 @@ class _Writing:
     """Writes the changes that were found into the history."""
 
     of: Changes
+
+    @property
+    def _day(self) -> sa.ColumnElement[Any]:
+        return sa.literal(self.of.day, sa.Date())
+
+    def begin(self) -> int:
+        """The first load of all: what it shows is all there is to tell."""
+        staged = self.of.seen.rows
+        data = {column.name: staged.c[column.name] for column in self.of.seen.columns}
+        bounds = {"valid_from": self._day, "valid_until": sa.literal(None, sa.Date()), "is_seen": sa.true()}
+        return self._insert({**data, **bounds}, self.of.seen.only)
 
     def write(self) -> int:
         """The order matters: what is cut is copied before, what is joined after."""
@@ -121,7 +139,7 @@ class _Writing:
     def _end(self) -> int:
         """What was so the day before, and is no longer, ends."""
         conditions = [*self._before(), open_after(self.of.rows, self.of.day), self.of.starts_here]
-        return self._update(conditions, sa.literal(self.of.day, sa.Date()))
+        return self._update(conditions, self._day)
 
     def _before(self) -> list[sa.ColumnElement[bool]]:
         return [*self.of.of_thing(self.of.rows), self.of.rows.c.valid_from < self.of.day]
@@ -160,7 +178,7 @@ class _Writing:
         ]
         data = {column.name: rows.c[column.name] for column in self.of.seen.columns}
         bounds = {
-            "valid_from": sa.literal(self.of.day, sa.Date()),
+            "valid_from": self._day,
             "valid_until": self.of.changes.c.valid_until,
             "is_seen": sa.false(),
         }

@@ -17,6 +17,7 @@ from drillster_pipeline.tables.frames import shown
 from drillster_pipeline.tables.schema import Kind
 
 from .exceptions import excepted, is_complete, keeps_mentioned, stage_exceptions
+from .ledger import Before
 from .plans import Judgement, LoadPlan, TableJudgement
 from .staging import Staged, Staging
 
@@ -37,12 +38,18 @@ class Judge:
     """Judges the staged rows of one load against the warehouse as it is."""
 
     def __init__(
-        self, connection: sa.Connection, staging: Staging, targets: Mapping[str, sa.Table], plan: LoadPlan
+        self,
+        connection: sa.Connection,
+        staging: Staging,
+        targets: Mapping[str, sa.Table],
+        plan: LoadPlan,
+        before: Before,
     ) -> None:
         self._connection = connection
         self._staging = staging
         self._targets = targets
         self._plan = plan
+        self._before = before
         self._refused: dict[str, list[str]] = {}
         self._excused = dict.fromkeys(staging.tables, 0)
         """Rows of each table that go because the row that they refer to was rejected: that one is weighed, not they."""
@@ -162,7 +169,7 @@ class Judge:
         present = to_delete = 0
         if staged.table.kind is Kind.ENTITY and complete:
             stage_exceptions(self._connection, self._staging, staged.table, plan)
-            to_delete = self._to_delete(staged)
+            to_delete = 0 if name in self._before.blank else self._to_delete(staged)
             present = self._present(name) if to_delete else 0
         return TableJudgement(
             rows_read=rows_read,

@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Interrupted, PipelineError, Unavailable
+from drillster_pipeline.tables import history_name
 from drillster_pipeline.tables.batches import Batch
 from drillster_pipeline.tables.schema import Kind
 
 from .engine import BEGIN_OPTION
 from .failures import told_plainly
 from .judge import Judge
-from .ledger import CONTRACT
+from .ledger import CONTRACT, Before, look_back
 from .lock import LockWait
 from .model import lookup
-from .partitions import gather_statistics, make_room
+from .partitions import ReadersInTheWay, gather_statistics, hold_readers, make_room
 from .plans import Judgement, LoadPlan, LoadReport
 from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
@@ -49,6 +50,7 @@ class Load:
         self._started_at = now().astimezone(UTC)
         self._rows_read = dict.fromkeys(plan.tables, 0)
         self._judgement: Judgement | None = None
+        self._before: Before
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, staging, names)
@@ -75,8 +77,10 @@ class Load:
         if self._judgement is None:
             self._staging.unreadable.update(unreadable)
             targets = {name: lookup(self._metadata)(name) for name in CONTRACT}
-            judge = Judge(self._connection, self._staging, targets, self._plan)
             with self._step("judging what was staged"):
+                names = {*self._staging.tables, *map(history_name, self._staging.tables)}
+                self._before = look_back(self._connection, self._metadata, names, self._plan.export_date)
+                judge = Judge(self._connection, self._staging, targets, self._plan, self._before)
                 self._judgement = judge.judge(self._rows_read)
         return self._judgement
 
@@ -86,6 +90,32 @@ class Load:
         Raises Interrupted where the database broke off the transaction, and nothing of it is there.
         """
         judgement = self.judge()
+        grown = self._make_room()
+        try:
+            report, filled = self._publish(judgement)
+        except ReadersInTheWay:
+            grown += self._make_room(filled_aside=False)
+            report, filled = self._publish(judgement)
+        if (grown or filled) and not self._ended:
+            # What was published stays so, whatever becomes of this.
+            with suppress(PipelineError), self._step("gathering statistics"):
+                for table in (*grown, *filled):
+                    gather_statistics(self._connection, table)
+        self._ended = True
+        return report
+
+    def _make_room(self, *, filled_aside: bool = True) -> list[sa.Table]:
+        """Make the partitions that must be there before the load is published; which tables got one."""
+        with self._step("making room for the date"):
+            day = self._plan.export_date
+            return [
+                table
+                for table in self._snapshots()
+                if make_room(self._connection, table, day, filled_aside=filled_aside)
+            ]
+
+    def _publish(self, judgement: Judgement) -> tuple[LoadReport, list[sa.Table]]:
+        """The one transaction; what it did, and which tables got a partition in it. Raises ReadersInTheWay."""
         publication = Publication(
             connection=self._connection,
             metadata=self._metadata,
@@ -94,26 +124,19 @@ class Load:
             loaded_at=self._now().astimezone(UTC),
             export_date=self._plan.export_date,
             kind=self._plan.kind,
+            before=self._before,
         )
         report = None
         try:
-            with self._step("making room for the date"):
-                day = self._plan.export_date
-                publication.grown.extend(t for t in self._snapshots() if make_room(self._connection, t, day))
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
                 report = publish(publication, self._plan, judgement, started_at=self._started_at)
+                hold_readers(self._connection, publication.grown)
         except Interrupted:
             # A connection that was lost at the commit leaves open whether that came through.
             if report is None or not self._is_published():
                 raise
-        else:
-            # What was published stays so, whatever becomes of this.
-            with suppress(PipelineError), self._step("gathering statistics"):
-                for table in publication.grown:
-                    gather_statistics(self._connection, table)
-        self._ended = True
-        return report
+        return report, publication.grown
 
     def _snapshots(self) -> Iterator[sa.Table]:
         """The snapshot tables that will get rows."""
@@ -145,6 +168,8 @@ class Load:
             with told_plainly(doing), self._connection.begin():
                 see_that_it_is_the_same(self._connection, self._server_process)
                 yield
+        except ReadersInTheWay:  # what was staged is as it was
+            raise
         except BaseException:
             self._ended = True
             raise

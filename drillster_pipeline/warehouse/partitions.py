@@ -5,18 +5,22 @@ it covers the date, and never removed.
 
 A partition is made as a table of its own, and attached once that first night is in it: its indexes are then built
 from all rows at once, in half the time that adding each row to them takes. All of it is part of the transaction that
-publishes, and keeps neither readers nor writers out. Two things want it attached before, and empty:
+publishes. For the moment of the commit it closes the table to readers: one who sees the new rows of other tables must
+know of the partition as well, and PostgreSQL tells of the two one after the other.
 
-- Triggers, rules, policies, identity columns and publications are the table's: they miss rows that do not go through
-  it. Then the partition is attached first, in the same transaction.
-- A default partition is closed to readers while it is searched for rows of the month. Then that has a transaction of
-  its own; where a query is in the way, the rows go to the default partition.
+Three things want it attached before, and empty, in a transaction of its own:
+
+- A reader who holds the table for longer than the load waits for him.
+- Triggers, rules, policies, identity columns and publications, which are the table's: they miss rows that do not go
+  through it.
+- A default partition, which is closed to readers while it is searched for rows of the month. Where a query is in the
+  way of that, the rows go to the default partition.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
@@ -24,8 +28,13 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 
-_NO_ROOM_BESIDE_DEFAULT = {"23514", "55P03"}
+_LOCK_NOT_AVAILABLE = "55P03"
+_NO_ROOM_BESIDE_DEFAULT = {"23514", _LOCK_NOT_AVAILABLE}
 """What attaching says where the default partition holds rows of the month, or is being read."""
+READER_WAIT = "300ms"
+"""How long the commit of a new partition waits for queries on the table, while later queries wait behind it."""
+_ANALYZES_ONLY = (18,)
+"""The PostgreSQL from which on a partitioned table can be analyzed without its partitions."""
 DEFAULT_LOCK_WAIT = "500ms"
 """How long attaching waits for queries on the default partition, while later queries wait behind it."""
 
@@ -35,17 +44,27 @@ def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y_%m}"
 
 
-def make_room(connection: sa.Connection, table: sa.Table, day: date) -> bool:
-    """Beside a default partition, see that there is one for a date; whether one was made."""
-    if not is_partitioned(connection, table) or not _has_default(connection, table) or _taken(connection, table, day):
+class ReadersInTheWay(Exception):
+    """Somebody reads a table that got a partition, and would not see it together with the rest of the load."""
+
+
+def make_room(connection: sa.Connection, table: sa.Table, day: date, *, filled_aside: bool = True) -> bool:
+    """See that there is an empty partition for a date, unless one can be filled aside; whether one was made."""
+    if not is_partitioned(connection, table) or _taken(connection, table, day):
         return False
+    if not _has_default(connection, table):
+        if filled_aside and not _must_go_through(connection, table):
+            return False
+        _create(connection, table, day)
+        _attach(connection, table, day)
+        return True
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DEFAULT_LOCK_WAIT}'")
             _create(connection, table, day)
             _attach(connection, table, day)
     except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _NO_ROOM_BESIDE_DEFAULT:
+        if _sqlstate(error) not in _NO_ROOM_BESIDE_DEFAULT:
             raise
         return False
     return True
@@ -62,12 +81,29 @@ def room(connection: sa.Connection, table: sa.Table, day: date) -> Iterator[sa.T
         yield table
         return
     _create(connection, table, day)
-    if _must_go_through(connection, table):
-        _attach(connection, table, day)
-        yield table
-        return
     yield table.to_metadata(sa.MetaData(), name=partition_name(table.name, day))
     _attach(connection, table, day)
+
+
+def hold_readers(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Let nobody begin to read these tables, which got a partition, until the commit. Raises ReadersInTheWay.
+
+    The commit shows the rows, and a moment later tells other sessions that there is another partition.
+    """
+    try:
+        for place, table in enumerate(tables):
+            if place == 0:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{READER_WAIT}'")
+            name = _quoted(connection, table.name, table.schema)
+            connection.exec_driver_sql(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")
+    except sa.exc.DBAPIError as error:
+        if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise ReadersInTheWay from error
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _wants_partition(connection: sa.Connection, table: sa.Table, day: date) -> bool:
@@ -156,12 +192,14 @@ def _attach(connection: sa.Connection, table: sa.Table, day: date) -> None:
 def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
     """Look at a partitioned table as a whole, which queries over months are planned by: autovacuum never does.
 
-    At the columns that rows are joined and sought by; all of them would take four times as long.
+    At the columns that rows are joined and sought by; all of them would take four times as long. The partitions
+    themselves are autovacuum's, and PostgreSQL 18 can be told to leave them to it.
     """
     quote = connection.dialect.identifier_preparer.quote
     sought = {*table.primary_key.columns, *(column for index in table.indexes for column in index.columns)}
     names = ", ".join(quote(column.name) for column in table.columns if column in sought)
-    connection.exec_driver_sql(f"ANALYZE {_quoted(connection, table.name, table.schema)} ({names})")
+    only = "ONLY " if (connection.dialect.server_version_info or (0,)) >= _ANALYZES_ONLY else ""
+    connection.exec_driver_sql(f"ANALYZE {only}{_quoted(connection, table.name, table.schema)} ({names})")
 
 
 def old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import Exists
 
-from .ledger import last_unloaded
+from .ledger import Before, last_unloaded
 from .model import lookup
 from .staging import Staged, Staging
 
@@ -53,6 +53,7 @@ class Publication:
     loaded_at: datetime
     export_date: date
     kind: str
+    before: Before
     grown: list[sa.Table] = field(default_factory=list)
     """Tables that got a new partition."""
 
@@ -63,6 +64,10 @@ class Publication:
     def run(self, statement: sa.sql.dml.UpdateBase) -> int:
         """Execute, and say how many rows it touched."""
         return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+    def change(self, name: str, statement: sa.sql.dml.UpdateBase) -> int:
+        """The same where rows of a table are meant that were there before this load."""
+        return 0 if name in self.before.blank else self.run(statement)
 
     def count(self, query: sa.Select[Any]) -> int:
         """The number that a query gives."""
@@ -112,7 +117,8 @@ class Publication:
             }
             found = sa.select(sa.literal(1)).select_from(staged.rows).where(*conditions)
             conditions = [found.correlate(rows).exists()]
-        return self.run(sa.update(rows).values({**data, **(extra or {}), **self.stamp}).where(*conditions))
+        update = sa.update(rows).values({**data, **(extra or {}), **self.stamp}).where(*conditions)
+        return self.change(staged.table.name, update)
 
     def confirm(self, staged: Staged, condition: sa.ColumnElement[bool]) -> None:
         """Note that this load found the staged rows as they are, where that matters.
@@ -123,6 +129,8 @@ class Publication:
         never loaded, and so may still come in.
         """
         rows = self.target(staged.table.name)
+        if staged.table.name in self.before.blank:
+            return
         gap = last_unloaded(self.connection, self.metadata, staged.table.name, self.kind, self.export_date)
         if gap is not None:
             of_kind = self.written_by(
@@ -133,6 +141,8 @@ class Publication:
     def insert_new(self, staged: Staged, extra: Mapping[str, Any] | None = None) -> int:
         """Insert the staged rows whose key is not there yet, with the values of ``extra``."""
         target = self.target(staged.table.name)
+        if staged.table.name in self.before.blank:
+            return self._insert(staged, extra or {})
         known = sa.select(sa.literal(1)).select_from(target).where(*staged.same_key(target))
         return self._insert(staged, extra or {}, ~known.correlate(staged.rows).exists())
 
@@ -141,6 +151,8 @@ class Publication:
 
         It has no dates, like what was only met in passing, and any load that knows more takes it over.
         """
+        if not any(self.staging.rejected.values()):
+            return 0
         stubs, target = self.staging.stubs, self.target(staged.table.name)
         (key,) = staged.table.key
         known = sa.select(sa.literal(1)).select_from(target).where(target.c[key] == stubs.c.row_key)

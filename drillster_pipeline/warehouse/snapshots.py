@@ -14,7 +14,8 @@ def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is
     """Publish the staged rows of a snapshot table: replace the date's, or add to them where the read had holes."""
     rows = publication.target(staged.table.name)
     of_date = rows.c.export_date == publication.export_date
-    before = publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
+    blank = staged.table.name in publication.before.blank
+    before = 0 if blank else publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
     if before == 0:
         with room(publication.connection, rows, publication.export_date) as target:
             if target is not rows:

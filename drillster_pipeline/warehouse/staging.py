@@ -35,6 +35,8 @@ KEY_PARTS = ("key_1", "key_2", "key_3")
 
 _TEMPORARY = {"sqlite", "postgresql"}
 _SMALL = 1_000
+_STATISTICS_TARGET = 10
+"""PostgreSQL looks at 300 times as many rows: how many values a key has shows in 3,000 as well as in 30,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,7 @@ class Staging:
             # It joins by hashing, given statistics, which nobody else gathers for a temporary table. Of a small one
             # it guesses well enough by the size.
             if self.rows[staged.table.name] >= _SMALL:
+                self._connection.exec_driver_sql(f"SET LOCAL default_statistics_target = {_STATISTICS_TARGET}")
                 joined = [column.name for column in staged.columns if joins(staged.table, column)]
                 self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
             return False

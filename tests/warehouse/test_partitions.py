@@ -67,6 +67,30 @@ def test_making_a_partition_keeps_no_reader_out(postgresql: Place) -> None:
             connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
             nights(warehouse, START)  # while that transaction is open
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results").scalar() == 2
+        assert partitions(warehouse) == {"results_2026_02", "results_2026_03"}
+        assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(2,)]
+
+
+def test_nobody_begins_to_read_a_table_while_it_is_told_of_a_partition(postgresql: Place) -> None:
+    """Else one sees the load in the ledger, and not yet the partition that its rows are in."""
+    held: list[set[str]] = []
+    query = (
+        "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND pid = pg_backend_pid()"
+        f" AND relation IN ('{postgresql.schema}.results'::regclass, '{postgresql.schema}.loads'::regclass)"
+    )
+
+    def look(connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        held.append({name for (name,) in driver.execute(query).fetchall()})
+
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        sa.event.listen(warehouse.engine, "commit", look)
+        nights(warehouse, END)
+        assert {f"{postgresql.schema}.results"} in held
+        held.clear()
+        nights(warehouse, date(2026, 2, 27))  # in the same partition
+        assert not any(held)
 
 
 def test_queries_over_months_are_planned_by_statistics_from_the_first_night_on(postgresql: Place) -> None:
