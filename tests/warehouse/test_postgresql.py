@@ -15,7 +15,7 @@ from drillster_pipeline.errors import Busy, Refused, SettingsError
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 
 from .nights import account, batch, day, group, load, plan, playable, result
-from .place import Place, sql
+from .place import Place, empty, sql
 
 
 @dataclass(frozen=True)
@@ -311,6 +311,7 @@ def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
 
 
 def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: Warehouse) -> None:
+    empty(postgresql_warehouse)
     modes: set[str] = set()
 
     def note(connection: sa.Connection, *_: Any) -> None:
