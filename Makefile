@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-benchmark
 PYTHON ?= python3
 
-.PHONY: help install demo ui test browser pictures lint docs lock benchmark clean
+.PHONY: help install demo ui test fuzz browser pictures lint docs lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,13 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 
 test: install  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# No limit of time: to make an example that fails as small as it can be takes longer than to find it.
+TIMES ?= 10
+fuzz: install  ## Only the property tests, with TIMES=10 as many examples, others each time (or those of a SEED=…)
+	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
+	echo "make fuzz TIMES=$(TIMES) SEED=$$seed"; \
+	FUZZ=$(TIMES) $(BIN)/python -m pytest -n auto --dist loadfile -m hypothesis -o timeout=0 --hypothesis-seed=$$seed
 
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
 	@tests/browser/install

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.answers import SHAPES, field_name, items, named_total, shown
@@ -113,7 +113,6 @@ def test_a_total_is_read_from_wherever_drillster_names_it(body: Any, total: int 
     assert named_total(body) == total
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_a_name_that_is_shown_is_a_plain_word(name: str) -> None:
     assert field_name(name) == "*" or (name.isascii() and not any(mark in name for mark in "@.- "))
@@ -130,7 +129,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(SHAPES)), json_values)
 def test_any_answer_gives_a_list_of_its_own_or_a_contract_error(resource: str, body: Any) -> None:
     inside = list(body.values()) if isinstance(body, dict) else [body]

@@ -8,11 +8,12 @@ import threading
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from drillster_pipeline.errors import ContractError, SettingsError
 from drillster_pipeline.privacy import Privacy
+from tests.conftest import examples
 
 KEY = "a long random text that nobody knows"
 HIDING = ("pseudonymize", "drop")
@@ -509,7 +510,7 @@ def outline(body):
 
 @pytest.mark.parametrize("mode", HIDING)
 @given(found=people())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60))
 def test_no_personal_value_survives_anywhere(mode, found):
     body = whole_answer(found)
     before = copy.deepcopy(body)
@@ -527,14 +528,14 @@ def test_no_personal_value_survives_anywhere(mode, found):
 
 
 @given(found=people())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_pseudonyms_leave_the_structure_as_it_is(found):
     body = whole_answer(found)
     assert outline(masked("pseudonymize", body, "group_members")) == outline(body)
 
 
 @given(found=people())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_two_people_never_become_one(found):
     assume(len(found) > 1)
     body = whole_answer(found)
@@ -560,7 +561,6 @@ json_values = st.recursive(
 
 @pytest.mark.parametrize("mode", HIDING)
 @given(body=json_values, resource=st.sampled_from(["accounts", "group_members", "organization", "results"]))
-@settings(max_examples=100, deadline=None)
 def test_no_body_is_too_strange(mode, body, resource):
     before = copy.deepcopy(body)
     hidden = masked(mode, body, resource)

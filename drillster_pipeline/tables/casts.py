@@ -49,6 +49,7 @@ def cast(column: Column, values: Sequence[Any], *, of_key: bool = False) -> Type
 
 _TEXTS = (Type.TEXT, Type.JSON)
 _NONE = type(None)
+_NULL = np.array(None, dtype=object)
 _MISSING = Misfit("missing")
 _EMPTY = Misfit("is empty")
 
@@ -160,7 +161,7 @@ def _numbers(
         if not wrong and _NONE not in kinds:
             return np.array(values, dtype=kind), np.zeros(len(values), dtype=bool), wrong
         objects = _objects(values)
-        missing = pd.isna(objects)
+        missing = objects == _NULL  # where pd.isna takes a NaN for missing too, which is out of range
         objects[missing] = 0
         return objects.astype(kind), missing, wrong
     except OverflowError:

@@ -178,17 +178,20 @@ def _attempts(page: Page, found: Findings) -> Iterator[tuple[Any, dict[str, Any]
             for attempt in found.objects("test_results", attempts, "testResults"):
                 own = attempt.get("user")
                 yield person if own is None else own, attempt
-        elif person is None or not entry.keys() <= _OF_A_PERSON:
+        elif type(person) is not dict or not entry.keys() <= _OF_A_PERSON:
             yield person, entry
 
 
 def _attempts_of(entry: dict[str, Any]) -> Any:
-    """The list of attempts: ``testResults``, or the only list of objects of an entry that is no attempt itself."""
+    """The list of attempts: ``testResults``, or the only list of objects of an entry that is no attempt itself.
+
+    An empty list of another name is that of a person who made none; of nobody, it says nothing.
+    """
     named = entry.get("testResults")
     if named is not None or entry.keys() & _OF_AN_ATTEMPT:
         return named
     lists = [value for value in entry.values() if type(value) is list and all(type(one) is dict for one in value)]
-    return lists[0] if len(lists) == 1 else None
+    return lists[0] if len(lists) == 1 and (lists[0] or entry.keys() & _OF_A_PERSON) else None
 
 
 def _passed(transformations: Any) -> Any:

@@ -4,7 +4,7 @@ import datetime as dt
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.api.backoff import RETRY_AFTER_CAP, Backoff, Trouble, http_date, retry_after
@@ -20,7 +20,6 @@ def test_delays_double_up_to_the_cap():
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
-@settings(deadline=None)
 def test_a_delay_is_drawn_from_zero_up(failures, chance):
     backoff = Backoff()
     assert 0 <= backoff.delay(failures, lambda: chance) <= backoff.cap
@@ -100,13 +99,11 @@ def test_retry_after_is_read_in_every_form(value, seconds):
 
 
 @given(st.text() | st.text("0123456789 :,GMTNov+-"))
-@settings(deadline=None)
 def test_no_retry_after_is_an_error(value):
     assert 0 <= retry_after(value, now=NOW) <= RETRY_AFTER_CAP
 
 
 @given(st.integers(0, 600))
-@settings(deadline=None)
 def test_a_date_and_the_seconds_until_it_mean_the_same(seconds):
     date = format_datetime(NOW + dt.timedelta(seconds=seconds), usegmt=True)
     assert retry_after(date, now=NOW) == retry_after(str(seconds), now=NOW)

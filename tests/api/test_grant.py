@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.api.grant import DEFAULT_LIFETIME, LONGEST_LIFETIME, granted, lifetime, refusal
@@ -47,7 +47,6 @@ def test_a_lifetime_is_read_from_whatever_is_given(expires_in, seconds):
 
 
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())))
-@settings(deadline=None)
 def test_a_lifetime_is_always_usable(expires_in):
     assert 0 < lifetime(expires_in) <= LONGEST_LIFETIME
 

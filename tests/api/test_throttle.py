@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from drillster_pipeline.api.pause import Pause, Stopped
 from drillster_pipeline.api.throttle import Throttle
+from tests.conftest import examples
 
 
 def make(fake_time=None, *, concurrency=4, rate=None, pause=None):
@@ -160,7 +161,7 @@ def test_a_server_that_is_too_busy_is_left_room(fake_time):
 
 
 @given(st.lists(st.booleans() | st.none(), max_size=300), st.integers(1, 32))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 def test_the_limit_stays_between_one_and_the_concurrency(outcomes, concurrency):
     throttle = make(concurrency=concurrency)
     for overload in outcomes:

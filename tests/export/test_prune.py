@@ -13,6 +13,7 @@ from drillster_pipeline.export.session import Session
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.frames import batch_of
 from drillster_pipeline.warehouse import LoadPlan, TablePlan
+from tests.conftest import examples
 
 from .sessions import NOW, names, put_capture, session_in
 
@@ -130,7 +131,7 @@ def test_a_clock_that_is_years_ahead_takes_nothing_away(tmp_path: Path) -> None:
     assert newest.capture_id in names(tmp_path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     captures=st.lists(
         st.tuples(st.integers(0, 60), st.sampled_from(["snapshot", "events"]), st.booleans()), max_size=12

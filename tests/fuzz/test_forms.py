@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import examples
 
 from .conftest import NewHouse
 from .forms import Forms, forms
@@ -14,8 +16,8 @@ from .nights import House
 from .server import Script
 from .truth import Rows, Truth, make_truth
 
-FAST = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-"""The short form; ``benchmarks/fuzz.py`` is the long one, by chance."""
+FEW = settings(max_examples=examples(5))
+"""A night takes long."""
 _VALUES = {
     "accounts": "account_id, name",
     "catalogs": "catalog_id",
@@ -39,8 +41,8 @@ def present(house: House) -> Rows:
     return rows
 
 
-@FAST
-@given(seed=st.integers(0, 10_000), odd=st.booleans(), form=forms)
+@FEW
+@given(seed=st.integers(0, 1_000_000), odd=st.booleans(), form=forms)
 def test_every_form_loads_whole(new_house: NewHouse, seed: int, odd: bool, form: Forms) -> None:
     house = new_house()
     check_form(house, make_truth(seed, odd=odd), form)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from drillster_pipeline.sandbox.calendar import DAY, FOUNDING, horizon_of
 from drillster_pipeline.sandbox.learning import Knowledge, Learning
+from tests.conftest import examples
 
 from .test_people import person
 
@@ -18,7 +19,7 @@ def measure(knowledge: Knowledge) -> tuple[int, ...]:
     return knowledge.proficiency, knowledge.highest, knowledge.eventual
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(PEOPLE, DRILLS, MOMENTS)
 def test_the_measures_agree_with_each_other(someone, drill: int, moment: int) -> None:
     known = LEARNING.knowledge(someone, drill, moment)
@@ -35,7 +36,7 @@ def test_the_measures_agree_with_each_other(someone, drill: int, moment: int) ->
         assert known.seconds > 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(PEOPLE, DRILLS, MOMENTS, st.integers(1, 200 * DAY))
 def test_knowledge_fades_until_the_next_practice_lifts_it(someone, drill: int, moment: int, later: int) -> None:
     before = LEARNING.knowledge(someone, drill, moment)
@@ -52,7 +53,6 @@ def test_knowledge_fades_until_the_next_practice_lifts_it(someone, drill: int, m
         assert right_after.proficiency > just_before.proficiency
 
 
-@settings(max_examples=100, deadline=None)
 @given(PEOPLE, DRILLS)
 def test_each_practice_builds_on_what_was_left_of_the_one_before(someone, drill: int) -> None:
     practices = LEARNING.practices(someone, drill, FOUNDING + 1000 * DAY)
@@ -65,7 +65,6 @@ def test_each_practice_builds_on_what_was_left_of_the_one_before(someone, drill:
     assert len(gains) <= 1, "the same share of what was not known is learned every time"
 
 
-@settings(max_examples=100, deadline=None)
 @given(PEOPLE, DRILLS, MOMENTS)
 def test_looking_further_ahead_changes_nothing_before(someone, drill: int, moment: int) -> None:
     near = LEARNING._practices(someone, drill, horizon_of(moment))
@@ -75,7 +74,7 @@ def test_looking_further_ahead_changes_nothing_before(someone, drill: int, momen
     assert all(at >= horizon_of(moment) for at in far.at[len(near.at) :])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(PEOPLE, DRILLS, MOMENTS, st.integers(30, 90))
 def test_the_moment_of_falling_below_a_norm_is_exact(someone, drill: int, moment: int, norm: int) -> None:
     practices = LEARNING.practices(someone, drill, horizon_of(moment))

@@ -13,6 +13,7 @@ from drillster_pipeline.sandbox.chance import mix, mix_all
 from drillster_pipeline.sandbox.ids import Ids, Kind, Reference
 from drillster_pipeline.sandbox.people import People
 from drillster_pipeline.sandbox.person import Person, Register
+from tests.conftest import examples
 
 MOMENTS = st.integers(FOUNDING - 10 * DAY, FOUNDING + 3000 * DAY)
 
@@ -22,7 +23,7 @@ def test_mixing_an_array_is_mixing_each(numbers: list[int]) -> None:
     assert mix_all(np.array(numbers, dtype=np.uint64)).tolist() == [mix(number) for number in numbers]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6), MOMENTS, st.sampled_from([1, 7]), st.booleans(), st.sampled_from([1, 9]))
 def test_the_roster_of_all_chairs_is_what_each_chair_says(
     seed: int, moment: int, batch: int, stable: bool, pace: int
@@ -37,7 +38,7 @@ def test_the_roster_of_all_chairs_is_what_each_chair_says(
     assert list(found) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 10**6), st.integers(0, 39), st.sampled_from([1, 9]))
 def test_a_chair_is_never_taken_twice(seed: int, chair: int, pace: int) -> None:
     stints = People(Size(accounts=42, pace=pace), seed).stints(chair, FOUNDING + 3000 * DAY)
@@ -75,7 +76,7 @@ def person(seed: int, number: int) -> Person:
     return Register(Ids(seed), seed).person(reference, FOUNDING, left, left + 20 * DAY, chair_key=mix(number))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(-50, 1200), st.integers(0, DAY))
 def test_logins_are_never_missed_and_never_made_while_suspended(seed: int, number: int, day: int, rest: int) -> None:
     someone, moment = person(seed, number), FOUNDING + day * DAY + rest

@@ -101,9 +101,10 @@ def test_a_value_is_typed_or_refused(column: Column, value: Any, expected: Any) 
 
 
 @pytest.mark.parametrize("bad", ["x", True, 101, 10**30, {}, [], math.nan])
-def test_a_value_that_does_not_fit_leaves_its_neighbours_alone(bad: Any) -> None:
-    before, refused, nothing, after = typed(PROFICIENCY, 5, bad, None, "7")
-    assert (before, nothing, after) == (5, None, 7)
+@pytest.mark.parametrize("column", [PROFICIENCY, PROGRESS])
+def test_a_value_that_does_not_fit_leaves_its_neighbours_alone(column: Column, bad: Any) -> None:
+    before, refused, nothing, after = typed(column, 0, bad, None, "1")
+    assert (before, nothing, after) == (0, None, 1)
     assert str(refused).startswith("! ")
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drillster_pipeline.answers import SHAPES, items
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.tables import DATA_TABLES
+from tests.conftest import examples
 
 from .pages import Asked, Extracted, extract, page
 
@@ -217,7 +218,7 @@ def test_a_documented_answer_loads_without_a_reject(resource: str) -> None:
 
 
 @pytest.mark.parametrize("resource", DOCUMENTED)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_no_row_is_lost_without_a_reject(resource: str, data: st.DataObject) -> None:
     table, _, documented = DOCUMENTED[resource]
@@ -229,11 +230,12 @@ def test_no_row_is_lost_without_a_reject(resource: str, data: st.DataObject) -> 
             _read(resource, body)
         return
     found = _read(resource, body)
-    assert len(found.rows(table)) + len(found.rejects(table)) == expected
+    told = len(found.rows(table)) + len(found.rejects(table))
+    assert told == expected or (told > expected and resource == "test_results")  # whose entries may hold several
 
 
 @pytest.mark.parametrize("resource", DOCUMENTED)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_nothing_breaks_and_no_reject_shows_who_a_person_is(resource: str, data: st.DataObject) -> None:
     body = data.draw(mutations(DOCUMENTED[resource][2], most=6))

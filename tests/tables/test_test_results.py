@@ -83,12 +83,22 @@ def test_a_member_may_have_several_attempts() -> None:
     assert found.column("test_results", "test_result_id") == ["r", "r2"]
 
 
-@pytest.mark.parametrize("entry", [{"user": NOOR}, {"user": NOOR, "testResults": []}, {"member": NOOR}])
+@pytest.mark.parametrize(
+    "entry",
+    [{"user": NOOR}, {"user": NOOR, "testResults": []}, {"user": NOOR, "attempts": []}, {"member": NOOR}],
+)
 def test_a_member_without_attempts_is_no_attempt(entry: Any) -> None:
     found = read({"memberTestResults": [entry]})
     assert found.rows("test_results") == []
     assert found.rejects() == []
     assert found.column("accounts", "account_id") == ["noor"]
+
+
+@pytest.mark.parametrize("entry", [{}, {"attempts": []}, {"user": None}, {"user": "noor"}])
+def test_an_entry_without_person_and_attempts_is_a_reject(entry: Any) -> None:
+    found = read({"memberTestResults": [entry]})
+    assert found.rows("test_results") == []
+    assert [reject.table for reject in found.rejects()] == ["test_results"]
 
 
 def test_an_attempt_under_way_has_no_end_and_no_score() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from drillster_pipeline.tables import HISTORY_TABLES, history_name
 from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
+from tests.conftest import examples
 
 from .daily import DATES, mixed_loads, runs, states
 from .histories import ENTITIES, Loads, histories
@@ -65,8 +66,8 @@ def check(warehouse: Warehouse, loads: Loads) -> None:
             assert len(there) == len(found[on])
 
 
-def check_many(warehouse: Warehouse, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None)
+def check_many(warehouse: Warehouse, number: int) -> None:
+    @settings(max_examples=examples(number))
     @given(loads=mixed_loads())
     def any_order_will_do(loads: Loads) -> None:
         check(warehouse, loads)
@@ -74,18 +75,22 @@ def check_many(warehouse: Warehouse, examples: int) -> None:
     any_order_will_do()
 
 
+@pytest.mark.hypothesis
 def test_a_history_is_what_happened_day_by_day_on_sqlite(sqlite_warehouse: Warehouse) -> None:
     check_many(sqlite_warehouse, 15)
 
 
+@pytest.mark.hypothesis
 def test_a_history_is_what_happened_day_by_day_on_postgresql(postgresql_warehouse: Warehouse) -> None:
     check_many(postgresql_warehouse, 6)
 
 
+@pytest.mark.hypothesis
 def test_a_history_is_what_happened_day_by_day_on_mariadb(mariadb_warehouse: Warehouse) -> None:
     check_many(mariadb_warehouse, 2)
 
 
+@pytest.mark.hypothesis
 def test_a_history_is_the_same_where_a_dialect_knows_less(
     sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,10 +100,11 @@ def test_a_history_is_the_same_where_a_dialect_knows_less(
     check_many(sqlite_warehouse, 4)
 
 
+@pytest.mark.hypothesis
 def test_a_history_ends_as_the_entity_is(sqlite_warehouse: Warehouse) -> None:
     """The last row of a history says what the entity says: its columns, and since when it is gone."""
 
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=examples(5))
     @given(histories=histories())
     def the_end_agrees(histories: tuple[Loads, Loads]) -> None:
         empty(sqlite_warehouse)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
+from tests.conftest import examples
 
 from .histories import ENTITIES, Loads, Oracle, histories
 from .place import empty, rows, sql
@@ -36,8 +38,8 @@ def check(warehouse: Warehouse, ordered: Loads, shuffled: Loads) -> None:
             assert {column: row[column] for column in told} == told
 
 
-def check_many(warehouse: Warehouse, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None)
+def check_many(warehouse: Warehouse, number: int) -> None:
+    @settings(max_examples=examples(number))
     @given(histories=histories())
     def any_order_will_do(histories: tuple[Loads, Loads]) -> None:
         check(warehouse, *histories)
@@ -45,13 +47,16 @@ def check_many(warehouse: Warehouse, examples: int) -> None:
     any_order_will_do()
 
 
+@pytest.mark.hypothesis
 def test_any_order_of_loads_ends_in_the_same_state_on_sqlite(sqlite_warehouse: Warehouse) -> None:
     check_many(sqlite_warehouse, 12)
 
 
+@pytest.mark.hypothesis
 def test_any_order_of_loads_ends_in_the_same_state_on_postgresql(postgresql_warehouse: Warehouse) -> None:
     check_many(postgresql_warehouse, 5)
 
 
+@pytest.mark.hypothesis
 def test_any_order_of_loads_ends_in_the_same_state_on_mariadb(mariadb_warehouse: Warehouse) -> None:
     check_many(mariadb_warehouse, 2)

@@ -20,6 +20,7 @@ from drillster_pipeline.warehouse.binary_copy import binary_copy
 from drillster_pipeline.warehouse.staging import StagingTables
 from drillster_pipeline.warehouse.values import iso, plain
 from drillster_pipeline.warehouse.writers import write_generic, writer_for
+from tests.conftest import examples
 
 from .nights import account, batch, load
 from .place import Place, column, is_mariadb, rows, sql
@@ -75,6 +76,7 @@ accounts_rows = st.lists(
 )
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("path", ["fast", "generic"])
 def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str) -> None:
     with place.opened() as warehouse, warehouse.engine.connect() as connection:
@@ -85,7 +87,7 @@ def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str)
         defined = StagingTables(dialect, place.schema)
         staged = defined.of["accounts"]
 
-        @settings(max_examples=40, deadline=None)
+        @settings(max_examples=examples(40))
         @given(people=accounts_rows)
         @example(people=[dict.fromkeys(["name", "status"])])
         def check(people: list[dict[str, Any]]) -> None:

@@ -1,0 +1,43 @@
+"""By which chance the property tests draw their examples, and how many.
+
+The suite draws the same ones every time: it must not turn red by luck, and what is red must stay so until it is mended.
+The search for what nobody has thought of is ``make fuzz``: other examples each time, and many times as many.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+
+import drillster_pipeline
+
+_TIMES = int(os.environ.get("FUZZ", "0"))
+"""How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""
+
+
+def examples(number: int) -> int:
+    """How many examples a test draws that needs others than Hypothesis' usual hundred."""
+    return number * (_TIMES or 1)
+
+
+# These tests find out what is true, not how fast it is: a busy machine must not fail them.
+_UNHURRIED = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    max_examples=examples(100),
+)
+settings.register_profile("suite", _UNHURRIED, derandomize=True, database=None)
+settings.register_profile("fuzz", _UNHURRIED, derandomize=False, print_blob=True)
+settings.load_profile("fuzz" if _TIMES else "suite")
+
+# Among the examples Hypothesis mixes constants of the code that is imported by then, which depends on the tests that a
+# process ran before. The search has all of them; the suite none, since they differ after every edit, too.
+if _TIMES:
+    for module in pkgutil.walk_packages(drillster_pipeline.__path__, "drillster_pipeline."):
+        importlib.import_module(module.name)
+else:
+    providers.is_local_module_file = lambda _: False
