@@ -21,6 +21,8 @@ from .processes import Meter, isolated
 
 PEER = "dlt, REST client"
 LATENCY = 0.05
+BRISK, MANY = 0.02, 32
+"""Answers that come sooner, and more of them in flight: then the client's own work is what counts."""
 SIZE = Size(
     accounts=302,
     groups=20,
@@ -38,7 +40,7 @@ FAILURES = (
 
 
 ABOUT = """
-The sandbox, in a process of its own, answers each request after 50 ms. The ideal is requests times latency over the
+The sandbox, in a process of its own, answers each request after 50 ms, and in the second table after 20. The ideal is requests times latency over the
 number in flight. That both ask for the same addresses equally often, with the same page sizes, and never have more
 in flight than 16, is checked by the sandbox's log. Ours writes the archive (compressed, synced, sealed); dlt
 extracts into its load package. Failures are drawn from a seed: 8 % of the calls get 429, 500, 502, 503 or 504, and
@@ -69,7 +71,7 @@ def measure(options: Options) -> list[Comparison]:
                 rounds=options.rounds,
                 claims=[
                     Claim(
-                        what="our capture over the ideal",
+                        what=f"our capture over the ideal, {LATENCY * 1000:.0f} ms and {IN_FLIGHT} in flight",
                         contender=OURS,
                         over="the ideal",
                         measure="seconds",
@@ -87,6 +89,28 @@ def measure(options: Options) -> list[Comparison]:
                 say=options.say,
             )
         ]
+        sandbox.change(latency=BRISK)
+        brisk = partial(isolated, capture_ours, sandbox.environment, MANY)
+        brisk()  # the sandbox makes its answers anew when it is changed
+        soon = requests * BRISK / MANY
+        found.append(
+            alternate(
+                f"Capture: {requests:,} requests of {BRISK * 1000:.0f} ms, {MANY} in flight",
+                {OURS: lambda: _per_request(brisk(), requests), "the ideal": lambda: {"seconds": soon}},
+                rounds=options.rounds,
+                claims=[
+                    Claim(
+                        what=f"our capture over the ideal, {BRISK * 1000:.0f} ms and {MANY} in flight",
+                        contender=OURS,
+                        over="the ideal",
+                        measure="seconds",
+                        at_most=1.3,
+                    )
+                ],
+                say=options.say,
+            )
+        )
+        sandbox.change(latency=LATENCY)
         found.append(
             alternate(
                 "A tenth of all calls fails (429, 5xx, connections reset)",
@@ -111,10 +135,11 @@ def measure(options: Options) -> list[Comparison]:
     return found
 
 
-def capture_ours(environment: dict[str, str]) -> Measures:
+def capture_ours(environment: dict[str, str], in_flight: int = IN_FLIGHT) -> Measures:
     """A snapshot into an empty archive; the token is there before the clock starts, as dlt's is."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(settings_of(environment, Path(folder) / "archive"))
+        given = settings_of(environment, Path(folder) / "archive")
+        settings = load_settings({**given, "DRILLSTER_CONCURRENCY": str(in_flight)})
         with Session(settings=settings, now=lambda: MOMENT) as session:
             session.tokens.token()
             session.warehouse  # noqa: B018 - its tables are there on any night but the first
