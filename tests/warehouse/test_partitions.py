@@ -30,10 +30,10 @@ def nights(warehouse: Warehouse, *dates: date) -> None:
         load(warehouse, each, night(each))
 
 
-def partitions(warehouse: Warehouse) -> set[str]:
+def partitions(warehouse: Warehouse, table: str = "results") -> set[str]:
     query = (
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-        f" WHERE i.inhparent = '{warehouse.schema}.results'::regclass"
+        f" WHERE i.inhparent = '{warehouse.schema}.{table}'::regclass"
     )
     return {name for (name,) in sql(warehouse, query)}
 
@@ -293,3 +293,16 @@ def test_a_partition_that_others_built_on_is_not_dropped_under_them(postgresql: 
         with pytest.raises(Refused, match="built on what is to be removed; drop those"):
             warehouse.drop_snapshots(START)
         assert export_dates(warehouse) == [END, START]
+
+
+def test_a_table_without_rows_of_the_date_gets_no_partition_and_no_reader_of_it_is_in_the_way(
+    postgresql: Place,
+) -> None:
+    """As most nights are where nobody has objectives."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+        warehouse.prepare()
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.objective_evaluations")
+            load(warehouse, END, {**night(END), "objective_evaluations": []})
+        assert partitions(warehouse) == {"results_2026_02"}
+        assert partitions(warehouse, "objective_evaluations") == set()
