@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +15,7 @@ from drillster_pipeline.errors import Busy, Refused
 from drillster_pipeline.warehouse import Warehouse, model
 from drillster_pipeline.warehouse.partitions import partition_name
 
-from .nights import account, day, group, load, playable, result
+from .nights import account, day, evaluation, group, load, objective, playable, result
 from .place import Place, rows, sql
 
 
@@ -306,3 +309,40 @@ def test_a_table_without_rows_of_the_date_gets_no_partition_and_no_reader_of_it_
             load(warehouse, END, {**night(END), "objective_evaluations": []})
         assert partitions(warehouse) == {"results_2026_02"}
         assert partitions(warehouse, "objective_evaluations") == set()
+
+
+def evaluated(of: date) -> dict[str, list[Any]]:
+    told = evaluation(of, "o", "a", "g", met=True)
+    return {**night(of), "objectives": [objective("o", "g")], "objective_evaluations": [told]}
+
+
+def until(asked: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not asked() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def is_waited_for(warehouse: Warehouse, table: str) -> bool:
+    query = f"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '{warehouse.schema}.{table}'::regclass"
+    return sql(warehouse, query) == [(True,)]
+
+
+def test_a_table_is_not_closed_while_another_is_waited_for(postgresql: Place) -> None:
+    """The one has a default partition, which is closed while it is searched; the other is being analyzed by hand."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
+        warehouse.prepare()
+        sql(warehouse, "CREATE TABLE {}theirs PARTITION OF {}objective_evaluations DEFAULT")
+        sql(warehouse, f"CREATE PUBLICATION {postgresql.schema} FOR TABLE {{}}results")
+        try:
+            with analyst.engine.begin() as connection:
+                connection.exec_driver_sql(f"ANALYZE {postgresql.schema}.results")
+                loading = pool.submit(load, warehouse, END, evaluated(END))
+                until(lambda: is_waited_for(analyst, "results"))
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+                connection.exec_driver_sql(f"SELECT * FROM {postgresql.schema}.theirs")
+                time.sleep(0.6)  # for longer than queries on a default partition are waited for
+            loading.result()
+        finally:
+            sql(warehouse, f"DROP PUBLICATION {postgresql.schema}")
+        assert partitions(warehouse) == {"results_2026_02"}
+        assert partitions(warehouse, "objective_evaluations") == {"theirs", "objective_evaluations_2026_02"}
