@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -346,3 +347,31 @@ def test_a_table_is_not_closed_while_another_is_waited_for(postgresql: Place) ->
             sql(warehouse, f"DROP PUBLICATION {postgresql.schema}")
         assert partitions(warehouse) == {"results_2026_02"}
         assert partitions(warehouse, "objective_evaluations") == {"theirs", "objective_evaluations_2026_02"}
+
+
+def test_a_reader_who_waits_for_the_load_that_waits_for_him_is_in_the_way(postgresql: Place) -> None:
+    """A server may look for such a circle sooner than the load would give up waiting."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
+
+        def look_soon(driver: Any, _: object) -> None:
+            driver.execute("SET deadlock_timeout = '10ms'")
+            driver.commit()
+
+        def let_wait(_connection: Any, _cursor: object, statement: str, *_: object) -> None:
+            if statement == f"LOCK TABLE ONLY {postgresql.schema}.objective_evaluations IN ACCESS EXCLUSIVE MODE":
+                closed.set()
+                until(lambda: is_waited_for(analyst, "objective_evaluations"))
+
+        closed = threading.Event()
+        sa.event.listen(warehouse.engine, "connect", look_soon)
+        sa.event.listen(warehouse.engine, "after_cursor_execute", let_wait)
+        warehouse.prepare()
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
+            loading = pool.submit(load, warehouse, END, evaluated(END))
+            assert closed.wait(20)
+            query = f"SELECT count(*) FROM {postgresql.schema}.objective_evaluations"
+            assert connection.exec_driver_sql(query).scalar() == 0
+            loading.result()
+        assert sql(warehouse, "SELECT count(*) FROM {}objective_evaluations") == [(1,)]
+        assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(1,)]
