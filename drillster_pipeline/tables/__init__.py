@@ -114,6 +114,15 @@ def tables_of(kind: str) -> tuple[str, ...]:
 
 
 def resources_of(tables: Collection[str]) -> tuple[str, ...]:
-    """The resources that these tables draw on, in the order of the walk: pages of others need not be read."""
-    drawn_on = {resource for name in tables for resource in DATA_TABLES[name].sources + DATA_TABLES[name].mentions}
-    return tuple(resource for resource in RESOURCES if resource in drawn_on)
+    """The resources that these tables draw on, in the order of the walk: pages of others need not be read.
+
+    With the lists that lead to whatever may name a thing in passing: an item without a readable id hides all that is
+    asked for by it, so that things may be there although nothing names them.
+    """
+    declared = [DATA_TABLES[name] for name in tables]
+    drawn_on = {resource for table in declared for resource in table.sources + table.mentions}
+    named_in = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.mentions}
+    for resource in reversed(RESOURCES):
+        if resource in named_in:
+            named_in.update(LISTED_IN.get(resource, ()))
+    return tuple(resource for resource in RESOURCES if resource in drawn_on | named_in)

@@ -105,14 +105,16 @@ class Load:
         return report
 
     def _make_room(self, *, filled_aside: bool = True) -> list[sa.Table]:
-        """Make the partitions that must be there before the load is published; which tables got one."""
-        with self._step("making room for the date"):
-            day = self._plan.export_date
-            return [
-                table
-                for table in self._snapshots()
-                if make_room(self._connection, table, day, filled_aside=filled_aside)
-            ]
+        """Make the partitions that must be there before the load is published; which tables got one.
+
+        Each in a transaction of its own: no table is closed to readers while it is waited for at another.
+        """
+        grown = []
+        for table in self._snapshots():
+            with self._step("making room for the date"):
+                if make_room(self._connection, table, self._plan.export_date, filled_aside=filled_aside):
+                    grown.append(table)
+        return grown
 
     def _publish(self, judgement: Judgement) -> tuple[LoadReport, list[sa.Table]]:
         """The one transaction; what it did, and which tables got a partition in it. Raises ReadersInTheWay."""

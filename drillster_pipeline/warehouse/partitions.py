@@ -31,6 +31,8 @@ from drillster_pipeline.errors import Refused
 _LOCK_NOT_AVAILABLE = "55P03"
 _NO_ROOM_BESIDE_DEFAULT = {"23514", _LOCK_NOT_AVAILABLE}
 """What attaching says where the default partition holds rows of the month, or is being read."""
+_READ_BY_OTHERS = {_LOCK_NOT_AVAILABLE, "40P01"}
+"""What locking says of readers; a server may find sooner than the wait is over that one of them waits for the load."""
 READER_WAIT = "300ms"
 """How long the commit of a new partition waits for queries on the table, while later queries wait behind it."""
 _ANALYZES_ONLY = (18,)
@@ -97,7 +99,7 @@ def hold_readers(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
             name = _quoted(connection, table.name, table.schema)
             connection.exec_driver_sql(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")
     except sa.exc.DBAPIError as error:
-        if _sqlstate(error) != _LOCK_NOT_AVAILABLE:
+        if _sqlstate(error) not in _READ_BY_OTHERS:
             raise
         raise ReadersInTheWay from error
 

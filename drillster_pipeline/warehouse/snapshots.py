@@ -16,6 +16,8 @@ def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is
     of_date = rows.c.export_date == publication.export_date
     blank = staged.table.name in publication.before.blank
     before = 0 if blank else publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
+    if before == 0 and not publication.count_staged(staged):
+        return Counts()  # no partition for nothing
     if before == 0:
         with room(publication.connection, rows, publication.export_date) as target:
             if target is not rows:

@@ -293,12 +293,14 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     assert newest() == {DAY + timedelta(days=1)}
 
 
-def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(place: Place) -> None:
+@pytest.mark.parametrize(("resource", "field"), [("objectives", "playables"), ("catalogs", "id")])
+def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(
+    place: Place, resource: str, field: str
+) -> None:
     place.night()
-    unreadable = FieldFault(resource="objectives", field="playables", what="value", value=[5])
-    place.sandbox.faults = Faults(fields=(unreadable,))
+    place.sandbox.faults = Faults(fields=(FieldFault(resource=resource, field=field, what="value", value=[5]),))
     judged = place.next_night(tables=["playables", "groups"]).judgement.tables
-    assert not judged["playables"].is_complete, "what a row that cannot be read has named may be there"
+    assert not judged["playables"].is_complete, "what a row that cannot be read named, or leads to, may be there"
     assert judged["groups"].is_complete
 
 

@@ -81,6 +81,14 @@ def test_it_is_told_where_a_table_that_nobody_asked_for_has_rows_that_cannot_be_
     assert {batch.table.name for batch in found.batches} <= {"playables"}
 
 
+@pytest.mark.parametrize(
+    ("table", "unreadable"), [("accounts", "groups"), ("accounts", "objectives"), ("playables", "catalogs")]
+)
+def test_it_is_told_where_what_would_have_named_a_thing_could_not_be_asked_for(table: str, unreadable: str) -> None:
+    """Nobody can ask for the members of a group without an id, so they may be there though nothing names them."""
+    assert extract(page(unreadable, [{"id": [5]}]), tables=(table,)).unreadable == {unreadable}
+
+
 def test_events_bring_the_people_that_they_name() -> None:
     item = {"eventType": "OBJECTIVE_BECAME_OK", "timestamp": "2026-03-14T09:00Z", "user": NOOR}
     found = extract(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,7 +16,7 @@ from drillster_pipeline.errors import Busy, Refused
 from drillster_pipeline.warehouse import Warehouse, model
 from drillster_pipeline.warehouse.partitions import partition_name
 
-from .nights import account, day, group, load, playable, result
+from .nights import account, day, evaluation, group, load, objective, playable, result
 from .place import Place, rows, sql
 
 
@@ -30,10 +34,10 @@ def nights(warehouse: Warehouse, *dates: date) -> None:
         load(warehouse, each, night(each))
 
 
-def partitions(warehouse: Warehouse) -> set[str]:
+def partitions(warehouse: Warehouse, table: str = "results") -> set[str]:
     query = (
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-        f" WHERE i.inhparent = '{warehouse.schema}.results'::regclass"
+        f" WHERE i.inhparent = '{warehouse.schema}.{table}'::regclass"
     )
     return {name for (name,) in sql(warehouse, query)}
 
@@ -293,3 +297,81 @@ def test_a_partition_that_others_built_on_is_not_dropped_under_them(postgresql: 
         with pytest.raises(Refused, match="built on what is to be removed; drop those"):
             warehouse.drop_snapshots(START)
         assert export_dates(warehouse) == [END, START]
+
+
+def test_a_table_without_rows_of_the_date_gets_no_partition_and_no_reader_of_it_is_in_the_way(
+    postgresql: Place,
+) -> None:
+    """As most nights are where nobody has objectives."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+        warehouse.prepare()
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.objective_evaluations")
+            load(warehouse, END, {**night(END), "objective_evaluations": []})
+        assert partitions(warehouse) == {"results_2026_02"}
+        assert partitions(warehouse, "objective_evaluations") == set()
+
+
+def evaluated(of: date) -> dict[str, list[Any]]:
+    told = evaluation(of, "o", "a", "g", met=True)
+    return {**night(of), "objectives": [objective("o", "g")], "objective_evaluations": [told]}
+
+
+def until(asked: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not asked() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def is_waited_for(warehouse: Warehouse, table: str) -> bool:
+    query = f"SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '{warehouse.schema}.{table}'::regclass"
+    return sql(warehouse, query) == [(True,)]
+
+
+def test_a_table_is_not_closed_while_another_is_waited_for(postgresql: Place) -> None:
+    """The one has a default partition, which is closed while it is searched; the other is being analyzed by hand."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
+        warehouse.prepare()
+        sql(warehouse, "CREATE TABLE {}theirs PARTITION OF {}objective_evaluations DEFAULT")
+        sql(warehouse, f"CREATE PUBLICATION {postgresql.schema} FOR TABLE {{}}results")
+        try:
+            with analyst.engine.begin() as connection:
+                connection.exec_driver_sql(f"ANALYZE {postgresql.schema}.results")
+                loading = pool.submit(load, warehouse, END, evaluated(END))
+                until(lambda: is_waited_for(analyst, "results"))
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+                connection.exec_driver_sql(f"SELECT * FROM {postgresql.schema}.theirs")
+                time.sleep(0.6)  # for longer than queries on a default partition are waited for
+            loading.result()
+        finally:
+            sql(warehouse, f"DROP PUBLICATION {postgresql.schema}")
+        assert partitions(warehouse) == {"results_2026_02"}
+        assert partitions(warehouse, "objective_evaluations") == {"theirs", "objective_evaluations_2026_02"}
+
+
+def test_a_reader_who_waits_for_the_load_that_waits_for_him_is_in_the_way(postgresql: Place) -> None:
+    """A server may look for such a circle sooner than the load would give up waiting."""
+    with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
+
+        def look_soon(driver: Any, _: object) -> None:
+            driver.execute("SET deadlock_timeout = '10ms'")
+            driver.commit()
+
+        def let_wait(_connection: Any, _cursor: object, statement: str, *_: object) -> None:
+            if statement == f"LOCK TABLE ONLY {postgresql.schema}.objective_evaluations IN ACCESS EXCLUSIVE MODE":
+                closed.set()
+                until(lambda: is_waited_for(analyst, "objective_evaluations"))
+
+        closed = threading.Event()
+        sa.event.listen(warehouse.engine, "connect", look_soon)
+        sa.event.listen(warehouse.engine, "after_cursor_execute", let_wait)
+        warehouse.prepare()
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
+            loading = pool.submit(load, warehouse, END, evaluated(END))
+            assert closed.wait(20)
+            query = f"SELECT count(*) FROM {postgresql.schema}.objective_evaluations"
+            assert connection.exec_driver_sql(query).scalar() == 0
+            loading.result()
+        assert sql(warehouse, "SELECT count(*) FROM {}objective_evaluations") == [(1,)]
+        assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(1,)]
