@@ -8,9 +8,10 @@ from all rows at once, in half the time that adding each row to them takes. All 
 publishes. For the moment of the commit it closes the table to readers: one who sees the new rows of other tables must
 know of the partition as well, and PostgreSQL tells of the two one after the other.
 
-Three things want it attached before, and empty, in a transaction of its own:
+Four things want it attached before, and empty, in a transaction of its own:
 
 - A reader who holds the table for longer than the load waits for him.
+- A standby server, which closes the table as well: there it would end whoever reads for longer.
 - Triggers, rules, policies, identity columns and publications, which are the table's: they miss rows that do not go
   through it.
 - A default partition, which is closed to readers while it is searched for rows of the month. Where a query is in the
@@ -55,7 +56,7 @@ def make_room(connection: sa.Connection, table: sa.Table, day: date, *, filled_a
     if not is_partitioned(connection, table) or _taken(connection, table, day):
         return False
     if not _has_default(connection, table):
-        if filled_aside and not _must_go_through(connection, table):
+        if filled_aside and not _must_go_through(connection, table) and not _has_standby(connection):
             return False
         _create(connection, table, day)
         _attach(connection, table, day)
@@ -150,6 +151,11 @@ def _must_go_through(connection: sa.Connection, table: sa.Table) -> bool:
         " FROM pg_class WHERE oid = CAST(:name AS regclass)"
     )
     return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
+
+
+def _has_standby(connection: sa.Connection) -> bool:
+    """Whether somebody receives the server's log; what of it is no standby (a backup, a subscriber) does no harm."""
+    return bool(connection.scalar(sa.text("SELECT EXISTS (SELECT FROM pg_stat_replication)")))
 
 
 def _create(connection: sa.Connection, table: sa.Table, day: date) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -75,26 +77,48 @@ def test_making_a_partition_keeps_no_reader_out(postgresql: Place) -> None:
         assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(2,)]
 
 
-def test_nobody_begins_to_read_a_table_while_it_is_told_of_a_partition(postgresql: Place) -> None:
-    """Else one sees the load in the ledger, and not yet the partition that its rows are in."""
-    held: list[set[str]] = []
+@contextmanager
+def closed_at_commits(warehouse: Warehouse) -> Iterator[set[str]]:
+    """Which of two tables, one with partitions and one without, nobody may read while something is committed."""
+    held: set[str] = set()
     query = (
-        "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND pid = pg_backend_pid()"
-        f" AND relation IN ('{postgresql.schema}.results'::regclass, '{postgresql.schema}.loads'::regclass)"
+        "SELECT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation WHERE mode = 'AccessExclusiveLock'"
+        f" AND pid = pg_backend_pid() AND relation IN ('{warehouse.schema}.results'::regclass,"
+        f" '{warehouse.schema}.loads'::regclass)"
     )
 
     def look(connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        held.append({name for (name,) in driver.execute(query).fetchall()})
+        held.update(name for (name,) in driver.execute(query).fetchall())
 
+    sa.event.listen(warehouse.engine, "commit", look)
+    try:
+        yield held
+    finally:
+        sa.event.remove(warehouse.engine, "commit", look)
+
+
+def test_nobody_begins_to_read_a_table_while_it_is_told_of_a_partition(postgresql: Place) -> None:
+    """Else one sees the load in the ledger, and not yet the partition that its rows are in."""
     with postgresql.opened() as warehouse:
         warehouse.prepare()
-        sa.event.listen(warehouse.engine, "commit", look)
-        nights(warehouse, END)
-        assert {f"{postgresql.schema}.results"} in held
-        held.clear()
-        nights(warehouse, date(2026, 2, 27))  # in the same partition
-        assert not any(held)
+        with closed_at_commits(warehouse) as held:
+            nights(warehouse, END)
+            assert held == {"results"}
+        with closed_at_commits(warehouse) as held:
+            nights(warehouse, date(2026, 2, 27))  # in the same partition
+            assert held == set()
+
+
+def test_who_reads_on_a_standby_is_not_in_the_way(postgresql: Place) -> None:
+    """It closes what its primary closes, and ends the sessions that hold it up by reading that."""
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        with psycopg.connect(postgresql.url, replication="true"), closed_at_commits(warehouse) as held:
+            nights(warehouse, END)
+        assert held == set()
+        assert partitions(warehouse) == {"results_2026_02"}
+        assert export_dates(warehouse) == [END]
 
 
 def test_queries_over_months_are_planned_by_statistics_from_the_first_night_on(postgresql: Place) -> None:
