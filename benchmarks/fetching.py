@@ -40,11 +40,11 @@ FAILURES = (
 
 
 ABOUT = """
-The sandbox, in a process of its own, answers each request after 50 ms, and in the second table after 20. The ideal is requests times latency over the
-number in flight. That both ask for the same addresses equally often, with the same page sizes, and never have more
-in flight than 16, is checked by the sandbox's log. Ours writes the archive (compressed, synced, sealed); dlt
-extracts into its load package. Failures are drawn from a seed: 8 % of the calls get 429, 500, 502, 503 or 504, and
-2 % a reset connection.
+The sandbox, in a process of its own, answers each request after 50 ms, in the second table after 20. The ideal is
+requests times latency over the number in flight. That both ask for the same addresses equally often, with the same
+page sizes, and never have more in flight than 16, is checked by the sandbox's log. Ours writes the archive
+(compressed, synced, sealed); dlt extracts into its load package. Failures are drawn from a seed: 8 % of the calls get
+429, 500, 502, 503 or 504, and 2 % a reset connection.
 """
 
 
