@@ -91,8 +91,10 @@ class LocalStorage:
                 return
             doomed = self.root / _REMOVING / secrets.token_hex(8)
             while path.is_dir():
-                doomed.parent.mkdir(exist_ok=True)
                 with suppress(FileNotFoundError):  # another process removes it as well, or where it goes to
+                    # Not exist_ok: that looks whether it is a folder, and fails where it is gone again by then.
+                    with suppress(FileExistsError):
+                        doomed.parent.mkdir()
                     path.rename(doomed)
         self.finish_removals()
 
