@@ -94,9 +94,8 @@ def hold_readers(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
     The commit shows the rows, and a moment later tells other sessions that there is another partition.
     """
     try:
-        for place, table in enumerate(tables):
-            if place == 0:
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{READER_WAIT}'")
+        for table in tables:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{READER_WAIT}'")
             name = _quoted(connection, table.name, table.schema)
             connection.exec_driver_sql(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")
     except sa.exc.DBAPIError as error:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from drillster_pipeline.archive import Archive
 from drillster_pipeline.sandbox import Faults, Sandbox, Shapes, Size
 
-from .walking import NIGHT, WINDOW, Held, Walks, calm, expected_events, forget_tokens, held
+from .walking import NIGHT, WINDOW, Held, Walks, expected_events, forget_tokens, held
 
 ALL = frozenset({"*"})
 TINY = Size(
@@ -84,12 +82,6 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox(size=TINY, seed=7, now=NIGHT) as running:
         yield running
         forget_tokens(running)
-
-
-@pytest.fixture
-def walks(sandbox: Sandbox, tmp_path: Path) -> Walks:
-    calm(sandbox)
-    return Walks(sandbox, Archive(str(tmp_path)))
 
 
 def shaped(wanted: Held, shapes: dict[str, Any], sandbox: Sandbox) -> Held:

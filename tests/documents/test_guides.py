@@ -115,7 +115,7 @@ def namespace(request: pytest.FixtureRequest, nights: Place, monkeypatch: pytest
             request.getfixturevalue("ask")
             url = sa.make_url(request.getfixturevalue("postgresql_url"))
             server = url.set(drivername="postgresql+psycopg", username="analyst")
-            exec(block.replace(SERVER, server.render_as_string(hide_password=False)), found)  # noqa: S102
+            exec(block.replace(SERVER, server.render_as_string(hide_password=False)), found)  # noqa: S102 -- so is this
     found["engine"].dispose()
     return found
 
