@@ -132,6 +132,7 @@ def _publish(
             mark_refused(session, capture.ref)
             raise
         report = load.publish()
+        judgement = load.judge()  # with what showed only then
     if judgement.mass_deletions:
         mark_confirmed(session, capture.ref, judgement.mass_deletions)
     return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)

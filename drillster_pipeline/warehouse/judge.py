@@ -51,27 +51,26 @@ class Judge:
         self._plan = plan
         self._before = before
         self._refused: dict[str, list[str]] = {}
+        self._repeated = dict.fromkeys(staging.tables, 0)
         self._excused = dict.fromkeys(staging.tables, 0)
         """Rows of each table that go because the row that they refer to was rejected: that one is weighed, not they."""
 
     def judge(self, rows_read: Mapping[str, int]) -> Judgement:
         """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
-        repeated: dict[str, int] = {}
         self._staging.leave_out_repeated_rejects()
         for name, staged in self._staging.tables.items():
             if self._staging.rejected[name]:
                 self._bring_parents_of_rejects(staged)
             if not self._staging.rows[name]:
                 continue
-            no_repeats = self._staging.index(staged)
-            repeated[name] = 0 if no_repeats else self._leave_out_repeated(staged)
+            # Rows of a new date go into their table as they are, and its key finds what repeats: nobody looks before.
+            if staged.table.kind is not Kind.SNAPSHOT or self._before.of_date:
+                self._staging.index(staged)
+                self._leave_out_repeated(staged)
             # Parents come before their children, so an orphan's children are orphans in their turn.
             for column, parent in _references(staged):
                 self._reject_orphans(staged, column, parent, bearable(rows_read[name]))
-        tables = {
-            name: self._weigh(staged, rows_read[name], repeated.get(name, 0))
-            for name, staged in self._staging.tables.items()
-        }
+        tables = {name: self._weigh(staged, rows_read[name]) for name, staged in self._staging.tables.items()}
         deleted = dict(self._mass_deletions(tables))
         confirmed = tuple(
             name for name in deleted if self._plan.allow_mass_delete or name in self._plan.mass_deletes_confirmed
@@ -83,17 +82,21 @@ class Judge:
             )
         return Judgement(tables=tables, mass_deletions=confirmed)
 
+    def leave_out_repeated(self, judgement: Judgement) -> Judgement:
+        """Look for repeated rows where that was left to the insert; what was judged, without those found."""
+        for staged in self._staging.tables.values():
+            self._leave_out_repeated(staged)
+        tables = {
+            name: replace(table, rows_staged=self._staging.rows[name], rows_repeated=self._repeated[name])
+            for name, table in judgement.tables.items()
+        }
+        return replace(judgement, tables=tables)
+
     def _leave_out_repeated(self, staged: Staged) -> int:
-        rows = staged.rows
-        key = [rows.c[name] for name in staged.table.key]
-        repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
-        if self._connection.execute(repeats).first() is None:
-            return 0
-        place = sa.func.row_number().over(partition_by=key, order_by=rows.c.staged_row.desc())
-        ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
-        return self._staging.remove(
-            staged, rows.c.staged_row.in_(sa.select(ranked.c.staged_row).where(ranked.c.place > 1))
-        )
+        name = staged.table.name
+        found = self._staging.leave_out_repeated(staged) if self._staging.may_repeat(name) else 0
+        self._repeated[name] += found
+        return found
 
     def _reject_orphans(self, staged: Staged, column: str, references: str, limit: int) -> None:
         name, (parent, parent_column) = staged.table.name, references.split(".")
@@ -105,6 +108,9 @@ class Judge:
         known = (self._targets[parent] if staged_parent is None else staged_parent.rows).c[parent_column]
         missing = sa.select(values.c.value).where(~sa.select(sa.literal(1)).where(known == values.c.value).exists())
         if self._connection.execute(missing.limit(1)).first() is None:
+            return
+        # An orphan that came twice is one, and none if it had parents the last time.
+        if self._leave_out_repeated(staged) and self._connection.execute(missing.limit(1)).first() is None:
             return
         # A parent that is there but did not fit must not take its children with it: the rest loads.
         if DATA_TABLES[parent].kind is Kind.ENTITY:
@@ -160,7 +166,7 @@ class Judge:
         found = sa.select(sa.literal(1)).where(fit, rejects.c.row_key == value)
         return found.correlate_except(rejects).exists()
 
-    def _weigh(self, staged: Staged, rows_read: int, rows_repeated: int) -> TableJudgement:
+    def _weigh(self, staged: Staged, rows_read: int) -> TableJudgement:
         name = staged.table.name
         plan = self._plan.tables[name]
         keeps = keeps_mentioned(staged.table, plan, unreadable=self._staging.unreadable)
@@ -174,7 +180,7 @@ class Judge:
         return TableJudgement(
             rows_read=rows_read,
             rows_staged=self._staging.rows[name],
-            rows_repeated=rows_repeated,
+            rows_repeated=self._repeated[name],
             rows_rejected=self._staging.rejected[name],
             rows_present=present,
             rows_to_delete=to_delete,

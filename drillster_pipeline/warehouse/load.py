@@ -25,6 +25,7 @@ from .plans import Judgement, LoadPlan, LoadReport
 from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
 from .publish import publish
+from .snapshots import RowsRepeat
 from .staging import Staging, StagingTables
 
 
@@ -49,6 +50,7 @@ class Load:
         self._again = again
         self._started_at = now().astimezone(UTC)
         self._rows_read = dict.fromkeys(plan.tables, 0)
+        self._judge: Judge
         self._judgement: Judgement | None = None
         self._before: Before
         self._ended = False
@@ -69,7 +71,7 @@ class Load:
         self._rows_read[name] += batch.rows_read
 
     def judge(self, *, unreadable: Collection[str] = ()) -> Judgement:
-        """Check everything that is staged; nothing is published yet. Raises GuardRefused.
+        """Check everything that is staged; nothing is published yet. Raises GuardRefused. Again: what was found.
 
         ``unreadable``: tables that this load leaves out, with rows of which the key could not be read. What such a row
         may have named is not gone because nothing else names it.
@@ -80,8 +82,8 @@ class Load:
             with self._step("judging what was staged"):
                 names = {*self._staging.tables, *map(history_name, self._staging.tables)}
                 self._before = look_back(self._connection, self._metadata, names, self._plan.export_date)
-                judge = Judge(self._connection, self._staging, targets, self._plan, self._before)
-                self._judgement = judge.judge(self._rows_read)
+                self._judge = Judge(self._connection, self._staging, targets, self._plan, self._before)
+                self._judgement = self._judge.judge(self._rows_read)
         return self._judgement
 
     def publish(self) -> LoadReport:
@@ -91,11 +93,15 @@ class Load:
         """
         judgement = self.judge()
         grown = self._make_room()
-        try:
-            report, filled = self._publish(judgement)
-        except ReadersInTheWay:
-            grown += self._make_room(filled_aside=False)
-            report, filled = self._publish(judgement)
+        while True:
+            try:
+                report, filled = self._publish(judgement)
+                break
+            except ReadersInTheWay:
+                grown += self._make_room(filled_aside=False)
+            except RowsRepeat:
+                with self._step("leaving out repeated rows"):
+                    judgement = self._judgement = self._judge.leave_out_repeated(judgement)
         if (grown or filled) and not self._ended:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
@@ -117,7 +123,10 @@ class Load:
         return grown
 
     def _publish(self, judgement: Judgement) -> tuple[LoadReport, list[sa.Table]]:
-        """The one transaction; what it did, and which tables got a partition in it. Raises ReadersInTheWay."""
+        """The one transaction; what it did, and which tables got a partition in it.
+
+        Raises ReadersInTheWay, RowsRepeat: nothing was published then.
+        """
         publication = Publication(
             connection=self._connection,
             metadata=self._metadata,
@@ -170,7 +179,7 @@ class Load:
             with told_plainly(doing), self._connection.begin():
                 see_that_it_is_the_same(self._connection, self._server_process)
                 yield
-        except ReadersInTheWay:  # what was staged is as it was
+        except (ReadersInTheWay, RowsRepeat):  # what was staged is as it was
             raise
         except BaseException:
             self._ended = True

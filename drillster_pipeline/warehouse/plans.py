@@ -64,7 +64,8 @@ class TableJudgement:
     rows_staged: int
     """Rows that will be published."""
     rows_repeated: int
-    """Rows left out because a later one has the same key."""
+    """Rows left out because a later one has the same key. Of a snapshot of a new date they may show only when it is
+    published, and are among the staged ones until then."""
     rows_rejected: int
     """Rows that did not fit, or whose references do not exist."""
     rows_present: int = 0

@@ -10,8 +10,24 @@ from .publication import Counts, Publication
 from .staging import Staged
 
 
+class RowsRepeat(Exception):
+    """Staged rows of a snapshot table have the same key, or would be overlooked if they had."""
+
+
 def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
-    """Publish the staged rows of a snapshot table: replace the date's, or add to them where the read had holes."""
+    """Publish the staged rows of a snapshot table: replace the date's, or add to them where the read had holes.
+
+    Raises RowsRepeat where the key finds what the judge left to it; the transaction must then be given up.
+    """
+    try:
+        return _publish(publication, staged, mode, is_complete=is_complete)
+    except sa.exc.IntegrityError:
+        if publication.staging.may_repeat(staged.table.name):
+            raise RowsRepeat from None  # the error shows whose rows
+        raise
+
+
+def _publish(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
     rows = publication.target(staged.table.name)
     of_date = rows.c.export_date == publication.export_date
     blank = staged.table.name in publication.before.blank
@@ -23,6 +39,8 @@ def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is
             if target is not rows:
                 publication.grown.append(rows)
             return Counts(inserted=publication.insert_all(staged, into=target))
+    if publication.staging.may_repeat(staged.table.name) and not is_complete:
+        raise RowsRepeat  # an update would take any of them
     same = sa.and_(
         sa.true(),
         *(

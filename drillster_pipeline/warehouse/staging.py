@@ -174,6 +174,8 @@ class Staging:
         """Rows of each table that were set aside."""
         self.unreadable: set[str] = set()
         """Tables with a reject of which the key could not be read: nobody knows which row that was."""
+        self._told_apart: set[str] = set()
+        """Tables of which no two staged rows have the same key."""
 
     def create(self) -> None:
         """Make the staging tables, clearing those of a load that died."""
@@ -243,8 +245,24 @@ class Staging:
         self.rows[staged.table.name] -= removed
         return removed
 
-    def index(self, staged: Staged) -> bool:
-        """Make staged rows quick to find by key, once they are all there; whether that showed that no key repeats."""
+    def may_repeat(self, name: str) -> bool:
+        """Whether nobody has looked yet if staged rows of a table have the same key."""
+        return bool(self.rows[name]) and name not in self._told_apart
+
+    def leave_out_repeated(self, staged: Staged) -> int:
+        """Of staged rows with the same key keep the one that came last; how many went."""
+        self._told_apart.add(staged.table.name)
+        rows = staged.rows
+        key = [rows.c[name] for name in staged.table.key]
+        repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
+        if self._connection.execute(repeats).first() is None:
+            return 0
+        place = sa.func.row_number().over(partition_by=key, order_by=rows.c.staged_row.desc())
+        ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
+        return self.remove(staged, rows.c.staged_row.in_(sa.select(ranked.c.staged_row).where(ranked.c.place > 1)))
+
+    def index(self, staged: Staged) -> None:
+        """Make staged rows quick to find by key, once they are all there."""
         preparer = self._connection.dialect.identifier_preparer
         name = preparer.format_table(staged.rows)
         dialect = self._connection.dialect.name
@@ -255,16 +273,16 @@ class Staging:
                 self._connection.exec_driver_sql(f"SET LOCAL default_statistics_target = {_STATISTICS_TARGET}")
                 joined = [column.name for column in staged.columns if joins(staged.table, column)]
                 self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
-            return False
+            return
         key = ", ".join(preparer.quote(part) for part in staged.table.key)
         index = f"{preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})"
         if dialect == "sqlite":
             # To sort the keys once is enough for both.
             with suppress(sa.exc.IntegrityError):
                 self._connection.exec_driver_sql(f"CREATE UNIQUE INDEX {index}")
-                return True
+                self._told_apart.add(staged.table.name)
+                return
         self._connection.exec_driver_sql(f"CREATE INDEX {index}")
-        return False
 
 
 def as_json(record: Mapping[str, Any]) -> str:

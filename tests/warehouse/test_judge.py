@@ -16,19 +16,6 @@ def people(count: int) -> list[Any]:
     return [account(f"a{number:03}") for number in range(count)]
 
 
-def test_of_rows_with_the_same_key_the_last_one_is_published(warehouse: Warehouse) -> None:
-    with warehouse.loading(plan(day(1), ["accounts"])) as loading:
-        loading.stage(batch("accounts", [account("a", "First"), account("b")]))
-        loading.stage(batch("accounts", [account("a", "Second")]))
-        loading.stage(batch("accounts", [account("a", "Third"), account("c")]))
-        judged = loading.judge().tables["accounts"]
-        report = loading.publish().tables["accounts"]
-
-    assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
-    assert report.rows_inserted == 3
-    assert column(warehouse, "accounts", "name") == {"a": "Third", "b": "B", "c": "C"}
-
-
 def test_rows_without_their_parents_are_set_aside_and_so_are_their_children(warehouse: Warehouse) -> None:
     invitee = {"group_id": "g", "member_key": "invitee:1", "status": "INVITED"}
     content: dict[str, list[Any]] = {

@@ -1,0 +1,164 @@
+"""Rows with the same key: the one that came last is published, whoever finds the others and whenever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.warehouse import Judgement, LoadReport, TablePlan, Warehouse
+from drillster_pipeline.warehouse.plans import Mode
+
+from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, result
+from .place import Place, column, is_mariadb, rows, sql, table
+
+HOUSE: dict[str, list[Any]] = {
+    "accounts": [account("a"), account("b")],
+    "playables": [playable("p"), playable("q")],
+    "groups": [group("g"), group("h")],
+    "group_members": [member("g", "a")],
+    "objectives": [objective("o", "g")],
+}
+
+
+def load_pages(
+    warehouse: Warehouse, on: int, *pages: tuple[str, list[Any]], **plans: TablePlan
+) -> tuple[LoadReport, Judgement]:
+    """A load of HOUSE and of pages, each a batch of its own, as answers of Drillster are."""
+    staged = [*HOUSE.items(), *pages]
+    tables = {name: plans.get(name, TablePlan()) for name, _ in staged}
+    with warehouse.loading(plan(day(on), tables)) as loading:
+        for name, found in staged:
+            loading.stage(batch(name, found))
+        return loading.publish(), loading.judge()
+
+
+def test_of_rows_with_the_same_key_the_last_one_is_published(warehouse: Warehouse) -> None:
+    with warehouse.loading(plan(day(1), ["accounts"])) as loading:
+        loading.stage(batch("accounts", [account("a", "First"), account("b")]))
+        loading.stage(batch("accounts", [account("a", "Second")]))
+        loading.stage(batch("accounts", [account("a", "Third"), account("c")]))
+        judged = loading.judge().tables["accounts"]
+        report = loading.publish().tables["accounts"]
+
+    assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
+    assert report.rows_inserted == 3
+    assert column(warehouse, "accounts", "name") == {"a": "Third", "b": "B", "c": "C"}
+
+
+@pytest.mark.parametrize("on", [1, 2, 40], ids=["first night", "second night", "another month"])
+def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(warehouse: Warehouse, on: int) -> None:
+    if on > 1:
+        load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 1)]))
+    report, judgement = load_pages(
+        warehouse,
+        on,
+        ("results", [result(day(on), "g", "a", "p", 10), result(day(on), "g", "a", "q", 20)]),
+        ("objective_evaluations", [evaluation(day(on), "o", "a", "g", None)]),
+        ("results", [result(day(on), "g", "a", "p", 30), result(day(on), "g", "b", "p", 40)]),
+        ("objective_evaluations", [evaluation(day(on), "o", "a", "g", True)]),
+        ("results", [result(day(on), "g", "a", "p", 50)]),
+    )
+
+    judged = judgement.tables["results"]
+    assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
+    assert report.tables["results"].rows_inserted == 3
+    there = {key[1:]: known for key, known in column(warehouse, "results", "proficiency").items() if key[0] == day(on)}
+    assert there == {("g", "a", "p"): 50, ("g", "a", "q"): 20, ("g", "b", "p"): 40}
+    met = column(warehouse, "objective_evaluations", "met")
+    assert [known for key, known in met.items() if key[0] == day(on)] == [True]
+    assert len(rows(warehouse, "loads", ledger=True)) == (1 if on == 1 else 2)
+    assert {row["load_id"] for row in rows(warehouse, "results", ledger=True) if row["export_date"] == day(on)} == {
+        report.load_id
+    }
+
+
+@pytest.mark.parametrize("mode", [Mode.FULL, Mode.PARTIAL, Mode.ADDITIVE])
+def test_a_date_that_is_there_is_given_rows_that_repeat(warehouse: Warehouse, mode: Mode) -> None:
+    load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 10), result(day(1), "h", "a", "p", 11)]))
+    report, _ = load_pages(
+        warehouse,
+        1,
+        ("results", [result(day(1), "g", "a", "p", 20), result(day(1), "g", "b", "p", 30)]),
+        ("results", [result(day(1), "g", "a", "p", 40), result(day(1), "g", "b", "p", 50)]),
+        results=TablePlan(mode=mode),
+    )
+
+    kept = {} if mode is Mode.FULL else {(day(1), "h", "a", "p"): 11}
+    known = 10 if mode is Mode.ADDITIVE else 40
+    assert column(warehouse, "results", "proficiency") == {
+        (day(1), "g", "a", "p"): known,
+        (day(1), "g", "b", "p"): 50,
+        **kept,
+    }
+    counts = report.tables["results"]
+    assert (counts.rows_inserted, counts.rows_updated) == (1, 0 if mode is Mode.ADDITIVE else 1)
+
+
+def test_a_date_of_which_the_ledger_knows_nothing_is_given_rows_that_repeat(warehouse: Warehouse) -> None:
+    load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 10), result(day(1), "h", "a", "p", 11)]))
+    loads = table(warehouse, "loads")
+    with warehouse.engine.begin() as connection:  # as if somebody had put the rows there by hand
+        connection.execute(sa.update(loads).values(export_date=day(300)))
+    load_pages(
+        warehouse,
+        1,
+        ("results", [result(day(1), "g", "a", "p", 20)]),
+        ("results", [result(day(1), "g", "a", "p", 40)]),
+        results=TablePlan(mode=Mode.PARTIAL),
+    )
+
+    assert [*column(warehouse, "results", "proficiency").values()] == [40, 11]
+
+
+def test_an_orphan_that_came_twice_is_one_and_none_if_it_had_parents_the_last_time(warehouse: Warehouse) -> None:
+    report, judgement = load_pages(
+        warehouse,
+        1,
+        ("results", [result(day(1), "g", "stranger", "p", 10), result(day(1), "g", "a", "p", 20)]),
+        ("objective_evaluations", [evaluation(day(1), "o", "a", "nowhere", False)]),
+        ("results", [result(day(1), "g", "stranger", "p", 30)]),
+        ("objective_evaluations", [evaluation(day(1), "o", "a", "g", True)]),
+    )
+
+    assert {name: found.rows_rejected for name, found in report.tables.items() if found.rows_rejected} == {"results": 1}
+    assert judgement.tables["results"].rows_repeated == 1
+    assert [row["table_name"] for row in rows(warehouse, "rejected_rows")] == ["results"]
+    assert [*column(warehouse, "objective_evaluations", "met").values()] == [True]
+    assert [*column(warehouse, "results", "proficiency").values()] == [20]
+
+
+def test_rows_repeat_in_a_month_whose_partition_a_reader_is_in_the_way_of(postgresql: Place) -> None:
+    with postgresql.opened() as warehouse, warehouse.engine.connect() as reader:
+        warehouse.prepare()
+        load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 10)]))
+        reader.execute(sa.select(sa.func.count()).select_from(table(warehouse, "results")))
+        report, _ = load_pages(
+            warehouse,
+            40,
+            ("results", [result(day(40), "g", "a", "p", 20)]),
+            ("results", [result(day(40), "g", "a", "p", 30)]),
+        )
+
+        assert report.tables["results"].rows_inserted == 1
+        assert sql(warehouse, "SELECT proficiency FROM {}results ORDER BY export_date") == [(10,), (30,)]
+
+
+@pytest.fixture
+def one_result_each(warehouse: Warehouse) -> Iterator[None]:
+    """A rule of an administrator's own; the tables are those of other tests as well."""
+    sql(warehouse, "CREATE UNIQUE INDEX one_each ON {}results (export_date, account_id)")
+    yield
+    sql(warehouse, f"DROP INDEX {'one_each ON {}results' if is_mariadb(warehouse) else '{}one_each'}")
+
+
+@pytest.mark.usefixtures("one_result_each")
+def test_what_else_the_database_refuses_is_told_as_such(warehouse: Warehouse) -> None:
+    with pytest.raises(PipelineError, match="publishing") as refused:
+        load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p"), result(day(1), "g", "a", "q")]))
+
+    assert "'a'" not in str(refused.value)
+    assert rows(warehouse, "loads", ledger=True) == []
