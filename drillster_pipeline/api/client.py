@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
+from drillster_pipeline.decoding import decoded
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, RequestRefused, Unauthorized
 
 from .backoff import Backoff, Trouble, http_date, retry_after
@@ -269,14 +270,21 @@ def _refuse_constant(_: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
+def _strictly(content: bytes) -> Json:
+    return _DECODER.decode(_text(content))
+
+
+def _text(content: bytes) -> str:
+    return content.decode(json.detect_encoding(content))
+
+
 def _decoded(reply: Reply) -> Answer | tuple[str, float]:
     """The answer in a success; why to back off where it holds none."""
     if not reply.body.strip():
         return "empty answer", 0.0
-    encoding = json.detect_encoding(reply.body)
     try:
-        text = reply.body.decode(encoding)
-        body = _DECODER.decode(text)
-        return Answer(body, reply.status, reply.body if encoding == "utf-8" else text.encode())
+        body = decoded(reply.body, _strictly)
+        in_utf8 = json.detect_encoding(reply.body) == "utf-8"
+        return Answer(body, reply.status, reply.body if in_utf8 else _text(reply.body).encode())
     except (ValueError, RecursionError):
         return "answer that is not JSON", 0.0

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drillster_pipeline.decoding import decoded
+
 # No text before the body can hold this: in JSON a quote inside a text has a backslash before it.
 _BODY = b',"body":'
 # json.dumps makes an encoder anew each time; these are asked several times for every answer.
@@ -69,7 +71,7 @@ def line_bytes(
 
 def parse_line(text: bytes, *, body: bool = True) -> Line:
     """The inverse of :func:`line_bytes`; without ``body`` that is None, and costs nothing."""
-    record = json.loads(text if body else text.partition(_BODY)[0] + b"}")
+    record = decoded(text if body else text.partition(_BODY)[0] + b"}")
     end = record.get("end")
     return Line(
         record["unit"],

@@ -27,6 +27,7 @@ from drillster_pipeline.errors import (
 )
 
 from .earlier import groups_before, objectives_on
+from .garbage import collecting_seldom
 from .session import Session
 from .verdicts import is_refused
 
@@ -192,7 +193,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         "on_progress": session.on_progress,
     }
     started = session.now()
-    with session.client() as client:
+    with session.client() as client, collecting_seldom():
         if kind == "snapshot":
             result = capture_snapshot(
                 client,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +14,7 @@ from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
 
+from .garbage import collecting_seldom
 from .plans import holes_under, table_plans, unavailable_tables
 from .session import Session
 from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
@@ -24,8 +23,6 @@ PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
 _PRIVACY = ("keep", "pseudonymize", "drop")
 """From the mode that stores most of people to the one that stores least."""
-_SELDOM = (50_000, 20, 100)
-"""New objects, and rounds of the younger generations, between two looks for reference cycles."""
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +120,7 @@ def _publish(
         # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
         capture = session.archive.open(capture.ref)
         try:
-            with _collecting_seldom():
+            with collecting_seldom():
                 for batch in extractor.batches(_pages(capture, plans)):
                     load.stage(batch)
                     on_rows(batch.table.name, batch.rows_read)
@@ -148,21 +145,6 @@ def _require_as_private(session: Session, capture: Capture) -> None:
             "(drillster-pipeline run --capture-again); leave older ones out, or load them with the setting that they "
             "were captured with"
         )
-
-
-@contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Let Python look for reference cycles less often than after every 700 new objects.
-
-    A page of answers is some thousand objects, and none of them refers back to another: looking through them, and
-    at times through all that the process holds, is a sixth of what reading and typing costs.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(*_SELDOM)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _pages(capture: Capture, tables: Collection[str]) -> Iterator[tuple[str, Page]]:
