@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from . import fetching, loading, machine, memory, night, plots, reporting, second_night, starting
@@ -72,7 +73,10 @@ def keep(results: Path, name: str, section: Section) -> None:
 
 def write(results: Path) -> str:
     """Write the document and its pictures from the results; returns the document."""
-    sections = {name: from_json(content) for name, content in json.loads(results.read_text()).items()}
+    sections = {
+        name: replace(from_json(content), title=BENCHMARKS[name][0], about=BENCHMARKS[name][1])
+        for name, content in json.loads(results.read_text()).items()
+    }
     plots.ratios(list(sections.values()), results.with_name("ratios.svg"))
     if "memory" in sections:
         plots.memory(sections["memory"].comparisons[0], results.with_name("memory.svg"))
