@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.api.test_capture_shapes import TINY
+
+from .captured import NOW, Nights
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=TINY, seed=7, now=NOW) as running:
+        yield running
+
+
+@pytest.fixture
+def nights(sandbox: Sandbox, tmp_path: Path) -> Iterator[Nights]:
+    sandbox.faults, sandbox.now = Faults(), NOW
+    found = Nights(sandbox, tmp_path)
+    yield found
+    found.close()
