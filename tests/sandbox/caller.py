@@ -127,4 +127,9 @@ class Caller:
         return self.every("groups", "groups")
 
 
+def a_group(caller: Caller) -> str:
+    """The id of the group with the most members."""
+    return str(max(caller.groups(), key=lambda group: group["counts"]["members"])["id"])
+
+
 Start = Callable[..., Caller]
