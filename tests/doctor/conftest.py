@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.doctor import Examination, Finding, Report
+from drillster_pipeline.doctor import Examination, Report
 from drillster_pipeline.sandbox import Faults, Sandbox
+
+from .examined import Examine
 
 ORGANIZATION = {"accounts": 40, "seed": 3}
 
@@ -33,9 +35,6 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drillster_pipeline.api.backoff.Trouble.met", lambda *_, **__: None)
 
 
-Examine = Callable[..., Report]
-
-
 @pytest.fixture
 def examine(sandbox: Sandbox) -> Examine:
     """Examines the sandbox with its settings, changed as a test wants them."""
@@ -44,24 +43,3 @@ def examine(sandbox: Sandbox) -> Examine:
         return Examination(environ={**sandbox.environment(), **settings}).run()
 
     return run
-
-
-def steps(report: Report) -> dict[str, Finding]:
-    """Findings by step; of several of the same name the worst."""
-    order = ("skipped", "ok", "warning", "failed")
-    return {each.step: each for each in sorted(report.findings, key=lambda each: order.index(each.status))}
-
-
-def step(report: Report, name: str) -> Finding:
-    """The one finding of a step."""
-    return steps(report)[name]
-
-
-def forms(report: Report) -> dict[str, dict[str, tuple[str, str]]]:
-    """Per resource and aspect, the form that was met and what it is."""
-    found: dict[str, dict[str, tuple[str, str]]] = {}
-    for probed in report.endpoints:
-        found.setdefault(probed.endpoint.resource, {}).update(
-            {form.aspect: (form.met, form.standing) for form in probed.forms}
-        )
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drillster_pipeline.sandbox import Sandbox
 
+NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -123,6 +125,11 @@ class Caller:
 
     def groups(self) -> list[Any]:
         return self.every("groups", "groups")
+
+
+def a_group(caller: Caller) -> str:
+    """The id of the group with the most members."""
+    return str(max(caller.groups(), key=lambda group: group["counts"]["members"])["id"])
 
 
 Start = Callable[..., Caller]

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from drillster_pipeline.sandbox import Faults, Sandbox
 
-from .caller import Caller, Start
-
-NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+from .caller import NIGHT, Caller, Start
+from .shaped import Paths
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +45,8 @@ def start() -> Iterator[Start]:
             return caller
 
         yield started
+
+
+@pytest.fixture
+def paths(caller: Caller) -> Paths:
+    return Paths(caller)

@@ -9,8 +9,7 @@ import pytest
 from drillster_pipeline.sandbox import Size
 from drillster_pipeline.sandbox.organization import Organization
 
-from .caller import Caller, Start
-from .conftest import NIGHT
+from .caller import NIGHT, Caller, Start
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pytest
 from drillster_pipeline.sandbox import Size
 from drillster_pipeline.sandbox.calendar import iso
 
-from .caller import Caller, Start
-from .conftest import NIGHT
+from .caller import NIGHT, Caller, Start
 
 
 def cursor_lists(caller: Caller) -> dict[str, tuple[str, str]]:

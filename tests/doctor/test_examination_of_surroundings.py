@@ -1,0 +1,101 @@
+"""What a night needs beside Drillster: a store, alerts, Dagster, and a file of settings that is nobody else's."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import fsspec
+import pytest
+
+from drillster_pipeline.doctor import Examination, Report, Status
+from drillster_pipeline.doctor.findings import Notes
+from drillster_pipeline.doctor.operating import examine_daemon
+from drillster_pipeline.orchestration.home import describe_home
+from drillster_pipeline.sandbox import Sandbox
+from tests.archive.object_store import object_store
+from tests.webhooks import running_webhook
+
+from .examined import Examine, step, steps
+
+
+def test_the_alert_is_sent_only_when_asked_for(sandbox: Sandbox) -> None:
+    with running_webhook() as hook:
+        environ = {**sandbox.environment(), "DRILLSTER_ALERT_WEBHOOK": hook.url}
+        Examination(environ=environ).run()
+        assert hook.asked == 0
+        assert step(Examination(environ=environ, send_alert=True).run(), "alerts").status is Status.OK
+        assert len(hook.got) == 1
+        hook.status = 404
+        report = Examination(environ=environ, send_alert=True).run()
+    assert step(report, "alerts").status is Status.FAILED
+    assert report.exit_code == 4
+
+
+def test_an_archive_in_an_object_store_is_tried_and_left_as_it_was(examine: Examine) -> None:
+    with object_store() as store:
+        bucket = store.bucket()
+        report = examine(DRILLSTER_ARCHIVE_URL=f"s3://{bucket}/nights")
+        assert step(report, "archive").status is Status.OK
+        assert "names no limit" in next(each.found for each in report.findings if each.step == "room")
+        assert fsspec.filesystem("s3").find(bucket) == []
+        report = examine(DRILLSTER_ARCHIVE_URL="s3://no-such-bucket-of-ours/nights")
+        assert step(report, "archive").status is Status.FAILED
+        assert report.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("exists", "silent", "status", "words"),
+    [
+        (False, None, Status.OK, "nothing has run there yet"),
+        (True, None, Status.OK, "no daemon has run there"),
+        (True, 20.0, Status.OK, "the daemon runs"),
+        (True, 7200.0, Status.WARNING, "no sign of life for 2 h"),
+    ],
+)
+def test_a_daemon_that_is_silent_is_noticed(exists: bool, silent: float | None, status: Status, words: str) -> None:
+    report = Report(datetime.now(UTC))
+    told = {"home": "set", "exists": exists, "storage": {"runs": "SqliteRunStorage"}, "silent_seconds": silent}
+    examine_daemon(Notes(report), lambda: told)
+    assert step(report, "Dagster").status is status
+    assert words in step(report, "Dagster").found
+
+
+def test_a_storage_of_dagster_that_is_down_is_told_without_its_words() -> None:
+    def down() -> dict[str, object]:
+        raise OSError("user noor of the database oak")
+
+    report = Report(datetime.now(UTC))
+    examine_daemon(Notes(report), down)
+    assert report.exit_code == 4
+    assert "noor" not in repr(report.findings)
+
+
+def test_dagster_is_asked_without_making_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert describe_home()["exists"] is False
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    assert describe_home()["exists"] is False
+    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.get_runs()
+    told = describe_home()
+    assert (told["exists"], told["storage"]["runs"], told["silent_seconds"]) == (True, "SqliteRunStorage", None)
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="no owners of files here")
+def test_a_file_with_secrets_that_everybody_may_read_is_noticed(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.touch()
+    file.chmod(0o644)
+    somebody = os.getuid() or 4711
+    if os.getuid() == 0:
+        os.chown(file, somebody, -1)
+    monkeypatch.setattr(os, "getuid", lambda: somebody)
+    assert step(examine(), ".env").advice == "chmod 600 .env"
+    file.chmod(0o600)
+    assert ".env" not in steps(examine())
