@@ -8,22 +8,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Sandbox, Shapes, Size
+from drillster_pipeline.sandbox import Faults, Sandbox, Shapes
 
-from .walking import NIGHT, WINDOW, Held, Walks, expected_events, forget_tokens, held
+from .walking import NIGHT, TINY, WINDOW, Held, Walks, expected_events, forget_tokens, held
 
 ALL = frozenset({"*"})
-TINY = Size(
-    accounts=14,
-    groups=1,
-    members_per_group=11,
-    drillables_per_group=11,
-    objectives_per_group=4,
-    tests_per_group=1,
-    catalogs=1,
-    playables_per_catalog=11,
-)
-"""Every list is just longer than the smallest page."""
 _HINTS = get_type_hints(Shapes)
 _SETS: dict[str, list[frozenset[str]]] = {
     "evaluations_leave_out": [frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})],

@@ -38,6 +38,17 @@ SMALL = Size(
     playables_per_catalog=14,
 )
 """Every list is longer than the smallest page."""
+TINY = Size(
+    accounts=14,
+    groups=1,
+    members_per_group=11,
+    drillables_per_group=11,
+    objectives_per_group=4,
+    tests_per_group=1,
+    catalogs=1,
+    playables_per_catalog=11,
+)
+"""Every list is just longer than the smallest page."""
 KEEP = Privacy("keep", None)
 IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.sandbox import Faults, Sandbox
-from tests.api.test_capture_shapes import TINY
+from tests.api.walking import TINY
 
 from .captured import NOW, Nights
 

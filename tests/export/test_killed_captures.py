@@ -21,8 +21,7 @@ from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import events_window
 from drillster_pipeline.sandbox import Faults, Sandbox
-from tests.api.test_capture_shapes import TINY
-from tests.api.walking import DAY, NIGHT, expected, expected_events, held, unit
+from tests.api.walking import DAY, NIGHT, TINY, expected, expected_events, held, unit
 
 ROOT = Path(__file__).parents[2]
 
