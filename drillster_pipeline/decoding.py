@@ -2,7 +2,8 @@
 
 orjson does the work. It differs from ``json`` in that it takes less (no half surrogates, NaN, byte order marks or other
 encodings than UTF-8), which is then left to ``json``; and in that it makes a float of a whole number beyond 64 bits
-(its README, "Deserialize"), for which digits are looked at before.
+(its README, "Deserialize"), for which digits are looked at before. How deep a text may be nested is all that is not the
+same: 1,024 levels, where ``json`` gives up somewhere below.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,8 @@ from .publication import Publication
 from .publish import publish
 from .snapshots import RowsRepeat
 from .staging import Staging, StagingTables
+
+logger = logging.getLogger(__name__)
 
 
 class Load:
@@ -100,8 +103,7 @@ class Load:
             except ReadersInTheWay:
                 grown += self._make_room(filled_aside=False)
             except RowsRepeat:
-                with self._step("leaving out repeated rows"):
-                    judgement = self._judgement = self._judge.leave_out_repeated(judgement)
+                judgement = self._judgement = self._without_repeated(judgement)
         if (grown or filled) and not self._ended:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
@@ -109,6 +111,16 @@ class Load:
                     gather_statistics(self._connection, table)
         self._ended = True
         return report
+
+    def _without_repeated(self, judgement: Judgement) -> Judgement:
+        with self._step("leaving out repeated rows"):
+            found = self._judge.leave_out_repeated(judgement)
+        again = {
+            name: table.rows_repeated - judgement.tables[name].rows_repeated for name, table in found.tables.items()
+        }
+        if told := ", ".join(f"{count:,} of {name}" for name, count in again.items() if count):
+            logger.info("Rows came more than once, and are published without their repeats: %s", told)
+        return found
 
     def _make_room(self, *, filled_aside: bool = True) -> list[sa.Table]:
         """Make the partitions that must be there before the load is published; which tables got one.

@@ -153,18 +153,20 @@ class Publication:
         """
         if not any(self.staging.rejected.values()):
             return 0
-        stubs, target = self.staging.stubs, self.target(staged.table.name)
+        rejects, stubs, target = self.staging.rejects, self.staging.stubs, self.target(staged.table.name)
         (key,) = staged.table.key
-        known = sa.select(sa.literal(1)).select_from(target).where(target.c[key] == stubs.c.row_key)
-        wanted = (
-            sa.select(stubs.c.row_key, stubs.c.required)
-            .where(stubs.c.table_name == staged.table.name, ~known.correlate(stubs).exists())
-            .distinct()
+        wanted = sa.select(stubs.c.row_key).where(stubs.c.table_name == staged.table.name)
+        known = sa.select(sa.literal(1)).select_from(target).where(target.c[key] == rejects.c.row_key)
+        found = (
+            sa.select(rejects.c.row_key, rejects.c.required)
+            .where(rejects.c.table_name == staged.table.name, rejects.c.required.is_not(None))
+            .where(rejects.c.row_key.in_(wanted), ~known.correlate(rejects).exists())
+            .order_by(rejects.c.row_number)
         )
+        # What was rejected twice is as it was the last time.
+        required = {row_key: json.loads(columns) for row_key, columns in self.connection.execute(found)}
         stamp = {"row_hash": UNREAD, **self.stamp}
-        rows = [
-            {key: row_key, **json.loads(required), **stamp} for row_key, required in self.connection.execute(wanted)
-        ]
+        rows = [{key: row_key, **columns, **stamp} for row_key, columns in required.items()]
         if rows:
             self.connection.execute(sa.insert(target), rows)
         return len(rows)

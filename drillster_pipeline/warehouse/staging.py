@@ -91,7 +91,6 @@ class StagingTables:
             "stubs",
             sa.Column("table_name", KEY_TEXT),
             sa.Column("row_key", TEXT),
-            sa.Column("required", TEXT),
         )
         self.exceptions = self._table(
             "exceptions",
@@ -157,11 +156,9 @@ class Staging:
         self._write = writer_for(connection.dialect.name)
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
+        """Rows that were set aside. ``required`` holds, as JSON, what a row with the key alone must have beside it."""
         self.stubs = defined.stubs
-        """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it.
-
-        ``required`` holds the other columns that may not be NULL, as JSON.
-        """
+        """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it."""
         self.exceptions = defined.exceptions
         self.changes = defined.changes
         """Work space of :mod:`.intervals`: what changes in the history of one table."""
@@ -172,6 +169,8 @@ class Staging:
         """Staged rows of each table."""
         self.rejected = dict.fromkeys(self.tables, 0)
         """Rows of each table that were set aside."""
+        self._last_reject = dict.fromkeys(self.tables, 0)
+        """Their numbers go on where some of them turn out to be the same, and are taken out."""
         self.unreadable: set[str] = set()
         """Tables with a reject of which the key could not be read: nobody knows which row that was."""
         self._told_apart: set[str] = set()
@@ -207,12 +206,13 @@ class Staging:
         values = []
         for reject in rejects:
             self.rejected[reject.table] += 1
+            self._last_reject[reject.table] += 1
             if reject.key is None:
                 self.unreadable.add(reject.table)
             values.append(
                 {
                     "table_name": reject.table,
-                    "row_number": self.rejected[reject.table],
+                    "row_number": self._last_reject[reject.table],
                     "reason": reject.reason.replace("\0", ""),
                     "record": as_json(reject.record),
                     "row_key": None if reject.key is None else KEY_SEPARATOR.join(map(str, reject.key)),

@@ -82,6 +82,29 @@ def test_an_event_that_differs_in_a_space_is_updated(emptied: Warehouse) -> None
         assert column(emptied, "objective_events", "event_type") == {"e": kind}
 
 
+def rows_looked_at(warehouse: Warehouse) -> int:
+    """Rows that the server has read one after the other, until now."""
+    return sum(int(count) for _, count in sql(warehouse, "SHOW GLOBAL STATUS LIKE 'Handler_read_%%next'"))
+
+
+def test_orphans_are_not_sought_anew_for_every_row(emptied: Warehouse) -> None:
+    many = 1_500
+    people, results = [account(f"a{n}") for n in range(many)], [result(day(1), "g", f"a{n}", "p") for n in range(many)]
+    before = rows_looked_at(emptied)
+    load(
+        emptied,
+        day(1),
+        {
+            "accounts": people,
+            "playables": [playable("p")],
+            "groups": [group("g")],
+            "results": [*results, *(result(day(1), "g", f"stranger {n}", "p") for n in range(5))],
+        },
+    )
+    assert len(rows(emptied, "rejected_rows")) == 5
+    assert rows_looked_at(emptied) - before < 100 * many
+
+
 def test_a_key_that_is_too_long_is_set_aside_and_the_rest_loads(emptied: Warehouse) -> None:
     fits, long = "é" * KEY_LENGTH, "x" * (KEY_LENGTH + 1)
     report = load(

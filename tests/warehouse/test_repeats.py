@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.warehouse import Judgement, LoadReport, TablePlan, Warehouse
 from drillster_pipeline.warehouse.plans import Mode
 
-from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, result
+from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, reject, result
 from .place import Place, column, is_mariadb, rows, sql, table
 
 HOUSE: dict[str, list[Any]] = {
@@ -50,9 +51,13 @@ def test_of_rows_with_the_same_key_the_last_one_is_published(warehouse: Warehous
 
 
 @pytest.mark.parametrize("on", [1, 2, 40], ids=["first night", "second night", "another month"])
-def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(warehouse: Warehouse, on: int) -> None:
+def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(
+    warehouse: Warehouse, on: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     if on > 1:
         load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 1)]))
+        assert not caplog.messages
     report, judgement = load_pages(
         warehouse,
         on,
@@ -63,6 +68,8 @@ def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(warehou
         ("results", [result(day(on), "g", "a", "p", 50)]),
     )
 
+    (told,) = caplog.messages
+    assert "1 of objective_evaluations, 2 of results" in told
     judged = judgement.tables["results"]
     assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
     assert report.tables["results"].rows_inserted == 3
@@ -129,6 +136,19 @@ def test_an_orphan_that_came_twice_is_one_and_none_if_it_had_parents_the_last_ti
     assert [row["table_name"] for row in rows(warehouse, "rejected_rows")] == ["results"]
     assert [*column(warehouse, "objective_evaluations", "met").values()] == [True]
     assert [*column(warehouse, "results", "proficiency").values()] == [20]
+
+
+def test_rejects_that_repeat_leave_room_for_orphans(warehouse: Warehouse) -> None:
+    misfit, another = (reject("results", "2026-01-01", "g", "a", each, reason="proficiency: wrong") for each in "pq")
+    with warehouse.loading(plan(day(1), [*HOUSE, "results"])) as loading:
+        for name, found in HOUSE.items():
+            loading.stage(batch(name, found))
+        loading.stage(batch("results", [], [misfit]))
+        loading.stage(batch("results", [result(day(1), "g", "stranger", "p")], [misfit, another]))
+        report = loading.publish().tables["results"]
+
+    assert report.rows_rejected == 3
+    assert len(rows(warehouse, "rejected_rows")) == 3
 
 
 def test_rows_repeat_in_a_month_whose_partition_a_reader_is_in_the_way_of(postgresql: Place) -> None:

@@ -89,6 +89,31 @@ def test_an_objective_of_a_group_that_nobody_gave_cannot_stand(warehouse: Wareho
     assert rows(warehouse, "objectives") == rows(warehouse, "objective_playables") == []
 
 
+def test_an_objective_that_did_not_fit_under_two_groups_stands_with_the_last(warehouse: Warehouse) -> None:
+    content: dict[str, list[Any]] = {
+        "playables": [playable("p")],
+        "groups": [group("g"), group("h")],
+        "objectives": [],
+        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+    }
+    both = [reject("objectives", "o", group_id="g"), reject("objectives", "o", reason="type: wrong", group_id="h")]
+    load(warehouse, day(1), content, rejects={"objectives": both})
+    assert [row["group_id"] for row in rows(warehouse, "objectives")] == ["h"]
+    assert len(rows(warehouse, "rejected_rows")) == 2
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["an unknown group", "a known group"])
+def test_an_objective_of_a_load_without_groups_stands_if_its_group_is_there(warehouse: Warehouse, known: bool) -> None:
+    load(warehouse, day(1), {"groups": [group("g" if known else "h")]})
+    content: dict[str, list[Any]] = {
+        "playables": [playable("p")],
+        "objectives": [],
+        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+    }
+    load(warehouse, day(2), content, rejects={"objectives": [reject("objectives", "o", group_id="g")]})
+    assert len(rows(warehouse, "objectives")) == len(rows(warehouse, "objective_playables")) == known
+
+
 @pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)], ids=str)
 def test_a_stub_gives_way_to_whoever_names_it_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
     """On day 1 an event names a person, on day 2 a list that was short; on day 3 the account can't be read."""
