@@ -15,11 +15,16 @@ def allowed_difference(total: int) -> int:
 
 
 def promised(end: End) -> int | None:
-    """How many items Drillster counts, where that is more than an answer that ends so explains; else None."""
+    """How many items Drillster counts, where that is more than an answer that ends so explains; else None.
+
+    A total that never changed while the list was read is no matter of a long walk: then a single one is missing.
+    """
     if end.cut:
         return end.items + 1
-    if end.total is not None and _short(end.items, end.total, nothing_is_fine=False):
-        return end.total
+    if end.total is not None:
+        steady = not end.moved and end.items < end.total
+        if steady or _short(end.items, end.total, nothing_is_fine=False):
+            return end.total
     # The list's own total is newer than the group's counts, and more to the point.
     nothing_is_fine = end.total is not None
     if end.expected is not None and _short(end.items, end.expected, nothing_is_fine=nothing_is_fine):

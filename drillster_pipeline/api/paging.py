@@ -55,6 +55,8 @@ class Listing:
     """Identity of the last item of the last page that brought anything new."""
     _by_id: bool = False
     """The list is followed by that id, as its answers give no cursor and ``resultStart`` was not heeded."""
+    _moved: bool = False
+    """In either pass the total changed, or a page had an item twice, which the total may count twice."""
     _counts_people: bool = True
     """Whether ``total`` can be compared with the number of items."""
 
@@ -90,7 +92,7 @@ class Listing:
     def end(self) -> End:
         """What the archive keeps of the reading."""
         total = self.total if self._counts_people else None
-        return End(len(self.seen), total, self.expected, cut=self._cut)
+        return End(len(self.seen), total, self.expected, cut=self._cut, moved=self._moved)
 
     def begin_again(self) -> None:
         """Read from the start once more; everything that was seen stays so."""
@@ -118,6 +120,7 @@ class Listing:
         self._longest = max(self._longest, len(items))
         before, self.total = self.total, self.total if named is None else named
         changed = self._pages_now > 1 and before != self.total
+        self._moved = self._moved or before not in {None, self.total}
         self._idle_pages = 0 if news else self._idle_pages + 1
         self._pages_with_news += news > 0
         if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
@@ -134,8 +137,11 @@ class Listing:
         """The items that neither pass has seen, and how many this one had not."""
         assert self.endpoint.identify is not None
         fresh, news = [], 0
+        on_page = set()
         for item in items:
             key = self.endpoint.identify(item)
+            self._moved = self._moved or key in on_page
+            on_page.add(key)
             if self.endpoint.taker is not None and self.endpoint.taker(item) is None:
                 self._counts_people = True
             if key not in self._now:

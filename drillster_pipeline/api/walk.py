@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.archive import CaptureWriter, End, utc_moment
+from drillster_pipeline.archive import CaptureWriter, End, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
 
 from . import endpoints as api
@@ -226,7 +225,7 @@ class Walk:
         body = self._privacy.apply(unit.resource, answer.body)
         content = answer.content
         if body is not answer.body or b"\n" in content or b"\r" in content:
-            content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+            content = body_bytes(body)
         self._write(unit, page, content, attempt, end)
 
     def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: End | None) -> None:

@@ -1,7 +1,7 @@
 """Raw answers per export date, on disk or in an object store: written, sealed, resumed, read."""
 
 from .captures import KINDS, RESUMABLE_FOR, Archive
-from .lines import End, Line, unit_key
+from .lines import End, Line, body_bytes, unit_key
 from .reading import Capture, CaptureRef, utc_moment, utc_text
 from .storage import StillOurs
 from .writing import CaptureWriter
@@ -16,6 +16,7 @@ __all__ = [
     "End",
     "Line",
     "StillOurs",
+    "body_bytes",
     "unit_key",
     "utc_moment",
     "utc_text",

@@ -28,6 +28,8 @@ class End:
     """HTTP status of the unit: 200; 403 or 404 for one that is closed to us or gone; another that it always gave."""
     cut: bool = False
     """The list ends like one that goes on, and nothing in the answers leads further."""
+    moved: bool = False
+    """The total changed while the list was read, or a page had an item twice: it need not equal what was read."""
 
     def as_json(self) -> dict[str, Any]:
         """The form in a line."""
@@ -37,7 +39,7 @@ class End:
             "expected": self.expected,
             "status": self.status,
         }
-        return known | {"cut": True} if self.cut else known
+        return known | {name: True for name in ("cut", "moved") if getattr(self, name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,14 @@ class Line:
 def unit_key(unit: Mapping[str, str]) -> str:
     """A unit as text, the same whatever the order of its parameters."""
     return _encoded_sorted(unit)
+
+
+def body_bytes(body: Any) -> bytes:
+    """An answer as JSON text without line breaks, which is UTF-8 whatever it holds."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # half a surrogate pair has no UTF-8, but an escape
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def line_bytes(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from .lines import Line, line_bytes, parse_line
+from .lines import Line, body_bytes, line_bytes, parse_line
 from .parts import GZIP, LEVEL, read_lines, verified
 from .reading import Capture, utc_text
 from .storage import Storage
@@ -59,9 +59,8 @@ def _changed(resource: str, content: bytes, change: Change) -> tuple[list[bytes]
             continue
         count += 1
         if new is not None:
-            body = json.dumps(new.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-            moment = new.captured_at
-            lines.append(line_bytes(new.unit, new.page, moment, body, attempt=new.attempt, end=new.end))
+            body = body_bytes(new.body)
+            lines.append(line_bytes(new.unit, new.page, new.captured_at, body, attempt=new.attempt, end=new.end))
     return lines, count
 
 

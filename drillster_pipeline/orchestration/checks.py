@@ -82,7 +82,10 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Whether a resource was read whole."""
     entry = manifest["resources"][resource]
     closed = [lost["unit"] for lost in entry["lost"] if lost["status"] == 403]
+    gone_groups = set(manifest["groups"]["gone"]) - set(manifest["groups"]["closed"])
     missing = [lost["unit"] for lost in entry["lost"] if lost["status"] == 404]
+    gone = [unit for unit in missing if unit.get("group_id") in gone_groups]
+    hidden = [unit for unit in missing if unit not in gone]
     silent = [lost["unit"] for lost in entry["lost"] if lost["status"] not in {403, 404}]
     troubles = []
     if entry["status"] == "unavailable":
@@ -93,8 +96,10 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
                 f"{_some(closed)} closed to the service account, and the rows that are there stay as they were: "
                 "give it the right to view them"
             )
-        if missing:
-            troubles.append(f"{_some(missing)} gone when asked for (404)")
+        if gone:
+            troubles.append(f"{_some(gone)} gone when asked for (404)")
+        if hidden:
+            troubles.append(f"{_some(hidden)} not to be found (404), and the rows that are there stay as they were")
         if silent:
             troubles.append(
                 f"{_some(silent)} without a usable answer, however often asked; nothing is taken for deleted"

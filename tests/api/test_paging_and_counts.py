@@ -39,6 +39,16 @@ from .paged import Server, read, things
 def test_a_few_missing_are_life_and_many_are_a_hole(
     items: int, total: int | None, expected: int | None, says: int | None
 ) -> None:
+    assert promised(End(items, total, expected, moved=True)) == says
+
+
+@pytest.mark.parametrize(
+    ("items", "total", "expected", "says"),
+    [(100, 100, 130, 130), (100, 101, None, 101), (3000, 3001, 3001, 3001), (1, 2, None, 2), (2, 1, None, None)],
+)
+def test_of_a_total_that_stood_still_not_one_may_be_missing(
+    items: int, total: int, expected: int | None, says: int | None
+) -> None:
     assert promised(End(items, total, expected)) == says
 
 
@@ -54,15 +64,34 @@ def test_a_list_that_is_far_shorter_than_its_total_is_read_twice_and_marked() ->
     assert promised(listing.end) == 90
 
 
-def test_a_list_of_one_page_that_is_a_little_short_is_read_once() -> None:
+def test_a_list_of_one_page_that_is_one_short_is_read_twice_and_marked() -> None:
     asked = []
 
     def answer(query: dict[str, Any]) -> Any:
         asked.append(query)
         return {"playables": things(60), "pagination": {"total": 61, "moreAvailable": False}}
 
+    assert promised(read(answer).end) == 61
+    assert len(asked) == 2
+
+
+def test_a_list_that_is_one_short_of_a_total_that_changed_is_not_marked() -> None:
+    totals = iter((62, 61))
+
+    def answer(_: dict[str, Any]) -> Any:
+        return {"playables": things(60), "pagination": {"total": next(totals), "moreAvailable": False}}
+
+    listing = read(answer)
+    assert listing.passes == 2
+    assert listing.end.moved
+    assert promised(listing.end) is None
+
+
+def test_a_list_whose_total_counts_an_item_that_a_page_has_twice_is_whole() -> None:
+    def answer(_: dict[str, Any]) -> Any:
+        return {"playables": [*things(60), *things(1)], "pagination": {"total": 61, "moreAvailable": False}}
+
     assert promised(read(answer).end) is None
-    assert len(asked) == 1
 
 
 def test_what_either_pass_gave_counts_and_is_new_only_once() -> None:

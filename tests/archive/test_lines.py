@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive.lines import End, Line, line_bytes, parse_line, unit_key
+from drillster_pipeline.archive.lines import End, Line, body_bytes, line_bytes, parse_line, unit_key
 
 texts = st.text(max_size=30)
 units = st.dictionaries(st.sampled_from(["group_id", "account_id", "objective_id"]), texts)
@@ -21,6 +21,7 @@ ends = st.none() | st.builds(
     expected=st.none() | st.integers(0, 1000),
     status=st.sampled_from([200, 403, 404, 503]),
     cut=st.booleans(),
+    moved=st.booleans(),
 )
 
 
@@ -51,6 +52,14 @@ def test_what_looks_like_the_start_of_a_body_may_stand_in_an_id() -> None:
     line = line_bytes(unit, 1, "now", b'{"a":1}', attempt=1, end=None)
     assert parse_line(line, body=False).unit == unit
     assert parse_line(line).body == {"a": 1}
+
+
+@given(st.recursive(st.text(st.characters(exclude_categories=())), lambda inner: st.lists(inner, max_size=3)))
+def test_a_body_that_was_changed_is_utf_8_and_says_the_same(body: object) -> None:
+    content = body_bytes(body)
+    content.decode()
+    assert b"\n" not in content
+    assert json.loads(content) == json.loads(json.dumps(body))
 
 
 def test_half_a_surrogate_pair_is_kept() -> None:

@@ -215,6 +215,31 @@ def test_a_short_read_deletes_nothing_and_says_what_is_missing(lived_in: House) 
     assert house.rows("SELECT count(*) FROM accounts WHERE deleted_on IS NOT NULL AND is_managed") == [(0,)]
 
 
+def test_one_account_that_is_counted_and_not_given_stays_as_it_was(lived_in: House) -> None:
+    house = lived_in
+    people = "SELECT account_id, is_managed, locale, deleted_on FROM accounts WHERE is_managed ORDER BY account_id"
+    unmanaged = "SELECT account_id FROM accounts_history WHERE NOT is_managed AND valid_from = :day"
+    before = house.rows(people)
+    house.at(night_after(NEXT))
+    house.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="short", n=1),))
+    told = told_of(house, house.night(NEXT))
+    assert told.night.success
+    assert "what is missing is not taken for deleted" in told.warnings["drillster/accounts:complete"]
+    assert set(before) <= set(house.rows(people))
+    assert not {row[0] for row in before} & {row[0] for row in house.rows(unmanaged, day=str(NEXT))}
+
+
+def test_what_a_group_hides_by_404_stays_and_is_told_as_hidden(lived_in: House) -> None:
+    house = lived_in
+    (group,) = house.rows("SELECT group_id FROM group_staff LIMIT 1")[0]
+    house.at(night_after(NEXT))
+    house.sandbox.faults = Faults(failures=closed(group, what="staff", status=404, error="not_found"))
+    told = told_of(house, house.night(NEXT))
+    assert told.night.success
+    assert f"group {group} is not to be found (404), and the rows" in told.warnings["drillster/group_staff:complete"]
+    assert house.rows("SELECT count(*) FROM group_staff WHERE group_id = :g AND deleted_on IS NULL", g=group) > [(0,)]
+
+
 def test_rows_of_a_closed_group_stay_and_the_group_is_named(lived_in: House) -> None:
     house = lived_in
     (group,) = house.rows("SELECT group_id FROM group_members GROUP BY group_id ORDER BY count(*) DESC LIMIT 1")[0]
