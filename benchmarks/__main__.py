@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from . import fetching, loading, machine, memory, night, plots, reporting, second_night, starting
 from .archives import Archives
@@ -67,16 +68,20 @@ def main() -> None:
 def keep(results: Path, name: str, section: Section) -> None:
     """Put what was measured beside what was measured before."""
     known = json.loads(results.read_text()) if results.exists() else {}
-    known[name] = as_json(section)
-    results.write_text(json.dumps({each: known[each] for each in BENCHMARKS if each in known}, indent=1) + "\n")
+    _store(results, {**known, name: as_json(section)})
+
+
+def _store(results: Path, known: dict[str, Any]) -> None:
+    results.write_text(json.dumps({name: known[name] for name in BENCHMARKS if name in known}, indent=1) + "\n")
 
 
 def write(results: Path) -> str:
-    """Write the document and its pictures from the results; returns the document."""
+    """Write the document and its pictures from the results, with the prose of today; returns the document."""
     sections = {
         name: replace(from_json(content), title=BENCHMARKS[name][0], about=BENCHMARKS[name][1])
         for name, content in json.loads(results.read_text()).items()
     }
+    _store(results, {name: as_json(section) for name, section in sections.items()})
     plots.ratios(list(sections.values()), results.with_name("ratios.svg"))
     if "memory" in sections:
         plots.memory(sections["memory"].comparisons[0], results.with_name("memory.svg"))

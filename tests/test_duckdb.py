@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -72,3 +73,25 @@ def test_sqlite_and_postgresql_give_the_same_compliance(answers: dict[str, list[
         (row[0], row[1] or "", row[2], round(row[4], 9)) for row in on_postgresql
     )
     assert {row[0] for row in on_sqlite} == {DAY}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"drillable": {"id": "p"}, "proficiency": {"overall": 70, "receptive": 80}, "timeSpent": 5},
+        {"drillable": {"id": "p"}, "proficiency": 70, "timeSpent": 5},
+        {"drillable": {"id": "p"}, "practice": {"proficiency": {"overall": 70}, "timeSpent": 5}},
+        {"drillable": {"id": "p", "practice": {"proficiency": {"overall": 70}, "timeSpent": 5}}},
+    ],
+    ids=["inline", "a number", "practice", "practice of the drillable"],
+)
+def test_results_are_found_in_every_form_that_drillster_gives_them_in(item: dict[str, Any]) -> None:
+    (view,) = [block for block in BLOCKS if block.startswith("CREATE TEMP VIEW archived_results")]
+    body = json.dumps({"groupDrillableMemberResults": [item]})
+    unit = json.dumps({"group_id": "g", "account_id": "a"})
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE answers (export_date DATE, resource TEXT, unit JSON, body JSON)")
+        connection.execute("INSERT INTO answers VALUES ('2026-03-01', 'results', ?, ?)", [unit, body])
+        connection.execute(view)
+        found = connection.execute("SELECT * EXCLUDE export_date FROM archived_results").fetchall()
+    assert found == [("g", "a", "p", 70, 5)]

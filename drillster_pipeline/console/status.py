@@ -52,7 +52,11 @@ def _loads(session: Session, nights: int) -> tuple[list[Loaded], int]:
 def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> None:
     newest, now = session.newest_complete, session.now()
     if not loads:
-        console.print("Nothing is in the warehouse yet: [bold]drillster-pipeline run[/] fills it.", highlight=False)
+        console.print(
+            "Nothing is in the warehouse yet: [bold]drillster-pipeline run[/] fills it. If it was filled before, look "
+            "at DRILLSTER_WAREHOUSE_URL and DRILLSTER_WAREHOUSE_SCHEMA: what they name is empty, or not there.",
+            highlight=False,
+        )
         return
     table = Table(title="Data as of", title_justify="left", show_edge=False)
     for heading in ("kind", "export date", "published (UTC)", "age"):

@@ -85,6 +85,11 @@ _MYSQL: tuple[tuple[set[int], type[PipelineError], str], ...] = (
         "a row is larger than the server takes; raise its max_allowed_packet to 64 MB",
     ),
     ({1045, 1698, 2059}, SettingsError, "the server does not accept the user or its password"),
+    (
+        {2026},
+        SettingsError,
+        "TLS with the server did not come about as the URL asks; check ssl_ca and the like in DRILLSTER_WAREHOUSE_URL",
+    ),
     ({1049}, SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
     (
         {1044, 1142, 1143, 1227, 1370},
@@ -97,13 +102,15 @@ _MYSQL: tuple[tuple[set[int], type[PipelineError], str], ...] = (
 )
 """Numbers that MySQL and MariaDB give to errors, and those of their client library (from 2000)."""
 _UNREACHABLE = (
-    "the database cannot be reached, or the connection was lost ({}); "
-    "check DRILLSTER_WAREHOUSE_URL and that the server is up, then run again"
+    "the database cannot be reached, or the connection was lost ({}); check DRILLSTER_WAREHOUSE_URL (in a password, "
+    "/ and @ are written %2F and %40) and that the server is up, then run again"
 )
 
 
 _TLS = re.compile(r"does not support SSL|certificate|SSL error: (?!unexpected eof)", re.IGNORECASE)
 """What libpq says (it has no codes) where TLS is the trouble, and not a connection that breaks under it."""
+_NO_SUCH_SETTING = re.compile(r"\b(invalid (\w+ value|port number|connection option)|bad value for \w+)")
+"""What psycopg and libpq say before they connect to anything."""
 
 
 @contextmanager
@@ -146,6 +153,10 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             return kind(f"Warehouse: {doing} failed: {advice} ({name}{place}, SQLSTATE {state})")
     if state:
         return PipelineError(f"Warehouse: {doing} failed ({name}{place}, SQLSTATE {state})")
+    if setting := _NO_SUCH_SETTING.search(str(error)):
+        return SettingsError(
+            f"Warehouse: {doing} failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL ({setting[0]})"
+        )
     if _TLS.search(str(error)):
         return SettingsError(
             f"Warehouse: {doing} failed: TLS with the server did not come about as the URL asks: it has none, or its "

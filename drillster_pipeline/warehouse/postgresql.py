@@ -47,9 +47,21 @@ def ready(connection: sa.Connection, schema: str | None) -> None:
         _make_schema(connection, str(name))
     elif not connection.scalar(sa.text("SELECT has_schema_privilege(:name, 'CREATE')"), {"name": name}):
         raise SettingsError(
-            f"The role of DRILLSTER_WAREHOUSE_URL may not make tables in the schema {name}. Have an administrator "
-            f"run: ALTER SCHEMA {name} OWNER TO …; or name another in DRILLSTER_WAREHOUSE_SCHEMA"
+            f"The role of DRILLSTER_WAREHOUSE_URL may not make tables in the schema {name}. "
+            f"{_who_may(connection, str(name))}; or name another in DRILLSTER_WAREHOUSE_SCHEMA"
         )
+
+
+def _who_may(connection: sa.Connection, name: str) -> str:
+    """What to do about a schema that is closed to the role: where somebody loads into it, it is his."""
+    query = sa.text(
+        "SELECT pg_get_userbyid(nspowner) FROM pg_namespace n WHERE nspname = :name"
+        " AND EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid AND relkind IN ('r', 'p'))"
+    )
+    owner = connection.scalar(query, {"name": name})
+    if owner is None:
+        return f"Have an administrator run: ALTER SCHEMA {name} OWNER TO …"
+    return f"It has tables already, and belongs to {owner}: let the URL name that role"
 
 
 def _make_schema(connection: sa.Connection, name: str) -> None:

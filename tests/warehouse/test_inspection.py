@@ -135,6 +135,11 @@ def test_a_role_without_rights_is_told_what_to_ask_for(server: Server, owned: Pl
         inspection.connect()
         with pytest.raises(SettingsError, match=r"ALTER SCHEMA .* OWNER TO"):
             inspection.try_rights()
+        with owned.opened() as warehouse:
+            warehouse.prepare()
+        # Then it must not be taken from who loads into it.
+        with pytest.raises(SettingsError, match=rf"belongs to {server.loader}: let the URL name that role; or"):
+            inspection.try_rights()
     with (
         Inspection(stranger.url, schema="not_there") as inspection,
         pytest.raises(SettingsError, match="CREATE SCHEMA"),
