@@ -22,8 +22,8 @@ def promised(end: End) -> int | None:
     if end.cut:
         return end.items + 1
     if end.total is not None:
-        steady = not end.moved and end.items < end.total
-        if steady or _short(end.items, end.total, nothing_is_fine=False):
+        items = end.items + end.doubled
+        if _short(items, end.total, nothing_is_fine=False) or (items < end.total and not end.moved):
             return end.total
     # The list's own total is newer than the group's counts, and more to the point.
     nothing_is_fine = end.total is not None

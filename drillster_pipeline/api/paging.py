@@ -9,8 +9,8 @@ either pass gave counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 from drillster_pipeline import answers
 from drillster_pipeline.archive import End
@@ -56,7 +56,18 @@ class Listing:
     _by_id: bool = False
     """The list is followed by that id, as its answers give no cursor and ``resultStart`` was not heeded."""
     _moved: bool = False
-    """In either pass the total changed, or a page had an item twice, which the total may count twice."""
+    """The total changed in this pass."""
+    _whole_before: bool = False
+    """An earlier pass came to the end of the list."""
+    _page_before: set[str] = field(default_factory=set)
+    _doubled: set[str] = field(default_factory=set)
+    """Items that a page had twice."""
+    _repeated: set[str] = field(default_factory=set)
+    """Items that this pass has met again, and not just at the boundary of two pages, where a cursor may repeat some.
+
+    A list that moves repeats items as well; if both passes meet the same ones again, the list has them twice.
+    """
+    _repeated_before: set[str] = field(default_factory=set)
     _counts_people: bool = True
     """Whether ``total`` can be compared with the number of items."""
 
@@ -81,7 +92,8 @@ class Listing:
         gap = self._pages_now > 1 and counted is not None and len(self._now) < counted and self._counts_people
         full = self._longest in PAGE_SIZES or self._pages_with_news > 1
         blind = counted is None and self._by_place and self._pages_now > 1 and full
-        return self._shifted or gap or blind or promised(self.end) is not None
+        # Of one page a few less than counted are marked at once: to read it again costs as much as all of it did.
+        return self._shifted or gap or blind or promised(replace(self.end, moved=True)) is not None
 
     @property
     def size(self) -> int | None:
@@ -92,12 +104,15 @@ class Listing:
     def end(self) -> End:
         """What the archive keeps of the reading."""
         total = self.total if self._counts_people else None
-        return End(len(self.seen), total, self.expected, cut=self._cut, moved=self._moved)
+        doubled = len(self._doubled | (self._repeated & self._repeated_before))
+        return End(len(self.seen), total, self.expected, cut=self._cut, moved=self._moved, doubled=doubled)
 
     def begin_again(self) -> None:
         """Read from the start once more; everything that was seen stays so."""
+        self._whole_before = self._query is None
         self.passes += 1
-        self._query, self._now = {}, set()
+        self._query, self._now, self._page_before = {}, set(), set()
+        self._repeated_before, self._repeated, self._moved = self._repeated, set(), False
         self._start, self._cursor, self._idle_pages, self._pages_now, self._pages_with_news = 0, None, 0, 0, 0
         self._shifted = self._cut = self._by_id = self._by_place = False
 
@@ -120,7 +135,7 @@ class Listing:
         self._longest = max(self._longest, len(items))
         before, self.total = self.total, self.total if named is None else named
         changed = self._pages_now > 1 and before != self.total
-        self._moved = self._moved or before not in {None, self.total}
+        self._moved = self._moved or (changed and before is not None)
         self._idle_pages = 0 if news else self._idle_pages + 1
         self._pages_with_news += news > 0
         if pagination is not None and (more is not None or "lastOnPage" in pagination or self._cursor is not None):
@@ -137,10 +152,13 @@ class Listing:
         """The items that neither pass has seen, and how many this one had not."""
         assert self.endpoint.identify is not None
         fresh, news = [], 0
-        on_page = set()
+        on_page: set[str] = set()
         for item in items:
             key = self.endpoint.identify(item)
-            self._moved = self._moved or key in on_page
+            if key in on_page:
+                self._doubled.add(key)
+            elif key in self._now and key not in self._page_before:
+                self._repeated.add(key)
             on_page.add(key)
             if self.endpoint.taker is not None and self.endpoint.taker(item) is None:
                 self._counts_people = True
@@ -150,6 +168,7 @@ class Listing:
                     fresh.append(item)
                     self.seen.add(key)
                 self._now.add(key)
+        self._page_before = on_page
         return fresh, news
 
     def _ends(self, count: int, size: int) -> bool:
@@ -177,16 +196,25 @@ class Listing:
         if not more:
             self._query = None
             return
-        if cursor is None or isinstance(cursor, (dict, list, bool)):
-            self._stuck("promises more, but gives no lastOnPage to go on from")
-        if str(cursor) == self._cursor:
-            self._stuck("has a cursor that stands still")
-        if self._idle_pages >= MOST_PAGES_WITHOUT_NEWS:
-            self._stuck("goes on without bringing anything new")
-        if self.total is not None and len(self._now) - self.total > max(size, allowed_difference(self.total)):
-            self._stuck("goes on beyond its own total")
+        if how := self._why_stuck(cursor, size):
+            if not self._whole_before:
+                self._stuck(how)
+            # What the other pass gave is good all the same. It was doubtful: only a count can say that it is all.
+            self._cut, self._query = self.total is None or len(self.seen) < self.total, None
+            return
         self._cursor = str(cursor)
         self._query = {"resultFrom": self._cursor}
+
+    def _why_stuck(self, cursor: Any, size: int) -> str | None:
+        if cursor is None or isinstance(cursor, (dict, list, bool)):
+            return "promises more, but gives no lastOnPage to go on from"
+        if str(cursor) == self._cursor:
+            return "has a cursor that stands still"
+        if self._idle_pages >= MOST_PAGES_WITHOUT_NEWS:
+            return "goes on without bringing anything new"
+        if self.total is not None and len(self._now) - self.total > max(size, allowed_difference(self.total)):
+            return "goes on beyond its own total"
+        return None
 
     def _follow_index(self, items: list[Any], news: int, size: int) -> None:
         count, smallest = len(items), min(size, SMALLEST_PAGE)
@@ -234,7 +262,7 @@ class Listing:
             return None
         return len({self.endpoint.taker(item) for item in items})
 
-    def _stuck(self, how: str) -> None:
+    def _stuck(self, how: str) -> NoReturn:
         path = self.endpoint.places[0].path
         raise AnswerError(
             f"The list at {path} {how} (page {self.pages}, {len(self.seen)} items so far). "

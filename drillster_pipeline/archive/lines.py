@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from drillster_pipeline.decoding import decoded
@@ -29,7 +29,9 @@ class End:
     cut: bool = False
     """The list ends like one that goes on, and nothing in the answers leads further."""
     moved: bool = False
-    """The total changed while the list was read, or a page had an item twice: it need not equal what was read."""
+    """The total changed while the list was read, the last time."""
+    doubled: int = 0
+    """Items that the list has twice, which the total may count twice."""
 
     def as_json(self) -> dict[str, Any]:
         """The form in a line."""
@@ -39,7 +41,11 @@ class End:
             "expected": self.expected,
             "status": self.status,
         }
-        return known | {name: True for name in ("cut", "moved") if getattr(self, name)}
+        return known | {name: value for name in _SELDOM if (value := getattr(self, name))}
+
+
+_SELDOM = ("cut", "moved", "doubled")
+_OF_END = {field.name for field in fields(End)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +95,5 @@ def parse_line(text: bytes, *, body: bool = True) -> Line:
         record["captured_at"],
         record.get("body"),
         record.get("attempt", 1),
-        End(**end) if end else None,
+        End(**{name: end[name] for name in _OF_END & end.keys()}) if end else None,  # a later version may say more
     )

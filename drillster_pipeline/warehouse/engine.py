@@ -131,6 +131,9 @@ def create_engine(url: URL) -> sa.Engine:
         )
     except (sa.exc.NoSuchModuleError, ImportError):
         raise SettingsError(_driver_missing(url)) from None
+    except (ValueError, sa.exc.ArgumentError) as error:
+        raise _not_taken(error) from None
+    sa.event.listen(engine, "do_connect", _connect)
     if url.drivername == "postgresql+psycopg":
         sa.event.listen(engine, "connect", _on_postgresql_connect)
     if file is not None:
@@ -152,6 +155,27 @@ def _driver_missing(url: URL) -> str:
     return (
         f"DRILLSTER_WAREHOUSE_URL begins with {url.drivername}://, and no driver for that is installed. Install the "
         "driver that SQLAlchemy names for it, or use sqlite:/// or postgresql://"
+    )
+
+
+def _connect(dialect: sa.Dialect, _record: object, arguments: Any, options: Any) -> Any:
+    """Connect; what a driver stumbles over in what the URL gave it is a mistake in the URL, and not an outage."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except _OF_SETTINGS as error:
+        if isinstance(error, dialect.loaded_dbapi.Error):
+            raise
+        raise _not_taken(error) from None
+
+
+_OF_SETTINGS = (TypeError, ValueError, AttributeError, LookupError, FileNotFoundError, PermissionError)
+
+
+def _not_taken(error: Exception) -> SettingsError:
+    """Without the error's own text, which may repeat what the URL holds."""
+    return SettingsError(
+        "Warehouse: connecting failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL, or finds no file "
+        f"that one names ({type(error).__name__}); look at what stands behind the question mark"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -85,11 +86,6 @@ _MYSQL: tuple[tuple[set[int], type[PipelineError], str], ...] = (
         "a row is larger than the server takes; raise its max_allowed_packet to 64 MB",
     ),
     ({1045, 1698, 2059}, SettingsError, "the server does not accept the user or its password"),
-    (
-        {2026},
-        SettingsError,
-        "TLS with the server did not come about as the URL asks; check ssl_ca and the like in DRILLSTER_WAREHOUSE_URL",
-    ),
     ({1049}, SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
     (
         {1044, 1142, 1143, 1227, 1370},
@@ -101,6 +97,9 @@ _MYSQL: tuple[tuple[set[int], type[PipelineError], str], ...] = (
     ({1054}, Refused, "a column is missing; the next load makes it, and a backfill fills it"),
 )
 """Numbers that MySQL and MariaDB give to errors, and those of their client library (from 2000)."""
+_MYSQL_TLS = 2026
+_BROKEN_OFF = re.compile(r"eof|time|reset|syscall", re.IGNORECASE)
+"""Of a handshake that a server which goes down does not finish, in the words of MySQL's own client."""
 _UNREACHABLE = (
     "the database cannot be reached, or the connection was lost ({}); check DRILLSTER_WAREHOUSE_URL (in a password, "
     "/ and @ are written %2F and %40) and that the server is up, then run again"
@@ -109,8 +108,10 @@ _UNREACHABLE = (
 
 _TLS = re.compile(r"does not support SSL|certificate|SSL error: (?!unexpected eof)", re.IGNORECASE)
 """What libpq says (it has no codes) where TLS is the trouble, and not a connection that breaks under it."""
-_NO_SUCH_SETTING = re.compile(r"\b(invalid (\w+ value|port number|connection option)|bad value for \w+)")
-"""What psycopg and libpq say before they connect to anything."""
+_NO_SUCH_SETTING = re.compile(
+    r"(connection is bad: )?(invalid (\w+ value|port number|connection option)|bad value for \w+)"
+)
+"""How psycopg and libpq begin before they connect to anything."""
 
 
 @contextmanager
@@ -153,11 +154,11 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
             return kind(f"Warehouse: {doing} failed: {advice} ({name}{place}, SQLSTATE {state})")
     if state:
         return PipelineError(f"Warehouse: {doing} failed ({name}{place}, SQLSTATE {state})")
-    if setting := _NO_SUCH_SETTING.search(str(error)):
+    if setting := _NO_SUCH_SETTING.match(str(error)):
         return SettingsError(
-            f"Warehouse: {doing} failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL ({setting[0]})"
+            f"Warehouse: {doing} failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL ({setting[2]})"
         )
-    if _TLS.search(str(error)):
+    if _TLS.search(str(error)) and not lost:
         return SettingsError(
             f"Warehouse: {doing} failed: TLS with the server did not come about as the URL asks: it has none, or its "
             "certificate is not trusted or for another host; check sslmode and sslrootcert in DRILLSTER_WAREHOUSE_URL"
@@ -175,6 +176,11 @@ def _translated(error: BaseException | None, doing: str, *, lost: bool) -> Pipel
 def _of_mysql(failed: str, number: int, error: BaseException | None, *, lost: bool) -> PipelineError:
     """An error by its number, as the drivers of MySQL, MariaDB and some others give it."""
     name = f"{type(error).__name__} {number}{place_of(str(error))}"
+    if (number == _MYSQL_TLS and not _BROKEN_OFF.search(str(error))) or _is_untrusted(error):
+        return SettingsError(
+            f"{failed}: TLS with the server did not come about as the URL asks: it has none, or its certificate is not "
+            f"trusted or for another host; check ssl_ca and the like in DRILLSTER_WAREHOUSE_URL ({name})"
+        )
     for numbers, kind, advice in _MYSQL:
         if number in numbers:
             return kind(f"{failed}: {advice} ({name})")
@@ -182,6 +188,11 @@ def _of_mysql(failed: str, number: int, error: BaseException | None, *, lost: bo
     if lost or (isinstance(error, Exception) and not told_by_server):
         return Interrupted(f"{failed}: {_UNREACHABLE.format(name)}")
     return PipelineError(f"{failed} ({name})")
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Whether PyMySQL could not connect because of the server's certificate."""
+    return isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError)
 
 
 def _is_refusal(error: BaseException | None) -> bool:

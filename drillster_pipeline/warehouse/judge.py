@@ -59,7 +59,8 @@ class Judge:
         """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
         self._staging.leave_out_repeated_rejects()
         for name, staged in self._staging.tables.items():
-            if self._staging.rejected[name]:
+            # Where more are rejected than is borne the load is refused anyway.
+            if 0 < self._staging.rejected[name] <= bearable(rows_read[name]):
                 self._bring_parents_of_rejects(staged)
             if not self._staging.rows[name]:
                 continue

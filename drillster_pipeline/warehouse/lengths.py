@@ -13,6 +13,7 @@ from .values import plain
 
 def leave_out_long_keys(batch: Batch) -> Batch:
     """The batch with rows that have a key or reference of more than ``KEY_LENGTH`` characters among its rejects."""
+    batch = replace(batch, rejects=tuple(map(_without_long_stub, batch.rejects)))
     frame = batch.frame
     if frame.empty:
         return batch
@@ -29,6 +30,12 @@ def leave_out_long_keys(batch: Batch) -> Batch:
     rejects = [_reject(batch, place, reason) for place, reason in sorted(reasons.items())]
     kept = frame.drop(frame.index[sorted(reasons)])
     return replace(batch, frame=kept, rejects=(*batch.rejects, *rejects))
+
+
+def _without_long_stub(reject: Reject) -> Reject:
+    """A row that did not fit cannot stand by a key, or beside one, that is too long as well."""
+    parts = (*(reject.key or ()), *(reject.required or {}).values())
+    return replace(reject, required=None) if any(len(part) > KEY_LENGTH for part in parts) else reject
 
 
 def _reject(batch: Batch, place: int, reason: str) -> Reject:

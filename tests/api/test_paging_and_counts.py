@@ -64,7 +64,7 @@ def test_a_list_that_is_far_shorter_than_its_total_is_read_twice_and_marked() ->
     assert promised(listing.end) == 90
 
 
-def test_a_list_of_one_page_that_is_one_short_is_read_twice_and_marked() -> None:
+def test_a_list_of_one_page_that_is_one_short_is_marked_and_not_read_again() -> None:
     asked = []
 
     def answer(query: dict[str, Any]) -> Any:
@@ -72,26 +72,62 @@ def test_a_list_of_one_page_that_is_one_short_is_read_twice_and_marked() -> None
         return {"playables": things(60), "pagination": {"total": 61, "moreAvailable": False}}
 
     assert promised(read(answer).end) == 61
-    assert len(asked) == 2
+    assert len(asked) == 1
 
 
-def test_a_list_that_is_one_short_of_a_total_that_changed_is_not_marked() -> None:
-    totals = iter((62, 61))
+@pytest.mark.parametrize(
+    ("totals", "says"), [((151, 151, 151, 151), 151), ((152, 151, 152, 151), None), ((152, 151, 151, 151), 151)]
+)
+def test_a_total_explains_that_one_is_missing_only_if_it_changed_in_the_last_pass(
+    totals: tuple[int, ...], says: int | None
+) -> None:
+    server, named = Server(150), iter(totals)
 
-    def answer(_: dict[str, Any]) -> Any:
-        return {"playables": things(60), "pagination": {"total": next(totals), "moreAvailable": False}}
+    def answer(query: dict[str, Any]) -> Any:
+        body = server(query)
+        body["pagination"]["total"] = next(named)
+        return body
 
     listing = read(answer)
     assert listing.passes == 2
-    assert listing.end.moved
-    assert promised(listing.end) is None
+    assert promised(listing.end) == says
 
 
-def test_a_list_whose_total_counts_an_item_that_a_page_has_twice_is_whole() -> None:
-    def answer(_: dict[str, Any]) -> Any:
-        return {"playables": [*things(60), *things(1)], "pagination": {"total": 61, "moreAvailable": False}}
+@pytest.mark.parametrize("places", [(3, 3), (3, 140)], ids=["on a page", "on two pages"])
+@pytest.mark.parametrize("total", [151, 152])
+def test_a_total_may_count_an_item_that_the_list_has_twice_but_no_other(places: tuple[int, int], total: int) -> None:
+    items = things(150)
+    items.insert(places[1], items[places[0]])
 
-    assert promised(read(answer).end) is None
+    def answer(query: dict[str, Any]) -> Any:
+        start = int(query.get("resultStart", 0))
+        return {"playables": items[start : start + 40], "total": total}
+
+    listing = read(answer)
+    assert len(listing.seen) == 150
+    assert promised(listing.end) == (None if total == 151 else 152)
+
+
+def test_an_item_that_a_cursor_repeats_is_not_one_that_the_list_has_twice() -> None:
+    server = Server(150, clamp=40, inclusive=True)
+    listing = read(lambda query: within(server(query), total=151))
+    assert listing.passes == 2
+    assert listing.end.doubled == 0
+    assert promised(listing.end) == 151
+
+
+def within(body: dict[str, Any], *, total: int) -> dict[str, Any]:
+    body["pagination"]["total"] = total
+    return body
+
+
+@pytest.mark.parametrize("ties", [2, 60])
+def test_a_second_pass_that_gets_stuck_costs_nothing_that_the_first_one_gave(ties: int) -> None:
+    """So many share a moment that the smaller pages of the second pass are no longer than them."""
+    server = Server(60 + ties, clamp=ties + 1, by="moment", ties=ties, inclusive=True)
+    listing = read(lambda query: within(server(query), total=61 + ties))
+    assert len(listing.seen) == 60 + ties
+    assert promised(listing.end) == 61 + ties
 
 
 def test_what_either_pass_gave_counts_and_is_new_only_once() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, GuardRefused, SettingsError
+from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, PipelineError, SettingsError
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 from drillster_pipeline.tables.frames import MASKED
@@ -20,10 +24,11 @@ from drillster_pipeline.warehouse.model import KEY_LENGTH
 from drillster_pipeline.warehouse.staging import PREFIX
 from tests.orchestration.houses import DAY, house_in, night_after
 
-from .nights import account, batch, day, event, group, load, member, plan, playable, result
+from .nights import account, batch, day, event, group, load, member, plan, playable, reject, result
 from .place import Place, column, empty, rows, sql
 from .test_dialects import staging_tables
 from .test_migration import statements
+from .test_tls import self_signed
 
 
 @pytest.fixture
@@ -103,6 +108,69 @@ def test_orphans_are_not_sought_anew_for_every_row(emptied: Warehouse) -> None:
     )
     assert len(rows(emptied, "rejected_rows")) == 5
     assert rows_looked_at(emptied) - before < 100 * many
+
+
+def test_a_row_that_did_not_fit_cannot_stand_beside_a_key_that_is_too_long(emptied: Warehouse) -> None:
+    long = "x" * (KEY_LENGTH + 1)
+    content: dict[str, list[Any]] = {
+        "playables": [playable("p")],
+        "groups": [],
+        "objectives": [],
+        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+    }
+    rejects = {"groups": [reject("groups", long)], "objectives": [reject("objectives", "o", group_id=long)]}
+    report = load(emptied, day(1), content, rejects=rejects)
+    assert {name: table.rows_rejected for name, table in report.tables.items() if table.rows_rejected} == {
+        "groups": 1,
+        "objectives": 1,
+        "objective_playables": 1,
+    }
+    assert len(rows(emptied, "playables")) == 1
+
+
+@pytest.mark.parametrize(
+    "setting", ["ssl_mode=REQUIRED", "connect_timeout=soon", "charset=klingon", "ssl_ca=/no/such/file.pem"]
+)
+def test_a_setting_in_the_url_that_is_none_is_told_as_such(mariadb: Place, setting: str) -> None:
+    with (
+        pytest.raises(SettingsError, match=r"does not take a setting in DRILLSTER_WAREHOUSE_URL.*\(\w+Error\)") as told,
+        Place(f"{mariadb.url}&{setting}", mariadb.schema).opened() as warehouse,
+    ):
+        warehouse.prepare()
+    assert setting.partition("=")[2] not in str(told.value)
+
+
+HANDSHAKE = (
+    b"\x0a11.4.2-MariaDB\0\1\0\0\x0012345678\0\xff\xff\x21\2\0\xff\x81\x15"
+    + bytes(10)
+    + b"123456789012\0mysql_native_password\0"
+)
+"""How a server that has TLS greets (protocol 10)."""
+
+
+@pytest.mark.parametrize(("breaks_off", "told"), [(False, SettingsError), (True, Interrupted)])
+def test_a_certificate_that_is_not_trusted_is_no_outage(
+    tmp_path: Path, breaks_off: bool, told: type[PipelineError]
+) -> None:
+    certificate = self_signed(tmp_path, "server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def greet() -> None:
+        with server.accept()[0] as client, suppress(OSError):
+            client.sendall(len(HANDSHAKE).to_bytes(3, "little") + b"\0" + HANDSHAKE)
+            client.recv(36, socket.MSG_WAITALL)  # the client asks for TLS
+            if not breaks_off:
+                context.wrap_socket(client, server_side=True).recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=greet)
+        thread.start()
+        other = self_signed(tmp_path, "other")
+        url = f"mysql://loader@127.0.0.1:{server.getsockname()[1]}/warehouse?ssl_ca={other}"
+        with Place(url, None).opened() as warehouse, pytest.raises(told):
+            warehouse.prepare()
+        thread.join(10)
 
 
 def test_a_key_that_is_too_long_is_set_aside_and_the_rest_loads(emptied: Warehouse) -> None:
