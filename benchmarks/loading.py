@@ -199,6 +199,9 @@ def write_natively(archive: Path, url: str, keyed: bool = False) -> Measures:
     meter, rows, made = Meter(server_of(url)), 0, set()
     connection: Any = engine_of(url).raw_connection()
     cursor = connection.cursor()
+    if postgresql and keyed:
+        # Pages come in the order of their resources: a large organization's members come before all of its groups have.
+        cursor.execute("SET session_replication_role = replica")
     for batch in batches(archive):
         frame = batch.frame.assign(**stamp)
         names = list(frame.columns)
