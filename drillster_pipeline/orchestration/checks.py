@@ -85,7 +85,7 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     gone_groups = set(manifest["groups"]["gone"]) - set(manifest["groups"]["closed"])
     missing = [lost["unit"] for lost in entry["lost"] if lost["status"] == 404]
     gone = [unit for unit in missing if unit.get("group_id") in gone_groups]
-    hidden = [unit for unit in missing if unit not in gone]
+    hidden = [unit for unit in missing if unit.get("group_id") not in gone_groups]
     silent = [lost["unit"] for lost in entry["lost"] if lost["status"] not in {403, 404}]
     troubles = []
     if entry["status"] == "unavailable":
