@@ -6,8 +6,8 @@ from datetime import date
 
 from drillster_pipeline.warehouse import Warehouse
 
+from .partitioned import export_dates, nights
 from .place import rows
-from .test_partitions import export_dates, nights
 
 
 def test_dates_before_the_day_go_and_nothing_else(warehouse: Warehouse) -> None:
