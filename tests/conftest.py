@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 import drillster_pipeline
+from drillster_pipeline.sandbox import Faults, Sandbox
 
 _TIMES = int(os.environ.get("FUZZ", "0"))
 """How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""
@@ -41,3 +44,34 @@ if _TIMES:
         importlib.import_module(module.name)
 else:
     providers.is_local_module_file = lambda _: False
+
+
+@pytest.fixture(autouse=True)
+def every_fault_fires(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test tells a sandbox of its own process to do wrong must have gone wrong by its end.
+
+    A fault that does nothing makes a test pass that tests nothing. Where it may do nothing (it is drawn by chance, or
+    the point is that it is never met), the test has the mark ``idle_faults``.
+    """
+    idle: list[object] = []
+    sandboxes: dict[int, Sandbox] = {}
+    before = Sandbox.faults
+    assert isinstance(before, property)
+    assert before.fset is not None
+    set_faults = before.fset
+
+    def settle(sandbox: Sandbox) -> None:
+        if id(sandbox) in sandboxes:
+            idle.extend(sandbox.idle_faults())
+
+    def replaced(sandbox: Sandbox, faults: Faults) -> None:
+        settle(sandbox)
+        set_faults(sandbox, faults)
+        sandboxes[id(sandbox)] = sandbox
+
+    monkeypatch.setattr(Sandbox, "faults", before.setter(replaced))
+    yield
+    for sandbox in sandboxes.values():
+        settle(sandbox)
+    if request.node.get_closest_marker("idle_faults") is None:
+        assert not idle, "these faults did nothing"

@@ -192,7 +192,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         "now": session.now if kind == "events" else _awake(session, export_date),
         "on_progress": session.on_progress,
     }
-    started = session.now()
+    started = session.steady()
     with session.client() as client, collecting_seldom():
         if kind == "snapshot":
             result = capture_snapshot(
@@ -205,7 +205,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         else:
             objectives = objectives_on(session, export_date)
             result = capture_events(client, writer, window=window, objectives=objectives, **common)
-        finished = session.now()
+        seconds = session.steady() - started
         client_stats = client.stats.snapshot()
     return {
         "export_date": str(export_date),
@@ -214,7 +214,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         "captured_from": utc_text(result.captured_from),
         "captured_until": utc_text(result.captured_until),
         "walk": {
-            "seconds": round(_seconds(started, finished), 3),
+            "seconds": round(seconds, 3),
             "grants": result.grants,
             **{name: value for name, value in client_stats.items() if name != "grants"},
         },
@@ -263,7 +263,3 @@ def _require_same_day(session: Session, export_date: date, started: datetime) ->
             f"Drillster's, by which {newest} is the newest date that has ended: what Drillster tells now would be "
             f"stored under {export_date}, which it is not of. Set the clock, then run again"
         )
-
-
-def _seconds(started: datetime, finished: datetime) -> float:
-    return max(0.0, (finished - started).total_seconds())

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount, Route
 
-from .chaos import Chaos, bend
+from .chaos import Chaos
 from .faults import How
 from .oauth import GRANT_PATH, Access, Grants, Refusal, error_body
 from .organization import Organization
@@ -184,9 +184,9 @@ class Drillster:
             raise Problem(404, "not_found", "There is no such resource.")
         handler, parameters = found
         query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
-        question = Question(self.organization.snapshot(slot), query, chaos.faults, version)
+        question = Question(self.organization.snapshot(slot), query, chaos.faults, version, chaos.fired)
         resource, body = handler(question, *parameters)
-        bend(resource, body, chaos.faults)
+        chaos.bend(resource, body)
         plain = _encode(reshape(resource, body, chaos.faults.shapes)).encode()
         packed = gzip.compress(plain, compresslevel=1, mtime=0) if len(plain) >= _COMPRESSED_FROM else None
         chaos.keep(key, plain, packed)

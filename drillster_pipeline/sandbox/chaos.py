@@ -13,22 +13,27 @@ from typing import Any
 from .faults import Failure, Faults, FieldFault, How
 from .objects import Object
 from .paging import Json
+from .validation import validate
 
 _CACHED_BYTES = 64 * 1024 * 1024
 _LISTS = (
-    "accounts", "groups", "members", "groupStaffUsers", "drillables", "objectives", "evaluations", "events",
-    "groupDrillableMemberResults", "memberTestResults", "catalogs", "playables",
+    "accounts", "groups", "members", "groupStaffUsers", "users", "drillables", "objectives", "evaluations", "events",
+    "groupDrillableMemberResults", "memberTestResults", "testResults", "catalogs", "playables",
 )  # fmt: skip
 
 
 class Chaos:
     """One set of faults at work: it counts calls from when it was set, and keeps the answers that do not change.
 
-    Only the server's event loop touches it, so it needs no lock.
+    Raises ValueError for faults that could never do anything. Only the server's event loop touches it, so it needs no
+    lock.
     """
 
     def __init__(self, faults: Faults, seed: int) -> None:
+        validate(faults)
         self.faults = faults
+        self.fired: set[int] = set()
+        """``id()`` of the failures, page faults and field faults that have done something."""
         self._seed = seed
         self._calls: Counter[str] = Counter()
         self._matches: Counter[int] = Counter()
@@ -53,6 +58,7 @@ class Chaos:
             if matches and (rule.at == "token" or target != "token"):
                 self._matches[number] += 1
                 if self._applies(number, rule, call):
+                    self.fired.add(id(rule))
                     return rule
         return None
 
@@ -106,32 +112,33 @@ class Chaos:
             _, (old, old_packed) = self._cache.popitem(last=False)
             self._cached -= len(old) + len(old_packed or b"")
 
+    def bend(self, resource: str, body: Json) -> None:
+        """Applies the field faults of a resource to a documented answer, in place."""
+        wanted = [fault for fault in self.faults.fields if fault.resource in (resource, "*")]
+        if not wanted:
+            return
+        items: list[Json] = [body]
+        if isinstance(body, list):
+            items = body
+        else:
+            items = next((body[name] for name in _LISTS if isinstance(body.get(name), list)), items)
+        for fault in wanted:
+            for item in items[:: fault.every]:
+                if _bend_field(item, fault):
+                    self.fired.add(id(fault))
 
-def bend(resource: str, body: Json, faults: Faults) -> None:
-    """Applies the field faults of a resource to a documented answer, in place."""
-    wanted = [fault for fault in faults.fields if fault.resource in (resource, "*")]
-    if not wanted:
-        return
-    items: list[Json] = [body]
-    if isinstance(body, list):
-        items = body
-    else:
-        items = next((body[name] for name in _LISTS if isinstance(body.get(name), list)), items)
-    for fault in wanted:
-        for item in items[:: fault.every]:
-            _bend_field(item, fault)
 
-
-def _bend_field(item: Object, fault: FieldFault) -> None:
+def _bend_field(item: Object, fault: FieldFault) -> bool:
+    """Whether there was something to change."""
     *path, last = fault.field.split(".")
     for name in path:
         inner = item.get(name) if isinstance(item, dict) else None
         if isinstance(inner, list):
             inner = inner[0] if inner else None
         if not isinstance(inner, dict):
-            return
+            return False
         item = inner
     if fault.what == "missing":
-        item.pop(last, None)
-    else:
-        item[last] = None if fault.what == "null" else fault.value
+        return item.pop(last, None) is not None
+    item[last] = None if fault.what == "null" else fault.value
+    return True

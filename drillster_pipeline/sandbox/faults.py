@@ -134,13 +134,6 @@ class Faults:
     pages: tuple[PageFault, ...] = ()
     fields: tuple[FieldFault, ...] = ()
 
-    def page_fault(self, resource: str, what: str) -> PageFault | None:
-        """The page fault of that kind for a resource, if there is one."""
-        for fault in self.pages:
-            if fault.what == what and fault.resource in (resource, "*"):
-                return fault
-        return None
-
     def largest(self, sizes: Mapping[str, int], resource: str) -> int | None:
         """What a table of sizes says of a resource."""
         return sizes.get(resource, sizes.get("*"))
@@ -150,5 +143,5 @@ def closed(
     group_id: str, *, what: str = "*", status: int = 403, error: str = "no_group_access", after: int = 0
 ) -> tuple[Failure, ...]:
     """A group that answers 403 (or 404: it has vanished), on all of its resources or on ``what`` (``members``)."""
-    paths = [f"group/{group_id}/{what}"] if what != "*" else [f"group/{group_id}", f"group/{group_id}/*"]
-    return tuple(Failure(at=path, statuses=(status,), error=error, after=after) for path in paths)
+    at = f"group/{group_id}*" if what == "*" else f"group/{group_id}/{what}"
+    return (Failure(at=at, statuses=(status,), error=error, after=after),)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .calendar import DAY, parse_iso
 from .content import Playable
-from .faults import Faults
+from .faults import Faults, PageFault
 from .groups import Group
 from .objective import Objective
 from .objects import Object, icon
@@ -47,6 +47,8 @@ class Question:
     query: Mapping[str, str]
     faults: Faults
     version: str
+    fired: set[int] = field(default_factory=set)
+    """``id()`` of the faults that have done something; shared by all questions under the same faults."""
 
     # -- what the path names -------------------------------------------------------------------------------------
 
@@ -155,21 +157,23 @@ class Question:
 
     def _cut(self, resource: str, listing: Listing, start: int, size: int | None) -> tuple[list[Json], dict[str, Any]]:
         """Items from ``start``, and what the Pagination says of them, with the page faults of the resource."""
-        fault, begun, endless = self.faults.page_fault, start > 0, self.faults.page_fault(resource, "endless")
-        named = listing.total if endless or fault(resource, "short") else None
+        begun, total = start > 0, listing.total
         listing, start, size = self._bent(resource, listing, start, size)
         stop = listing.total if size is None else min(start + size, listing.total)
         items = listing.items(start, stop)
-        more = stop < listing.total or bool(fault(resource, "more_lies"))
-        if begun and fault(resource, "empty"):
+        more = stop < listing.total
+        if not more and self._fault(resource, "more_lies"):
+            more = True
+        if begun and self._fault(resource, "empty"):
             more, items = True, []
-        total = listing.total if named is None else named
-        pagination: dict[str, Any] = {"total": total + (off.n if (off := fault(resource, "total_off")) else 0)}
+        if begun and self._fault(resource, "shrink"):
+            total = listing.total
+        pagination: dict[str, Any] = {"total": total + (off.n if (off := self._fault(resource, "total_off")) else 0)}
         if items:
             pagination["lastOnPage"] = listing.cursor(stop - 1)
         elif self.faults.shapes.null_cursor_on_empty:
             pagination["lastOnPage"] = None
-        if fault(resource, "stuck"):
+        if self._fault(resource, "stuck"):
             pagination["lastOnPage"] = self.query.get("resultFrom") or pagination.get("lastOnPage")
             more = more or begun
         pagination["moreAvailable"] = more
@@ -177,13 +181,20 @@ class Question:
 
     def _bent(self, resource: str, listing: Listing, start: int, size: int | None) -> tuple[Listing, int, int | None]:
         """The list as faults make it look from a page on: without its first items, with some repeated, or endless."""
-        fault = self.faults.page_fault
-        if fault(resource, "endless") and listing.total:
+        if listing.total and self._fault(resource, "endless"):
             return endless_of(listing), start, size if size is not None else listing.total
-        if short := fault(resource, "short"):
+        if listing.total and (short := self._fault(resource, "short")):
             listing = replace(listing, total=max(0, listing.total - short.n))
-        if start > 0 and (shrink := fault(resource, "shrink")):
+        if start > 0 and (shrink := self._fault(resource, "shrink")):
             return without_first(listing, shrink.n), start, size
-        if start > 0 and (repeat := fault(resource, "repeat")):
+        if start > 0 and (repeat := self._fault(resource, "repeat")):
             return listing, max(0, start - repeat.n), size + repeat.n if size is not None else None
         return listing, start, size
+
+    def _fault(self, resource: str, what: str) -> PageFault | None:
+        """The page fault of that kind for a resource, if there is one; asked for only where it does something."""
+        for fault in self.faults.pages:
+            if fault.what == what and fault.resource in (resource, "*"):
+                self.fired.add(id(fault))
+                return fault
+        return None

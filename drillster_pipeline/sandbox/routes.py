@@ -20,7 +20,7 @@ class Route(NamedTuple):
 
 
 CURRENT = frozenset({"2.1.1"})
-_PATHS: dict[str, Handler] = {
+PATHS: dict[str, Handler] = {
     "organization": account_endpoints.organization,
     "organization/*": account_endpoints.organization,
     "organization/*/staff": account_endpoints.organization_staff,
@@ -49,7 +49,7 @@ _PATHS: dict[str, Handler] = {
     "tests": result_endpoints.own_tests,
 }
 ROUTES: dict[tuple[str, int], list[Route]] = {}
-for _path, _handler in _PATHS.items():
+for _path, _handler in PATHS.items():
     _words = tuple(None if word == "*" else word for word in _path.split("/"))
     _versions = CURRENT | {"3"} if _handler is account_endpoints.catalog_content else CURRENT
     ROUTES.setdefault((str(_words[0]), len(_words)), []).append(Route(_words, _handler, _versions))

@@ -19,7 +19,7 @@ from .app import Drillster
 from .calendar import slot_of
 from .chaos import Chaos
 from .credentials import credentials_of, environment, load_or_create, process_key
-from .faults import Faults
+from .faults import Failure, Faults, FieldFault, PageFault
 from .oauth import Grants
 from .organization import Organization
 from .recorder import Record, Recorder
@@ -93,13 +93,22 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """How the sandbox misbehaves. Setting it (also to the same faults) starts all counts anew."""
+        """How the sandbox misbehaves. Setting it (also to the same faults) starts all counts anew.
+
+        Raises ValueError for a fault that could never do anything.
+        """
         return self._faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._faults = faults
         self._app.chaos = Chaos(faults, self._seed)
+        self._faults = faults
+
+    def idle_faults(self) -> list[Failure | PageFault | FieldFault]:
+        """The faults that have done nothing since they were set."""
+        faults, fired = self._faults, self._app.chaos.fired
+        every: list[Failure | PageFault | FieldFault] = [*faults.failures, *faults.pages, *faults.fields]
+        return [fault for fault in every if id(fault) not in fired]
 
     def change(self, **changes: object) -> None:
         """Replaces some of the faults: ``sandbox.change(latency=0.05)``."""

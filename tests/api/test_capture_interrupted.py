@@ -81,8 +81,9 @@ def test_an_outage_ends_the_night_though_only_few_units_met_it(walks: Walks, gro
 
 def test_a_unit_that_was_left_out_is_asked_for_again_by_a_walk_that_goes_on(walks: Walks, groups: list[str]) -> None:
     walks.concurrency = 1
-    poisoned = Failure(at=f"group/{groups[-1]}/members", statuses=(500,))
-    walks.sandbox.faults = Faults(failures=(poisoned, Failure(at="catalog/*/content", statuses=(401,), error="x")))
+    poisoned = Failure(at=f"group/{groups[0]}/members", statuses=(500,))
+    refused = Failure(at=f"group/{groups[-1]}/staff", statuses=(401,), error="x")
+    walks.sandbox.faults = Faults(failures=(poisoned, refused))
     writer = walks.begin()
     with pytest.raises(Unauthorized):
         walks.walk(writer)

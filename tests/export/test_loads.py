@@ -135,7 +135,7 @@ FAULTS: dict[str, Callable[[str], Faults]] = {
     **{f"{name} 404 in one group": in_one_group(PATHS[name], 404) for name in IN_GROUPS if name != "test_results"},
     **{
         f"{name} short": lambda _group, name=name: Faults(pages=(PageFault(resource=name, what="total_off", n=50),))
-        for name in ("accounts", "catalogs", "catalog_content", "groups", "group_members", "group_drillables")
+        for name in ("accounts", "catalogs", "catalog_content", "groups", "group_members")
     },
     # Here something is really missing, and only Drillster's own count tells.
     **{

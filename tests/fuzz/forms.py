@@ -54,6 +54,11 @@ class Forms:
 
 
 forms = st.fixed_dictionaries({name: st.sampled_from(choices) for name, choices in FORMS.items()}).map(Forms)
+COVERING = [
+    Forms({name: choices[(shift + place) % len(choices)] for place, (name, choices) in enumerate(FORMS.items())})
+    for shift in range(max(map(len, FORMS.values())))
+]
+"""In these together, every choice of everything is there at least once."""
 PLAIN = Forms({name: choices[0] for name, choices in FORMS.items()})
 
 

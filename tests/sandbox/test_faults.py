@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, Faults
+from drillster_pipeline.sandbox import Failure, Faults, FieldFault, PageFault, Shapes
 
 from .caller import Caller
 
@@ -82,3 +82,40 @@ def test_retry_after_can_be_a_date(caller: Caller) -> None:
     caller.sandbox.faults = Faults(failures=(Failure(statuses=(429,), retry_after="date:30"),))
     moment = parsedate_to_datetime(caller.call("groups").headers["Retry-After"])
     assert 25 < moment.timestamp() - time.time() < 31
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        Faults(failures=(Failure(at="group/*/memberz"),)),
+        Faults(failures=(Failure(at="groups/*"),)),
+        Faults(pages=(PageFault(resource="member", what="short"),)),
+        Faults(pages=(PageFault(resource="group_drillables", what="total_off"),)),
+        Faults(pages=(PageFault(resource="objectives", what="stuck"),)),
+        Faults(fields=(FieldFault(resource="user_accounts", field="name", what="null"),)),
+        Faults(refused_sizes={"organization": 10}),
+        Faults(clamped_sizes={"account": 10}),
+        Faults(shapes=Shapes(without_total=frozenset({"group_drillables"}))),
+        Faults(shapes=Shapes(inclusive=frozenset({"account"}))),
+    ],
+)
+def test_a_fault_that_can_do_nothing_is_refused(caller: Caller, faults: Faults) -> None:
+    before = caller.sandbox.faults
+    with pytest.raises(ValueError, match=r"No path of the sandbox|is no .* of the sandbox"):
+        caller.sandbox.faults = faults
+    assert caller.sandbox.faults is before
+
+
+def test_a_fault_that_has_done_nothing_is_known_until_it_has(caller: Caller) -> None:
+    failure = Failure(at="organization", nth=frozenset({2}))
+    page = PageFault(resource="groups", what="more_lies")
+    field = FieldFault(resource="organization_staff", field="name", what="null")
+    caller.sandbox.faults = Faults(failures=(failure,), pages=(page,), fields=(field,))
+    caller.get("organization")
+    caller.get("organization/self/catalogs")
+    assert caller.sandbox.idle_faults() == [failure, page, field]
+    assert {user["name"] for user in caller.get("organization/self/staff")["users"]} == {None}
+    assert caller.sandbox.idle_faults() == [failure, page]
+    caller.get("groups", resultSize=100)
+    caller.call("organization")
+    assert caller.sandbox.idle_faults() == []

@@ -34,6 +34,7 @@ def test_the_token_endpoint_can_fail(caller: Caller, failure: Failure, status: i
     assert caller.call("groups").status_code == 200, "the API itself does not"
 
 
+@pytest.mark.idle_faults
 def test_rules_for_everything_leave_the_token_endpoint_alone(caller: Caller) -> None:
     caller.sandbox.faults = Faults(failures=(Failure(statuses=(500,)),), failure_rate=1.0)
     assert caller.grant().status_code == 200
