@@ -254,7 +254,7 @@ MISFORTUNES = {
             _value("accounts", "account.name", {"private": "Private Person"}, 9),
             _value("accounts", "account.emailAddress", ["private.person@example.org"], 9),
             _value("accounts", "account.yearOfBirth", "private.person@example.org", 9),
-            _value("accounts", "account.private_person@example.org", "x"),
+            _value("accounts", "account.private_person@example", "x"),
         )
     ),
     "too many of them": Faults(fields=(_value("accounts", "account.name", {"private": "Private Person"}),)),

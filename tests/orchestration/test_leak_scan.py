@@ -191,6 +191,8 @@ def test_a_night_that_goes_well_shows_nobody_to_dagster(lived_in: House, caplog:
     assert found_in(written, people) == []
 
 
+# The first run and the last read only a part of what the faults are about.
+@pytest.mark.idle_faults
 @pytest.mark.parametrize("mode", ["pseudonymize", "drop"])
 def test_where_people_are_hidden_nothing_holds_one(
     lived_in: House, told: list[dict[str, str]], caplog: pytest.LogCaptureFixture, mode: str
