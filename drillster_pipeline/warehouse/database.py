@@ -219,7 +219,7 @@ class Warehouse:
             self._writing() as connection,
             self._lock(connection, "prune"),
         ):
-            return drop_snapshots(connection, self._tables, before)
+            return drop_snapshots(connection, self._tables, before, sleep=self._wait.sleep)
 
     def renew_seal(self, capture_id: str, *, earlier: Collection[str], now: str) -> None:
         """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""

@@ -21,7 +21,7 @@ from .judge import Judge
 from .ledger import CONTRACT, Before, look_back
 from .lock import LockWait
 from .model import lookup
-from .partitions import ReadersInTheWay, gather_statistics, hold_readers, make_room
+from .partitions import ensure_partition, gather_statistics
 from .plans import Judgement, LoadPlan, LoadReport
 from .postgresql import see_that_it_is_the_same, server_process
 from .publication import Publication
@@ -95,19 +95,17 @@ class Load:
         Raises Interrupted where the database broke off the transaction, and nothing of it is there.
         """
         judgement = self.judge()
-        grown = self._make_room()
+        grown = self._ensure_partitions()
         while True:
             try:
-                report, filled = self._publish(judgement)
+                report = self._publish(judgement)
                 break
-            except ReadersInTheWay:
-                grown += self._make_room(filled_aside=False)
             except RowsRepeat:
                 judgement = self._judgement = self._without_repeated(judgement)
-        if (grown or filled) and not self._ended:
+        if grown and not self._ended:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
-                for table in (*grown, *filled):
+                for table in grown:
                     gather_statistics(self._connection, table)
         self._ended = True
         return report
@@ -122,23 +120,22 @@ class Load:
             logger.info("Rows came more than once, and are published without their repeats: %s", told)
         return found
 
-    def _make_room(self, *, filled_aside: bool = True) -> list[sa.Table]:
-        """Make the partitions that must be there before the load is published; which tables got one.
+    def _ensure_partitions(self) -> list[sa.Table]:
+        """Attach the partitions that the date needs; which tables got one.
 
-        Each in a transaction of its own: no table is closed to readers while it is waited for at another.
+        Each in a transaction of its own: no table stays locked while another is waited for.
         """
         grown = []
-        for table in self._snapshots():
-            with self._step("making room for the date"):
-                if make_room(self._connection, table, self._plan.export_date, filled_aside=filled_aside):
-                    grown.append(table)
+        for name, staged in self._staging.tables.items():
+            if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
+                table = lookup(self._metadata)(name)
+                with self._step("making a partition"):
+                    if ensure_partition(self._connection, table, self._plan.export_date):
+                        grown.append(table)
         return grown
 
-    def _publish(self, judgement: Judgement) -> tuple[LoadReport, list[sa.Table]]:
-        """The one transaction; what it did, and which tables got a partition in it.
-
-        Raises ReadersInTheWay, RowsRepeat: nothing was published then.
-        """
+    def _publish(self, judgement: Judgement) -> LoadReport:
+        """The one transaction; what it did. Raises RowsRepeat: nothing was published then."""
         publication = Publication(
             connection=self._connection,
             metadata=self._metadata,
@@ -154,18 +151,11 @@ class Load:
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
                 report = publish(publication, self._plan, judgement, started_at=self._started_at)
-                hold_readers(self._connection, publication.grown)
         except Interrupted:
             # A connection that was lost at the commit leaves open whether that came through.
             if report is None or not self._is_published():
                 raise
-        return report, publication.grown
-
-    def _snapshots(self) -> Iterator[sa.Table]:
-        """The snapshot tables that will get rows."""
-        for name, staged in self._staging.tables.items():
-            if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
-                yield lookup(self._metadata)(name)
+        return report
 
     def _is_published(self) -> bool:
         """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""
@@ -191,7 +181,7 @@ class Load:
             with told_plainly(doing), self._connection.begin():
                 see_that_it_is_the_same(self._connection, self._server_process)
                 yield
-        except (ReadersInTheWay, RowsRepeat):  # what was staged is as it was
+        except RowsRepeat:  # what was staged is as it was
             raise
         except BaseException:
             self._ended = True

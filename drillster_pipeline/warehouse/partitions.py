@@ -1,41 +1,26 @@
-"""Snapshot tables on PostgreSQL, in partitions of a month: made when the first night of the month comes in.
+"""Snapshot tables on PostgreSQL, in partitions of a month, each attached before the month's first load is published.
 
-A table of an older warehouse, which has none, goes on as it is. A partition that an administrator made is used where
-it covers the date, and never removed.
+A partition is attached empty, in a transaction of its own. That takes no lock that readers wait for, and no session
+can read the load in the ledger before it knows of the partition with the rows. A default partition is the exception:
+PostgreSQL locks it against readers while it searches it for rows of the month, so where a query is in the way for
+longer than DEFAULT_LOCK_WAIT, the rows go to the default partition.
 
-A partition is made as a table of its own, and attached once that first night is in it: its indexes are then built
-from all rows at once, in half the time that adding each row to them takes. All of it is part of the transaction that
-publishes. For the moment of the commit it closes the table to readers: one who sees the new rows of other tables must
-know of the partition as well, and PostgreSQL tells of the two one after the other.
-
-Four things want it attached before, and empty, in a transaction of its own:
-
-- A reader who holds the table for longer than the load waits for him.
-- A standby server, which closes the table as well: there it would end whoever reads for longer.
-- Triggers, rules, policies, identity columns and publications, which are the table's: they miss rows that do not go
-  through it.
-- A default partition, which is closed to readers while it is searched for rows of the month. Where a query is in the
-  way of that, the rows go to the default partition.
+A table of an older warehouse, which has no partitions, stays as it is. A partition that an administrator made is used
+where it covers the date, and never removed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import date, timedelta
 
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 
-_LOCK_NOT_AVAILABLE = "55P03"
-_NO_ROOM_BESIDE_DEFAULT = {"23514", _LOCK_NOT_AVAILABLE}
+_NO_ROOM_BESIDE_DEFAULT = {"23514", "55P03"}
 """What attaching says where the default partition holds rows of the month, or is being read."""
-_READ_BY_OTHERS = {_LOCK_NOT_AVAILABLE, "40P01"}
-"""What locking says of readers; a server may find sooner than the wait is over that one of them waits for the load."""
-READER_WAIT = "300ms"
-"""How long the commit of a new partition waits for queries on the table, while later queries wait behind it."""
 _ANALYZES_ONLY = (18,)
 """The PostgreSQL from which on a partitioned table can be analyzed without its partitions."""
 DEFAULT_LOCK_WAIT = "500ms"
@@ -47,83 +32,39 @@ def partition_name(table: str, day: date) -> str:
     return f"{table}_{day:%Y_%m}"
 
 
-class ReadersInTheWay(Exception):
-    """Somebody reads a table that got a partition, and would not see it together with the rest of the load."""
+def ensure_partition(connection: sa.Connection, table: sa.Table, day: date) -> bool:
+    """Attach an empty partition for the month of a date, unless one covers the date; whether one was attached.
 
-
-def make_room(connection: sa.Connection, table: sa.Table, day: date, *, filled_aside: bool = True) -> bool:
-    """See that there is an empty partition for a date, unless one can be filled aside; whether one was made."""
-    if not is_partitioned(connection, table) or _taken(connection, table, day):
+    Raises Refused where no partition covers the date and none can be made.
+    """
+    if not is_partitioned(connection, table):
         return False
-    if not _has_default(connection, table):
-        if filled_aside and not _must_go_through(connection, table) and not _has_standby(connection):
-            return False
-        _create(connection, table, day)
-        _attach(connection, table, day)
+    covered, has_default = _covered(connection, table, day), _has_default(connection, table)
+    if day in covered or (covered and has_default):
+        return False
+    if covered:
+        raise Refused(
+            f"No partition of {table.name} has {day}, and one of its month can't be made, for partitions that are not "
+            f"of this program have other days of it. Make one: CREATE TABLE … PARTITION OF "
+            f"{_quoted(connection, table.name, table.schema)} FOR VALUES FROM ('{day}') TO "
+            f"('{day + timedelta(days=1)}'), or as far as there is room"
+        )
+    if not has_default:
+        _attach_new(connection, table, day)
         return True
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DEFAULT_LOCK_WAIT}'")
-            _create(connection, table, day)
-            _attach(connection, table, day)
+            _attach_new(connection, table, day)
     except sa.exc.DBAPIError as error:
-        if _sqlstate(error) not in _NO_ROOM_BESIDE_DEFAULT:
+        if getattr(error.orig, "sqlstate", None) not in _NO_ROOM_BESIDE_DEFAULT:
             raise
         return False
     return True
 
 
-@contextmanager
-def room(connection: sa.Connection, table: sa.Table, day: date) -> Iterator[sa.Table]:
-    """Where to insert all rows of a date of which there are none: a new partition, or the table itself.
-
-    A new one is part of the table when the context ends. Raises Refused where no partition has the date and none can
-    be made.
-    """
-    if not _wants_partition(connection, table, day):
-        yield table
-        return
-    _create(connection, table, day)
-    yield table.to_metadata(sa.MetaData(), name=partition_name(table.name, day))
-    _attach(connection, table, day)
-
-
-def hold_readers(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-    """Let nobody begin to read these tables, which got a partition, until the commit. Raises ReadersInTheWay.
-
-    The commit shows the rows, and a moment later tells other sessions that there is another partition.
-    """
-    try:
-        for table in tables:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{READER_WAIT}'")
-            name = _quoted(connection, table.name, table.schema)
-            connection.exec_driver_sql(f"LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE")
-    except sa.exc.DBAPIError as error:
-        if _sqlstate(error) not in _READ_BY_OTHERS:
-            raise
-        raise ReadersInTheWay from error
-
-
-def _sqlstate(error: sa.exc.DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
-
-
-def _wants_partition(connection: sa.Connection, table: sa.Table, day: date) -> bool:
-    if not is_partitioned(connection, table) or _has_default(connection, table):
-        return False
-    taken = _taken(connection, table, day)
-    if taken and day not in taken:
-        name = _quoted(connection, table.name, table.schema)
-        raise Refused(
-            f"No partition of {table.name} has {day}, and one of its month can't be made, for partitions that are not "
-            f"of this program have other days of it. Make one: CREATE TABLE … PARTITION OF {name} FOR VALUES FROM "
-            f"('{day}') TO ('{day + timedelta(days=1)}'), or as far as there is room"
-        )
-    return not taken
-
-
-def _taken(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
-    """The days of a date's month that partitions have, a default one left out."""
+def _covered(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
+    """The days of a date's month that partitions cover, a default one left out."""
     query = sa.text(
         "SELECT pg_get_partition_constraintdef(c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass) AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'"
@@ -142,31 +83,17 @@ def _taken(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
     )
 
 
-def _must_go_through(connection: sa.Connection, table: sa.Table) -> bool:
-    """Whether something of the table, or a publication, wants to see each row inserted into the table itself."""
-    query = sa.text(
-        "SELECT relhastriggers OR relhasrules OR relrowsecurity OR EXISTS (SELECT FROM pg_publication)"
-        " OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attidentity <> '')"
-        " FROM pg_class WHERE oid = CAST(:name AS regclass)"
-    )
-    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
-
-
-def _has_standby(connection: sa.Connection) -> bool:
-    """Whether somebody receives the server's log; what of it is no standby (a backup, a subscriber) does no harm."""
-    return bool(connection.scalar(sa.text("SELECT EXISTS (SELECT FROM pg_stat_replication)")))
-
-
-def _create(connection: sa.Connection, table: sa.Table, day: date) -> None:
+def _attach_new(connection: sa.Connection, table: sa.Table, day: date) -> None:
     name = partition_name(table.name, day)
     parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
+    first, following = _month(day)
+    attach = f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ('{first}') TO ('{following}')"
     if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition.replace("%%", "%")}):
-        first, following = _month(day)
         raise Refused(
             f"{table.name} needs a partition {name}, and something of that name is there that is not the partition of "
-            f"the month (was it detached?). Attach it again (ALTER TABLE {parent} ATTACH PARTITION {partition} FOR "
-            f"VALUES FROM ('{first}') TO ('{following}')) or rename it, and run again"
+            f"the month (was it detached?). Attach it again ({attach}) or rename it, and run again"
         )
+    # Not CREATE TABLE … PARTITION OF, which locks the table against readers.
     connection.exec_driver_sql(
         f"CREATE TABLE {partition} (LIKE {parent} INCLUDING ALL"
         " EXCLUDING INDEXES EXCLUDING IDENTITY EXCLUDING STATISTICS EXCLUDING COMMENTS)"
@@ -175,6 +102,7 @@ def _create(connection: sa.Connection, table: sa.Table, day: date) -> None:
     connection.exec_driver_sql(
         f"COMMENT ON TABLE {partition} IS 'Rows of {table.name} of {day:%Y-%m}; query {table.name} instead.'"
     )
+    connection.exec_driver_sql(attach)
 
 
 def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
@@ -185,15 +113,6 @@ def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
     )
     found = connection.scalar(query, {"name": _as_value(connection, table)})
     return "" if found is None else f" TABLESPACE {found}"
-
-
-def _attach(connection: sa.Connection, table: sa.Table, day: date) -> None:
-    name = partition_name(table.name, day)
-    parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
-    first, following = _month(day)
-    connection.exec_driver_sql(
-        f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ('{first}') TO ('{following}')"
-    )
 
 
 def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:

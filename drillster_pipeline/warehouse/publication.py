@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -54,8 +54,6 @@ class Publication:
     export_date: date
     kind: str
     before: Before
-    grown: list[sa.Table] = field(default_factory=list)
-    """Tables that got a new partition."""
 
     def target(self, name: str) -> sa.Table:
         """A table of the warehouse."""
@@ -171,18 +169,12 @@ class Publication:
             self.connection.execute(sa.insert(target), rows)
         return len(rows)
 
-    def insert_all(self, staged: Staged, into: sa.Table) -> int:
-        """Insert all staged rows into their table, or into a part of it."""
-        return self._insert(staged, {}, into=into)
+    def insert_all(self, staged: Staged) -> int:
+        """Insert all staged rows."""
+        return self._insert(staged, {})
 
-    def _insert(
-        self,
-        staged: Staged,
-        extra: Mapping[str, Any],
-        *conditions: sa.ColumnElement[bool],
-        into: sa.Table | None = None,
-    ) -> int:
-        target = self.target(staged.table.name) if into is None else into
+    def _insert(self, staged: Staged, extra: Mapping[str, Any], *conditions: sa.ColumnElement[bool]) -> int:
+        target = self.target(staged.table.name)
         names = [column.name for column in staged.columns]
         values = {**extra, **self.stamp}
         rows = sa.select(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .partitions import room
 from .plans import Mode
 from .publication import Counts, Publication
 from .staging import Staged
@@ -32,13 +31,8 @@ def _publish(publication: Publication, staged: Staged, mode: Mode, *, is_complet
     of_date = rows.c.export_date == publication.export_date
     blank = staged.table.name in publication.before.blank
     before = 0 if blank else publication.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
-    if before == 0 and not publication.count_staged(staged):
-        return Counts()  # no partition for nothing
     if before == 0:
-        with room(publication.connection, rows, publication.export_date) as target:
-            if target is not rows:
-                publication.grown.append(rows)
-            return Counts(inserted=publication.insert_all(staged, into=target))
+        return Counts(inserted=publication.insert_all(staged))
     if publication.staging.may_repeat(staged.table.name) and not is_complete:
         raise RowsRepeat  # an update would take any of them
     same = sa.and_(
@@ -68,5 +62,5 @@ def _replace(
     counted = sa.select(sa.func.count(), sa.func.count(sa.case((same, 1)))).select_from(joined)
     kept, unchanged = publication.connection.execute(counted).one()
     publication.run(sa.delete(rows).where(of_date))
-    staged_rows = publication.insert_all(staged, into=rows)
+    staged_rows = publication.insert_all(staged)
     return Counts(inserted=staged_rows - kept, updated=kept - unchanged, deleted=before - kept, unchanged=unchanged)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -55,31 +54,19 @@ def closed_at_commits(warehouse: Warehouse) -> Iterator[set[str]]:
         sa.event.remove(warehouse.engine, "commit", look)
 
 
-def test_nobody_begins_to_read_a_table_while_it_is_told_of_a_partition(postgresql: Place) -> None:
-    """Else one sees the load in the ledger, and not yet the partition that its rows are in."""
+def test_a_partition_is_made_and_filled_without_a_lock_that_readers_wait_for(postgresql: Place) -> None:
+    """Here or on a standby, which repeats the locks of its primary."""
     with postgresql.opened() as warehouse:
         warehouse.prepare()
         with closed_at_commits(warehouse) as held:
-            nights(warehouse, END)
-            assert held == {"results"}
-        with closed_at_commits(warehouse) as held:
-            nights(warehouse, date(2026, 2, 27))  # in the same partition
-            assert held == set()
-
-
-def test_who_reads_on_a_standby_is_not_in_the_way(postgresql: Place) -> None:
-    """It closes what its primary closes, and ends the sessions that hold it up by reading that."""
-    with postgresql.opened() as warehouse:
-        warehouse.prepare()
-        with psycopg.connect(postgresql.url, replication="true"), closed_at_commits(warehouse) as held:
-            nights(warehouse, END)
+            nights(warehouse, END, START)
         assert held == set()
-        assert partitions(warehouse) == {"results_2026_02"}
-        assert export_dates(warehouse) == [END]
+        assert partitions(warehouse) == {"results_2026_02", "results_2026_03"}
 
 
-def test_a_long_query_is_not_waited_for_while_others_wait_behind(postgresql: Place) -> None:
-    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
+def test_prune_gives_up_where_a_query_never_ends(postgresql: Place) -> None:
+    pauses: list[float] = []
+    with postgresql.opened(sleep=pauses.append) as warehouse, postgresql.opened() as analyst:
         warehouse.prepare()
         nights(warehouse, END, START)
         with analyst.engine.connect() as connection:
@@ -87,6 +74,70 @@ def test_a_long_query_is_not_waited_for_while_others_wait_behind(postgresql: Pla
             with pytest.raises(Busy, match="removing old snapshots failed: a query holds a lock"):
                 warehouse.drop_snapshots(START)
         assert export_dates(warehouse) == [END, START]
+    assert len(pauses) > 1
+
+
+def patient(place: Place, *, seconds: int) -> sa.Engine:
+    """A reader to whom it is an error to wait for longer than this."""
+    url = place.url.replace("postgresql://", "postgresql+psycopg://")
+    options = {"options": f"-c lock_timeout={seconds}s"}
+    return sa.create_engine(url, connect_args=options, poolclass=sa.NullPool)
+
+
+def test_prune_makes_no_reader_wait_while_it_waits_for_one(postgresql: Place) -> None:
+    """Readers keep arriving while one that began before is not done; it ends when prune has tried a few times."""
+    query = f"SELECT count(*) FROM {postgresql.schema}.results"
+    over = threading.Event()
+
+    def keep_reading() -> int:
+        count = 0
+        while not over.is_set():
+            with patient(postgresql, seconds=1).connect() as connection:
+                connection.exec_driver_sql(query)
+            count += 1
+        return count
+
+    def pause(_seconds: float) -> None:
+        pauses.append(_seconds)
+        if len(pauses) == 3:
+            long_one.rollback()
+
+    pauses: list[float] = []
+    with (
+        postgresql.opened(sleep=pause) as warehouse,
+        postgresql.opened() as analyst,
+        analyst.engine.connect() as long_one,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        warehouse.prepare()
+        nights(warehouse, date(2026, 1, 31), END, START)
+        long_one.exec_driver_sql(query)
+        reading = [pool.submit(keep_reading) for _ in range(2)]
+        try:
+            assert warehouse.drop_snapshots(START) == {"results": 2}
+        finally:
+            over.set()
+        assert all(one.result() > 0 for one in reading)
+        assert export_dates(warehouse) == [START]
+    assert len(pauses) >= 3
+
+
+def test_prune_counts_while_others_read(postgresql: Place) -> None:
+    """To count a large partition takes long."""
+    counted: list[str] = []
+
+    def read_meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT count(*)"):
+            with patient(postgresql, seconds=1).connect() as connection:
+                connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
+            counted.append(statement)
+
+    with postgresql.opened() as warehouse:
+        warehouse.prepare()
+        nights(warehouse, date(2026, 1, 31), END, START)
+        sa.event.listen(warehouse.engine, "before_cursor_execute", read_meanwhile)
+        assert warehouse.drop_snapshots(START) == {"results": 2}
+        assert len(counted) == 2
 
 
 def test_a_query_on_a_default_partition_is_not_waited_for_while_others_wait_behind(postgresql: Place) -> None:
@@ -136,45 +187,13 @@ def test_a_table_is_not_closed_while_another_is_waited_for(postgresql: Place) ->
     with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
         warehouse.prepare()
         sql(warehouse, "CREATE TABLE {}theirs PARTITION OF {}objective_evaluations DEFAULT")
-        sql(warehouse, f"CREATE PUBLICATION {postgresql.schema} FOR TABLE {{}}results")
-        try:
-            with analyst.engine.begin() as connection:
-                connection.exec_driver_sql(f"ANALYZE {postgresql.schema}.results")
-                loading = pool.submit(load, warehouse, END, evaluated(END))
-                until(lambda: is_waited_for(analyst, "results"))
-                connection.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
-                connection.exec_driver_sql(f"SELECT * FROM {postgresql.schema}.theirs")
-                time.sleep(0.6)  # for longer than queries on a default partition are waited for
-            loading.result()
-        finally:
-            sql(warehouse, f"DROP PUBLICATION {postgresql.schema}")
+        with analyst.engine.begin() as connection:
+            connection.exec_driver_sql(f"ANALYZE {postgresql.schema}.results")
+            loading = pool.submit(load, warehouse, END, evaluated(END))
+            until(lambda: is_waited_for(analyst, "results"))
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '300ms'")
+            connection.exec_driver_sql(f"SELECT * FROM {postgresql.schema}.theirs")
+            time.sleep(0.6)  # for longer than queries on a default partition are waited for
+        loading.result()
         assert partitions(warehouse) == {"results_2026_02"}
         assert partitions(warehouse, "objective_evaluations") == {"theirs", "objective_evaluations_2026_02"}
-
-
-def test_a_reader_who_waits_for_the_load_that_waits_for_him_is_in_the_way(postgresql: Place) -> None:
-    """A server may look for such a circle sooner than the load would give up waiting."""
-    with postgresql.opened() as warehouse, postgresql.opened() as analyst, ThreadPoolExecutor(1) as pool:
-
-        def look_soon(driver: Any, _: object) -> None:
-            driver.execute("SET deadlock_timeout = '10ms'")
-            driver.commit()
-
-        def let_wait(_connection: Any, _cursor: object, statement: str, *_: object) -> None:
-            if statement == f"LOCK TABLE ONLY {postgresql.schema}.objective_evaluations IN ACCESS EXCLUSIVE MODE":
-                closed.set()
-                until(lambda: is_waited_for(analyst, "objective_evaluations"))
-
-        closed = threading.Event()
-        sa.event.listen(warehouse.engine, "connect", look_soon)
-        sa.event.listen(warehouse.engine, "after_cursor_execute", let_wait)
-        warehouse.prepare()
-        with analyst.engine.connect() as connection:
-            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.results")
-            loading = pool.submit(load, warehouse, END, evaluated(END))
-            assert closed.wait(20)
-            query = f"SELECT count(*) FROM {postgresql.schema}.objective_evaluations"
-            assert connection.exec_driver_sql(query).scalar() == 0
-            loading.result()
-        assert sql(warehouse, "SELECT count(*) FROM {}objective_evaluations") == [(1,)]
-        assert sql(warehouse, "SELECT count(*) FROM {}loads") == [(1,)]
