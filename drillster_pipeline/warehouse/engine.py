@@ -180,9 +180,10 @@ def _not_taken(error: Exception) -> SettingsError:
 
 
 def _on_postgresql_connect(connection: Any, _record: object) -> None:
-    # Driver and SQLAlchemy read what the server writes, and know it in this form alone.
+    # Driver and SQLAlchemy read what the server writes, and know it in this form alone. In UTC no moment of the
+    # contract is in the year 10000, or before the year 1, which Python does not have.
     connection.autocommit = True
-    connection.execute("SET datestyle = 'ISO'; SET quote_all_identifiers = off")
+    connection.execute("SET datestyle = 'ISO'; SET timezone = 'UTC'; SET quote_all_identifiers = off")
     connection.autocommit = False
 
 

@@ -26,7 +26,12 @@ LOCK_WAIT_SECONDS = 600
 IDLE_SECONDS = 28_800
 """How long a load may be silent before the server ends its session (the default of the server, which hosts lower)."""
 
-CONNECT_ARGUMENTS = {"connect_timeout": 15, "charset": "utf8mb4", "sql_mode": "TRADITIONAL"}
+CONNECT_ARGUMENTS = {
+    "connect_timeout": 15,
+    "charset": "utf8mb4",
+    "sql_mode": "TRADITIONAL",
+    "init_command": "SET time_zone = '+00:00'",
+}
 """Of PyMySQL and mysqlclient. TRADITIONAL: a value that does not fit is an error, never cut or made zero."""
 
 TABLE_OPTIONS: dict[str, Any] = {

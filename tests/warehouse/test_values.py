@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import secrets
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -22,11 +24,12 @@ from drillster_pipeline.warehouse.values import iso, plain
 from drillster_pipeline.warehouse.writers import write_generic, writer_for
 from tests.conftest import examples
 
-from .nights import account, batch, load
+from . import postgresql as postgresql_server
+from .nights import account, batch, group, load, playable, result
 from .place import Place, column, is_mariadb, rows, sql
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-MOMENTS = st.builds(datetime.combine, st.dates(date(1, 1, 2), date(9999, 12, 30)), st.times(timezones=st.just(UTC)))
+MOMENTS = st.builds(datetime.combine, st.dates(), st.times(timezones=st.just(UTC)))
 HARD_TEXTS = {
     "emoji": "👩🏽‍⚕️ 😀",
     "right to left": "שלום عليكم \u202e",
@@ -132,6 +135,49 @@ def test_a_timestamp_is_the_same_moment_everywhere(warehouse: Warehouse) -> None
     (row,) = rows(warehouse, "accounts")
     assert row["created_at"] == moment
     assert row["created_at"].utcoffset() == timedelta(0)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "Europe/Amsterdam", "America/New_York"])
+def anywhere(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[Place]:
+    """Each of the databases, and PostgreSQL databases whose sessions begin in another time zone."""
+    if "/" not in request.param:
+        yield request.getfixturevalue(request.param)
+        return
+    name = f"elsewhere_{secrets.token_hex(4)}"
+    with postgresql_server.engine(postgresql_url).connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = '{request.param}'")
+        yield Place(postgresql_url.replace("/postgres?", f"/{name}?"), "warehouse")
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_the_first_and_the_last_moment_are_values_in_any_time_zone(anywhere: Place) -> None:
+    moments = [
+        datetime.min.replace(tzinfo=UTC),
+        datetime(999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(1883, 11, 18, 12, 3, 57, tzinfo=UTC),  # before New York had whole hours
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime.max.replace(tzinfo=UTC),
+    ]
+    people = [account(f"a{place}", created_at=moment) for place, moment in enumerate(moments)]
+    with anywhere.opened() as warehouse:
+        warehouse.prepare()
+        for number in (1, 2):
+            on = date(2026, 1, number)
+            practiced = [
+                result(on, "g", f"a{place}", playable_id, last_practiced_at=moment)
+                for place, moment in enumerate(moments)
+                for playable_id in ("p", "of nobody")
+            ]
+            known = {"accounts": people, "playables": [playable("p")], "groups": [group("g")]}
+            report = load(warehouse, on, {**known, "results": practiced})
+            assert report.tables["results"].rows_rejected == len(moments)  # which are read back to be told
+        assert report.tables["accounts"].rows_unchanged == len(moments)
+        assert [row["created_at"] for row in rows(warehouse, "accounts")] == moments
+        assert [row["last_practiced_at"] for row in rows(warehouse, "results")] == moments * 2
+        assert "9999-12-31T23:59:59.999999+00:00" in rows(warehouse, "rejected_rows")[5]["record"]
 
 
 @pytest.mark.parametrize("convert", [plain, iso])
