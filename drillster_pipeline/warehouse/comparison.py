@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .model import BY_BYTES
 from .mysql import DIALECTS as MYSQL
 
 
@@ -60,6 +61,12 @@ def compare(connection: sa.Connection, metadata: sa.MetaData, views: Mapping[str
             known = {index["name"] for index in indexes[place]}
             difference.indexes += [index for index in _by_name(table) if index.name not in known]
     if connection.dialect.name == "postgresql":
+        metadata.info[BY_BYTES] = all(
+            getattr(column["type"], "collation", None) == "C"
+            for (_, name), reflected in columns.items()
+            for column in reflected
+            if column["name"] in keys[schema, name]["constrained_columns"] and isinstance(column["type"], sa.String)
+        )
         _compare_comments(difference, metadata, inspector, columns)
     _compare_views(difference, connection, metadata, views, there, views_there)
     return difference

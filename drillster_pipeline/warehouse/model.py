@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
@@ -65,6 +66,21 @@ KEY_LENGTH = 255
 
 Three such columns and a date are 3,063 bytes of utf8mb4: the most that InnoDB takes in one key is 3,072.
 """
+BY_BYTES = "ids_by_bytes"
+"""In ``MetaData.info``: whether PostgreSQL compares keys by their bytes. Where tables were made without, all stay so:
+an index of the one kind is no use to a join with a column of the other."""
+
+
+class KeyText(sa.Text):
+    """A text in a key or an index on PostgreSQL: of any length."""
+
+
+@compiles(KeyText, "postgresql")
+def _spell_key(_kind: KeyText, _compiler: Any, type_expression: Any = None, **_options: Any) -> str:
+    table = getattr(type_expression, "table", None)
+    return 'TEXT COLLATE "C"' if table is not None and table.metadata.info.get(BY_BYTES) else "TEXT"
+
+
 UNBOUNDED = {"sqlite", "postgresql"}
 """Dialects on which a text in a key may be of any length."""
 
@@ -79,7 +95,8 @@ TEXT = (
 """Text of any length, told apart by every character on every database."""
 KEY_TEXT = (
     sa.Unicode(KEY_LENGTH)
-    .with_variant(sa.Text(), *UNBOUNDED)
+    .with_variant(sa.Text(), "sqlite")
+    .with_variant(KeyText(), "postgresql")
     .with_variant(ExactText(KEY_LENGTH), *MYSQL)
     .with_variant(sa.Unicode(KEY_LENGTH, collation=_SQL_SERVER_COLLATION), "mssql")
 )
@@ -119,7 +136,7 @@ def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -
     enforced. Elsewhere each of a million rows a night would be looked up four times more (PostgreSQL: a publish takes
     three times as long), for what the judge has proved before.
     """
-    metadata = sa.MetaData(schema=schema)
+    metadata = sa.MetaData(schema=schema, info={BY_BYTES: True})
     for table in tables:
         _add(metadata, table, dialect)
     return metadata

@@ -14,7 +14,7 @@ from drillster_pipeline.warehouse import Judgement, LoadReport, TablePlan, Wareh
 from drillster_pipeline.warehouse.plans import Mode
 
 from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, reject, result
-from .place import Place, column, is_mariadb, rows, sql, table
+from .place import column, is_mariadb, rows, sql, table
 
 HOUSE: dict[str, list[Any]] = {
     "accounts": [account("a"), account("b")],
@@ -149,22 +149,6 @@ def test_rejects_that_repeat_leave_room_for_orphans(warehouse: Warehouse) -> Non
 
     assert report.rows_rejected == 3
     assert len(rows(warehouse, "rejected_rows")) == 3
-
-
-def test_rows_repeat_in_a_month_whose_partition_a_reader_is_in_the_way_of(postgresql: Place) -> None:
-    with postgresql.opened() as warehouse, warehouse.engine.connect() as reader:
-        warehouse.prepare()
-        load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 10)]))
-        reader.execute(sa.select(sa.func.count()).select_from(table(warehouse, "results")))
-        report, _ = load_pages(
-            warehouse,
-            40,
-            ("results", [result(day(40), "g", "a", "p", 20)]),
-            ("results", [result(day(40), "g", "a", "p", 30)]),
-        )
-
-        assert report.tables["results"].rows_inserted == 1
-        assert sql(warehouse, "SELECT proficiency FROM {}results ORDER BY export_date") == [(10,), (30,)]
 
 
 @pytest.fixture
