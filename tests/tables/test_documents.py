@@ -144,8 +144,13 @@ def test_the_dbt_sources_are_one_source_with_every_table_and_column() -> None:
 
 
 def _tests(table: Table, column: Column) -> list[object]:
+    """A test that has settings only because it is limited to some rows counts by its name."""
     (told,) = [one for one in DBT_TABLES[table.name]["columns"] if one["name"] == column.name]
-    return told.get("data_tests", [])
+    tests = told.get("data_tests", [])
+    return [
+        next(iter(one)) if isinstance(one, dict) and not next(iter(one.values())).get("arguments") else one
+        for one in tests
+    ]
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=lambda one: one.name)
@@ -168,6 +173,22 @@ def test_dbt_tests_that_a_key_of_several_columns_is_unique(table: Table) -> None
     (test,) = DBT_TABLES[table.name]["data_tests"]
     parts = test["unique"]["arguments"]["column_name"].split(" || '|' || ")
     assert tuple(re.sub(r"^cast\((\w+) as varchar\(40\)\)$", r"\1", part) for part in parts) == table.key
+
+
+def test_dbt_tests_the_newest_date_alone_of_tables_that_keep_every_date() -> None:
+    written = yaml.safe_load(dbt_sources(schema="HR data", database="warehouse"))["sources"][0]["tables"]
+    limits: dict[str, set[str | None]] = {}
+    for told in written:
+        tests = [test for each in (told, *told["columns"]) for test in each.get("data_tests", [])]
+        limits[told["name"]] = {
+            settings.get("config", {}).get("where")
+            for test in tests
+            for settings in (test.values() if isinstance(test, dict) else [{}])
+        }
+    for name, table in TABLES.items():
+        newest = f'export_date = (select max(export_date) from warehouse."HR data".{name})'
+        assert limits[name] == ({newest} if table.kind is Kind.SNAPSHOT else {None}), name
+    assert "from {{ target.schema }}.results)" in dbt_sources()
 
 
 def test_dbt_asks_how_fresh_what_every_night_writes_is() -> None:

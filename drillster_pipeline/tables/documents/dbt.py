@@ -7,6 +7,7 @@ by a library: a JSON text is a YAML scalar, so quoting needs no rules of its own
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 from .described import Described
 
 SOURCE = "drillster"
+_TARGET = "{{ target.schema }}"
 _LATE_HOURS = 30
 """A night and a morning: the newest load is older than this only if a night was missed."""
 _STALE_HOURS = 54
@@ -24,10 +26,12 @@ _FRESHNESS = {
     "error_after": {"count": _STALE_HOURS, "period": "hour"},
 }
 
+_NEWEST = "export_date = (select max(export_date) from {})"
+
 _HEADER = """\
 # Made by: drillster-pipeline schema --format dbt
 # Freshness is asked of `loads`, and of what every night writes anew: a row of another table that did not change keeps
-# its loaded_at, and a night may have no events.
+# its loaded_at, and a night may have no events. Of tables with a row per date, tests look at the newest date alone.
 """
 
 
@@ -39,18 +43,23 @@ def dbt_sources(
     database: str | None = None,
 ) -> str:
     """A ``sources.yml`` of tables and views; what is not named is the schema and database of the project's target."""
+    place = ".".join(map(_identifier, [*([database] if database else []), schema or _TARGET]))
     source: dict[str, Any] = {
         "name": SOURCE,
         "description": "What Drillster knew, night by night; loaded by drillster-pipeline.",
         "loader": "drillster-pipeline",
         **({"database": database} if database else {}),
-        "schema": schema or "{{ target.schema }}",
-        "tables": [*(_table(table) for table in tables.values()), *(_view(view) for view in views)],
+        "schema": schema or _TARGET,
+        "tables": [*(_table(table, place) for table in tables.values()), *(_view(view) for view in views)],
     }
     return _HEADER + "\n".join(_written({"version": 2, "sources": [source]}, 0)) + "\n"
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _identifier(name: str) -> str:
+    return name if name == _TARGET or re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
+
+
+def _table(table: Table, place: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "meta": {"kind": table.kind.value, "key": list(table.key), "resources": list(table.sources)}
     }
@@ -64,7 +73,18 @@ def _table(table: Table) -> dict[str, Any]:
     if len(table.key) > 1:
         described["data_tests"] = [{"unique": {"arguments": {"column_name": _joined_key(table)}}}]
     described["columns"] = [_column(table, column) for column in table.all_columns]
+    if table.kind is Kind.SNAPSHOT:
+        newest = _NEWEST.format(f"{place}.{table.name}")
+        for tested in (described, *described["columns"]):
+            if "data_tests" in tested:
+                tested["data_tests"] = [_only(newest, test) for test in tested["data_tests"]]
     return described
+
+
+def _only(rows: str, test: Any) -> dict[str, Any]:
+    """A test of some rows, told by a condition."""
+    ((name, settings),) = test.items() if isinstance(test, Mapping) else [(test, {})]
+    return {name: {**settings, "config": {**settings.get("config", {}), "where": rows}}}
 
 
 def _view(view: Described) -> dict[str, Any]:
