@@ -57,10 +57,16 @@ def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:
 
 
 def _drop_repeated(table: Table, values: Sequence[Sequence[Any]], keep: npt.NDArray[np.bool_]) -> None:
-    """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts."""
+    """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts.
+
+    Of rows that several lists hold, that of the list with the lowest id.
+    """
     of_key = [values[place] for place, column in enumerate(table.columns) if column.name in table.key]
     kept = np.flatnonzero(keep).tolist()
-    if len(kept) < len(keep):
+    if table.listed_under is not None:
+        (lists,) = (values[place] for place, column in enumerate(table.columns) if column.name == table.listed_under)
+        kept.sort(key=lambda place: lists[place], reverse=True)
+    if len(kept) < len(keep) or table.listed_under is not None:
         of_key = [[column[place] for place in kept] for column in of_key]
     if len(set(zip(*of_key, strict=True))) == len(kept):
         return

@@ -250,14 +250,20 @@ class Staging:
         return bool(self.rows[name]) and name not in self._told_apart
 
     def leave_out_repeated(self, staged: Staged) -> int:
-        """Of staged rows with the same key keep the one that came last; how many went."""
+        """Of staged rows with the same key keep the one that came last; how many went.
+
+        Of rows that several lists hold, that of the list with the lowest id: lists are read in any order.
+        """
         self._told_apart.add(staged.table.name)
         rows = staged.rows
         key = [rows.c[name] for name in staged.table.key]
         repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
         if self._connection.execute(repeats).first() is None:
             return 0
-        place = sa.func.row_number().over(partition_by=key, order_by=rows.c.staged_row.desc())
+        order: list[sa.ColumnElement[Any]] = [rows.c.staged_row.desc()]
+        if staged.table.listed_under is not None:
+            order.insert(0, rows.c[staged.table.listed_under])
+        place = sa.func.row_number().over(partition_by=key, order_by=order)
         ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
         return self.remove(staged, rows.c.staged_row.in_(sa.select(ranked.c.staged_row).where(ranked.c.place > 1)))
 
