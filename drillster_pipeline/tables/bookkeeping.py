@@ -21,7 +21,7 @@ LOADS = Table(
         ),
         text("kind", "What was loaded.", nullable=False, values=("snapshot", "events")),
         moment("started_at", "When staging began.", nullable=False),
-        moment("finished_at", "When it was published.", nullable=False),
+        moment("finished_at", "When all of it was written, just before it was committed.", nullable=False),
         moment("captured_from", "When the first of its answers came in."),
         moment("captured_until", "When the last of its answers came in."),
         text("archive_url", "Where the answers are kept."),

@@ -106,7 +106,7 @@ _LOAD = (
         references="loads.load_id",
         description="The load that last wrote this row.",
     ),
-    Column(name="loaded_at", type=Type.TIMESTAMP, nullable=False, description="When that load was published."),
+    Column(name="loaded_at", type=Type.TIMESTAMP, nullable=False, description="When that load began to be published."),
 )
 
 MANAGED: dict[Kind, tuple[Column, ...]] = {

@@ -150,7 +150,7 @@ class Load:
         try:
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
-                report = publish(publication, self._plan, judgement, started_at=self._started_at)
+                report = publish(publication, self._plan, judgement, started_at=self._started_at, now=self._now)
         except Interrupted:
             # A connection that was lost at the commit leaves open whether that came through.
             if report is None or not self._is_published():

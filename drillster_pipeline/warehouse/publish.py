@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -19,8 +19,15 @@ from .snapshots import publish_snapshot
 from .staging import Staged
 
 
-def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, started_at: datetime) -> LoadReport:
-    """Publish what was staged and judged, inside the caller's transaction."""
+def publish(
+    publication: Publication,
+    plan: LoadPlan,
+    judgement: Judgement,
+    *,
+    started_at: datetime,
+    now: Callable[[], datetime],
+) -> LoadReport:
+    """Publish what was staged and judged, inside the caller's transaction, which is to be committed at once."""
     _write_load(publication, plan, started_at)
     reports: dict[str, TableReport] = {}
     for name, staged in publication.staging.tables.items():
@@ -38,7 +45,9 @@ def publish(publication: Publication, plan: LoadPlan, judgement: Judgement, *, s
     leave_to_this_load(publication, [name for name, report in reports.items() if report.history_rows is not None])
     _write_tables(publication, judgement, reports)
     _write_rejects(publication)
-    return LoadReport(load_id=publication.load_id, tables=reports, finished_at=publication.loaded_at)
+    loads, finished_at = publication.target("loads"), now().astimezone(UTC)
+    publication.run(sa.update(loads).values(finished_at=finished_at).where(loads.c.load_id == publication.load_id))
+    return LoadReport(load_id=publication.load_id, tables=reports, finished_at=finished_at)
 
 
 def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
@@ -59,7 +68,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) 
             export_date=plan.export_date,
             kind=plan.kind,
             started_at=started_at,
-            finished_at=publication.loaded_at,
+            finished_at=publication.loaded_at,  # until the last statement
             captured_from=plan.captured_from,
             captured_until=plan.captured_until,
             archive_url=plan.archive_url,
