@@ -238,8 +238,7 @@ def _required(what: str, needed: bool) -> Callable[[str], str]:
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host name can only mean this machine."""
-    if host is None:
-        return False
+    host = (host or "").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

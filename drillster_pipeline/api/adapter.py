@@ -32,11 +32,16 @@ class HostAdapter(WatchedAdapter):
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> ConnectionPool:
         """The pool that ``send`` takes a connection from (called by HTTPAdapter)."""
-        if not str(request.url).startswith(self._origin):
-            return super().get_connection_with_tls_context(request, *args, **kwargs)
-        if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(request, *args, **kwargs)
-        return self._pool
+        known = str(request.url).startswith(self._origin)
+        if known and self._pool is not None:
+            return self._pool
+        try:
+            pool = super().get_connection_with_tls_context(request, *args, **kwargs)
+        except (TypeError, ValueError) as error:  # whatever it stumbles over in the address of a proxy
+            raise requests.exceptions.InvalidProxyURL(error) from error
+        if known:
+            self._pool = pool
+        return pool
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:  # noqa: ARG002 - HTTPAdapter's own
         """What stands in the request line (called by HTTPAdapter): never the whole URL, as no proxy reads it."""

@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 
 from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.settings import is_loopback
 
 from .adapter import HostAdapter
 from .watch import Watch
@@ -42,9 +43,9 @@ LARGEST_ANSWER = 256 * 2**20
 """Bytes after decompression: many times the members of the largest organization in one answer."""
 
 _CHUNK = 2**20
+_PROXY_VARIABLES = frozenset({"https_proxy", "all_proxy"})
 _MOST_INFLATED = 1032
 """Bytes that one byte of gzip can hold at most (zlib's documentation, "Maximum Compression Factor")."""
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Broken(Exception):
@@ -90,7 +91,7 @@ class Transport:
         self._verify = _trusted_authorities()
         parts = urlsplit(base_url)
         # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
-        self._proxies = _proxies(base_url) if parts.scheme == "https" else {}
+        self._proxy = select_proxy(base_url, get_environ_proxies(base_url)) if parts.scheme == "https" else None
         self._adapter = HostAdapter(f"{parts.scheme}://{parts.netloc}/", connections=connections)
         self._watch = Watch(answer_seconds=answer_seconds)
 
@@ -113,7 +114,7 @@ class Transport:
         try:
             reply = self._exchange(request)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            failure = _failure(error, host=self.host)
+            failure = _failure(error, host=self.host, proxy=self._proxy)
         finally:
             self._watch.end(wire)
         pause.check()
@@ -124,6 +125,11 @@ class Transport:
             raise failure
         return reply
 
+    @property
+    def has_proxy(self) -> bool:
+        """Whether requests go through a proxy that the environment names for the base URL."""
+        return self._proxy is not None
+
     def close(self) -> None:
         """Close the connections."""
         self._watch.close()
@@ -131,7 +137,11 @@ class Transport:
 
     def _exchange(self, request: requests.PreparedRequest) -> Reply:
         response = self._adapter.send(
-            request, stream=True, timeout=self._timeout, verify=self._verify, proxies=self._proxies
+            request,
+            stream=True,
+            timeout=self._timeout,
+            verify=self._verify,
+            proxies={"https": self._proxy} if self._proxy else {},
         )
         raw: urllib3.HTTPResponse = response.raw
         whole = False
@@ -175,7 +185,7 @@ def _checked_host(base_url: str) -> str:
     """The host of the URL, without any user name; SettingsError where the token would travel unencrypted."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK)):
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host))):
         raise SettingsError(
             "DRILLSTER_BASE_URL must be an https address, such as https://www.drillster.com "
             "(plain http is for a sandbox on this machine only)."
@@ -194,27 +204,17 @@ def _trusted_authorities() -> str | bool:
     return True
 
 
-def _proxies(url: str) -> dict[str, str]:
-    """The proxies that the environment names for a URL (HTTPS_PROXY, ALL_PROXY, NO_PROXY), as requests wants them."""
-    proxies = dict(get_environ_proxies(url))
-    for proxy in proxies.values():
-        try:
-            usable = bool(urllib3.util.parse_url(proxy).host)
-        except urllib3.exceptions.LocationParseError:
-            usable = False
-        if not usable:
-            raise _unusable_proxy(urlsplit(url).hostname or "")
-    return proxies
-
-
-def _unusable_proxy(host: str) -> SettingsError:
+def _unusable_proxy(host: str, proxy: str | None) -> SettingsError:
+    names = [name for name, value in os.environ.items() if value == proxy and name.lower() in _PROXY_VARIABLES]
+    where = f"in {names[0]}" if names else "of this system"  # macOS and Windows keep settings of their own
     return SettingsError(
-        f"The proxy that the environment names for {host} cannot be used or wants a login: "
-        "check HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+        f"The proxy {where} cannot be used for {host}: put an address such as http://proxy.example.org:3128 there, "
+        "with user and password where it asks for a login (socks proxies need the package PySocks), or add "
+        f"{host} to NO_PROXY if it can be reached without."
     )
 
 
-def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
+def _failure(error: BaseException, *, host: str, proxy: str | None) -> Broken | SettingsError:
     """What an exception of requests, urllib3 or the socket comes to, in words of our own."""
     chain = tuple(_chain(error))
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
@@ -223,9 +223,12 @@ def _failure(error: BaseException, *, host: str) -> Broken | SettingsError:
             "authority in a PEM file and name that in REQUESTS_CA_BUNDLE; otherwise check DRILLSTER_BASE_URL."
         )
     proxied = any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain)
-    unusable = isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema))
+    # Our own address is well-formed (see redirects.py and settings.py): what is refused as none is the proxy's.
+    unusable = proxy is not None and isinstance(
+        error, (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError)
+    )
     if unusable or (proxied and any(" 407 " in str(link) for link in chain)):
-        return _unusable_proxy(host)
+        return _unusable_proxy(host, proxy)
     if proxied:
         return Broken("no connection through the proxy")
     for kinds, reason in _REASONS:

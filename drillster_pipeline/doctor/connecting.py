@@ -9,8 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from requests.utils import get_environ_proxies
-
 from drillster_pipeline import __version__
 from drillster_pipeline.api.assertion import BACKDATED_SECONDS, VALID_SECONDS
 from drillster_pipeline.api.backoff import Backoff
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 20.0
 """Whoever looks at a screen has less patience than a night."""
-PATIENCE = Backoff(attempts=3, seconds=15.0, first=0.5, cap=4.0)
+PATIENCE = Backoff(attempts=3, longest=15.0, first=0.5, cap=4.0)
 NOTICEABLE_SECONDS = 30.0
 """A clock that is off by so much should be set, though it does no harm yet."""
 _UNAVAILABLE, _SETTINGS = 4, 2
@@ -56,7 +54,7 @@ def reach(notes: Notes, settings: Settings, now: Callable[[], datetime]) -> Skew
             return None
         finally:
             transport.close()
-        _judge(step, settings, transport.host, reply, seconds)
+        _judge(step, settings, transport, reply, seconds)
         return skew_between(reply.headers, asked, now())
     return None
 
@@ -72,11 +70,11 @@ def _sent(transport: Transport, url: str) -> Reply:
         raise Broken("an answer that is far too large") from None
 
 
-def _judge(step: Step, settings: Settings, host: str, reply: Reply, seconds: float) -> None:
+def _judge(step: Step, settings: Settings, transport: Transport, reply: Reply, seconds: float) -> None:
     how = "https" if settings.base_url.startswith("https") else "plain http, on this machine"
-    if settings.base_url.startswith("https") and get_environ_proxies(settings.base_url):
+    if transport.has_proxy:
         how += " through the proxy that the environment names"
-    said = f"{host} answers in {lasting(seconds)} ({how})"
+    said = f"{transport.host} answers in {lasting(seconds)} ({how})"
     wrong_place = "Check that DRILLSTER_BASE_URL is Drillster's address and that nothing on the way answers for it."
     if 300 <= reply.status < 400:
         target = host_named_in(reply.headers.get("Location", "")) or "another address"

@@ -307,7 +307,13 @@ def test_only_https_or_this_very_machine(url):
         Transport(url)
 
 
-@pytest.mark.parametrize("url", ["https://x.example", "http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example",
+        *(f"http://{host}:1" for host in ("localhost", "LocalHost", "127.0.0.1", "127.0.0.2", "[::1]", "x.localhost")),
+    ],
+)
 def test_https_or_this_very_machine_will_do(url):
     Transport(url).close()
 

@@ -169,20 +169,95 @@ def test_https_goes_through_the_proxy_of_the_environment_which_sees_no_token(
         assert "proxy-authorization" not in request.headers
 
 
-def test_no_proxy_is_honoured(secure, certificate, make_proxy, monkeypatch):
+EXCEPT = {
+    "localhost,::1": True,
+    "localhost, 127.0.0.1, .svc": True,
+    ".example.org,LOCALHOST:{port}": False,  # names are compared as written
+    "localhost:{port},host:8080": True,
+    "*": True,
+    "::1,[::1],.svc,host:8080,10.0.0.0/8,http://x": False,
+    "": False,
+}
+"""Values of NO_PROXY, and whether localhost is asked without a proxy then."""
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize("value", EXCEPT)
+@pytest.mark.parametrize("proxied_by", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", None])
+def test_every_common_exception_from_the_proxy_is_understood(
+    secure, certificate, make_proxy, monkeypatch, name, value, proxied_by
+):
+    proxy = make_proxy()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv(name, value.format(port=secure.port))
+    if proxied_by:
+        monkeypatch.setenv(proxied_by, f"http://{proxy.address}")
+    with contextlib.closing(Transport(secure.url)) as transport:
+        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+    assert len(proxy.heads) == (proxied_by is not None and not EXCEPT[value])
+
+
+@pytest.mark.parametrize(("value", "is_direct"), [("127.0.0.0/8", True), ("127.0.0.1", True), ("10.0.0.0/8", False)])
+def test_an_exception_may_be_a_network(secure, certificate, make_proxy, monkeypatch, value, is_direct):
     proxy = make_proxy()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    monkeypatch.setenv("NO_PROXY", value)
+    url = f"https://127.0.0.1:{secure.port}"
+    with contextlib.closing(Transport(url)) as transport:
+        assert transport.send("GET", url, headers=HEADERS, pause=Pause()).status == 200
+    assert (proxy.heads == []) is is_direct
+
+
+def test_proxies_for_other_purposes_are_not_looked_at(secure, certificate, make_proxy, monkeypatch):
+    proxy = make_proxy()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
+    for name in ("HTTP_PROXY", "FTP_PROXY", "grpc_proxy", "SOME_PROXY", "USE_PROXY"):
+        monkeypatch.setenv(name, "socks5://user:pa55@[nonsense")
+    with contextlib.closing(Transport(secure.url)) as transport:
+        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+    assert len(proxy.heads) == 1
+
+
+def test_a_proxy_that_makes_no_sense_is_no_matter_where_it_would_not_be_used(secure, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:pa55@[nonsense")
     monkeypatch.setenv("NO_PROXY", "localhost")
     with contextlib.closing(Transport(secure.url)) as transport:
         assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
-    assert proxy.heads == []
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "socks5h://user:pa55@127.0.0.1:1",
+        "ftp://user:pa55@127.0.0.1:1",
+        "http://user:pa55@",
+        "http://user:pa55@[::1",
+        "http://user:pa55@host:port",
+        "http://user:pa55@host:99999",
+        "http://käse:pa55@" + "x" * 80,
+        "http://\u0436:pa55@host",
+        "direct://",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplog, name, value):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv(name, value)
+    url = "https://www.drillster.com"
+    with pytest.raises(SettingsError, match=name) as raised, contextlib.closing(Transport(url)) as transport:
+        transport.send("GET", url, headers=HEADERS, pause=Pause())
+    assert "www.drillster.com" in str(raised.value)
+    assert "pa55" not in "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
+    assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize(
     ("proxy_url", "status", "kind", "message"),
     [
-        ("http://user:pa55@{}", b"407 Proxy Authentication Required", SettingsError, "wants a login"),
+        ("http://user:pa55@{}", b"407 Proxy Authentication Required", SettingsError, "asks for a login"),
         ("http://user:pa55@{}", b"503 Busy", Broken, "no connection through the proxy"),
         ("socks5://user:pa55@{}", b"", SettingsError, "HTTPS_PROXY"),
         ("http://user:pa55@", b"", SettingsError, "HTTPS_PROXY"),

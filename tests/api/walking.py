@@ -64,11 +64,15 @@ class Walks:
     archive: Archive
     concurrency: int = 4
     backoff: Backoff = IMPATIENT
+    tokens: TokenSource | None = None
+    """In place of the one that all walks share."""
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[Client]:
         settings = {"concurrency": self.concurrency, "backoff": self.backoff} | options
-        with Client(base_url=self.sandbox.base_url, tokens=tokens_of(self.sandbox), **settings) as client:
+        with Client(
+            base_url=self.sandbox.base_url, tokens=self.tokens or tokens_of(self.sandbox), **settings
+        ) as client:
             yield client
 
     def begin(self, kind: str = "snapshot") -> CaptureWriter:
@@ -105,16 +109,21 @@ _TOKENS: dict[str, TokenSource] = {}
 
 def tokens_of(sandbox: Sandbox) -> TokenSource:
     """The source of tokens of all walks over a sandbox: to read the key takes longer than a walk."""
-    credentials = sandbox.credentials
     if sandbox.base_url not in _TOKENS:
-        _TOKENS[sandbox.base_url] = TokenSource(
-            token_url=f"{sandbox.base_url}/daas/oauth/token",
-            client_id=credentials.client_id,
-            client_secret=credentials.client_secret,
-            service_account_id=credentials.service_account_id,
-            private_key=credentials.private_key,
-        )
+        _TOKENS[sandbox.base_url] = new_tokens(sandbox)
     return _TOKENS[sandbox.base_url]
+
+
+def new_tokens(sandbox: Sandbox, **options: Any) -> TokenSource:
+    credentials = sandbox.credentials
+    return TokenSource(
+        token_url=f"{sandbox.base_url}/daas/oauth/token",
+        client_id=credentials.client_id,
+        client_secret=credentials.client_secret,
+        service_account_id=credentials.service_account_id,
+        private_key=credentials.private_key,
+        **options,
+    )
 
 
 def forget_tokens(sandbox: Sandbox) -> None:
