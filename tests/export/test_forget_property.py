@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from drillster_pipeline.export import Session, publish
 from drillster_pipeline.export.forget import forget
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
+from drillster_pipeline.warehouse import Warehouse
 from tests.conftest import examples
 
 from .organizations import DAYS, Organization, organizations, put
@@ -32,12 +33,14 @@ Dump = dict[str, list[Row]]
 
 
 @pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse without a row."""
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A warehouse without a row; those that are copied from it are prepared, and are not looked through again."""
     folder = tmp_path_factory.mktemp("blank")
     with session_in(folder) as session:
         assert session.warehouse
-    return folder / "warehouse.sqlite"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Warehouse, "prepare", lambda _: None)
+        yield folder / "warehouse.sqlite"
 
 
 @settings(max_examples=examples(6))
