@@ -1,133 +1,128 @@
-"""One person taken out of decoded answers: the inverse of nothing, for a right to be forgotten.
+"""One person taken out of decoded answers, for the right to be forgotten.
 
-Items that are about the person go (the account, a membership, an evaluation, an attempt); elsewhere the person's id,
-names and addresses are replaced. What is said of others stays as it is.
+Out go the person's own objects, the items of lists that are about the person, and the account id where ids of people
+stand (where that is, :mod:`.persons` declares). In running text names and e-mail addresses of the person are replaced.
+Field names, other fields that hold no prose, and what is said of other people stay as they are.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from .persons import is_person
+from . import persons
+from .answers import Json, id_text
+from .mentions import Mentions
 
 FORGOTTEN = "[forgotten]"
-_PLACES = ("account", "member", "user", "person", "evaluation", "objectiveEvaluation")
-"""Where an item of a list names the one whom it is about."""
-_NAMES = frozenset({"name", "realName"})
-"""Fields of a person that hold a whole name."""
-_SHORTEST_NAME = 5
-"""Names that are shorter stand in running text for too many other things."""
+GONE: Final[Any] = object()
+"""Stands for a value of which nothing is left."""
+_OWN = persons.NAMES | {persons.EMAIL, persons.THIRD_PARTY_IDS}
+"""Fields of a person that say who it is: in another person's object they are that person's."""
 
 
-class Gone:
-    """Stands for what is left out."""
-
-
-GONE = Gone()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Person:
-    """Who is to be forgotten."""
+    """Who is to be forgotten, and by which names and e-mail addresses (in lower case) the person is known."""
 
     account_id: str
-    emails: frozenset[str] = frozenset()
-    """In lower case."""
-    names: frozenset[str] = frozenset()
-    """And keys in HR systems."""
+    names: set[str] = field(default_factory=set)
+    emails: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         return "Person(…)"
 
-    def met_in(self, body: Any) -> Person:
-        """The same person with the names and addresses that a body has under the account id."""
-        emails, names = set(self.emails), set(self.names)
-        for found in _objects_of(body, self.account_id):
-            for field in ("name", "realName"):
-                if isinstance(found.get(field), str) and found[field].strip():
-                    names.add(found[field])
-            for key in found.get("thirdPartyIds") or ():
-                if isinstance(key, Mapping) and _tells_apart(key.get("id")):
-                    names.add(key["id"])
-            if isinstance(found.get("emailAddress"), str) and found["emailAddress"].strip():
-                emails.add(found["emailAddress"].lower())
-        return Person(self.account_id, frozenset(emails), frozenset(names))
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Take over the names and the address of an object that is the person."""
+        self.names.update(name for place in persons.NAMES if (name := _text(found.get(place))))
+        if email := _text(found.get(persons.EMAIL)):
+            self.emails.add(email.lower())
 
 
 class Eraser:
-    """Takes a person out of bodies."""
+    """Takes a person out of answers and texts, by what is known of the person when it is made."""
 
     def __init__(self, person: Person) -> None:
-        self._person = person
-        self.account_id = person.account_id
-        names = (name for name in person.names if len(name) >= _SHORTEST_NAME)
-        self.texts = sorted({person.account_id, *person.emails, *names}, key=len, reverse=True)
-        """What the person is looked for by in running text."""
-        words = "|".join(re.escape(text) for text in self.texts)
-        self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+        self.person = person
+        self._emails = frozenset(person.emails)
+        self._mentions = Mentions(self._address, shortest=2)
+        for name in person.names:
+            if len(name.split()) > 1:  # one word alone is more often that word than the person
+                self._mentions.add(name, FORGOTTEN)
 
-    def erased(self, value: Any, place: str = "") -> Any:
-        """The value without the person: the same object where nothing changes, GONE where nothing is left."""
+    def text(self, text: str) -> str:
+        """A running text without the person: whole names of two words or more, and whole e-mail addresses."""
+        return self._mentions.masked(text)
+
+    def unit(self, unit: Mapping[str, str]) -> Mapping[str, str]:
+        """The parameters of a unit without the person: the same object where it is about somebody else."""
+        if unit.get(persons.UNIT_OF_PERSON) != self.person.account_id:
+            return unit
+        return {**unit, persons.UNIT_OF_PERSON: FORGOTTEN}
+
+    def body(self, resource: str, body: Json) -> Json:
+        """An answer without the person: the same object where nothing changes, GONE where nothing is left.
+
+        ``person`` learns the names and addresses that the answer has under the account id.
+        """
+        return self._value(resource, body, persons.place_of_body(resource), depth=0)
+
+    def _value(self, resource: str, value: Json, place: str, *, depth: int) -> Json:
         if isinstance(value, list):
-            return self._list(value, place)
+            place = persons.place_of_items(resource, place, depth)
+            items = [
+                GONE if self._is_about(resource, item) else self._value(resource, item, place, depth=depth + 1)
+                for item in value
+            ]
+            changed = any(new is not old for new, old in zip(items, value, strict=True))
+            return [item for item in items if item is not GONE] if changed else value
         if isinstance(value, dict):
-            return self._object(value, place)
-        return self._text(value) if isinstance(value, str) else value
-
-    def without(self, text: str, *, name_of_a_person: bool) -> str:
-        """The text without the person; the whole name of somebody else, who may have the same one, stays."""
-        return text if name_of_a_person and text in self._person.names else self._text(text)
-
-    def _text(self, text: str) -> str:
-        return self._words.sub(FORGOTTEN, text) if self._words.search(text) else text
-
-    def _list(self, items: list[Any], place: str) -> Any:
-        kept = [self.erased(item, place) for item in items if not self.is_about(item)]
-        kept = [item for item in kept if item is not GONE]
-        unchanged = len(kept) == len(items) and all(new is old for new, old in zip(kept, items, strict=True))
-        return items if unchanged else kept
-
-    def _object(self, thing: dict[str, Any], place: str) -> Any:
-        if self.is_about(thing):
+            return self._object(resource, value, place, depth)
+        if persons.holds_account_id(place) and id_text(value) == self.person.account_id:
             return GONE
-        # An object of this person never gets so far: whoever it is has the same name.
-        names = _NAMES if is_person(thing, place) else ()
-        new = {
-            self._text(name): self.without(value, name_of_a_person=True)
-            if name in names and isinstance(value, str)
-            else self.erased(value, name)
-            for name, value in thing.items()
+        if not isinstance(value, str):
+            return value
+        if place == persons.CURSOR and resource in persons.WHOM and value == self.person.account_id:
+            return FORGOTTEN
+        text = value if place in persons.OPAQUE else self.text(value)
+        return value if text == value else text
+
+    def _object(self, resource: str, value: dict[str, Json], place: str, depth: int) -> Json:
+        kept: frozenset[str] = frozenset()
+        if persons.is_person(value, place):
+            if self._is_person(value, place):
+                return GONE
+            kept = _OWN
+        elif persons.is_third_party_id(value):
+            return value
+        fields = {
+            name: inner if name in kept else self._value(resource, inner, name, depth=depth + 1)
+            for name, inner in value.items()
         }
-        if all(name in new and new[name] is value for name, value in thing.items()):
-            return thing
-        return {name: value for name, value in new.items() if value is not GONE}
+        changed = any(fields[name] is not inner for name, inner in value.items())
+        return {name: inner for name, inner in fields.items() if inner is not GONE} if changed else value
 
-    def is_about(self, item: Any) -> bool:
-        """Whether an object is the person, or an entry about the person."""
-        if not isinstance(item, Mapping):
-            return False
-        if item.get("id") == self._person.account_id:
+    def _is_about(self, resource: str, item: Json) -> bool:
+        found, place = persons.whom(resource, item)
+        if isinstance(found, dict):
+            return persons.is_person(found, place) and self._is_person(found, place)
+        return found is not None and id_text(found) == self.person.account_id
+
+    def _is_person(self, found: Mapping[str, Any], place: str) -> bool:
+        """Whether a person is the one to be forgotten: by account id, or as an invitee by address."""
+        account_id = persons.account_of(found, place)
+        if account_id is None:
+            email = found.get(persons.EMAIL)
+            return isinstance(email, str) and email.lower() in self._emails
+        if account_id == self.person.account_id:
+            self.person.add(found)
             return True
-        email = item.get("emailAddress")
-        if isinstance(email, str) and "id" not in item and email.lower() in self._person.emails:
-            return True  # an invitation that the person has not accepted
-        return any(self.is_about(item.get(place)) for place in _PLACES)
+        return False
+
+    def _address(self, address: str) -> str:
+        return FORGOTTEN if address.replace("%40", "@").lower() in self._emails else address
 
 
-def _tells_apart(key: Any) -> bool:
-    """Whether a key of an HR system is not just any word or number."""
-    return isinstance(key, str) and len(key) >= _SHORTEST_NAME and any(character.isdigit() for character in key)
-
-
-def _objects_of(value: Any, account_id: str) -> Iterable[Mapping[str, Any]]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _objects_of(item, account_id)
-    elif isinstance(value, dict):
-        if value.get("id") == account_id:
-            yield value
-        for inner in value.values():
-            yield from _objects_of(inner, account_id)
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None

@@ -8,10 +8,10 @@ Sources: API 2.1.1, objects User, Actor, ThirdPartyId, TestResult; notes on the 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .answers import Json, id_text
 
 NAMES = frozenset({"name", "realName"})
 EMAIL = "emailAddress"
@@ -77,9 +77,40 @@ CONTAINERS = frozenset(
 """Fields that may hang on a person and hold things rather than traits; they are gone through like all else."""
 
 OPAQUE = (
-    KEPT | COARSE | frozenset({"thirdParty", "lastOnPage", "lastEdited", "reviewDate", "evaluationDate", "eventType"})
+    KEPT
+    | COARSE
+    | frozenset(
+        {
+            *("thirdParty", "thirdParties", "lastOnPage", "privacyLocation", "inviteeKey", "eventId", "eventType"),
+            *("lastEdited", "reviewDate", "evaluationDate", "timestamp", "date", "started", "completed", "expires"),
+            *("lastPracticed", "added", "reviewDuration", "estimatedStudyDuration", "subscriptionEnd"),
+            *("direction", "style", "testType", "disclosure", "restrictions", "affordances", "unsupportedFeatures"),
+            *("minimumProficiency", "fallingMinimumProficiency", "proficiency", "subscriptionEndTimeZone"),
+            *("subscriptionEndTime", "subscriptionEndDuration", "version"),
+        }
+    )
 )
-"""Fields that hold no prose, in which a name is not looked for."""
+"""Fields that hold ids, codes, moments and numbers, never prose: no name is looked for in them."""
+
+CURSOR = "lastOnPage"
+"""May hold the id of the last item of a page; see ``WHOM``."""
+TICKET = "ticket"
+"""The place of somebody who took a test without an account: its id is that of the ticket."""
+
+WHOM: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "accounts": (("account",),),
+    "group_members": (("member",),),
+    "group_staff": (("user",),),
+    "objective_evaluations": (("user",),),
+    "test_results": (("user",), ("member",)),
+    "objective_events": (("user",), ("objectiveEvaluation", "user"), ("evaluation", "user")),
+}
+"""Resources whose lists are of people, and the places where an item names the one whom it is about.
+
+An item of accounts or members may also be the person itself.
+"""
+UNIT_OF_PERSON = "account_id"
+"""The path parameter that says whom an answer is about."""
 
 _PLACES = frozenset(
     {
@@ -137,9 +168,35 @@ def is_person(value: Mapping[str, Any], place: str) -> bool:
     return place in _LISTS and not any(isinstance(value.get(inner), dict) for inner in _PLACES)
 
 
-def place_of_items(resource: str, place: str) -> str:
-    """The place of the items of a list that an answer of ``resource`` holds at its top."""
-    return "people" if resource in _RESOURCES else place
+def place_of_body(resource: str) -> str:
+    """The place of a whole answer."""
+    return ORGANIZATION if resource == ORGANIZATION else ""
+
+
+def place_of_items(resource: str, place: str, depth: int) -> str:
+    """The place of the items of a list that an answer of ``resource`` holds, ``depth`` levels below its top."""
+    return "people" if resource in _RESOURCES and depth <= 1 else place
+
+
+def whom(resource: str, item: Json) -> tuple[Json, str]:
+    """Whom an item of a list is about, an object or a bare id, and its place; None where it does not say."""
+    for path in WHOM.get(resource, ()) if isinstance(item, Mapping) and not is_thing(item) else ():
+        found = item
+        for place in path:
+            found = found.get(place) if isinstance(found, Mapping) else None
+        if found is not None:
+            return found, path[-1]
+    return None, ""
+
+
+def account_of(person: Mapping[str, Any], place: str) -> str | None:
+    """The account id of a person; None for an invitee, or the holder of a ticket."""
+    return None if place == TICKET else id_text(person.get("id"))
+
+
+def holds_account_id(place: str) -> bool:
+    """Whether a bare value in a place is the id of an account."""
+    return place != TICKET and (place.removesuffix("Id") in _PLACES or place.removesuffix("Ids") in _PLACES | _LISTS)
 
 
 def names_a_person(value: str, place: str) -> bool:

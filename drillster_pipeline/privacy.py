@@ -128,21 +128,17 @@ class _Pass:
 
     def run(self, body: Json) -> Json:
         self.meet(body)
-        return self._rebuilt(body, self._place, depth=0)
+        return self._rebuilt(body, persons.place_of_body(self._resource), depth=0)
 
     def meet(self, body: Json) -> None:
         """Know everyone in a body by name."""
-        self._meet(body, self._place, depth=0)
-
-    @property
-    def _place(self) -> str:
-        return "organization" if self._resource == "organization" else ""
+        self._meet(body, persons.place_of_body(self._resource), depth=0)
 
     # Meeting
 
     def _meet(self, value: Json, place: str, *, depth: int) -> None:
         if isinstance(value, list):
-            place = self._place_of_items(place, depth)
+            place = persons.place_of_items(self._resource, place, depth)
             for item in value:
                 self._meet(item, place, depth=depth + 1)
         elif isinstance(value, dict):
@@ -175,7 +171,7 @@ class _Pass:
         if isinstance(value, str):
             return self._text(value, place)
         if isinstance(value, list):
-            place = self._place_of_items(place, depth)
+            place = persons.place_of_items(self._resource, place, depth)
             return [self._rebuilt(item, place, depth=depth + 1) for item in value]
         if not isinstance(value, dict):
             return value
@@ -269,9 +265,6 @@ class _Pass:
                     return None  # its pseudonym does that
                 return self._digest(f"invitee by {field}", _canonical(value, persons.EMAIL), _INVITEE_DIGITS)
         return None
-
-    def _place_of_items(self, place: str, depth: int) -> str:
-        return persons.place_of_items(self._resource, place) if depth <= 1 else place
 
 
 _GONE_THROUGH = persons.KEPT | persons.COARSE | persons.CONTAINERS | {persons.THIRD_PARTY_IDS}

@@ -95,23 +95,27 @@ class Capture:
         return self.ref.capture_id
 
     def pages(self, resource: str) -> Iterator[Line]:
-        """The answers of a resource that count, each part checked against its checksum before it is read.
+        """The answers of a resource that count.
 
         Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
+        Raises what :meth:`lines` raises.
+        """
+        entry = self.manifest["resources"].get(resource, {})
+        superseded = {(key, attempt) for key, attempt in entry.get("superseded", ())}
+        for line in self.lines(resource):
+            if line.body is not None and not (superseded and (unit_key(line.unit), line.attempt) in superseded):
+                yield line
+
+    def lines(self, resource: str) -> Iterator[Line]:
+        """All that was written of a resource, each part checked against its checksum before it is read.
+
         Raises ArchiveCorrupt where a part is missing or is not what was sealed; Interrupted where ``forget`` or
         ``prune`` came in between.
         """
-        entry = self.manifest["resources"].get(resource)
-        if entry is None:
-            return
-        superseded = {(key, attempt) for key, attempt in entry["superseded"]}
-        for part in entry["parts"]:
+        for part in self.manifest["resources"].get(resource, {}).get("parts", ()):
             where = f"{self.ref.folder}/{resource}/{part['name']}"
             for text in read_lines(self._content(where, part["sha256"]), where):
-                line = whole(text, where)
-                if line.body is None or (superseded and (unit_key(line.unit), line.attempt) in superseded):
-                    continue
-                yield line
+                yield whole(text, where)
 
     def _content(self, where: str, sha256: str) -> bytes:
         try:

@@ -10,30 +10,34 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from .lines import Line, body_bytes, line_bytes, parse_line
+from .lines import Line, body_bytes, line_bytes, parse_line, unit_key
 from .parts import GZIP, LEVEL, read_lines, verified
 from .reading import Capture, utc_text
 from .storage import Storage
 
 Change = Callable[[str, Line], Line | None]
 """Given a resource and a line: the same line, another one, or None to take it out."""
+ChangeUnit = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""Given the parameters of a unit: the same, or others."""
 
 
-def redact(capture: Capture, change: Change, *, mentions: Callable[[str], bool], now: datetime) -> int:
+def redact(capture: Capture, change: Change, *, unit: ChangeUnit, now: datetime) -> int:
     """Apply a change to every line of a sealed capture; returns how many lines it changed or took out.
 
-    ``mentions``: whether a unit that the manifest names (one that was lost, or fell short), as JSON, must go as well.
+    ``unit`` gives the parameters of a unit as the manifest may name them. A unit that was lost stays one: what it hid
+    is as unknown as before.
     """
     storage, folder = capture.storage, capture.ref.folder
     manifest = json.loads(json.dumps(capture.manifest))
     changed = 0
     for resource, entry in manifest["resources"].items():
-        for field in ("lost", "short", "superseded"):
-            entry[field] = [item for item in entry[field] if not mentions(json.dumps(item))]
+        for named in (*entry["lost"], *entry["short"]):
+            named["unit"] = dict(unit(named["unit"]))
+        entry["superseded"] = [[unit_key(unit(json.loads(key))), attempt] for key, attempt in entry["superseded"]]
         for part in entry["parts"]:
             where = f"{folder}/{resource}/{part['name']}"
             content = verified(storage.read(where), part["sha256"], where)

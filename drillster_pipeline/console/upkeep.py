@@ -42,11 +42,6 @@ def run_forget(session: Session, account_id: str) -> None:
 
     outcome = forget(session, account_id)
     rows = sum(outcome.rows.values())
-    if not rows and not outcome.lines and not outcome.reports:
-        click.echo(
-            "Neither the warehouse nor the archive knows an account of that id. That it was asked for is recorded."
-        )
-        return
     click.echo(f"Erased {rows} rows of the warehouse: {', '.join(f'{n} {t}' for t, n in outcome.rows.items()) or '-'}.")
     click.echo(f"Changed {outcome.lines} archived answers in {outcome.captures} captures.")
     if outcome.reports:

@@ -11,7 +11,6 @@ from drillster_pipeline.answers import shown_id
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Mode, audit, history, samples
 
-from .people import without_people
 from .session import Session
 
 if TYPE_CHECKING:
@@ -87,18 +86,11 @@ def _look(session: Session, outcome: PublishOutcome) -> Sight:
         }
         return Sight(
             nights=history.nights(connection, table, outcome.kind, day, NIGHTS_SHOWN),
-            rows=_without_people(session, rows),
+            rows=rows,
             proficiencies=samples.proficiencies(connection, table, day) if "results" in written else {},
             evaluated=evaluated,
             met=met,
         )
-
-
-def _without_people(session: Session, rows: Mapping[str, list[Sequence[Any]]]) -> dict[str, list[Sequence[Any]]]:
-    """The rows, where a group or a drill that is called after somebody has lost that name."""
-    texts = {value for some in rows.values() for row in some for value in row if isinstance(value, str)}
-    masked = dict(zip(texts, without_people(session, list(texts)), strict=True))
-    return {name: [tuple(masked.get(value, value) for value in row) for row in some] for name, some in rows.items()}
 
 
 def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str | None:

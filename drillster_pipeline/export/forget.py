@@ -1,9 +1,9 @@
 """A person taken out of archive, warehouse and reports, with a record that it was done.
 
-What is known of the person (to find the names in running text) is gathered first and noted in the archive, since it
-goes as the work goes on: one that is cut short and begun again finds all that the first would have found. The note is
-removed when the erasure is recorded. Captures that were never sealed are removed: nothing can be proven of them. That
-comes before all else, since it shows whether a capture is under way; and no load goes on meanwhile.
+The names and addresses of the person are gathered first and noted in the archive, since they go as the work goes on: an
+erasure that was interrupted is finished by the next one of the same id, from the note. The note is removed when all is
+done. Captures that were never sealed are removed: nothing can be proven of them. No load runs meanwhile, and where a
+capture runs nothing is changed.
 """
 
 from __future__ import annotations
@@ -11,117 +11,152 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import date
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drillster_pipeline.archive import KINDS, Capture, Line
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.erasure import GONE, Eraser, Person
-from drillster_pipeline.errors import Unavailable
+from drillster_pipeline.errors import Busy, SettingsError, Unavailable
 
 from .session import Session
 
 NOTES = "forgetting"
-"""The folder of the archive with what is known of people whom `forget` is at work on."""
+"""The folder of the archive with the names of people whose erasure is not finished."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForgetOutcome:
     """What was erased."""
 
-    captures: int
+    captures: int = 0
     """Sealed captures that were changed."""
-    lines: int
-    unfinished: int
+    lines: int = 0
+    unfinished: int = 0
     """Captures that were never sealed, and were removed."""
-    rows: dict[str, int]
+    rows: dict[str, int] = field(default_factory=dict)
     """Rows per table of the warehouse."""
     reports: tuple[str, ...] = ()
     """Pages in DRILLSTER_REPORTS_FOLDER that named the person, and were removed."""
 
 
 def forget(session: Session, account_id: str) -> ForgetOutcome:
-    """Erase a person. Raises Busy while a capture or load is under way, ArchiveCorrupt for a broken archive.
+    """Erase a person.
 
-    If Drillster still has the account, the next capture brings it back: it must be removed there first.
+    Raises SettingsError where nothing knows an account of that id, Busy while a capture or load is under way (nothing
+    is changed then), ArchiveCorrupt for a broken archive. If Drillster still has the account, the next capture brings
+    it back: it must be removed there first.
+    """
+    storage = session.archive.storage
+    note = f"{hashlib.sha256(account_id.encode()).hexdigest()[:16]}.json"
+    with session.warehouse.erasing() as erase:
+        storage.finish_removals()
+        _require_idle(session)
+        person = Person(account_id)
+        is_begun = _recall(session, person, note)
+        is_known = session.warehouse.knows(person)
+        if not (_learn(session, person) or is_known or is_begun):
+            raise SettingsError(
+                "Neither the warehouse nor the archive knows an account of that id (nor an erasure that was "
+                "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
+            )
+        if "@" in account_id:
+            person.emails.add(account_id.lower())
+        known = {"names": sorted(person.names), "emails": sorted(person.emails)}
+        storage.write(f"{NOTES}/{note}", json.dumps(known).encode())
+        eraser = Eraser(person)
+        outcome = ForgetOutcome()
+        try:
+            _redact(session, eraser, outcome)
+        except Busy:
+            if not (outcome.captures or is_begun):
+                _remove_note(session, note)  # all is as it was
+            raise
+        storage.finish_removals()
+        outcome.rows = erase(person, erased_text=eraser.text, archive_lines=outcome.lines)
+        _renew_seals(session)
+        outcome.reports = tuple(_remove_reports(session, eraser))
+        _remove_note(session, note)
+    return outcome
+
+
+def _require_idle(session: Session) -> None:
+    """Raise Busy while a capture is under way: it has written something, and holds its lock."""
+    for day in session.archive.dates():
+        for ref in session.archive.captures(day):
+            if not ref.sealed:
+                with session.archive.locked(day, ref.kind):
+                    continue
+
+
+def _recall(session: Session, person: Person, note: str) -> bool:
+    """Whether an erasure of the person was interrupted, which has noted names and addresses."""
+    storage = session.archive.storage
+    if note not in storage.names(NOTES):
+        return False
+    noted = json.loads(storage.read(f"{NOTES}/{note}"))
+    person.names.update(noted["names"])
+    person.emails.update(noted["emails"])
+    return True
+
+
+def _remove_note(session: Session, note: str) -> None:
+    """Remove a note; with the last one goes the folder, and whatever a process that was killed has left in it."""
+    storage = session.archive.storage
+    others = [name for name in storage.names(NOTES) if name.endswith(".json") and name != note]
+    storage.remove(f"{NOTES}/{note}" if others else NOTES)
+
+
+def _learn(session: Session, person: Person) -> bool:
+    """Add the names and addresses that sealed captures have of the person; whether any has the account id."""
+    eraser = Eraser(Person(person.account_id))
+    is_known = False
+    for capture in _sealed(session):
+        for entry in capture.manifest["resources"].values():
+            is_known |= any(eraser.unit(named["unit"]) is not named["unit"] for named in entry["lost"] + entry["short"])
+        for resource in capture.manifest["resources"]:
+            for line in capture.lines(resource):
+                is_known |= _without(eraser, resource, line) is not line
+    person.names |= eraser.person.names
+    person.emails |= eraser.person.emails
+    return is_known
+
+
+def _without(eraser: Eraser, resource: str, line: Line) -> Line | None:
+    """A line of the archive without the person: the same where nothing changes, None if it is about nobody else."""
+    body = eraser.body(resource, line.body)
+    if eraser.unit(line.unit) is not line.unit:
+        return None
+    return line if body is line.body else replace(line, body=None if body is GONE else body)
+
+
+def _redact(session: Session, eraser: Eraser, outcome: ForgetOutcome) -> None:
+    """Take the person out of sealed captures, and remove all others; the newest first, where a capture may begin.
+
+    Raises Busy where one has begun.
     """
     archive = session.archive
-    note = f"{NOTES}/{hashlib.sha256(account_id.encode()).hexdigest()[:16]}.json"
-    unfinished = _remove_unfinished(session)
-    captures = lines = 0
-    with session.warehouse.erasing() as erase:
-        person = _known(session, account_id, note)
-        eraser = Eraser(person)
-        change = partial(_change, eraser)
-        for day, kind in _made(session):
-            with archive.locked(day, kind):
-                # As they are now that nobody can seal one: it would be in neither list.
-                for ref in archive.captures(day, kind):
-                    if not ref.sealed:
-                        archive.remove(ref)
-                        unfinished += 1
-                        continue
-                    changed = redact(
-                        archive.open(ref), change, mentions=lambda text: account_id in text, now=session.now()
-                    )
-                    captures += changed > 0
-                    lines += changed
-        archive.storage.finish_removals()
-        rows = erase(
-            account_id,
-            emails=person.emails,
-            texts=eraser.texts,
-            erased_text=eraser.without,
-            archive_lines=lines,
-        )
-    _renew_seals(session)
-    reports = tuple(_remove_reports(session, eraser))
-    archive.storage.remove(note)
-    return ForgetOutcome(captures, lines, unfinished, rows, reports)
 
+    def change(resource: str, line: Line) -> Line | None:
+        return _without(eraser, resource, line)
 
-def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
-    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
-    try:
-        for page in sorted(Path(session.settings.reports_folder).glob("*.html")):
-            text = html.unescape(page.read_text(encoding="utf-8", errors="replace"))
-            if eraser.without(text, name_of_a_person=False) != text:
-                page.unlink()
-                yield page.name
-    except OSError as error:
-        raise Unavailable(
-            f"The person is out of archive and warehouse, but pages in DRILLSTER_REPORTS_FOLDER can't be looked "
-            f"through or removed ({error.strerror}): mend that and erase once more"
-        ) from None
-
-
-def _known(session: Session, account_id: str, note: str) -> Person:
-    """The person with the names and addresses that warehouse, archive and an earlier attempt know; they are noted."""
-    storage = session.archive.storage
-    names, emails = session.warehouse.known_as(account_id)
-    if note.rpartition("/")[2] in storage.names(NOTES):
-        noted = json.loads(storage.read(note))
-        names, emails = names | set(noted["names"]), emails | set(noted["emails"])
-    person = Person(account_id, frozenset(emails), frozenset(names))
-    for capture in _sealed(session):
-        person = _learn(person, capture)
-    known = {"names": sorted(person.names), "emails": sorted(person.emails)}
-    storage.write(note, json.dumps(known).encode())
-    return person
-
-
-def _change(eraser: Eraser, resource: str, line: Line) -> Line | None:
-    """A line of the archive without the person; None if it is about nobody else."""
-    del resource
-    if eraser.account_id in line.unit.values():
-        return None
-    body = eraser.erased(line.body)
-    if body is line.body:
-        return line
-    return replace(line, body=None if body is GONE else body)
+    for day in reversed(archive.dates()):
+        with ExitStack() as locks:
+            for kind in KINDS:
+                if archive.captures(day, kind):
+                    locks.enter_context(archive.locked(day, kind))
+            # As they are now that nobody can seal one: it would be in neither list.
+            for ref in archive.captures(day):
+                if not ref.sealed:
+                    archive.remove(ref)
+                    outcome.unfinished += 1
+                    continue
+                changed = redact(archive.open(ref), change, unit=eraser.unit, now=session.now())
+                outcome.captures += changed > 0
+                outcome.lines += changed
 
 
 def _sealed(session: Session) -> Iterator[Capture]:
@@ -140,29 +175,22 @@ def _renew_seals(session: Session) -> None:
             session.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
 
 
-def _learn(person: Person, capture: Capture) -> Person:
-    """The person with what a capture says of names and addresses."""
-    for resource in capture.manifest["resources"]:
-        for line in capture.pages(resource):
-            person = person.met_in(line.body)
-    return person
+def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
+    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
+    try:
+        for page in sorted(Path(session.settings.reports_folder).glob("*.html")):
+            if _is_named_in(page.read_text(encoding="utf-8", errors="replace"), eraser):
+                page.unlink()
+                yield page.name
+    except OSError as error:
+        raise Unavailable(
+            f"The person is out of archive and warehouse, but pages in DRILLSTER_REPORTS_FOLDER can't be looked "
+            f"through or removed ({error.strerror}): mend that and erase once more"
+        ) from None
 
 
-def _made(session: Session) -> Iterator[tuple[date, str]]:
-    """Dates and kinds of which there are captures."""
-    for day in session.archive.dates():
-        for kind in KINDS:
-            if session.archive.captures(day, kind):
-                yield day, kind
-
-
-def _remove_unfinished(session: Session) -> int:
-    """Remove what was never sealed, before anything else is done. Raises Busy while a capture is under way."""
-    removed = 0
-    for day, kind in _made(session):
-        for ref in session.archive.captures(day, kind):
-            if not ref.sealed:
-                with session.archive.locked(day, kind):
-                    session.archive.remove(ref)
-                removed += 1
-    return removed
+def _is_named_in(page: str, eraser: Eraser) -> bool:
+    """Whether a text of an HTML page is a name of the person, the account id, or mentions the person."""
+    own = eraser.person.names | {eraser.person.account_id}
+    texts = {html.unescape(text).strip() for text in re.split("<[^>]*>", page)}
+    return not texts.isdisjoint(own) or any(eraser.text(text) != text for text in texts)

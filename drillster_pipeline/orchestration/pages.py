@@ -1,7 +1,7 @@
 """What the page of an asset shows: rows against the last nights, what changed, whether it is whole, and a few rows.
 
-Numbers, ids, dates and sentences, and rows without what is personal (:mod:`drillster_pipeline.warehouse.samples`):
-Dagster keeps all of it, and `forget` does not reach it there.
+Numbers, ids, dates and sentences, and rows without what is personal or free text (see
+:mod:`drillster_pipeline.warehouse.samples`): Dagster keeps all of it, and `forget` does not reach it there.
 """
 
 from __future__ import annotations
@@ -159,17 +159,20 @@ def spread_picture(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
 
 
 def _glimpse(table_of: Table, sight: Sight) -> dict[str, Any]:
-    """A few rows, one beside the other, without what says who they are about."""
+    """A few rows, one beside the other, without what may say who they are about."""
     from drillster_pipeline.warehouse.samples import columns_shown
 
     columns, rows = columns_shown(table_of), sight.rows.get(table_of.name, [])
     if not rows or not columns:
         return {}
-    lines = [(column.name, *(_shown(column.name, row[place]) for row in rows)) for place, column in enumerate(columns)]
+    lines = [
+        (column.name, *(shown_value(column.name, row[place]) for row in rows)) for place, column in enumerate(columns)
+    ]
     return {"a few rows": table(("column", *("" for _ in rows)), lines, left=1 + len(rows))}
 
 
-def _shown(name: str, value: Any) -> Any:
+def shown_value(name: str, value: Any) -> Any:
+    """A value of a column as a table of metadata shows it: long ids by their beginning."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if name.endswith("_id") and isinstance(value, str) and len(value) > _ID_SHOWN:

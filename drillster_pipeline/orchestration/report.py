@@ -11,7 +11,7 @@ import dagster as dg
 from .failures import guarded
 from .keys import table_key
 from .markdown import columns_picture, table
-from .pages import spread_picture
+from .pages import shown_value, spread_picture
 from .partitions import export_date
 from .resources import DrillsterResource
 from .specs import OWNERS
@@ -54,26 +54,23 @@ def nightly_report(partitions: dg.PartitionsDefinition[str], *, priority: int) -
     def write_report(
         context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
     ) -> dg.MaterializeResult[Any]:
-        from drillster_pipeline.export.people import without_people
         from drillster_pipeline.export.report import write_report as write
 
-        def work() -> "tuple[Written, list[str]]":
-            session = drillster.run.session
-            written = write(session, export_date(context.run.tags))
-            return written, without_people(session, [group.name for group in _least_met(written.figures)])
+        def work() -> "Written":
+            return write(drillster.run.session, export_date(context.run.tags))
 
-        return _reported(*guarded(context, drillster.run, work))
+        return _reported(guarded(context, drillster.run, work))
 
     return write_report
 
 
-def _reported(written: "Written", names: list[str]) -> dg.MaterializeResult[Any]:
-    """What Dagster keeps of a page; ``names`` of its groups, without those of people."""
+def _reported(written: "Written") -> dg.MaterializeResult[Any]:
+    """What Dagster keeps of a page: figures and ids, since a group is often called after its coach."""
     figures = written.figures
     share = 100 * figures.met / figures.evaluated if figures.evaluated else None
     rows = [
-        (name, _percent(group.share), group.learners, group.practicing)
-        for name, group in zip(names, _least_met(figures), strict=True)
+        (shown_value("group_id", group.group_id), _percent(group.share), group.learners, group.practicing)
+        for group in _least_met(figures)
     ]
     return dg.MaterializeResult(
         metadata={
@@ -94,7 +91,7 @@ def _reported(written: "Written", names: list[str]) -> dg.MaterializeResult[Any]
 
 def _least_met(figures: "Figures") -> "list[Group]":
     """The groups that meet least of their objectives."""
-    groups = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.name))
+    groups = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.group_id))
     return groups[:GROUPS_SHOWN]
 
 

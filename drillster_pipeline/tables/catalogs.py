@@ -25,8 +25,8 @@ CATALOGS = Table(
     counts="pagination.total",
     columns=(
         key("catalog_id", "Drillster's id of the catalog.", source="catalogs: id"),
-        text("name", "Name of the catalog.", source="catalogs: name"),
-        text("description", "What the catalog says of itself.", source="catalogs: description"),
+        text("name", "Name of the catalog.", source="catalogs: name", prose=True),
+        text("description", "What the catalog says of itself.", source="catalogs: description", prose=True),
         # Not a foreign key: a catalog may be another organization's.
         text(
             "organization_id",

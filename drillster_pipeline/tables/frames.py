@@ -24,8 +24,6 @@ Row = tuple[Any, ...]
 _LONGEST_TEXT = 200
 _MOST_NAMES = 3
 _64_BITS = 1 << 63
-_PROSE = frozenset({"name", "description", "custom_reference", "result"})
-"""Columns of free text, which may name people: a group is often called after its coach."""
 MASKED = "(masked)"
 """Stands in a record for a personal value."""
 
@@ -126,7 +124,7 @@ def shown(column: Column, value: Any) -> Any:
         return value
     if isinstance(value, Misfit):
         return f"({value.problem})"
-    if column.personal or column.name in _PROSE:
+    if column.personal or column.prose:
         return MASKED
     if isinstance(value, date):
         return value.isoformat()

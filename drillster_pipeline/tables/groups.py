@@ -23,12 +23,13 @@ GROUPS = Table(
     counts="pagination.total",
     columns=(
         key("group_id", "Drillster's id of the group.", source="groups: id"),
-        text("name", "Name of the group.", source="groups: name"),
-        text("description", "What the group says of itself.", source="groups: description"),
+        text("name", "Name of the group.", source="groups: name", prose=True),
+        text("description", "What the group says of itself.", source="groups: description", prose=True),
         text(
             "custom_reference",
             "The organization's own reference of the group.",
             source="groups: customReference",
+            prose=True,
         ),
         whole("member_count", "Members, as Drillster counts them.", source="groups: counts.members"),
         whole(

@@ -28,7 +28,7 @@ OBJECTIVES = Table(
             source="objectives: {group_id}",
             nullable=False,
         ),
-        text("name", "Name; Drillster makes a standard one.", source="objectives: objectives[].name"),
+        text("name", "Name; Drillster makes a standard one.", source="objectives: objectives[].name", prose=True),
         text(
             "type",
             "Reviewed once, all the time, in a cycle, or by a test.",

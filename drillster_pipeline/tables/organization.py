@@ -20,8 +20,8 @@ ORGANIZATIONS = Table(
     sources=("organization",),
     columns=(
         key("organization_id", "Drillster's id of the organization.", source="organization: id"),
-        text("name", "Name of the organization.", source="organization: name"),
-        text("email_address", "General e-mail address.", source="organization: emailAddress"),
+        text("name", "Name of the organization.", source="organization: name", prose=True),
+        text("email_address", "General e-mail address.", source="organization: emailAddress", prose=True),
         text("locale", "Language, ISO 639-1, such as 'nl' or 'en_GB'.", source="organization: locale"),
         text("domicile", "Country, ISO 3166-1, upper case.", source="organization: domicile"),
         text(

@@ -26,7 +26,7 @@ PLAYABLES = Table(
             source="group_drillables: drillables[].id",
         ),
         text("type", "Kind of playable.", source="group_drillables: drillables[].type", values=PLAYABLE_TYPES),
-        text("name", "Name.", source="group_drillables: drillables[].name"),
+        text("name", "Name.", source="group_drillables: drillables[].name", prose=True),
     ),
 )
 

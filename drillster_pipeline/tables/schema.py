@@ -43,6 +43,9 @@ class Column:
     nullable: bool = True
     personal: bool = False
     """Holds, or is made from, a personal value: never shown in a log, a reason or a preview."""
+    prose: bool = False
+    """Free text, which may name people (a group is often called after its coach): shown as little as a personal value,
+    and `forget` replaces names in it."""
     minimum: int | None = None
     maximum: int | None = None
     references: str | None = None
@@ -53,6 +56,11 @@ class Column:
     """The values that Drillster documents. Others load as well: the documentation is not complete."""
     source: str | None = None
     """``resource: path.in.the.answer``, such as ``accounts: account.emailAddress``; None for what we make."""
+
+    @property
+    def names_account(self) -> bool:
+        """Whether it holds ids of accounts."""
+        return "accounts.account_id" in {self.references, self.joins} or self.name in {"account_id", "member_key"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,7 @@ TEST_RESULT_SCORES = Table(
             "Drillster's id of the transformation, such as 'seventy-percent-grade-points'.",
             source=f"{_ITEM}.score.transformations[].id",
         ),
-        text("result", "The outcome, as text.", source=f"{_ITEM}.score.transformations[].result"),
+        text("result", "The outcome, as text.", source=f"{_ITEM}.score.transformations[].result", prose=True),
         flag(
             "passed",
             "Whether the outcome is a pass; NULL where the transformation does not say.",

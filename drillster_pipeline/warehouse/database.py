@@ -12,13 +12,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.erasure import Person
 from drillster_pipeline.errors import Busy, SettingsError
 from drillster_pipeline.tables import DATA_TABLES
 
 from . import audit, history, mysql, postgresql
 from . import engine as engines
 from .comparison import compare
-from .erase import erase_person, known_as
+from .erase import erase_person, knows
 from .failures import told_plainly
 from .ledger import CONTRACT
 from .load import Load
@@ -184,7 +185,7 @@ class Warehouse:
                 self._staging.clear_dead(connection)
             yield partial(self._erase_person, connection)
 
-    def _erase_person(self, connection: sa.Connection, account_id: str, **options: Any) -> dict[str, int]:
+    def _erase_person(self, connection: sa.Connection, person: Person, **options: Any) -> dict[str, int]:
         """Take a person out of every table and record that it was done; returns the rows per table.
 
         On SQLite the file is written anew and the log emptied, so that it holds no trace. Raises Busy
@@ -195,7 +196,7 @@ class Warehouse:
             connection.rollback()
         connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
         with connection.begin():
-            erased = erase_person(connection, self._tables, account_id, now=self._now(), **options)
+            erased = erase_person(connection, self._tables, person, now=self._now(), **options)
         if self._file is not None:
             driver = connection.connection.driver_connection
             assert driver is not None
@@ -230,10 +231,10 @@ class Warehouse:
                 renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
             )
 
-    def known_as(self, account_id: str) -> tuple[set[str], set[str]]:
-        """Names and e-mail addresses (lower case) of an account."""
+    def knows(self, person: Person) -> bool:
+        """Whether any table knows the account; the names and addresses that it has of it are added to the person."""
         with self.reading() as (connection, tables):
-            return known_as(connection, tables, account_id)
+            return knows(connection, tables, person)
 
     def latest_loads(self) -> dict[str, history.LatestLoad]:
         """The newest whole load of each kind (``snapshot``, ``events``) that has one."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, history_name
+from drillster_pipeline.erasure import Person
+from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Table, history_name
+from drillster_pipeline.tables.frames import batch_of
 
 from .history import Tables
+from .ledger import ROW
+from .staging import KEY_SEPARATOR
 
-_PEOPLE = "accounts.account_id"
 _TABLES = {**DATA_TABLES, **HISTORY_TABLES}
+_ENTITY_OF = {history_name(name): table for name, table in DATA_TABLES.items()}
 _INVITING = ("group_members", history_name("group_members"))
 """Tables that know people by their e-mail address alone."""
 
@@ -24,34 +28,31 @@ _INVITING = ("group_members", history_name("group_members"))
 def erase_person(
     connection: sa.Connection,
     tables: Tables,
-    account_id: str,
+    person: Person,
     *,
-    emails: Collection[str],
-    texts: Collection[str],
-    erased_text: Callable[..., str],
+    erased_text: Callable[[str], str],
     archive_lines: int,
     now: datetime,
 ) -> dict[str, int]:
-    """Delete every row about a person, children before parents, and the person from the texts of all others.
+    """Delete every row about a person, children before parents, and the person from the running texts of all others.
 
-    ``emails`` (lower case) find invitations that were never accepted; ``texts`` are what the person is mentioned by,
-    and ``erased_text`` gives a text without it (``name_of_a_person``: it may be that of another one). Returns how many
-    rows per table were deleted or changed. The caller holds the writer lock and the transaction.
+    ``erased_text`` gives a text without the person. Returns how many rows per table were deleted or changed. The caller
+    holds the writer lock and the transaction.
     """
     erased: dict[str, int] = {}
     for name in reversed(_TABLES):
-        table = tables(name)
-        condition = _about(tables, name, account_id, emails)
+        condition = _about(tables, name, person)
         if condition is not None:
-            erased[name] = connection.execute(sa.delete(table).where(condition)).rowcount
-    for name in _TABLES:
-        erased[name] = erased.get(name, 0) + _unmentioned(connection, tables, name, texts, erased_text)
-    for name, column in (("rejected_rows", "record"), ("load_exceptions", "value")):
-        erased[name] = _delete_mentions(connection, tables(name), column, texts, erased_text)
+            erased[name] = connection.execute(sa.delete(tables(name)).where(condition)).rowcount
+    for name, table in _TABLES.items():
+        erased[name] = erased.get(name, 0) + _reword(connection, tables(name), table, erased_text)
+    for bookkeeping, condition in _kept_of(connection, tables, person.account_id):
+        deleted = connection.execute(sa.delete(bookkeeping).where(condition)).rowcount
+        erased[bookkeeping.name] = erased.get(bookkeeping.name, 0) + deleted
     connection.execute(
         sa.insert(tables("erasures")).values(
             erasure_id=secrets.token_hex(8),
-            account_digest=hashlib.sha256(account_id.encode()).hexdigest(),
+            account_digest=hashlib.sha256(person.account_id.encode()).hexdigest(),
             erased_at=now,
             rows_erased=sum(erased.values()),
             archive_lines=archive_lines,
@@ -61,90 +62,77 @@ def erase_person(
     return {name: count for name, count in erased.items() if count}
 
 
-def _delete_mentions(
-    connection: sa.Connection, table: sa.Table, column: str, texts: Collection[str], erased_text: Callable[..., str]
-) -> int:
-    """Delete the rows of a table whose ``column`` mentions the person; how many."""
-    keys = list(table.primary_key.columns)
-    held = sa.or_(sa.false(), *(_may_hold(table.c[column], text) for text in texts))
-    deleted = 0
-    for *row, said in connection.execute(sa.select(*keys, table.c[column]).where(held)).all():
-        if erased_text(said, name_of_a_person=False) != said:
-            same = [key == value for key, value in zip(keys, row, strict=True)]
-            deleted += connection.execute(sa.delete(table).where(*same)).rowcount
-    return deleted
+def knows(connection: sa.Connection, tables: Tables, person: Person) -> bool:
+    """Whether any table knows the account; names and addresses that it has, or had, are added to the person."""
+    found = False
+    for name in ("accounts", history_name("accounts"), *_INVITING):
+        table = tables(name)
+        query = sa.select(table.c.name, table.c.email_address).where(table.c.account_id == person.account_id)
+        for called, email in connection.execute(query):
+            found = True
+            person.add({"name": called, "emailAddress": email})
+    return found or any(True for _ in _kept_of(connection, tables, person.account_id))
 
 
-def _unmentioned(
-    connection: sa.Connection,
-    tables: Tables,
-    name: str,
-    texts: Collection[str],
-    erased_text: Callable[..., str],
-) -> int:
-    """Take the person out of what other rows of a table say, in a description for instance; how many rows said it."""
-    table, declared = tables(name), _TABLES[name]
-    keys = [table.c[key] for key in declared.key]
-    said = [
-        table.c[column.name]
-        for column in declared.columns
-        if isinstance(table.c[column.name].type, sa.String)
-        and column.name not in declared.key
-        and column.references is None
-    ]
-    if not said:
-        return 0
-    mentions = sa.or_(sa.false(), *(_may_hold(each, text) for each in said for text in texts))
+def _reword(connection: sa.Connection, table: sa.Table, declared: Table, erased_text: Callable[[str], str]) -> int:
+    """Take the person out of the running texts of a table; how many rows have changed."""
     changed = 0
-    for row in connection.execute(sa.select(*keys, *said).where(mentions)).all():
-        found = dict(zip((each.name for each in said), row[len(keys) :], strict=True))
-        new = {
-            column: erased_text(value, name_of_a_person=column == "name" and declared.column(column).personal)
-            for column, value in found.items()
-            if value is not None
-        }
-        new = {column: value for column, value in new.items() if value != found[column]}
-        if new:
-            same = [key == value for key, value in zip(keys, row, strict=False)]
-            changed += connection.execute(sa.update(table).where(*same).values(new)).rowcount
+    for column in (table.c[column.name] for column in declared.columns if column.prose):
+        for said in connection.scalars(sa.select(column).where(column.is_not(None)).distinct()).all():
+            text = erased_text(said)
+            if text != said:
+                changed += connection.execute(sa.update(table).where(column == said).values({column: text})).rowcount
+                _renew_hashes(connection, table, declared, column == text)
     return changed
 
 
-def _may_hold(column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
-    """Whether a column may hold a text, in whichever case; never false where it does.
-
-    By its longest piece of ASCII: of other letters SQLite, and PostgreSQL in the locale C, do not know the other case.
-    """
-    piece = max(re.findall(r"[\x20-\x7e]+", text), key=len, default="")
-    return sa.func.lower(column).contains(piece.lower(), autoescape=True) if piece else column.is_not(None)
-
-
-def known_as(connection: sa.Connection, tables: Tables, account_id: str) -> tuple[set[str], set[str]]:
-    """Names and e-mail addresses (lower case) that the warehouse has, or had, of an account."""
-    names: set[str] = set()
-    emails: set[str] = set()
-    for name in ("accounts", *_INVITING, history_name("accounts")):
-        table = tables(name)
-        query = sa.select(table.c.name, table.c.email_address).where(table.c.account_id == account_id)
-        for called, email in connection.execute(query):
-            names |= {called} if called else set()
-            emails |= {email.lower()} if email else set()
-    return names, emails
+def _renew_hashes(connection: sa.Connection, table: sa.Table, declared: Table, changed: sa.ColumnElement[bool]) -> None:
+    """Make the hashes of rows those of what they hold now: a replay of the archive must find them unchanged."""
+    if "row_hash" not in table.c:
+        return
+    entity = _ENTITY_OF.get(declared.name, declared)
+    columns = [table.c[column.name] for column in entity.columns]
+    keys = [table.c[name] for name in declared.key]
+    for row in connection.execute(sa.select(*columns, *keys).where(changed)).all():
+        frame = batch_of(entity, [tuple(row[: len(columns)])]).frame
+        same = [key == value for key, value in zip(keys, row[len(columns) :], strict=True)]
+        connection.execute(sa.update(table).where(*same).values(row_hash=frame["row_hash"].iloc[0]))
 
 
-def _about(tables: Tables, name: str, account_id: str, emails: Collection[str]) -> sa.ColumnElement[bool] | None:
+def _about(tables: Tables, name: str, person: Person) -> sa.ColumnElement[bool] | None:
     """Which rows of a table are about a person; None: none can be."""
     table, declared = tables(name), _TABLES[name]
-    for column in declared.columns:
-        if column.references == _PEOPLE or (name == "accounts" and column.name == "account_id"):
-            condition: sa.ColumnElement[bool] = table.c[column.name] == account_id
-            if name in _INVITING and emails:
-                invited = sa.and_(table.c.account_id.is_(None), sa.func.lower(table.c.email_address).in_(emails))
-                condition = sa.or_(condition, invited)
-            return condition
+    named = [table.c[column.name] == person.account_id for column in _naming(declared)]
+    if name in _INVITING and person.emails:
+        invited = sa.func.lower(table.c.email_address).in_(person.emails)
+        named.append(sa.and_(table.c.account_id.is_(None), invited))
+    if named:
+        return sa.or_(*named)
     for column in declared.columns:
         parent_name, _, key = (column.references or "").partition(".")
         if parent_name == "test_results":
             parent = tables(parent_name)
-            return table.c[column.name].in_(sa.select(parent.c[key]).where(parent.c.account_id == account_id))
+            return table.c[column.name].in_(sa.select(parent.c[key]).where(parent.c.account_id == person.account_id))
     return None
+
+
+def _kept_of(
+    connection: sa.Connection, tables: Tables, account_id: str
+) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
+    """The rows in which loads have kept something about the account: what was rejected, and what they could not see."""
+    rejected, exceptions = tables("rejected_rows"), tables("load_exceptions")
+    naming = {name: columns for name, table in DATA_TABLES.items() if (columns := _naming(table))}
+    for row in connection.execute(sa.select(rejected).where(rejected.c.table_name.in_(list(naming)))).all():
+        record = json.loads(row.record)
+        if any(record.get(column.name) == account_id for column in naming[row.table_name]):
+            yield rejected, sa.and_(*(column == getattr(row, column.name) for column in rejected.primary_key))
+    for row in connection.execute(sa.select(exceptions).where(exceptions.c.scope == ROW)).all():
+        table = DATA_TABLES[row.table_name]
+        values = dict(zip(table.key, row.value.split(KEY_SEPARATOR), strict=False))
+        if any(values.get(column.name) == account_id for column in _naming(table)):
+            yield exceptions, sa.and_(*(column == getattr(row, column.name) for column in exceptions.primary_key))
+
+
+def _naming(table: Table) -> list[Column]:
+    """The columns of a table that may hold account ids."""
+    return [column for column in table.columns if column.names_account]

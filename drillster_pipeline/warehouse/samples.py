@@ -1,7 +1,7 @@
 """What anybody may see of a table: a few rows without anything personal, and figures of a date.
 
-What is shown here gets into Dagster's records, which `forget` does not reach: so neither a personal value nor the id of
-an account, whatever DRILLSTER_PERSONAL_DATA says.
+What is shown here gets into Dagster's records, which `forget` does not reach: so no personal value, no free text and no
+id of an account, whatever DRILLSTER_PERSONAL_DATA says.
 """
 
 from __future__ import annotations
@@ -16,23 +16,17 @@ from drillster_pipeline.tables import Column, Kind, Table
 
 from .history import Tables
 
-_LEFT_OUT = {"export_date", "captured_at", "description"}
-"""What is the same in every row, or says in many words what nobody has checked for names."""
+_LEFT_OUT = {"export_date", "captured_at"}
+"""What is the same in every row."""
 
 
 def columns_shown(table: Table) -> list[Column]:
-    """The columns of a table that say nothing of who it is about."""
-    return [column for column in table.columns if column.name not in _LEFT_OUT and not _of_a_person(column)]
-
-
-def _of_a_person(column: Column) -> bool:
-    accounts = "accounts.account_id"
-    return (
-        column.personal
-        or column.name == "account_id"
-        or accounts in {column.references, column.joins}
-        or column.name.endswith("email_address")
-    )
+    """The columns of a table that can't say who it is about."""
+    return [
+        column
+        for column in table.columns
+        if column.name not in _LEFT_OUT and not (column.personal or column.prose or column.names_account)
+    ]
 
 
 def rows_shown(

@@ -243,7 +243,7 @@ def test_a_capture_that_is_changed_while_it_is_read_is_no_damage(archive: Archiv
     writer.append("results", {}, 1, NOW, b"{}", end=End(1, None))
     ref = writer.seal({"resources": {"results": {"lost": [], "short": []}}}).ref
     capture = archive.open(ref)
-    redact(archive.open(ref), lambda *_: None, mentions=lambda _: False, now=NOW)
+    redact(archive.open(ref), lambda *_: None, unit=lambda unit: unit, now=NOW)
     with pytest.raises(Interrupted):
         list(capture.pages("results"))
     assert list(archive.open(ref).pages("results")) == []

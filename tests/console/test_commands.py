@@ -183,9 +183,24 @@ def test_demo_exports_its_nights_and_shows_them(command: Command, query: Query) 
 
 def test_an_id_that_begins_with_a_dash_is_no_option(command: Command, sandbox: Sandbox) -> None:
     ended = command("forget", "--yes", "-GVxE9s2TjKq0aZb3cYdWw")
-    assert ended.code == 0, ended.err
-    assert "No such option" not in ended.err
+    assert ended.code == 2
+    assert "Neither the warehouse nor the archive knows an account of that id" in ended.err
     del sandbox
+
+
+def test_an_id_that_is_no_account_is_a_wrong_argument_and_nothing_is_changed(
+    command: Command, sandbox: Sandbox, query: Query, tmp_path: Path
+) -> None:
+    del sandbox
+    command("run")
+    ((group,),) = query("SELECT group_id FROM groups LIMIT 1")
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.suffix in {".gz", ".json"}}
+    for unknown in ("2026", "a", "id", "ACTIVE", str(group)):
+        ended = command("forget", "--yes", unknown)
+        assert ended.code == 2, ended.out
+        assert "nothing was changed" in ended.err
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.suffix in {".gz", ".json"}} == files
+    assert query("SELECT COUNT(*) FROM erasures") == [(0,)]
 
 
 def test_evidence_is_written_and_proven_later(command: Command, sandbox: Sandbox, query: Query, tmp_path: Path) -> None:
