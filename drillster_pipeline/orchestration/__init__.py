@@ -13,6 +13,8 @@ from .resources import DrillsterResource
 from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
 
 JOB = "nightly"
+PRIORITY = "10"
+"""Of the schedule's runs in the queue, where others have 0: a date whose snapshot is not begun by midnight is lost."""
 
 
 def definitions() -> dg.Definitions:
@@ -45,6 +47,8 @@ def definitions() -> dg.Definitions:
         hour_of_day=settings.nightly_at.hour,
         minute_of_hour=settings.nightly_at.minute,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        # On the schedule's runs, not on the job: those of a backfill of the job do not get it.
+        tags={"dagster/priority": PRIORITY},
     )
     return dg.Definitions(
         assets=assets,

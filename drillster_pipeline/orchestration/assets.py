@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
+POOL = "drillster"
+"""Of one slot. It is the only pool: with one for captures and another for loads, a run that needs both is overtaken
+for as long as runs that need one of them follow each other."""
 PROGRESS_EVERY_SECONDS = 30.0
 
 
@@ -68,7 +71,7 @@ def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, prior
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=True,
-        pool="drillster_api",
+        pool=POOL,
         op_tags={"dagster/priority": str(priority)},
         description=_CAPTURE_WORDS[kind],
     )
@@ -127,7 +130,7 @@ def publish_assets(
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=True,
-        pool="warehouse",
+        pool=POOL,
         op_tags={"dagster/priority": str(priority)},
         description=_PUBLISH_WORDS,
     )
