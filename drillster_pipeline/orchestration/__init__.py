@@ -10,7 +10,8 @@ from .assets import capture_assets, publish_assets
 from .partitions import daily
 from .report import nightly_report
 from .resources import DrillsterResource
-from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
+from .run_lock import lost_runs
+from .upkeep import alerts, failed_runs, upkeep, upkeep_schedule
 
 JOB = "nightly"
 PRIORITY = "10"
@@ -23,11 +24,11 @@ def definitions() -> dg.Definitions:
     partitions = daily(settings)
     # The snapshot goes first: its objectives are then known to the events, and need not be asked for twice.
     assets = [
-        capture_assets("snapshot", partitions, priority=4),
+        capture_assets("snapshot", partitions, settings, priority=4),
         publish_assets("snapshot", partitions, settings, priority=3),
-        capture_assets("events", partitions, priority=2),
+        capture_assets("events", partitions, settings, priority=2),
         publish_assets("events", partitions, settings, priority=1),
-        nightly_report(partitions, priority=0),
+        nightly_report(partitions, settings, priority=0),
     ]
     nightly = dg.define_asset_job(
         JOB,

@@ -60,13 +60,15 @@ class PublishConfig(dg.Config):
     )
 
 
-def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, priority: int) -> dg.AssetsDefinition:
+def capture_assets(
+    kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``."""
     resources = CAPTURED[kind]
 
     @dg.multi_asset(
         name=f"capture_{kind}",
-        specs=[resource_spec(resource, partitions) for resource in resources],
+        specs=[resource_spec(resource, partitions, settings) for resource in resources],
         check_specs=checks.capture_checks(resources),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
@@ -171,11 +173,11 @@ def publish_assets(
 
 def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
     """Checks can be left out when a run is launched; Dagster wants no word of these."""
-    for result in found:
-        assert result.asset_key is not None
-        assert result.check_name is not None
-        if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
-            yield result
+    for check in found:
+        assert check.asset_key is not None
+        assert check.check_name is not None
+        if dg.AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys:
+            yield check
 
 
 def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
