@@ -86,6 +86,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
+    Setting(
+        "DRILLSTER_OWNERS",
+        "",
+        "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them.",
+    ),
     Setting("DRILLSTER_CONCURRENCY", "8", "Requests in flight, 1 to 64."),
     Setting("DRILLSTER_REQUESTS_PER_SECOND", "", "Upper limit for the rate of requests; empty: no limit."),
     Setting("DRILLSTER_PERSONAL_DATA", "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."),
@@ -102,6 +107,9 @@ class ScheduleSettings:
     timezone: ZoneInfo
     first_export_date: date
     nightly_at: time
+    warehouse_url: Secret
+    warehouse_schema: str | None
+    owners: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +122,6 @@ class Settings(ScheduleSettings):
     service_account_id: str
     private_key: Secret
     organization_id: str
-    warehouse_url: Secret
-    warehouse_schema: str | None
     archive_url: Secret
     archive_days: int
     keep_month_ends: bool
@@ -165,8 +171,6 @@ def read_settings(
         ),
         private_key=Secret(_private_key(reader, needs_api)),
         organization_id=reader.get("DRILLSTER_ORGANIZATION_ID", _text),
-        warehouse_url=Secret(reader.get("DRILLSTER_WAREHOUSE_URL", _warehouse_url)),
-        warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
         archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
         keep_month_ends=reader.get("DRILLSTER_KEEP_MONTH_ENDS", _yes_or_no),
@@ -220,6 +224,9 @@ def _schedule(reader: _Reader) -> ScheduleSettings:
         timezone=reader.get("DRILLSTER_TIMEZONE", _timezone),
         first_export_date=reader.get("DRILLSTER_FIRST_EXPORT_DATE", _date),
         nightly_at=reader.get("DRILLSTER_NIGHTLY_AT", _time),
+        warehouse_url=Secret(reader.get("DRILLSTER_WAREHOUSE_URL", _warehouse_url)),
+        warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
+        owners=reader.get("DRILLSTER_OWNERS", _owners),
     )
 
 
@@ -317,6 +324,14 @@ def _pseudonym_key(reader: _Reader) -> Secret | None:
     if key and len(key) < 16:
         reader.problems.append("DRILLSTER_PSEUDONYM_KEY is too short: at least 16 characters")
     return Secret(key) if key else None
+
+
+def _owners(value: str) -> tuple[str, ...]:
+    owners = tuple(owner.strip() for owner in value.split(",") if owner.strip())
+    # No laxer than Dagster, whose definitions do not load with an owner that it refuses.
+    if not all(re.fullmatch(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner) for owner in owners):
+        raise ValueError("must be e-mail addresses or team:name, with commas between them")
+    return owners
 
 
 def _warehouse_url(value: str) -> str:

@@ -19,7 +19,7 @@ SILENT_SECONDS = 120.0
 _UNAVAILABLE = 4
 
 Daemon = Callable[[], dict[str, Any]]
-"""Tells of Dagster: ``home`` (set, default), ``exists``, ``storage`` (class names), ``silent_seconds`` (or None)."""
+"""Tells of Dagster: ``home`` (set, default), ``exists``, ``storage`` (its kind), ``silent_seconds`` (or None)."""
 
 
 def next_night(now: datetime, settings: Settings) -> datetime:
@@ -77,7 +77,7 @@ def examine_daemon(notes: Notes, daemon: Daemon) -> None:
         if not told["exists"]:
             step.ok(f"{home}; nothing has run there yet", advice=by_cron)
             return
-        found = f"{home}; runs are kept by {told['storage'].get('runs', '?')}"
+        found = f"{home}; runs are kept in {told['storage']}"
         silent = told["silent_seconds"]
         if silent is None:
             step.ok(f"{found}; no daemon has run there", advice=by_cron)

@@ -10,9 +10,12 @@ from .assets import capture_assets, publish_assets
 from .partitions import daily
 from .report import nightly_report
 from .resources import DrillsterResource
-from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
+from .run_lock import lost_runs
+from .upkeep import alerts, failed_runs, upkeep, upkeep_schedule
 
 JOB = "nightly"
+PRIORITY = "10"
+"""Of the schedule's runs in the queue, where others have 0: a date whose snapshot is not begun by midnight is lost."""
 
 
 def definitions() -> dg.Definitions:
@@ -21,11 +24,11 @@ def definitions() -> dg.Definitions:
     partitions = daily(settings)
     # The snapshot goes first: its objectives are then known to the events, and need not be asked for twice.
     assets = [
-        capture_assets("snapshot", partitions, priority=4),
+        capture_assets("snapshot", partitions, settings, priority=4),
         publish_assets("snapshot", partitions, settings, priority=3),
-        capture_assets("events", partitions, priority=2),
+        capture_assets("events", partitions, settings, priority=2),
         publish_assets("events", partitions, settings, priority=1),
-        nightly_report(partitions, priority=0),
+        nightly_report(partitions, settings, priority=0),
     ]
     nightly = dg.define_asset_job(
         JOB,
@@ -45,6 +48,8 @@ def definitions() -> dg.Definitions:
         hour_of_day=settings.nightly_at.hour,
         minute_of_hour=settings.nightly_at.minute,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        # On the schedule's runs, not on the job: those of a backfill of the job do not get it.
+        tags={"dagster/priority": PRIORITY},
     )
     return dg.Definitions(
         assets=assets,

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
+POOL = "drillster"
+"""Of one slot. It is the only pool: with one for captures and another for loads, a run that needs both is overtaken
+for as long as runs that need one of them follow each other."""
 PROGRESS_EVERY_SECONDS = 30.0
 
 
@@ -57,18 +60,20 @@ class PublishConfig(dg.Config):
     )
 
 
-def capture_assets(kind: str, partitions: dg.PartitionsDefinition[str], *, priority: int) -> dg.AssetsDefinition:
+def capture_assets(
+    kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``."""
     resources = CAPTURED[kind]
 
     @dg.multi_asset(
         name=f"capture_{kind}",
-        specs=[resource_spec(resource, partitions) for resource in resources],
+        specs=[resource_spec(resource, partitions, settings) for resource in resources],
         check_specs=checks.capture_checks(resources),
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=True,
-        pool="drillster_api",
+        pool=POOL,
         op_tags={"dagster/priority": str(priority)},
         description=_CAPTURE_WORDS[kind],
     )
@@ -127,7 +132,7 @@ def publish_assets(
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=True,
-        pool="warehouse",
+        pool=POOL,
         op_tags={"dagster/priority": str(priority)},
         description=_PUBLISH_WORDS,
     )
@@ -168,11 +173,11 @@ def publish_assets(
 
 def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
     """Checks can be left out when a run is launched; Dagster wants no word of these."""
-    for result in found:
-        assert result.asset_key is not None
-        assert result.check_name is not None
-        if dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys:
-            yield result
+    for check in found:
+        assert check.asset_key is not None
+        assert check.check_name is not None
+        if dg.AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys:
+            yield check
 
 
 def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:

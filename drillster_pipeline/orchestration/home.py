@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 import shutil
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import sqlalchemy as sa
 
 DEFAULT_HOME = Path("data/dagster")
 
@@ -24,32 +29,48 @@ def ensure_home() -> Path:
 def describe_home() -> dict[str, Any]:
     """Where Dagster's home is and what keeps its runs, without making anything that is not there.
 
-    ``home`` is ``set`` or ``default``; ``exists``; ``storage``: classes of its runs, events and schedules;
-    ``silent_seconds``: since the daemon's last sign of life, None where there never was one.
+    ``home`` is ``set`` or ``default``; ``exists``: whether anything has run there; ``storage``: as dagster.yaml calls
+    it (``sqlite``, ``postgres``, …); ``silent_seconds``: since the daemon's last sign of life, None where there never
+    was one.
     """
     named = os.environ.get("DAGSTER_HOME")
     home = Path(named or DEFAULT_HOME).expanduser().absolute()
     told: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
     settings = home / "dagster.yaml"
-    # Opening a home that keeps its runs in files would make them.
-    if not settings.exists() or not ((home / "history").exists() or "storage:" in settings.read_text(encoding="utf-8")):
+    if not settings.exists():
         return told
     import dagster as dg
 
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
-        told |= {
-            "exists": True,
-            "dagster": dg.__version__,
-            "storage": {
-                "runs": type(instance.run_storage).__name__,
-                "events": type(instance.event_log_storage).__name__,
-                "schedules": type(instance.schedule_storage).__name__,
-            },
-            "launcher": type(instance.run_launcher).__name__,
-            "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,
-        }
-    return told
+    config = dg.config_from_files([glob.escape(str(settings))])
+    storage = config.get("storage") or {"sqlite": {"base_dir": str(home)}}
+    if (in_files := storage.get("sqlite")) is not None:
+        folder = in_files.get("base_dir", home)
+        folder = os.environ.get(folder["env"], "") if isinstance(folder, dict) else folder
+        if not (Path(folder) / "history").exists():  # Dagster makes what it opens
+            return told
+    told["storage"] = next(iter(storage))
+    with TemporaryDirectory() as aside:
+        # Two settings are changed: Dagster makes no tables, and its other folders are in a place that is removed.
+        changed = {**config, "storage": {kind: _only_open(each) for kind, each in storage.items()}}
+        (Path(aside) / "dagster.yaml").write_text(json.dumps(changed), encoding="utf-8")
+        with dg.DagsterInstance.from_config(aside) as instance:
+            try:
+                beats = [beat.timestamp for beat in instance.get_daemon_heartbeats().values()]
+            except sa.exc.ProgrammingError as error:
+                if type(error.orig).__name__ != "UndefinedTable":
+                    raise
+                return told
+    return told | {
+        "exists": True,
+        "dagster": dg.__version__,
+        "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,
+    }
+
+
+def _only_open(storage: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a database, which Dagster then expects to have its tables."""
+    server = storage.keys() & {"postgres_url", "postgres_db", "mysql_url", "mysql_db"}
+    return {**storage, "should_autocreate_tables": False} if server else storage
 
 
 def _instance_settings() -> Path:

@@ -12,9 +12,8 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError
 
 from . import JOB
-from .eventlog import kept_open
-from .lost import fail_lost_runs, held
 from .resources import ConsoleResource, Run
+from .run_lock import fail_dead_runs, run_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +59,9 @@ def run_nightly(
     capture = {"config": {"capture_again": capture_again}}
     publish = {"config": {"allow_mass_delete": allow_mass_delete}}
     run_id = str(uuid.uuid4())
-    fail_lost_runs(instance)
+    fail_dead_runs(instance)
     try:
-        with held(instance, run_id), kept_open(instance, run_id):
+        with run_lock(instance, run_id):
             result = defs.resolve_job_def(JOB).execute_in_process(
                 instance=instance,
                 partition_key=str(export_date),

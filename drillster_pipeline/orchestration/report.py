@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from drillster_pipeline.settings import ScheduleSettings
+
 from .failures import guarded
 from .keys import table_key
 from .markdown import columns_picture, table
 from .pages import shown_value, spread_picture
 from .partitions import export_date
 from .resources import DrillsterResource
-from .specs import OWNERS
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.report import Written
@@ -30,7 +31,9 @@ _WORDS = (
 )
 
 
-def nightly_report(partitions: dg.PartitionsDefinition[str], *, priority: int) -> dg.AssetsDefinition:
+def nightly_report(
+    partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+) -> dg.AssetsDefinition:
     """The asset of the report."""
 
     @dg.multi_asset(
@@ -43,7 +46,7 @@ def nightly_report(partitions: dg.PartitionsDefinition[str], *, priority: int) -
                 description=_WORDS,
                 group_name="report",
                 kinds={"html"},
-                owners=OWNERS,
+                owners=settings.owners,
                 partitions_def=partitions,
             )
         ],
@@ -120,7 +123,7 @@ def _trend(written: "Written") -> dg.MarkdownMetadataValue:
 
 
 def _end(day: date, share: float | None) -> str:
-    return f"{day:%-d %b}: {_percent(share)}"
+    return f"{day.day} {day:%b}: {_percent(share)}"
 
 
 def _percent(value: float | None) -> str:

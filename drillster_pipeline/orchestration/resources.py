@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from .eventlog import kept_open
-from .lost import held
+from .run_lock import run_lock
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
@@ -86,8 +85,7 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # i
         self._run = Run()
         self._opened.callback(self._run.close)
         if context.instance is not None and context.run is not None:
-            self._opened.enter_context(held(context.instance, context.run.run_id))
-            self._opened.enter_context(kept_open(context.instance, context.run.run_id))
+            self._opened.enter_context(run_lock(context.instance, context.run.run_id))
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
         """Close what the run has opened."""

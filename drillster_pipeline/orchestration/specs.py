@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
+import sqlalchemy as sa
 
 from drillster_pipeline.settings import ScheduleSettings
 from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Kind, Table
@@ -16,7 +17,6 @@ from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Kind, Table
 from .columns import column_lineage, column_schema, field_schemas
 from .keys import resource_key, table_key
 
-OWNERS = ["team:learning-data"]
 CAPTURED: Mapping[str, tuple[str, ...]] = {
     "snapshot": tuple(name for name in RESOURCES if name != "objective_events"),
     "events": ("objective_events",),
@@ -50,14 +50,14 @@ _KIND_WORDS = {
 }
 
 
-def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
+def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings) -> dg.AssetSpec:
     """The asset of a resource."""
     return dg.AssetSpec(
         resource_key(resource),
         description=RESOURCE_DESCRIPTIONS[resource],
         group_name="drillster",
         kinds={"json"},
-        owners=OWNERS,
+        owners=settings.owners,
         partitions_def=partitions,
         metadata={"dagster/column_schema": field_schemas()[resource]},
     )
@@ -79,16 +79,36 @@ def table_spec(
         description=f"{table.description}\n\n{_KIND_WORDS[table.kind]} Key: {', '.join(f'`{k}`' for k in table.key)}.",
         group_name="warehouse",
         kinds={"sql", "pandas"},
-        owners=OWNERS,
+        owners=settings.owners,
         partitions_def=partitions,
         tags={"drillster/table_kind": str(table.kind)},
         freshness_policy=fresh_by_morning(settings),
         metadata={
-            "dagster/table_name": table.name,
+            "dagster/table_name": qualified_name(table.name, settings),
             "dagster/column_schema": column_schema(table),
             **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
         },
     )
+
+
+def qualified_name(table: str, settings: ScheduleSettings) -> str:
+    """The table as its database names it: ``database.schema.table``, or what that has of these; never credentials."""
+    try:
+        url = sa.make_url(settings.warehouse_url.reveal())
+    except (sa.exc.ArgumentError, ValueError):  # the run says what is wrong with it
+        return table
+    schema = settings.warehouse_schema
+    parts: tuple[str, ...]
+    match url.get_backend_name():
+        case "sqlite":
+            parts = "main", table
+        case "postgresql":
+            parts = url.database or "", schema or "public", table
+        case "mysql" | "mariadb":  # there, a schema is a database
+            parts = schema or url.database or "", table
+        case _:
+            parts = schema or "", table
+    return ".".join(part for part in parts if part)
 
 
 def fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:

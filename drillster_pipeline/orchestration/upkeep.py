@@ -5,6 +5,7 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -12,9 +13,7 @@ from pydantic import Field
 
 from drillster_pipeline.errors import PipelineError, SettingsError
 
-from .eventlog import remove_shard
 from .failures import ALERTED_AS
-from .lost import fail_lost_runs
 from .partitions import export_dates
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 JOB = "upkeep"
 CRON = "0 5 * * 0"
 ALERTS_EVERY_SECONDS = 300
-LOST_EVERY_SECONDS = 60
 _BATCH = 200
 
 
@@ -44,15 +42,16 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
     finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     filters = dg.RunsFilter(statuses=finished, created_before=datetime.combine(before, time(0), tzinfo=UTC))
     if dry_run:
-        return instance.get_runs_count(filters)
+        return len(instance.get_run_records(filters))
     deleted = 0
     while records := instance.get_run_records(filters=filters, limit=_BATCH):
         for record in records:
             run_id = record.dagster_run.run_id
-            # Dagster itself would leave what the steps have printed, and the empty database of the run's events.
+            # Dagster itself would leave what the steps have printed, and in SQLite the empty database of their events.
             instance.compute_log_manager.delete_logs(prefix=[run_id])
             instance.delete_run(run_id)
-            remove_shard(instance, run_id)
+            for left in Path(instance.storage_directory()).parent.glob(f"history/runs/{run_id}.db*"):
+                left.unlink()
         deleted += len(records)
     return deleted
 
@@ -143,17 +142,6 @@ def alerts(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
         yield dg.SkipReason("DRILLSTER_ALERT_WEBHOOK is not set.")
     else:
         yield dg.SkipReason(f"{told.sent} sent, {told.waiting} waiting.")
-
-
-@dg.sensor(
-    name="lost_runs",
-    minimum_interval_seconds=LOST_EVERY_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs as failed whose process is gone without a word, as after a power cut.",
-)
-def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Look for them."""
-    return dg.SkipReason(f"{len(fail_lost_runs(context.instance))} found.")
 
 
 def _session(*, tolerant: bool = False) -> "Session":

@@ -50,7 +50,7 @@ def lines(dates: Sequence[date], series: Sequence[tuple[str, Sequence[float | No
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         shown = sorted({0, len(dates) // 2, len(dates) - 1})
-        axes.set_xticks([places[one] for one in shown], [f"{dates[one]:%-d %b}" for one in shown])
+        axes.set_xticks([places[one] for one in shown], [f"{dates[one].day} {dates[one]:%b}" for one in shown])
         axes.margins(x=0.09)
         axes.grid(axis="y", color=FAINT)
         if len(series) > 1:

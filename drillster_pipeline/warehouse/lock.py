@@ -3,8 +3,8 @@
 SQLite: an ``flock`` on ``<file>.lock``, which the kernel drops with the process. PostgreSQL: an advisory lock of the
 load's own session, keyed by schema, which the server drops with the connection. MySQL and MariaDB: ``GET_LOCK``,
 keyed by database, dropped likewise (in a Galera cluster it holds on one node: let all writers use the same).
-Other databases have no such thing in common: there, see to it that loads do not overlap (Dagster's pool of the
-warehouse does).
+Other databases have no such thing in common: there, see to it that loads do not overlap (Dagster's pool
+``drillster`` does).
 """
 
 from __future__ import annotations

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import fsspec
 import pytest
+import sqlalchemy as sa
+from dagster._daemon.types import DaemonHeartbeat
 
 from drillster_pipeline.doctor import Examination, Report, Status
 from drillster_pipeline.doctor.findings import Notes
@@ -16,6 +20,8 @@ from drillster_pipeline.doctor.operating import examine_daemon
 from drillster_pipeline.orchestration.home import describe_home
 from drillster_pipeline.sandbox import Sandbox
 from tests.archive.object_store import object_store
+from tests.orchestration.houses import REPOSITORY
+from tests.warehouse import postgresql
 from tests.webhooks import running_webhook
 
 from .examined import Examine, step, steps
@@ -57,7 +63,7 @@ def test_an_archive_in_an_object_store_is_tried_and_left_as_it_was(examine: Exam
 )
 def test_a_daemon_that_is_silent_is_noticed(exists: bool, silent: float | None, status: Status, words: str) -> None:
     report = Report(datetime.now(UTC))
-    told = {"home": "set", "exists": exists, "storage": {"runs": "SqliteRunStorage"}, "silent_seconds": silent}
+    told = {"home": "set", "exists": exists, "storage": "sqlite", "silent_seconds": silent}
     examine_daemon(Notes(report), lambda: told)
     assert step(report, "Dagster").status is status
     assert words in step(report, "Dagster").found
@@ -81,8 +87,41 @@ def test_dagster_is_asked_without_making_anything(tmp_path: Path, monkeypatch: p
     assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         instance.get_runs()
+    made = sorted(tmp_path.rglob("*"))
     told = describe_home()
-    assert (told["exists"], told["storage"]["runs"], told["silent_seconds"]) == (True, "SqliteRunStorage", None)
+    assert (told["exists"], told["storage"], told["silent_seconds"]) == (True, "sqlite", None)
+    assert sorted(tmp_path.rglob("*")) == made
+
+
+def test_sqlite_in_another_folder_is_not_made_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("RECORDS", str(tmp_path / "records"))
+    (tmp_path / "dagster.yaml").write_text("storage:\n  sqlite:\n    base_dir:\n      env: RECORDS\n")
+    assert describe_home()["exists"] is False
+    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
+
+
+def test_the_database_of_dagster_is_asked_without_making_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copyfile(REPOSITORY / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
+    with postgresql.server() as url, postgresql.engine(url).connect() as connection:
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql://", "postgresql+psycopg2://"))
+
+        def tables() -> int:
+            return len(sa.inspect(connection).get_table_names())
+
+        assert (describe_home()["exists"], tables()) == (False, 0)
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 500, "SENSOR", "an-id", []))
+        before = tables()
+        assert before > 10
+        sa.inspect(connection).clear_cache()
+        told = describe_home()
+        assert (told["exists"], told["storage"], tables()) == (True, "postgres", before)
+        assert told["silent_seconds"] == pytest.approx(500, abs=60)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dagster.yaml"]
 
 
 @pytest.mark.skipif(not hasattr(os, "chown"), reason="no owners of files here")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -110,10 +111,46 @@ def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
     for name, spec in specs.items():
         assert spec.description, name
         assert spec.kinds, name
-        assert spec.owners, name
     for table in DATA_TABLES.values():
         schema = specs[f"warehouse/{table.name}"].metadata["dagster/column_schema"]
         assert [column.name for column in schema.columns] == [column.name for column in table.all_columns]
+
+
+def test_owners_are_those_of_the_setting_and_none_by_default(defs: dg.Definitions) -> None:
+    assert [spec.owners for spec in defs.resolve_all_asset_specs() if spec.owners] == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRILLSTER_OWNERS", "noor@oak.example, team:learning data")
+        made = definitions()
+        assert {tuple(spec.owners) for spec in made.resolve_all_asset_specs()} == {
+            ("noor@oak.example", "team:learning data")
+        }
+        for wrong in ("noor", "team:", "a@b", "a@b.example;c@d.example", "noor@oak.information"):
+            patch.setenv("DRILLSTER_OWNERS", wrong)
+            assert not any(spec.owners for spec in definitions().resolve_all_asset_specs())
+
+
+@pytest.mark.parametrize(
+    ("url", "schema", "name"),
+    [
+        ("sqlite:///data/warehouse.sqlite", "", "main.accounts"),
+        ("postgresql://etl:s3cret@db.example/warehouse", "", "warehouse.public.accounts"),
+        ("postgresql+psycopg://etl:s3cret@db.example:5432/warehouse?sslmode=require", "lms", "warehouse.lms.accounts"),
+        ("mysql+pymysql://etl:s3cret@db.example/warehouse", "", "warehouse.accounts"),
+        ("mariadb+pymysql://etl:s3cret@db.example/warehouse", "lms", "lms.accounts"),
+        ("duckdb:///data/warehouse.duckdb", "lms", "lms.accounts"),
+        ("postgresql://etl:s3cret@db.example:port/warehouse", "", "accounts"),
+        ("etl:s3cret@db.example", "lms", "main.accounts"),  # no URL: as if it were not set
+    ],
+)
+def test_a_table_is_named_as_its_database_names_it(
+    url: str, schema: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRILLSTER_WAREHOUSE_URL", url)
+    monkeypatch.setenv("DRILLSTER_WAREHOUSE_SCHEMA", schema)
+    specs = {
+        spec.key.path[-1]: spec for spec in definitions().resolve_all_asset_specs() if spec.key.path[0] != "drillster"
+    }
+    assert specs["accounts"].metadata["dagster/table_name"] == name
 
 
 def test_a_table_depends_on_resources_of_its_own_kind_only(defs: dg.Definitions) -> None:
@@ -176,3 +213,19 @@ def test_the_repository_passes_as_it_stands(command: str, with_home: bool, tmp_p
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "location name" not in done.stderr.lower(), done.stderr  # pyproject.toml and workspace.yaml name it alike
+
+
+def test_dg_scaffolds_into_the_package(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copyfile(REPOSITORY / name, tmp_path / name)
+    shutil.copytree(REPOSITORY / "drillster_pipeline", tmp_path / "drillster_pipeline")
+    done = subprocess.run(
+        [str(BINARIES / "dg"), "scaffold", "defs", "dagster.asset", "more.py"],
+        cwd=tmp_path,
+        env={**bare_environment(), "VIRTUAL_ENV": str(BINARIES.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "drillster_pipeline" / "orchestration" / "more.py").exists()

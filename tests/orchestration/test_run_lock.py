@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
+import pytest
+import yaml
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration import JOB
-from drillster_pipeline.orchestration.lost import fail_lost_runs, held
-from drillster_pipeline.orchestration.upkeep import lost_runs
+from drillster_pipeline.orchestration.run_lock import fail_dead_runs, lost_runs, run_lock
 from drillster_pipeline.sandbox import Faults
 
 from .houses import DAY, REPOSITORY, House, environment_of
@@ -22,8 +25,8 @@ HOLDS = """
 import sys, time
 from contextlib import ExitStack
 import dagster as dg
-from drillster_pipeline.orchestration.lost import held
-with dg.DagsterInstance.from_config(sys.argv[1]) as instance, held(instance, sys.argv[2]):
+from drillster_pipeline.orchestration.run_lock import run_lock
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance, run_lock(instance, sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -54,41 +57,75 @@ def test_a_run_whose_process_was_killed_is_marked_as_failed(house: House) -> Non
         living, dead = started(instance), started(instance)
         command = [sys.executable, "-c", HOLDS, str(house.home), dead.run_id]
         with (
-            held(instance, living.run_id),
+            run_lock(instance, living.run_id),
             subprocess.Popen(command, cwd=REPOSITORY, env=environment_of(house), stdout=subprocess.PIPE) as process,
         ):
             assert process.stdout is not None
             assert process.stdout.readline() == b"held\n"
-            assert fail_lost_runs(instance) == []
+            assert fail_dead_runs(instance) == []
             process.send_signal(signal.SIGKILL)
             process.wait()
             context = dg.build_sensor_context(instance=instance)
             assert lost_runs(context).skip_message == "1 found."  # type: ignore[union-attr]  # it skips
             assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
             assert status_of(instance, living) is dg.DagsterRunStatus.STARTED
-            assert fail_lost_runs(instance) == []
-        assert fail_lost_runs(instance) == []
+            assert fail_dead_runs(instance) == []
+        assert fail_dead_runs(instance) == []
         assert status_of(instance, living) is dg.DagsterRunStatus.STARTED  # it has let go of its lock by itself
 
 
-def test_a_run_of_another_machine_is_not_judged(house: House) -> None:
+def test_a_run_whose_container_was_replaced_is_marked_as_failed(house: House, tmp_path: Path) -> None:
+    """Of a container's Dagster home, compose.yaml keeps ``storage``; ``history`` stands here for PostgreSQL."""
     with house.on_disk() as instance:
-        elsewhere = started(instance)
-        folder = Path(instance.storage_directory()).parent / "drillster_runs"
-        folder.mkdir()
-        (folder / elsewhere.run_id).write_text("another-machine")
-        assert fail_lost_runs(instance) == []
-        assert status_of(instance, elsewhere) is dg.DagsterRunStatus.STARTED
+        dead, gone = started(instance), started(instance)
+        command = [sys.executable, "-c", HOLDS, str(house.home), dead.run_id]
+        with subprocess.Popen(command, cwd=REPOSITORY, env=environment_of(house), stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            process.kill()
+    volumes = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())["services"]["code"]["volumes"]
+    assert "storage:/var/lib/dagster/storage" in volumes
+    replaced = tmp_path / "replaced"
+    replaced.mkdir()
+    for name in ("dagster.yaml", "history", "storage"):
+        (house.home / name).rename(replaced / name)
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.from_config(str(replaced)) as instance:
+        patch.setattr(socket, "gethostname", lambda: "another-container")
+        assert fail_dead_runs(instance) == [dead.run_id]
+        assert status_of(instance, dead) is dg.DagsterRunStatus.FAILURE
+        # It may run elsewhere, in a place that does not share the folder.
+        assert status_of(instance, gone) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_has_let_go_of_its_lock_and_is_about_to_end_is_not_judged(house: House) -> None:
+    with house.on_disk() as instance:
+        run = started(instance)
+        opened = []
+
+        def ends_meanwhile(file: IO[bytes]) -> bool:
+            opened.append(file)
+            if len(opened) == 1:  # the run's own
+                return True
+            lock.__exit__(None, None, None)
+            return True
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"{run_lock.__module__}._try_lock", ends_meanwhile)
+            lock = run_lock(instance, run.run_id)
+            lock.__enter__()
+            assert fail_dead_runs(instance) == []
+        assert len(opened) == 2
+        assert status_of(instance, run) is dg.DagsterRunStatus.STARTED
 
 
 def test_a_lock_of_a_run_that_has_ended_or_is_not_known_is_cleared_away(house: House) -> None:
     with house.on_disk() as instance:
         ended = instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.SUCCESS)
-        folder = Path(instance.storage_directory()).parent / "drillster_runs"
-        folder.mkdir()
+        folder = Path(instance.storage_directory()) / "drillster_runs"
+        folder.mkdir(parents=True)
         for name in (ended.run_id, "a-run-that-was-deleted"):
             (folder / name).touch()
-        assert fail_lost_runs(instance) == []
+        assert fail_dead_runs(instance) == []
         assert list(folder.iterdir()) == []
         assert status_of(instance, ended) is dg.DagsterRunStatus.SUCCESS
 

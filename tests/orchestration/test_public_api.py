@@ -1,0 +1,124 @@
+"""What the package uses of Dagster: only what is exported, and what is marked as public, but for what stands here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster._annotations import is_public
+
+from .houses import REPOSITORY
+
+PACKAGE = REPOSITORY / "drillster_pipeline"
+NOT_MARKED: Mapping[str, str] = {
+    "AssetExecutionContext.retry_number": "documented, and marked on OpExecutionContext",
+    "AssetExecutionContext.run": "documented, and marked on OpExecutionContext",
+    "DagsterEvent.asset_check_evaluation_data": "the result of a check, for the command line; nothing marked has it",
+    "DagsterEvent.event_type_value": "a field of the documented tuple",
+    "DagsterEvent.step_failure_data": "the metadata of a failure, for alerts; nothing marked has it",
+    "DagsterEvent.step_key": "a field of the documented tuple",
+    "DagsterEvent.step_materialization_data": "the rows of a table, for the command line; nothing marked has it",
+    "DagsterInstance.add_run_tags": "the list of runs is searched by tags that a run gets while it runs",
+    "DagsterInstance.compute_log_manager": "delete_run leaves what the steps have printed",
+    "DagsterInstance.from_config": "the one way to open an instance with changed settings",
+    "DagsterInstance.get_daemon_heartbeats": "whether the daemon lives, without starting a webserver",
+    "DagsterInstance.report_run_failed": "nothing marked ends the run of a dead process",
+    "DagsterInstance.storage_directory": "the folder that outlives a container",
+    "DagsterRun.run_id": "a field of the documented tuple",
+    "DagsterRun.tags": "a field of the documented tuple",
+    "Definitions.resolve_job_def": "documented in place of get_job_def, which is superseded",
+    "ExecuteInProcessResult.success": "documented; the mark is on the class above",
+    "RunRecord.dagster_run": "a field of the documented tuple",
+}
+RECEIVERS: Mapping[str, type] = {
+    "context": dg.AssetExecutionContext,
+    "defs": dg.Definitions,
+    "event": dg.DagsterEvent,
+    "instance": dg.DagsterInstance,
+    "record": dg.RunRecord,
+    "result": dg.ExecuteInProcessResult,
+    "dg.DagsterInstance": dg.DagsterInstance,
+    "AssetExecutionContext.instance": dg.DagsterInstance,
+    "AssetExecutionContext.run": dg.DagsterRun,
+    "InitResourceContext.instance": dg.DagsterInstance,
+    "InitResourceContext.run": dg.DagsterRun,
+    "OpExecutionContext.instance": dg.DagsterInstance,
+    "RunFailureSensorContext.dagster_run": dg.DagsterRun,
+    "RunRecord.dagster_run": dg.DagsterRun,
+    "SensorEvaluationContext.instance": dg.DagsterInstance,
+}
+"""What is of which class: by the name of a variable, where no annotation says it, and by the attribute of a class."""
+
+
+def uses(tree: ast.AST) -> Iterator[tuple[type, str]]:
+    """The attributes of Dagster's objects that a module uses: of which class, and which."""
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        names = dict(RECEIVERS)
+        for argument in function.args.args + function.args.kwonlyargs:
+            annotation = ast.unparse(argument.annotation) if argument.annotation else ""
+            if annotation.startswith("dg.") and isinstance(found := getattr(dg, annotation[3:], None), type):
+                names[argument.arg] = found
+            else:
+                names.pop(argument.arg, None)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and (owner := of_class(node.value, names)):
+                yield owner, node.attr
+
+
+def of_class(node: ast.expr, names: Mapping[str, type]) -> type | None:
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if not isinstance(node, ast.Attribute):
+        return None
+    owner = of_class(node.value, names)
+    return names.get(f"{owner.__name__}.{node.attr}" if owner else ast.unparse(node))
+
+
+def marked(owner: type, name: str) -> bool:
+    for each in owner.__mro__:
+        found: Any = vars(each).get(name)
+        if found is not None and is_public(found):
+            return True
+    return False
+
+
+def test_every_use_of_dagster_that_is_not_marked_as_public_has_a_reason() -> None:
+    found = {
+        f"{owner.__name__}.{name}"
+        for path in PACKAGE.rglob("*.py")
+        if "dagster" in (text := path.read_text())
+        for owner, name in uses(ast.parse(text))
+        if owner.__module__.startswith("dagster.") and not marked(owner, name)
+    }
+    assert found == set(NOT_MARKED)
+
+
+def test_nothing_is_imported_from_dagster_but_what_it_exports() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            private = [name for name in modules if name.startswith("dagster") and "._" in name]
+            assert private == [], path
+
+
+def test_a_new_use_is_noticed() -> None:
+    source = (
+        "def job(context: dg.OpExecutionContext, instance: dg.DagsterInstance):\n instance.get_ref()\n context.pdb\n"
+    )
+    assert {(owner.__name__, name) for owner, name in uses(ast.parse(source)) if not marked(owner, name)} == {
+        ("DagsterInstance", "get_ref")
+    }
+
+
+def test_dates_are_formatted_by_what_every_platform_knows() -> None:
+    """``%-d`` is glibc's: Windows refuses it."""
+    for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.j2")]:
+        assert re.findall(r"(?<!\{)%-[a-zA-Z]", path.read_text()) == [], path
