@@ -15,7 +15,7 @@ from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
 
 from .garbage import collecting_seldom
-from .plans import holes_under, table_plans, unavailable_tables
+from .plans import holes_under, requests_refused, table_plans, unavailable_tables, unread_tables
 from .session import Session
 from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
 
@@ -107,6 +107,8 @@ def _publish(
         manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
         is_whole=len(selected) == len(tables_of(kind)),
+        unread=unread_tables(capture.manifest, selected),
+        requests_refused=requests_refused(capture.manifest),
         mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
         nights_waiting={name: len(refs) for name, refs in waiting.items()},
     )

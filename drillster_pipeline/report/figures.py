@@ -108,7 +108,7 @@ class Data:
     load_id: str
     rejected: int
     incomplete: tuple[str, ...]
-    """Tables that were not read whole."""
+    """Tables that are not fully loaded."""
     missing: tuple[str, ...]
     """Tables that this date's loads did not write."""
     newest: date
@@ -255,11 +255,7 @@ class _Asking:
             captured_until=last.captured_until,
             load_id=last.load_id,
             rejected=sum(row.rows_rejected for row in newest.values()),
-            incomplete=tuple(
-                sorted(
-                    name for name, row in newest.items() if not row.is_complete and name not in queries.NEVER_COMPLETE
-                )
-            ),
+            incomplete=tuple(sorted(name for name, row in newest.items() if not row.is_complete)),
             missing=tuple(sorted(expected - newest.keys())),
             newest=self._connection.execute(queries.newest_date(self._tables)).scalar_one(),
         )

@@ -9,16 +9,15 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
+from drillster_pipeline.tables import tables_of
 from drillster_pipeline.warehouse.expressions import as_double, days_between, utc_date
+from drillster_pipeline.warehouse.ledger import is_full_table
 
 Tables = Callable[[str], sa.Table]
 
 PRACTICING_DAYS, STOPPED_DAYS = 7, 30
 TEST_DAYS = 30
 SNAPSHOT_TABLES = tables_of("snapshot")
-NEVER_COMPLETE = frozenset(name for name, table in DATA_TABLES.items() if table.kind is Kind.EVENT)
-"""Nothing is deleted from events, so their loads never claim to be whole."""
 
 BUCKETS: tuple[tuple[str, str, int, int | None], ...] = (
     ("a", "this week", 0, 7),
@@ -61,7 +60,7 @@ def loads_of(tables: Tables, day: date) -> sa.Select[Any]:
             loads.c.captured_until,
             load_tables.c.table_name,
             load_tables.c.rows_rejected,
-            load_tables.c.is_complete,
+            is_full_table(load_tables).label("is_complete"),
         )
         .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
         .where(loads.c.kind == "snapshot", loads.c.export_date == day)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .expressions import as_double, days_between, ratio, seconds_since, utc_date
+from .ledger import is_complete_load, is_full_table
 from .model import Tables
 
 PRACTICING_DAYS, IDLE_DAYS = 7, 30
@@ -25,21 +26,60 @@ def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
 
 
 def latest_load(tables: Tables) -> sa.Select[Any]:
-    """The newest whole load of each kind; one of an older version of the program is taken to be whole."""
-    loads = tables("loads")
+    """The newest complete load of each kind that has one."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    names = ("kind", "load_id", "export_date", "finished_at", "requests_refused")
+    complete = sa.case((is_complete_load(loads), 1), else_=0)
+    newest_first = (complete.desc(), loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    ranked = sa.select(
+        *(loads.c[name] for name in names),
+        complete.label("complete"),
+        sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first).label("place"),
+        sa.func.max(loads.c.export_date).over(partition_by=loads.c.kind).label("newest_export_date"),
+    ).subquery("ranked")
+    rejected = (
+        sa.select(sa.func.sum(load_tables.c.rows_rejected))
+        .where(load_tables.c.load_id == ranked.c.load_id)
+        .scalar_subquery()
+    )
+    return sa.select(
+        *(ranked.c[name] for name in names[:-1]),
+        seconds_since(ranked.c.finished_at).label("age_seconds"),
+        ranked.c.newest_export_date,
+        ranked.c.requests_refused,
+        sa.cast(sa.func.coalesce(rejected, 0), sa.BigInteger).label("rows_rejected"),
+    ).where(ranked.c.place == 1, ranked.c.complete == 1)
+
+
+def table_freshness(tables: Tables) -> sa.Select[Any]:
+    """Per table its newest load, but for loads that only met it in passing, and the newest date that it has in full."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    full = sa.case((is_full_table(load_tables), 1), else_=0)
     newest_first = (loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
-    place = sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first)
+    of_table: dict[str, Any] = {"partition_by": load_tables.c.table_name}
+    names = ("table_name", "load_id", "rows_read", "rows_rejected")
     ranked = (
-        sa.select(loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at, place.label("place"))
-        .where(loads.c.is_whole.is_not(sa.false()))
+        sa.select(
+            *(load_tables.c[name] for name in names),
+            loads.c.kind,
+            loads.c.finished_at,
+            loads.c.export_date.label("newest_export_date"),
+            sa.func.max(sa.case((full == 1, loads.c.export_date))).over(**of_table).label("complete_export_date"),
+            sa.func.row_number().over(**of_table, order_by=newest_first).label("place"),
+        )
+        .join_from(load_tables, loads, loads.c.load_id == load_tables.c.load_id)
+        .where(sa.or_(load_tables.c.is_fully_loaded.is_not(None), load_tables.c.is_complete.is_(sa.true())))
         .subquery("ranked")
     )
     return sa.select(
+        ranked.c.table_name,
         ranked.c.kind,
+        ranked.c.complete_export_date,
+        ranked.c.newest_export_date,
         ranked.c.load_id,
-        ranked.c.export_date,
         ranked.c.finished_at,
-        seconds_since(ranked.c.finished_at).label("age_seconds"),
+        ranked.c.rows_read,
+        ranked.c.rows_rejected,
     ).where(ranked.c.place == 1)
 
 

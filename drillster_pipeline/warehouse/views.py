@@ -42,15 +42,37 @@ _OBJECTIVE = (
 
 LATEST_LOAD = View(
     "latest_load",
-    "The newest complete load of each kind: what a dashboard shows as 'data as of'.",
+    "The newest complete load of each kind (loads.is_complete): what a dashboard shows as 'data as of'.",
     (
         ViewColumn("kind", "'snapshot' or 'events'."),
         ViewColumn("load_id", "The load."),
         ViewColumn("export_date", "The day that it describes."),
         ViewColumn("finished_at", "When it was published."),
         ViewColumn("age_seconds", "Seconds since then."),
+        ViewColumn("newest_export_date", "The newest date of which anything of the kind is loaded, complete or not."),
+        ViewColumn("requests_refused", "Requests that were closed to the service account; see loads."),
+        ViewColumn("rows_rejected", "Rows of it that did not fit; see rejected_rows."),
     ),
     queries.latest_load,
+)
+
+TABLE_FRESHNESS = View(
+    "table_freshness",
+    "How new each table is. Loads that only met it in passing, as those of other tables do, do not count.",
+    (
+        ViewColumn("table_name", "The table."),
+        ViewColumn("kind", "The kind of load that brings it: 'snapshot' or 'events'."),
+        ViewColumn(
+            "complete_export_date",
+            "The newest date that it has in full (load_tables.is_fully_loaded); NULL: there is none.",
+        ),
+        ViewColumn("newest_export_date", "The newest date of which anything is loaded."),
+        ViewColumn("load_id", "The newest load of that date."),
+        ViewColumn("finished_at", "When that load was published."),
+        ViewColumn("rows_read", "Rows that it read, those that were rejected included."),
+        ViewColumn("rows_rejected", "Rows that did not fit; see rejected_rows."),
+    ),
+    queries.table_freshness,
 )
 
 CURRENT_RESULTS = View(
@@ -145,6 +167,7 @@ VIEWS: dict[str, View] = {
     view.name: view
     for view in (
         LATEST_LOAD,
+        TABLE_FRESHNESS,
         CURRENT_RESULTS,
         LEARNER_PROGRESS,
         GROUP_COMPLIANCE,

@@ -293,6 +293,21 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     assert newest() == {DAY + timedelta(days=1)}
 
 
+def test_a_night_is_complete_only_where_all_that_is_open_was_read(place: Place) -> None:
+    """The checks of a night say so too, but a dashboard reads the ledger."""
+    assert place.night().report.is_complete
+    for failure, is_complete in (
+        (Failure(at=PATHS["results"].format(group="*"), statuses=(500,)), False),
+        (Failure(at=PATHS["catalogs"], statuses=(403,)), False),
+        (closed(one_group(place.sandbox)), True),
+    ):
+        place.sandbox.faults = failure if isinstance(failure, Faults) else Faults(failures=(failure,))
+        assert place.next_night().report.is_complete is is_complete, failure
+    with place.session.warehouse.reading() as (connection, _):
+        (row,) = connection.execute(sa.text("SELECT export_date, requests_refused > 0 FROM latest_load"))
+    assert tuple(row) == (str(place.day), 1)
+
+
 @pytest.mark.parametrize(("resource", "field"), [("objectives", "playables"), ("catalogs", "id")])
 def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(
     place: Place, resource: str, field: str

@@ -82,6 +82,8 @@ def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> No
         "program_version": "1.2.3",
         "capture_id": "capture-7",
         "is_whole": True,
+        "is_complete": True,
+        "requests_refused": None,
     }
     assert report.load_id.startswith("2026-01-01-snapshot-")
     assert report.finished_at == datetime(2026, 5, 1, 2, 31, tzinfo=UTC)
