@@ -43,6 +43,15 @@ LOADS = Table(
             "service account may not read at all (403, 404) and no earlier load could. NULL: loaded by a version that "
             "did not say; is_whole counts then.",
         ),
+        text("timezone", "IANA name of the time zone that the export date is a day of, such as Europe/Amsterdam."),
+        moment(
+            "date_begins_at",
+            "When the export date begins there. NULL, as in date_ends_at: loaded by a version that did not say; views "
+            "take the day in UTC then.",
+        ),
+        moment(
+            "date_ends_at", "When it ends: 24 hours later, or 23 or 25 where clocks change; that moment not included."
+        ),
         whole(
             "requests_refused",
             "Requests that Drillster answered with 403 or 404, though the group was not gone: closed to the service "

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from drillster_pipeline.dates import Window
+
 
 class Mode(StrEnum):
     """How much the staged rows of a table say about the rows that are not among them."""
@@ -52,6 +54,10 @@ class LoadPlan:
     """Whether all tables of the kind are asked for, or only some that somebody has selected."""
     unread: Mapping[str, bool] = field(default_factory=dict)
     """Tables of which something could not be read; true: nothing of it, as the service account may not (403, 404)."""
+    timezone: str | None = None
+    """IANA name of the zone that the export date is a day of."""
+    window: Window | None = None
+    """The moments at which that day begins and ends."""
     requests_refused: int | None = None
     """Single requests that were answered with 403 or 404, though the group was not gone."""
     nights_waiting: Mapping[str, int] = field(default_factory=dict)

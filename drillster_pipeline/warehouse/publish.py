@@ -81,6 +81,9 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime, 
             manifest_sha256=plan.manifest_sha256,
             is_whole=plan.is_whole,
             is_complete=is_complete,
+            timezone=plan.timezone,
+            date_begins_at=plan.window and plan.window.start,
+            date_ends_at=plan.window and plan.window.end,
             requests_refused=plan.requests_refused,
         )
     )

@@ -129,7 +129,8 @@ GROUP_COMPLIANCE = View(
 
 OVERDUE_OBJECTIVES = View(
     "overdue_objectives",
-    "Who has not met which objective on the newest export date, though its review date (in UTC) is before that date.",
+    "Who has not met which objective on the newest export date, though its review was due before that date began in "
+    "its time zone (loads.date_begins_at).",
     (
         _NEWEST_DATE,
         *_GROUP,
@@ -138,14 +139,17 @@ OVERDUE_OBJECTIVES = View(
         ViewColumn("proficiency", "Proficiency over the objective's content that day, 0-100."),
         ViewColumn("minimum_proficiency", "The norm that day, 0-100."),
         ViewColumn("review_at", "The review date that holds for this person."),
-        ViewColumn("days_overdue", "Days from the review date (UTC) to the export date, 1 or more."),
+        ViewColumn(
+            "days_overdue", "Days of 24 hours begun from the review to the beginning of the export date, 1 or more."
+        ),
     ),
     queries.overdue_objectives,
 )
 
 PROFICIENCY_TREND = View(
     "proficiency_trend",
-    "Per export date and group: proficiency, and who practices. Learners are those with a result that day.",
+    "Per export date and group: proficiency, and who practices. Learners are those with a result that day, which ends "
+    "at loads.date_ends_at.",
     (
         _EXPORT_DATE,
         *_GROUP,
@@ -153,11 +157,11 @@ PROFICIENCY_TREND = View(
         ViewColumn("average_proficiency", "Average overall proficiency of all results, 0-100."),
         ViewColumn(
             "learners_practicing_7_days",
-            "Learners who practiced in the seven days (UTC) that end with the export date.",
+            "Learners who practiced in the seven days of 24 hours up to the end of the export date.",
         ),
         ViewColumn(
             "learners_idle_30_days",
-            "Learners with no practice in the thirty days (UTC) that end with the export date, or none ever.",
+            "Learners with no practice in the thirty days of 24 hours up to the end of the export date, or none ever.",
         ),
     ),
     queries.proficiency_trend,

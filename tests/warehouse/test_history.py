@@ -84,6 +84,9 @@ def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> No
         "is_whole": True,
         "is_complete": True,
         "requests_refused": None,
+        "timezone": None,
+        "date_begins_at": None,
+        "date_ends_at": None,
     }
     assert report.load_id.startswith("2026-01-01-snapshot-")
     assert report.finished_at == datetime(2026, 5, 1, 2, 31, tzinfo=UTC)
