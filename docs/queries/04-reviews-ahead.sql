@@ -3,7 +3,8 @@
 -- why: There is still time before a review date; this says where it is needed.
 -- beware: Without further practice proficiency goes on fading, so by the date more will fail than the last column says. Of a
 --   recurring objective `met` tells how the last review ended; what counts for the next one is whether proficiency reaches the
---   norm, which is compared here. Tests have no proficiency: of those, who has not passed counts as not ready.
+--   norm, which is compared here. Tests have no proficiency: of those, who has not passed counts as not ready. What comes next is what is
+--   due after the export date has ended in its time zone; `review_on` is the date in UTC. Dates that an older version loaded have no `date_ends_at`: replay them.
 SELECT substr(cast(e.review_at AS char(30)), 1, 10) AS review_on, g.name AS group_name, o.name AS objective,
   count(*) AS members,
   sum(CASE
@@ -12,9 +13,10 @@ SELECT substr(cast(e.review_at AS char(30)), 1, 10) AS review_on, g.name AS grou
     ELSE 0
   END) AS not_ready
 FROM objective_evaluations e
+JOIN loads l ON l.load_id = e.load_id
 JOIN groups g ON g.group_id = e.group_id
 JOIN objectives o ON o.objective_id = e.objective_id
 WHERE e.export_date = (SELECT max(export_date) FROM loads WHERE kind = 'snapshot')
-  AND substr(cast(e.review_at AS char(30)), 1, 10) > cast(e.export_date AS char(30))
+  AND e.review_at >= l.date_ends_at
 GROUP BY substr(cast(e.review_at AS char(30)), 1, 10), e.group_id, g.name, e.objective_id, o.name
 ORDER BY review_on, not_ready DESC, group_name, objective;

@@ -1,7 +1,7 @@
 -- Does practice time predict test scores?
 -- for: analysts
 -- why: The attempts of all dates in the warehouse, in three equal parts by the minutes that the person had practiced in that group
---   on the date before the test. If practice pays, scores rise from one part to the next.
+--   on the last date that had ended before the test. If practice pays, scores rise from one part to the next.
 -- beware: It shows what goes together, not what causes what: the able may need less practice, and who failed may practice more for the
 --   next attempt. Tests differ in difficulty; with enough attempts, split by `test_id` as well. Attempts from before the first export
 --   date are left out, because nobody knows what had been practiced by then.
@@ -9,7 +9,7 @@ WITH attempts AS (
   SELECT t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id, max(l.export_date) AS day_before
   FROM test_results t
   JOIN loads l
-    ON l.kind = 'snapshot' AND cast(l.export_date AS char(30)) < substr(cast(t.completed_at AS char(30)), 1, 10)
+    ON l.kind = 'snapshot' AND l.date_ends_at <= t.completed_at
   WHERE t.score_percentage IS NOT NULL
   GROUP BY t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id
 ), practiced AS (

@@ -19,10 +19,10 @@ def run_report(session: Session, day: date | None, *, names: bool, output: Path 
     from drillster_pipeline.export.report import write_report
 
     if day is None:
-        latest = session.warehouse.latest_loads().get("snapshot")
-        if latest is None:
+        # Of a date that is not complete, the report says what is missing.
+        day = session.warehouse.loaded_before("snapshot", date.max)
+        if day is None:
             raise Refused("There is nothing in the warehouse to report on yet: `drillster-pipeline run` fills it")
-        day = latest.export_date
     written = write_report(session, day, names=names, output=output)
     click.echo(f"The report of {day} is {written.path} ({written.size / 1024:,.0f} KiB): open it in a browser.")
     if names:

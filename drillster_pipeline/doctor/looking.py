@@ -79,7 +79,7 @@ def _read_as_a_load(found: list[Probed], export_date: date) -> Reading:
     from drillster_pipeline.tables import DATA_TABLES
     from drillster_pipeline.tables.batches import Page
     from drillster_pipeline.tables.extract import Extractor
-    from drillster_pipeline.warehouse.judge import bearable
+    from drillster_pipeline.warehouse.limits import SMALL_TABLE_ROWS, bearable
 
     resources = _resources(found)
     rows: Counter[str] = Counter()
@@ -99,7 +99,10 @@ def _read_as_a_load(found: list[Probed], export_date: date) -> Reading:
         resource = next((name for name in DATA_TABLES[table].sources if name in resources), None)
         if resource is not None:
             resources[resource].rejects[f"{table}: {reason}"] = number
-    refused = any(number > bearable(rows[table]) for table, number in rejected.items())
+    refused = any(
+        number > bearable(rows[table]) or number == rows[table] >= SMALL_TABLE_ROWS
+        for table, number in rejected.items()
+    )
     return Reading(rows.total(), rejected.total(), refused)
 
 

@@ -6,16 +6,18 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
+from drillster_pipeline.dates import day_window
 from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.tables.extract import Extractor, Page
 from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
 
 from .garbage import collecting_seldom
-from .plans import holes_under, table_plans, unavailable_tables
+from .plans import holes_under, requests_refused, table_plans, unavailable_tables, unread_tables
 from .session import Session
 from .verdicts import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
 
@@ -94,6 +96,7 @@ def _publish(
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
     waiting = nights_waiting(session, kind, export_date, plans)
+    zone = ZoneInfo(capture.manifest["timezone"])
     plan = LoadPlan(
         export_date=export_date,
         kind=kind,
@@ -107,6 +110,10 @@ def _publish(
         manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
         is_whole=len(selected) == len(tables_of(kind)),
+        unread=unread_tables(capture.manifest, selected),
+        requests_refused=requests_refused(capture.manifest),
+        timezone=zone.key,
+        window=day_window(export_date, zone),
         mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
         nights_waiting={name: len(refs) for name, refs in waiting.items()},
     )

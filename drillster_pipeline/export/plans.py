@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline.answers import shown_unit
@@ -19,6 +20,20 @@ from drillster_pipeline.warehouse import Mode, TablePlan
 
 DETAILED = frozenset({"groups", "catalogs"})
 """Resources with two endpoints: the list (a unit without parameters), and each of its things."""
+
+
+class Cause(StrEnum):
+    """Why something was not seen."""
+
+    FAILED = "failed"
+    """There was no usable answer, or a list was cut short."""
+    CLOSED = "closed"
+    """One request was answered with 403 or 404: closed to the service account, or not to be found."""
+    REFUSED = "refused"
+    """All requests for the resource were: the service account may not read any of it."""
+
+
+_REFUSALS = frozenset({403, 404})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +45,7 @@ class Hole:
     """The group that it is confined to; None: it may be anywhere."""
     what: str
     """In words, for people: ids, numbers and statuses only."""
+    cause: Cause = Cause.FAILED
 
     def __str__(self) -> str:
         return f"{self.resource} {self.what}"
@@ -62,6 +78,26 @@ def unavailable_tables(manifest: Mapping[str, Any], selected: Collection[str]) -
             if entry is not None and entry["status"] == "unavailable":
                 reasons[name] = f"{resource}: {entry['why']}"
     return reasons
+
+
+def unread_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dict[str, bool]:
+    """The selected tables of which something could not be read; true: nothing of it, for lack of permission alone.
+
+    What is closed within a resource that can be read is no part of what the service account is given.
+    """
+    holes = {name: holes_under(DATA_TABLES[name], manifest) for name in selected}
+    causes = {name: {hole.cause for hole in found} - {Cause.CLOSED} for name, found in holes.items()}
+    return {name: found == {Cause.REFUSED} for name, found in causes.items() if found}
+
+
+def requests_refused(manifest: Mapping[str, Any]) -> int:
+    """How many single requests were answered with 403 or 404, but for those of groups that are gone."""
+    return sum(
+        hole.cause is Cause.CLOSED
+        for name, entry in manifest["resources"].items()
+        if entry["status"] != "unavailable"
+        for _, hole in _own_holes(name, entry, manifest["groups"])
+    )
 
 
 def holes_under(table: Table, manifest: Mapping[str, Any]) -> list[Hole]:
@@ -105,11 +141,20 @@ def _holes(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
     if entry is None:
         return []  # not part of this kind of capture
     if entry["status"] == "unavailable":
-        return [Hole(resource=resource, group=None, what=f"could not be read ({entry['why']})")]
+        cause = Cause.REFUSED if _is_refused(resource, manifest["resources"]) else Cause.FAILED
+        return [Hole(resource=resource, group=None, what=f"could not be read ({entry['why']})", cause=cause)]
     found = [hole for _, hole in _own_holes(resource, entry, manifest["groups"])]
     for parent in LISTED_IN.get(resource, ()):
         found += _holes_of_list(parent, manifest)
     return found
+
+
+def _is_refused(resource: str, resources: Mapping[str, Any]) -> bool:
+    """Whether nothing but 403 and 404 keeps a resource from being read: its own, or of the lists that lead to it."""
+    if lost := resources[resource]["lost"]:
+        return all(each["status"] in _REFUSALS for each in lost)
+    parents = [name for name in LISTED_IN.get(resource, ()) if resources.get(name, {}).get("status") == "unavailable"]
+    return all(_is_refused(name, resources) for name in parents)
 
 
 def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
@@ -134,7 +179,11 @@ def _own_holes(
     for lost in entry["lost"]:
         unit = lost["unit"]
         if unit.get("group_id") not in gone:
-            yield unit, Hole(resource=resource, group=unit.get("group_id"), what=f"{_of(unit)}: {lost['status']}")
+            what, cause = (
+                f"{_of(unit)}: {lost['status']}",
+                Cause.CLOSED if lost["status"] in _REFUSALS else Cause.FAILED,
+            )
+            yield unit, Hole(resource=resource, group=unit.get("group_id"), what=what, cause=cause)
     for short in entry["short"]:
         unit = short["unit"]
         what = f"{_of(unit)}: {short['items']} of {short['expected']}"

@@ -54,8 +54,10 @@ class PublishConfig(dg.Config):
     allow_mass_delete: bool = Field(
         default=False,
         description=(
-            "Publish even if more than 20 % of a table's present rows (and at least 10) would be marked as deleted. "
-            "Set it for one run, after you have seen that they are really gone from Drillster."
+            "Publish even if more than 20 % of a table's present rows (and at least 10), or more than half of them (of "
+            "at least 2), would be marked as deleted; rows whose group, objective, catalog or account is proven gone "
+            "do not count. Set it for one run, after you have seen that they are really gone from Drillster. It does "
+            "not publish a table of which no row fitted."
         ),
     )
 

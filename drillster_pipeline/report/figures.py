@@ -108,7 +108,7 @@ class Data:
     load_id: str
     rejected: int
     incomplete: tuple[str, ...]
-    """Tables that were not read whole."""
+    """Tables that are not fully loaded."""
     missing: tuple[str, ...]
     """Tables that this date's loads did not write."""
     newest: date
@@ -186,18 +186,19 @@ class _Asking:
     def figures(self, *, names: bool) -> Figures:
         day, tables = self._day, self._tables
         data = self._data()
+        begins_at, ends_at = self._connection.execute(queries.bounds(tables, day)).one()
         dates = _trend_dates([row[0] for row in self._rows(queries.loaded_dates(tables, day, TREND_DAYS))], day)
         compliance = self._rows(queries.compliance(tables, dates))
         practiced = self._rows(queries.practice(tables, dates))
         practice = {(row.group_id, row.export_date): row for row in practiced if row.group_id is not None}
         whole = {row.export_date: row for row in practiced if row.group_id is None}
-        overdue = {row[:2]: row[2:] for row in self._rows(queries.overdue(tables, day))}
+        overdue = {row[:2]: row[2:] for row in self._rows(queries.overdue(tables, day, begins_at))}
         objectives = _objectives(compliance, overdue, dates)
         today = whole.get(day)
-        people = self._rows(queries.overdue_names(tables, day, NAMES_SHOWN)) if names else None
+        people = self._rows(queries.overdue_names(tables, day, begins_at, NAMES_SHOWN)) if names else None
         total = sum(count for count, _ in overdue.values())
         has_events = self._connection.execute(queries.events_loaded(tables, day)).first() is not None
-        events = dict(map(tuple, self._rows(queries.changes(tables, day))))
+        events = dict(map(tuple, self._rows(queries.changes(tables, ends_at))))
         return Figures(
             organization=self._organization(),
             export_date=day,
@@ -215,7 +216,7 @@ class _Asking:
             activity=tuple(whole[each].practicing if each in whole else 0 for each in dates),
             fading=tuple(
                 Fading(label=label, results=row.results, proficiency=_float(row.proficiency), lost=_float(row.lost))
-                for (_, label, _, _), row in queries.by_bucket(self._rows(queries.fading(tables, day)))
+                for (_, label, _, _), row in queries.by_bucket(self._rows(queries.fading(tables, day, ends_at)))
             ),
             fading_playables=tuple(
                 (row.name or row.playable_id, row.learners, _float(row.proficiency), float(row.lost))
@@ -229,12 +230,12 @@ class _Asking:
                     passed=row.passed,
                     score=_float(row.score),
                 )
-                for row in self._rows(queries.tests(tables, day))
+                for row in self._rows(queries.tests(tables, ends_at))
             ),
             came_to_meet=events.get("OBJECTIVE_BECAME_OK", 0) if has_events else None,
             fell_below=events.get("OBJECTIVE_BECAME_NOK", 0) if has_events else None,
             overdue=total,
-            overdue_people=self._connection.execute(queries.overdue_people(tables, day)).scalar_one(),
+            overdue_people=self._connection.execute(queries.overdue_people(tables, day, begins_at)).scalar_one(),
             names=None if people is None else tuple(tuple(row) for row in people),
             names_left_out=0 if people is None else total - len(people),
         )
@@ -255,11 +256,7 @@ class _Asking:
             captured_until=last.captured_until,
             load_id=last.load_id,
             rejected=sum(row.rows_rejected for row in newest.values()),
-            incomplete=tuple(
-                sorted(
-                    name for name, row in newest.items() if not row.is_complete and name not in queries.NEVER_COMPLETE
-                )
-            ),
+            incomplete=tuple(sorted(name for name, row in newest.items() if not row.is_complete)),
             missing=tuple(sorted(expected - newest.keys())),
             newest=self._connection.execute(queries.newest_date(self._tables)).scalar_one(),
         )

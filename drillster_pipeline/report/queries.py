@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
-from drillster_pipeline.warehouse.expressions import as_double, days_between, utc_date
+from drillster_pipeline.tables import tables_of
+from drillster_pipeline.warehouse.expressions import as_double, days_begun
+from drillster_pipeline.warehouse.ledger import is_full_table
+from drillster_pipeline.warehouse.view_queries import days
 
 Tables = Callable[[str], sa.Table]
 
-PRACTICING_DAYS, STOPPED_DAYS = 7, 30
 TEST_DAYS = 30
 SNAPSHOT_TABLES = tables_of("snapshot")
-NEVER_COMPLETE = frozenset(name for name, table in DATA_TABLES.items() if table.kind is Kind.EVENT)
-"""Nothing is deleted from events, so their loads never claim to be whole."""
 
 BUCKETS: tuple[tuple[str, str, int, int | None], ...] = (
     ("a", "this week", 0, 7),
@@ -50,6 +48,12 @@ def newest_date(tables: Tables) -> sa.Select[Any]:
     return sa.select(sa.func.max(loads.c.export_date)).where(loads.c.kind == "snapshot")
 
 
+def bounds(tables: Tables, day: date) -> sa.Select[Any]:
+    """When a date begins and ends, in its time zone."""
+    of_date = days(tables).where(tables("loads").c.export_date == day).subquery()
+    return sa.select(of_date.c.begins_at, of_date.c.ends_at)
+
+
 def loads_of(tables: Tables, day: date) -> sa.Select[Any]:
     """What the snapshot loads of a date did to each table, the oldest first."""
     loads, load_tables = tables("loads"), tables("load_tables")
@@ -61,7 +65,7 @@ def loads_of(tables: Tables, day: date) -> sa.Select[Any]:
             loads.c.captured_until,
             load_tables.c.table_name,
             load_tables.c.rows_rejected,
-            load_tables.c.is_complete,
+            is_full_table(load_tables).label("is_complete"),
         )
         .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
         .where(loads.c.kind == "snapshot", loads.c.export_date == day)
@@ -126,7 +130,7 @@ def practice(tables: Tables, dates: Sequence[date]) -> sa.Select[Any]:
         sa.func.max(learners.c.last_practiced_at).label("last_practiced_at"),
     ).group_by(learners.c.export_date, learners.c.account_id)
     each = sa.union_all(sa.select(learners), people).subquery()
-    idle = days_between(each.c.export_date, utc_date(each.c.last_practiced_at))
+    of_date = days(tables).subquery("of_date")
     counted = (
         sa.select(
             each.c.export_date,
@@ -134,10 +138,11 @@ def practice(tables: Tables, dates: Sequence[date]) -> sa.Select[Any]:
             sa.func.count().label("learners"),
             sa.func.sum(each.c.total).label("total"),
             sa.func.sum(each.c.counted).label("counted"),
-            _number_of(idle < PRACTICING_DAYS).label("practicing"),
-            _number_of(idle >= STOPPED_DAYS).label("stopped"),
+            _number_of(each.c.last_practiced_at >= of_date.c.practicing_since).label("practicing"),
+            _number_of(each.c.last_practiced_at < of_date.c.idle_since).label("stopped"),
             _number_of(each.c.last_practiced_at.is_(None)).label("never"),
         )
+        .join_from(each, of_date, of_date.c.export_date == each.c.export_date)
         .group_by(each.c.export_date, each.c.group_id)
         .subquery()
     )
@@ -156,11 +161,13 @@ def spread(tables: Tables, day: date) -> sa.Executable:
     )
 
 
-def fading(tables: Tables, day: date) -> sa.Select[Any]:
-    """Results by the time since their last practice."""
+def fading(tables: Tables, day: date, ends_at: datetime) -> sa.Select[Any]:
+    """Results by the time from their last practice to the end of the date."""
     results = tables("results")
-    idle = days_between(results.c.export_date, utc_date(results.c.last_practiced_at))
-    bucket = sa.case(*((idle < until, key) for key, _, _, until in BUCKETS if until is not None), else_=BUCKETS[-1][0])
+    since = {key: ends_at - timedelta(days=until) for key, _, _, until in BUCKETS if until is not None}
+    bucket = sa.case(
+        *((results.c.last_practiced_at >= moment, key) for key, moment in since.items()), else_=BUCKETS[-1][0]
+    )
     rows = (
         sa.select(bucket.label("bucket"), results.c.proficiency, results.c.highest_proficiency)
         .where(results.c.export_date == day, results.c.last_practiced_at.is_not(None))
@@ -206,8 +213,8 @@ def fading_playables(tables: Tables, day: date, limit: int) -> sa.Select[Any]:
     )
 
 
-def tests(tables: Tables, day: date) -> sa.Select[Any]:
-    """Attempts that were completed in the last 30 days, per test."""
+def tests(tables: Tables, ends_at: datetime) -> sa.Select[Any]:
+    """Attempts that were completed in the 30 days up to a moment, per test."""
     attempts, playables = tables("test_results"), tables("playables")
     counted = (
         sa.select(
@@ -218,8 +225,8 @@ def tests(tables: Tables, day: date) -> sa.Select[Any]:
             as_double(sa.func.avg(attempts.c.score_percentage)).label("score"),
         )
         .where(
-            attempts.c.completed_at >= _midnight(day - timedelta(days=TEST_DAYS - 1)),
-            attempts.c.completed_at < _midnight(day + timedelta(days=1)),
+            attempts.c.completed_at >= ends_at - timedelta(days=TEST_DAYS),
+            attempts.c.completed_at < ends_at,
         )
         .group_by(attempts.c.test_id)
         .subquery()
@@ -231,15 +238,12 @@ def tests(tables: Tables, day: date) -> sa.Select[Any]:
     )
 
 
-def changes(tables: Tables, day: date) -> sa.Executable:
-    """Events of the last 7 days, by type."""
+def changes(tables: Tables, ends_at: datetime) -> sa.Executable:
+    """Events of the 7 days up to a moment, by type."""
     events = tables("objective_events")
     return (
         sa.select(events.c.event_type, sa.func.count())
-        .where(
-            events.c.occurred_at >= _midnight(day - timedelta(days=6)),
-            events.c.occurred_at < _midnight(day + timedelta(days=1)),
-        )
+        .where(events.c.occurred_at >= ends_at - timedelta(days=7), events.c.occurred_at < ends_at)
         .group_by(events.c.event_type)
     )
 
@@ -255,9 +259,9 @@ def events_loaded(tables: Tables, day: date) -> sa.Select[Any]:
     )
 
 
-def overdue(tables: Tables, day: date) -> sa.Select[Any]:
+def overdue(tables: Tables, day: date, begins_at: datetime) -> sa.Select[Any]:
     """Per group and objective: how many are overdue, and the longest in days."""
-    rows, late, condition = _late(tables, day)
+    rows, late, condition = _late(tables, day, begins_at)
     return (
         sa.select(rows.c.group_id, rows.c.objective_id, sa.func.count(), sa.func.max(late))
         .where(condition)
@@ -265,15 +269,15 @@ def overdue(tables: Tables, day: date) -> sa.Select[Any]:
     )
 
 
-def overdue_people(tables: Tables, day: date) -> sa.Select[Any]:
+def overdue_people(tables: Tables, day: date, begins_at: datetime) -> sa.Select[Any]:
     """How many people are overdue with anything."""
-    rows, _, condition = _late(tables, day)
+    rows, _, condition = _late(tables, day, begins_at)
     return sa.select(sa.func.count(sa.distinct(rows.c.account_id))).where(condition)
 
 
-def overdue_names(tables: Tables, day: date, limit: int) -> sa.Select[Any]:
+def overdue_names(tables: Tables, day: date, begins_at: datetime, limit: int) -> sa.Select[Any]:
     """Who is overdue with what, the longest first."""
-    rows, late, condition = _late(tables, day)
+    rows, late, condition = _late(tables, day, begins_at)
     groups, objectives, accounts = tables("groups"), tables("objectives"), tables("accounts")
     return (
         sa.select(
@@ -294,17 +298,13 @@ def overdue_names(tables: Tables, day: date, limit: int) -> sa.Select[Any]:
     )
 
 
-def _late(tables: Tables, day: date) -> tuple[sa.Table, Any, sa.ColumnElement[bool]]:
+def _late(tables: Tables, day: date, begins_at: datetime) -> tuple[sa.Table, Any, sa.ColumnElement[bool]]:
     """Evaluations, the days that each is overdue, and which are: as in the view ``overdue_objectives``."""
     rows = tables("objective_evaluations")
-    late = days_between(rows.c.export_date, utc_date(rows.c.review_at))
-    return rows, late, sa.and_(rows.c.export_date == day, rows.c.met.is_(sa.false()), late > 0)
+    late = days_begun(sa.literal(begins_at, rows.c.review_at.type), rows.c.review_at)
+    return rows, late, sa.and_(rows.c.export_date == day, rows.c.met.is_(sa.false()), rows.c.review_at < begins_at)
 
 
 def _number_of(condition: Any) -> sa.ColumnElement[int]:
     """How many rows meet a condition, as an integer: some databases make a decimal of a sum."""
     return sa.cast(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0), sa.Integer)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo("UTC"))

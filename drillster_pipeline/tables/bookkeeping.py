@@ -37,6 +37,26 @@ LOADS = Table(
             "Whether it was made of all tables of its kind that Drillster told of; false for a load of some tables, "
             "which somebody had selected.",
         ),
+        flag(
+            "is_complete",
+            "Whether all tables of the kind are fully loaded (load_tables.is_fully_loaded), but for those that the "
+            "service account may not read at all (403, 404) and no earlier load could. NULL: loaded by a version that "
+            "did not say; is_whole counts then.",
+        ),
+        text("timezone", "IANA name of the time zone that the export date is a day of, such as Europe/Amsterdam."),
+        moment(
+            "date_begins_at",
+            "When the export date begins there. NULL, as in date_ends_at: loaded by a version that did not say; views "
+            "take the day in UTC then.",
+        ),
+        moment(
+            "date_ends_at", "When it ends: 24 hours later, or 23 or 25 where clocks change; that moment not included."
+        ),
+        whole(
+            "requests_refused",
+            "Requests that Drillster answered with 403 or 404, though the group was not gone: closed to the service "
+            "account, or not to be found. Rows that are there stay as they were. NULL: not counted by that version.",
+        ),
     ),
 )
 
@@ -58,6 +78,12 @@ LOAD_TABLES = Table(
             "is_complete",
             "Whether the read was whole, so that what it did not show is known to be gone.",
             nullable=False,
+        ),
+        flag(
+            "is_fully_loaded",
+            "Whether everything was read that Drillster gives the service account (no list cut short, no request "
+            "without a usable answer), and at most half of the rows were rejected. NULL: the table was only met in "
+            "passing, or loaded by a version that did not say; is_complete counts then.",
         ),
         flag(
             "in_history",

@@ -237,7 +237,7 @@ class Warehouse:
             return knows(connection, tables, person)
 
     def latest_loads(self) -> dict[str, history.LatestLoad]:
-        """The newest whole load of each kind (``snapshot``, ``events``) that has one."""
+        """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
             return history.latest_loads(connection, self._tables)
 

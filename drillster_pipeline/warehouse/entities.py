@@ -21,9 +21,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Table
 
-from .exceptions import MENTIONED_FLAG, excepted, tells_mentioned
+from .exceptions import MENTIONED_FLAG, absent, excepted, tells_mentioned
 from .intervals import publish_history
-from .judge import absent
 from .ledger import NOTHING_LATER, Later, later_read
 from .plans import Mode
 from .publication import UNREAD, Counts, Publication

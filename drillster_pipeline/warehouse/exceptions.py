@@ -7,6 +7,7 @@ earlier loads (against ``load_exceptions``), so that the order in which loads co
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, MENTIONED, ROW
 from .plans import Mode, TablePlan
-from .staging import KEY_SEPARATOR, Staging
+from .staging import KEY_SEPARATOR, Staged, Staging
 
 MENTIONED_FLAG = "is_managed"
 """The column that tells rows which are known in their own right from those only known in passing."""
@@ -78,6 +79,16 @@ def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, 
         .distinct()
     )
     connection.execute(sa.insert(target).from_select(["table_name", "scope", "value"], rejected))
+
+
+def absent(
+    staged: Staged, rows: sa.Table, objectives: sa.Table, staging: Staging, export_date: date
+) -> sa.ColumnElement[bool]:
+    """Whether a row of an entity table, last seen by this date, is missing from a whole read of it."""
+    gone = [rows.c.last_seen_on <= export_date, ~excepted(staged.table, rows, objectives, staging.exceptions)]
+    if staging.rows[staged.table.name]:
+        gone.append(~staged.holds(rows))
+    return sa.and_(*gone)
 
 
 def excepted(

@@ -12,20 +12,28 @@ from sqlalchemy.sql.functions import FunctionElement
 from .mysql import DIALECTS as MYSQL
 
 
-class utc_date(FunctionElement[Any]):
-    """The day, in UTC, of a timestamp."""
+class utc_midnight(FunctionElement[Any]):
+    """The moment at which a date begins in UTC."""
 
-    type = sa.Date()
+    type = sa.DateTime()
     inherit_cache = True
-    name = "utc_date"
+    name = "utc_midnight"
 
 
-class days_between(FunctionElement[Any]):
-    """Whole days from the second date to the first."""
+class hours_later(FunctionElement[Any]):
+    """A moment, so many hours later; earlier where the number is negative."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+    name = "hours_later"
+
+
+class days_begun(FunctionElement[Any]):
+    """Days of 24 hours that have begun between the second moment and the first, which is the later one."""
 
     type = sa.Integer()
     inherit_cache = True
-    name = "days_between"
+    name = "days_begun"
 
 
 class seconds_since(FunctionElement[Any]):
@@ -53,18 +61,25 @@ class ratio(FunctionElement[Any]):
 
 
 _FORMS: dict[type[FunctionElement[Any]], dict[str, str]] = {
-    utc_date: {
-        "sqlite": "date({})",
-        "postgresql": "CAST(({} AT TIME ZONE 'UTC') AS DATE)",
-        "oracle": "TRUNC({})",
-        "": "CAST({} AS DATE)",
+    utc_midnight: {
+        "sqlite": "({} || 'T00:00:00.000000Z')",
+        "postgresql": "(CAST({} AS TIMESTAMP) AT TIME ZONE 'UTC')",
+        "mysql": "CAST({} AS DATETIME(6))",
+        "mssql": "CAST({} AS DATETIME2)",
+        "": "CAST({} AS TIMESTAMP)",
     },
-    days_between: {
-        "sqlite": "CAST(julianday({}) - julianday({}) AS INTEGER)",
-        "postgresql": "({} - {})",
-        "mysql": "DATEDIFF({}, {})",
-        "mssql": "(0 - DATEDIFF(day, {}, {}))",
-        "": "({} - {})",
+    hours_later: {
+        "sqlite": "strftime('%Y-%m-%dT%H:%M:%f000Z', {}, {} || ' hours')",
+        "mysql": "({} + INTERVAL {} HOUR)",
+        "mssql": "DATEADD(hour, {1}, {0})",
+        "": "({} + {} * INTERVAL '1' HOUR)",
+    },
+    days_begun: {
+        # Whole seconds, rounded down: a fraction changes nothing, as the later moment has none.
+        "sqlite": "((strftime('%s', substr({}, 1, 19)) - strftime('%s', substr({}, 1, 19)) + 86399) / 86400)",
+        "mysql": "((TIMESTAMPDIFF(MICROSECOND, {1}, {0}) + 86399999999) DIV 86400000000)",
+        "mssql": "CEILING(DATEDIFF_BIG(microsecond, {1}, {0}) / 86400000000.0)",
+        "": "CAST(ceil(extract(epoch FROM ({} - {})) / 86400) AS INTEGER)",
     },
     seconds_since: {
         "sqlite": "CAST((julianday('now') - julianday({})) * 86400 AS INTEGER)",

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .ledger import is_complete_load
 from .model import Tables
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatestLoad:
-    """The newest whole load of a kind: that of the newest date, and of those the one published last."""
+    """The newest complete load of a kind: that of the newest date, and of those the one published last."""
 
     kind: str
     load_id: str
@@ -58,13 +59,13 @@ class TableLoad:
 
 
 def latest_loads(connection: sa.Connection, tables: Tables) -> dict[str, LatestLoad]:
-    """The newest whole load of each kind that has one: a load of selected tables says nothing of the others."""
+    """The newest complete load of each kind that has one."""
     loads = tables("loads")
     columns = (loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at)
     place = sa.func.row_number().over(
         partition_by=loads.c.kind, order_by=(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
     )
-    ranked = sa.select(*columns, place.label("place")).where(loads.c.is_whole.is_not(sa.false())).subquery()
+    ranked = sa.select(*columns, place.label("place")).where(is_complete_load(loads)).subquery()
     newest = sa.select(*(ranked.c[column.name] for column in columns)).where(ranked.c.place == 1)
     return {row["kind"]: LatestLoad(**row) for row in connection.execute(newest).mappings()}
 
@@ -79,23 +80,26 @@ class Loaded:
     rows_read: int
     rows_rejected: int
     is_complete: bool
-    """Whether the read of every table was whole."""
+    """As the ledger has it; see ``loads.is_complete``."""
 
 
-def loaded(connection: sa.Connection, tables: Tables, most: int) -> list[Loaded]:
-    """The loads that count, the newest date first; of at most so many dates."""
+def loaded(connection: sa.Connection, tables: Tables, most: int, *, is_current: bool = True) -> list[Loaded]:
+    """The loads that count, the newest date first; of at most so many dates.
+
+    ``is_current``: whether the ledger has the columns of this version; without them all loads are taken for complete.
+    """
     loads, load_tables = tables("loads"), tables("load_tables")
     newest = sa.select(loads.c.export_date).distinct().order_by(loads.c.export_date.desc()).limit(most).subquery()
     place = sa.func.row_number().over(
         partition_by=(loads.c.kind, loads.c.export_date), order_by=(loads.c.finished_at.desc(), loads.c.load_id)
     )
-    columns = (loads.c.load_id, loads.c.kind, loads.c.export_date, loads.c.finished_at)
+    complete = sa.case((is_complete_load(loads) if is_current else sa.true(), 1), else_=0).label("is_complete")
+    columns = (loads.c.load_id, loads.c.kind, loads.c.export_date, loads.c.finished_at, complete)
     ranked = (
         sa.select(*columns, place.label("place"))
         .where(loads.c.export_date >= sa.select(sa.func.min(newest.c.export_date)).scalar_subquery())
         .subquery()
     )
-    partly = sa.case((load_tables.c.is_complete, 0), else_=1)
     query = (
         sa.select(
             ranked.c.kind,
@@ -103,7 +107,7 @@ def loaded(connection: sa.Connection, tables: Tables, most: int) -> list[Loaded]
             ranked.c.finished_at,
             sa.func.coalesce(sa.func.sum(load_tables.c.rows_read), 0).label("rows_read"),
             sa.func.coalesce(sa.func.sum(load_tables.c.rows_rejected), 0).label("rows_rejected"),
-            sa.func.coalesce(sa.func.sum(partly), 0).label("partly"),
+            sa.func.max(ranked.c.is_complete).label("is_complete"),
         )
         .select_from(ranked.outerjoin(load_tables, load_tables.c.load_id == ranked.c.load_id))
         .where(ranked.c.place == 1)
@@ -117,7 +121,7 @@ def loaded(connection: sa.Connection, tables: Tables, most: int) -> list[Loaded]
             finished_at=row["finished_at"],
             rows_read=int(row["rows_read"]),
             rows_rejected=int(row["rows_rejected"]),
-            is_complete=not row["partly"],
+            is_complete=bool(row["is_complete"]),
         )
         for row in connection.execute(query).mappings()
     ]

@@ -220,10 +220,13 @@ class Inspection:
     def loaded(self, most: int) -> tuple[list[Loaded], int]:
         """The loads that count, of the newest so many dates; and of how many dates there are any."""
         with told_plainly("reading the ledger"), self.engine.connect() as connection:
-            if not sa.inspect(connection).has_table("loads", schema=self.schema):
+            found = sa.inspect(connection)
+            if not found.has_table("loads", schema=self.schema):
                 return [], 0
             tables = lookup(self._metadata)
-            return history.loaded(connection, tables, most), history.count_dates(connection, tables)
+            is_current = {each["name"] for each in found.get_columns("loads", schema=self.schema)} >= {"is_complete"}
+            loads = history.loaded(connection, tables, most, is_current=is_current)
+            return loads, history.count_dates(connection, tables)
 
     def free_bytes(self) -> int | None:
         """Room on the disk of an SQLite file; None for a server, which does not tell."""

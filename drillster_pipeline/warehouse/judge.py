@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,20 +15,12 @@ from drillster_pipeline.tables.batches import Reject
 from drillster_pipeline.tables.frames import shown
 from drillster_pipeline.tables.schema import Kind
 
-from .exceptions import excepted, is_complete, keeps_mentioned, stage_exceptions
+from .exceptions import MENTIONED_FLAG, absent, is_complete, keeps_mentioned, stage_exceptions
 from .ledger import Before
-from .plans import Judgement, LoadPlan, TableJudgement
+from .limits import SMALL_TABLE_ROWS, bearable, share_exceeded
+from .plans import Judgement, LoadPlan, Mode, TableJudgement
 from .staging import Staged, Staging
 
-MASS_DELETE_SHARE, MASS_DELETE_ROWS = 0.20, 10
-"""A load that marks more than this share of the present rows, and at least so many rows, is not believed.
-
-The share is that of one night. Where history is loaded out of order, what the nights between have lost comes on top.
-"""
-NEARLY_ALL = 0.99
-"""Whatever lies between: no load is believed that empties a large table."""
-REJECT_SHARE, REJECT_ROWS = 0.01, 10
-"""So many rejects of a table are borne: the larger of this share of the rows read, and this number."""
 _AT_ONCE = 500
 _REASONS = 3
 
@@ -198,10 +189,34 @@ class Judge:
             is_complete=complete,
         )
 
-    def _to_delete(self, staged: Staged) -> int:
+    def _to_delete(self, staged: Staged, *conditions: sa.ColumnElement[bool]) -> int:
         rows = self._targets[staged.table.name]
-        gone = absent(staged, rows, self._targets["objectives"], self._staging, self._plan.export_date)
-        return self._count(sa.select(sa.func.count()).select_from(rows).where(rows.c.deleted_on.is_(None), gone))
+        there = rows.c.deleted_on.is_(None)
+        return self._count(sa.select(sa.func.count()).select_from(rows).where(there, self._absent(staged), *conditions))
+
+    def _absent(self, staged: Staged) -> sa.ColumnElement[bool]:
+        rows = self._targets[staged.table.name]
+        return absent(staged, rows, self._targets["objectives"], self._staging, self._plan.export_date)
+
+    def _explained(self, staged: Staged, tables: Mapping[str, TableJudgement]) -> int:
+        """How many rows would be deleted of which a parent is proven gone: missing from its own, complete list.
+
+        A list that lost all that was there proves nothing, and neither does one of things that are only met in other
+        lists.
+        """
+        rows = self._targets[staged.table.name]
+        gone = []
+        for column, references in _references(staged):
+            name, key = references.split(".")
+            parent = tables.get(name)
+            if parent is None or not parent.is_complete or name not in DATA_TABLES[name].sources:
+                continue
+            if parent.rows_to_delete < max(parent.rows_present, 1):
+                parents = self._targets[name]
+                listed = parents.c[MENTIONED_FLAG].is_(sa.true()) if MENTIONED_FLAG in parents.c else sa.true()
+                query = sa.select(sa.literal(1)).select_from(parents).where(parents.c[key] == rows.c[column], listed)
+                gone.append(query.where(self._absent(self._staging.tables[name])).correlate(rows).exists())
+        return self._to_delete(staged, sa.or_(*gone)) if gone else 0
 
     def _present(self, name: str) -> int:
         rows = self._targets[name]
@@ -214,24 +229,32 @@ class Judge:
     def _mass_deletions(self, tables: Mapping[str, TableJudgement]) -> Iterator[tuple[str, str]]:
         """Tables that lose more than is borne, each with what to tell the operator."""
         for name, table in tables.items():
-            nights = 1 + self._plan.nights_waiting.get(name, 0)
-            borne = round(min(NEARLY_ALL, 1 - (1 - MASS_DELETE_SHARE) ** nights), 9)
-            if table.rows_to_delete >= nights * MASS_DELETE_ROWS and table.rows_to_delete > borne * table.rows_present:
-                told = (
-                    f"{name}: {table.rows_to_delete:,} of {table.rows_present:,} present rows would be marked deleted, "
-                    f"which is more than {borne:.0%}. Check in Drillster whether they are really gone, and "
+            runs = 1 + self._plan.nights_waiting.get(name, 0)
+            gone, present = table.rows_to_delete, table.rows_present
+            if share_exceeded(gone, present, runs) is None:
+                continue
+            explained = self._explained(self._staging.tables[name], tables)
+            gone, present = gone - explained, present - explained
+            if (share := share_exceeded(gone, present, runs)) is not None:
+                beside = f" (besides {explained:,} whose group or other parent is gone)" if explained else ""
+                message = (
+                    f"{name}: {gone:,} of {present:,} present rows would be marked deleted{beside}, "
+                    f"which is more than {share:.0%}. Check in Drillster whether they are really gone, and "
                     "whether the service account still sees all groups; if it is right, run this once more with "
                     "allow_mass_delete in the launchpad, or --allow-mass-delete on the command line."
                 )
-                yield name, told
+                yield name, message
 
     def _too_many_rejects(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
         for name, table in tables.items():
             limit = bearable(table.rows_read)
-            if table.rows_rejected - self._excused[name] > limit:
+            own = table.rows_rejected - self._excused[name]
+            none_fits = not table.rows_staged and self._plan.tables[name].mode is not Mode.ADDITIVE
+            if own > limit or (none_fits and own >= SMALL_TABLE_ROWS):
+                accepted = f"{limit:,} are accepted" if own > limit else "one at least must fit"
                 yield (
-                    f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {limit:,} are "
-                    f"accepted. Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
+                    f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {accepted}"
+                    f". Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
                     "report these reasons, and backfill the date once they are mended."
                 )
 
@@ -246,21 +269,6 @@ class Judge:
             .limit(_REASONS)
         )
         return [*self._refused.get(name, ()), *self._connection.scalars(query)][:_REASONS]
-
-
-def bearable(rows_read: int) -> int:
-    """How many rejects of a table are borne, of so many rows read."""
-    return max(REJECT_ROWS, int(REJECT_SHARE * rows_read))
-
-
-def absent(
-    staged: Staged, rows: sa.Table, objectives: sa.Table, staging: Staging, export_date: date
-) -> sa.ColumnElement[bool]:
-    """Whether a row of an entity table, last seen by this date, is missing from a whole read of it."""
-    gone = [rows.c.last_seen_on <= export_date, ~excepted(staged.table, rows, objectives, staging.exceptions)]
-    if staging.rows[staged.table.name]:
-        gone.append(~staged.holds(rows))
-    return sa.and_(*gone)
 
 
 def _references(staged: Staged) -> Iterator[tuple[str, str]]:

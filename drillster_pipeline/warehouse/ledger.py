@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,6 +14,7 @@ from drillster_pipeline.tables.columns import key, moment, text, whole
 from drillster_pipeline.tables.schema import Kind, Table
 
 from .model import lookup
+from .plans import LoadPlan
 
 LOAD_EXCEPTIONS = Table(
     name="load_exceptions",
@@ -146,6 +148,29 @@ def later_read(connection: sa.Connection, metadata: sa.MetaData, table: str, aft
     )
     row = connection.execute(query).first()
     return NOTHING_LATER if row is None else Later(row[0], has_exceptions=bool(row[1]))
+
+
+def is_complete_load(loads: sa.FromClause) -> sa.ColumnElement[Any]:
+    """Whether a load is complete; one of a version that did not say where all tables had been asked for."""
+    return sa.func.coalesce(loads.c.is_complete, loads.c.is_whole, sa.true()).is_(sa.true())
+
+
+def is_full_table(load_tables: sa.FromClause) -> sa.ColumnElement[Any]:
+    """Whether a load has all of a table; one of a version that did not say where its read was whole."""
+    return sa.func.coalesce(load_tables.c.is_fully_loaded, load_tables.c.is_complete).is_(sa.true())
+
+
+def never_loaded(connection: sa.Connection, metadata: sa.MetaData, plan: LoadPlan) -> bool:
+    """Whether there are loads of earlier dates, and none of them has any of the tables that ``plan`` could not read."""
+    loads, load_tables = map(lookup(metadata), ("loads", "load_tables"))
+    of_load = sa.and_(load_tables.c.load_id == loads.c.load_id, load_tables.c.table_name.in_(plan.unread))
+    query = (
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.case((is_full_table(load_tables), 1), else_=0)), 0))
+        .join_from(loads, load_tables, of_load, isouter=True)
+        .where(loads.c.kind == plan.kind, loads.c.export_date < plan.export_date)
+    )
+    earlier, full = connection.execute(query).one()
+    return bool(earlier) and not full
 
 
 def last_unloaded(connection: sa.Connection, metadata: sa.MetaData, table: str, kind: str, before: date) -> date | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
+from drillster_pipeline.dates import Window
+
 
 class Mode(StrEnum):
     """How much the staged rows of a table say about the rows that are not among them."""
@@ -50,6 +52,14 @@ class LoadPlan:
     """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""
     is_whole: bool = True
     """Whether all tables of the kind are asked for, or only some that somebody has selected."""
+    unread: Mapping[str, bool] = field(default_factory=dict)
+    """Tables of which something could not be read; true: nothing of it, as the service account may not (403, 404)."""
+    timezone: str | None = None
+    """IANA name of the zone that the export date is a day of."""
+    window: Window | None = None
+    """The moments at which that day begins and ends."""
+    requests_refused: int | None = None
+    """Single requests that were answered with 403 or 404, though the group was not gone."""
     nights_waiting: Mapping[str, int] = field(default_factory=dict)
     """Per table, captured nights between this date and the newest one loaded before it: what is gone may have gone on
     any. A table that is not here has none."""
@@ -74,6 +84,11 @@ class TableJudgement:
     """Rows that this load would newly mark as deleted."""
     is_complete: bool = False
     """Whether absence from the staged rows means anything."""
+
+    @property
+    def is_mostly_rejected(self) -> bool:
+        """Whether more than half of the rows did not fit."""
+        return 2 * self.rows_rejected > self.rows_read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,3 +124,5 @@ class LoadReport:
     load_id: str
     tables: Mapping[str, TableReport]
     finished_at: datetime
+    is_complete: bool
+    """As ``loads.is_complete``."""

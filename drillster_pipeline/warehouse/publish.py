@@ -13,6 +13,7 @@ from drillster_pipeline.tables.schema import Kind
 from .entities import publish_entities
 from .events import publish_events
 from .intervals import leave_to_this_load
+from .ledger import never_loaded
 from .plans import Judgement, LoadPlan, LoadReport, Mode, TableReport
 from .publication import Counts, Publication
 from .snapshots import publish_snapshot
@@ -28,7 +29,8 @@ def publish(
     now: Callable[[], datetime],
 ) -> LoadReport:
     """Publish what was staged and judged, inside the caller's transaction, which is to be committed at once."""
-    _write_load(publication, plan, started_at)
+    is_complete = _is_complete(publication, plan, judgement)
+    _write_load(publication, plan, started_at, is_complete=is_complete)
     reports: dict[str, TableReport] = {}
     for name, staged in publication.staging.tables.items():
         judged = judgement.tables[name]
@@ -43,11 +45,20 @@ def publish(
             history_rows=counts.history,
         )
     leave_to_this_load(publication, [name for name, report in reports.items() if report.history_rows is not None])
-    _write_tables(publication, judgement, reports)
+    _write_tables(publication, plan, judgement, reports)
     _write_rejects(publication)
     loads, finished_at = publication.target("loads"), now().astimezone(UTC)
     publication.run(sa.update(loads).values(finished_at=finished_at).where(loads.c.load_id == publication.load_id))
-    return LoadReport(load_id=publication.load_id, tables=reports, finished_at=finished_at)
+    return LoadReport(load_id=publication.load_id, tables=reports, finished_at=finished_at, is_complete=is_complete)
+
+
+def _is_complete(publication: Publication, plan: LoadPlan, judgement: Judgement) -> bool:
+    """Whether all tables of the kind are fully loaded, but for those that nobody could ever expect to be."""
+    if not plan.is_whole or any(table.is_mostly_rejected for table in judgement.tables.values()):
+        return False
+    if not all(plan.unread.values()):
+        return False
+    return not plan.unread or never_loaded(publication.connection, publication.metadata, plan)
 
 
 def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
@@ -60,7 +71,7 @@ def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_c
     return publish_events(publication, staged)
 
 
-def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) -> None:
+def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime, *, is_complete: bool) -> None:
     publication.run(
         sa.insert(publication.target("loads")).values(
             load_id=publication.load_id,
@@ -76,11 +87,18 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime) 
             capture_id=plan.capture_id,
             manifest_sha256=plan.manifest_sha256,
             is_whole=plan.is_whole,
+            is_complete=is_complete,
+            timezone=plan.timezone,
+            date_begins_at=plan.window and plan.window.start,
+            date_ends_at=plan.window and plan.window.end,
+            requests_refused=plan.requests_refused,
         )
     )
 
 
-def _write_tables(publication: Publication, judgement: Judgement, reports: Mapping[str, TableReport]) -> None:
+def _write_tables(
+    publication: Publication, plan: LoadPlan, judgement: Judgement, reports: Mapping[str, TableReport]
+) -> None:
     rows = [
         {
             "load_id": publication.load_id,
@@ -92,6 +110,9 @@ def _write_tables(publication: Publication, judgement: Judgement, reports: Mappi
             "rows_deleted": report.rows_deleted,
             "rows_unchanged": report.rows_unchanged,
             "is_complete": judgement.tables[name].is_complete,
+            "is_fully_loaded": None
+            if plan.tables[name].mode is Mode.ADDITIVE
+            else name not in plan.unread and not judgement.tables[name].is_mostly_rejected,
             "in_history": None if report.history_rows is None else True,
             "history_rows": report.history_rows,
         }

@@ -6,11 +6,34 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .expressions import as_double, days_between, ratio, seconds_since, utc_date
+from .expressions import as_double, days_begun, hours_later, ratio, seconds_since, utc_midnight
+from .ledger import is_complete_load, is_full_table
 from .model import Tables
 
 PRACTICING_DAYS, IDLE_DAYS = 7, 30
-"""A learner practices who did so in the last 7 days, the export date included, and is idle after 30 without."""
+"""A learner practices who did so in the last 7 days of 24 hours up to the end of the export date, and is idle after 30
+without."""
+
+
+def days(tables: Tables) -> sa.Select[Any]:
+    """Per export date of a snapshot: when it begins and ends, and since when who practices does, and is not idle.
+
+    A date that only loads of an older version describe is a day in UTC.
+    """
+    loads = tables("loads")
+    begins = sa.func.max(sa.func.coalesce(loads.c.date_begins_at, utc_midnight(loads.c.export_date)))
+    ends = sa.func.max(sa.func.coalesce(loads.c.date_ends_at, hours_later(utc_midnight(loads.c.export_date), 24)))
+    return (
+        sa.select(
+            loads.c.export_date,
+            begins.label("begins_at"),
+            ends.label("ends_at"),
+            hours_later(ends, -24 * PRACTICING_DAYS).label("practicing_since"),
+            hours_later(ends, -24 * IDLE_DAYS).label("idle_since"),
+        )
+        .where(loads.c.kind == "snapshot")
+        .group_by(loads.c.export_date)
+    )
 
 
 def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
@@ -25,21 +48,60 @@ def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
 
 
 def latest_load(tables: Tables) -> sa.Select[Any]:
-    """The newest whole load of each kind; one of an older version of the program is taken to be whole."""
-    loads = tables("loads")
+    """The newest complete load of each kind that has one."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    names = ("kind", "load_id", "export_date", "finished_at", "requests_refused")
+    complete = sa.case((is_complete_load(loads), 1), else_=0)
+    newest_first = (complete.desc(), loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    ranked = sa.select(
+        *(loads.c[name] for name in names),
+        complete.label("complete"),
+        sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first).label("place"),
+        sa.func.max(loads.c.export_date).over(partition_by=loads.c.kind).label("newest_export_date"),
+    ).subquery("ranked")
+    rejected = (
+        sa.select(sa.func.sum(load_tables.c.rows_rejected))
+        .where(load_tables.c.load_id == ranked.c.load_id)
+        .scalar_subquery()
+    )
+    return sa.select(
+        *(ranked.c[name] for name in names[:-1]),
+        seconds_since(ranked.c.finished_at).label("age_seconds"),
+        ranked.c.newest_export_date,
+        ranked.c.requests_refused,
+        sa.cast(sa.func.coalesce(rejected, 0), sa.BigInteger).label("rows_rejected"),
+    ).where(ranked.c.place == 1, ranked.c.complete == 1)
+
+
+def table_freshness(tables: Tables) -> sa.Select[Any]:
+    """Per table its newest load, but for loads that only met it in passing, and the newest date that it has in full."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    full = sa.case((is_full_table(load_tables), 1), else_=0)
     newest_first = (loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
-    place = sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first)
+    of_table: dict[str, Any] = {"partition_by": load_tables.c.table_name}
+    names = ("table_name", "load_id", "rows_read", "rows_rejected")
     ranked = (
-        sa.select(loads.c.kind, loads.c.load_id, loads.c.export_date, loads.c.finished_at, place.label("place"))
-        .where(loads.c.is_whole.is_not(sa.false()))
+        sa.select(
+            *(load_tables.c[name] for name in names),
+            loads.c.kind,
+            loads.c.finished_at,
+            loads.c.export_date.label("newest_export_date"),
+            sa.func.max(sa.case((full == 1, loads.c.export_date))).over(**of_table).label("complete_export_date"),
+            sa.func.row_number().over(**of_table, order_by=newest_first).label("place"),
+        )
+        .join_from(load_tables, loads, loads.c.load_id == load_tables.c.load_id)
+        .where(sa.or_(load_tables.c.is_fully_loaded.is_not(None), load_tables.c.is_complete.is_(sa.true())))
         .subquery("ranked")
     )
     return sa.select(
+        ranked.c.table_name,
         ranked.c.kind,
+        ranked.c.complete_export_date,
+        ranked.c.newest_export_date,
         ranked.c.load_id,
-        ranked.c.export_date,
         ranked.c.finished_at,
-        seconds_since(ranked.c.finished_at).label("age_seconds"),
+        ranked.c.rows_read,
+        ranked.c.rows_rejected,
     ).where(ranked.c.place == 1)
 
 
@@ -121,10 +183,12 @@ def group_compliance(tables: Tables) -> sa.Select[Any]:
 
 
 def overdue_objectives(tables: Tables) -> sa.Select[Any]:
-    """Evaluations of the newest date that are not met and past their review date."""
+    """Evaluations of the newest date that are not met, and whose review was due before that date began."""
     evaluations, accounts = tables("objective_evaluations"), tables("accounts")
     groups, objectives = tables("groups"), tables("objectives")
-    days_overdue = days_between(evaluations.c.export_date, utc_date(evaluations.c.review_at))
+    newest_date = _newest_date(tables, "objective_evaluations")
+    newest = days(tables).where(tables("loads").c.export_date == newest_date).subquery("newest")
+    begins_at = sa.select(newest.c.begins_at).scalar_subquery()
     return (
         sa.select(
             evaluations.c.export_date,
@@ -138,15 +202,15 @@ def overdue_objectives(tables: Tables) -> sa.Select[Any]:
             evaluations.c.proficiency,
             evaluations.c.minimum_proficiency,
             evaluations.c.review_at,
-            days_overdue.label("days_overdue"),
+            days_begun(begins_at, evaluations.c.review_at).label("days_overdue"),
         )
         .join_from(evaluations, accounts, accounts.c.account_id == evaluations.c.account_id)
         .join(groups, groups.c.group_id == evaluations.c.group_id)
         .join(objectives, objectives.c.objective_id == evaluations.c.objective_id)
         .where(
-            evaluations.c.export_date == _newest_date(tables, "objective_evaluations"),
+            evaluations.c.export_date == newest_date,
             evaluations.c.met.is_(sa.false()),
-            days_overdue > 0,
+            evaluations.c.review_at < begins_at,
         )
     )
 
@@ -166,20 +230,26 @@ def proficiency_trend(tables: Tables) -> sa.Select[Any]:
         .group_by(results.c.export_date, results.c.group_id, results.c.account_id)
         .subquery("per_learner")
     )
-    days_idle = days_between(per_learner.c.export_date, utc_date(per_learner.c.last_practiced_at))
+    of_date = days(tables).subquery("of_date")
+    last = per_learner.c.last_practiced_at
     average = ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
-    return (
+    # Groups by ids alone, and names afterwards: PostgreSQL would sort all learners by name otherwise.
+    counted = (
         sa.select(
             per_learner.c.export_date,
             per_learner.c.group_id,
-            groups.c.name.label("group_name"),
             sa.func.count().label("learner_count"),
             average.label("average_proficiency"),
-            sa.func.sum(sa.case((days_idle < PRACTICING_DAYS, 1), else_=0)).label("learners_practicing_7_days"),
-            sa.func.sum(sa.case((days_idle < IDLE_DAYS, 0), else_=1)).label("learners_idle_30_days"),
+            sa.func.sum(sa.case((last >= of_date.c.practicing_since, 1), else_=0)).label("learners_practicing_7_days"),
+            sa.func.sum(sa.case((last >= of_date.c.idle_since, 0), else_=1)).label("learners_idle_30_days"),
         )
-        .join_from(per_learner, groups, groups.c.group_id == per_learner.c.group_id)
-        .group_by(per_learner.c.export_date, per_learner.c.group_id, groups.c.name)
+        .join_from(per_learner, of_date, of_date.c.export_date == per_learner.c.export_date)
+        .group_by(per_learner.c.export_date, per_learner.c.group_id)
+        .subquery("counted")
+    )
+    export_date, group_id, *counts = counted.c
+    return sa.select(export_date, group_id, groups.c.name.label("group_name"), *counts).join_from(
+        counted, groups, groups.c.group_id == counted.c.group_id
     )
 
 

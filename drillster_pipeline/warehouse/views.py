@@ -42,15 +42,37 @@ _OBJECTIVE = (
 
 LATEST_LOAD = View(
     "latest_load",
-    "The newest complete load of each kind: what a dashboard shows as 'data as of'.",
+    "The newest complete load of each kind (loads.is_complete): what a dashboard shows as 'data as of'.",
     (
         ViewColumn("kind", "'snapshot' or 'events'."),
         ViewColumn("load_id", "The load."),
         ViewColumn("export_date", "The day that it describes."),
         ViewColumn("finished_at", "When it was published."),
         ViewColumn("age_seconds", "Seconds since then."),
+        ViewColumn("newest_export_date", "The newest date of which anything of the kind is loaded, complete or not."),
+        ViewColumn("requests_refused", "Requests that were closed to the service account; see loads."),
+        ViewColumn("rows_rejected", "Rows of it that did not fit; see rejected_rows."),
     ),
     queries.latest_load,
+)
+
+TABLE_FRESHNESS = View(
+    "table_freshness",
+    "How new each table is. Loads that only met it in passing, as those of other tables do, do not count.",
+    (
+        ViewColumn("table_name", "The table."),
+        ViewColumn("kind", "The kind of load that brings it: 'snapshot' or 'events'."),
+        ViewColumn(
+            "complete_export_date",
+            "The newest date that it has in full (load_tables.is_fully_loaded); NULL: there is none.",
+        ),
+        ViewColumn("newest_export_date", "The newest date of which anything is loaded."),
+        ViewColumn("load_id", "The newest load of that date."),
+        ViewColumn("finished_at", "When that load was published."),
+        ViewColumn("rows_read", "Rows that it read, those that were rejected included."),
+        ViewColumn("rows_rejected", "Rows that did not fit; see rejected_rows."),
+    ),
+    queries.table_freshness,
 )
 
 CURRENT_RESULTS = View(
@@ -107,7 +129,8 @@ GROUP_COMPLIANCE = View(
 
 OVERDUE_OBJECTIVES = View(
     "overdue_objectives",
-    "Who has not met which objective on the newest export date, though its review date (in UTC) is before that date.",
+    "Who has not met which objective on the newest export date, though its review was due before that date began in "
+    "its time zone (loads.date_begins_at).",
     (
         _NEWEST_DATE,
         *_GROUP,
@@ -116,14 +139,17 @@ OVERDUE_OBJECTIVES = View(
         ViewColumn("proficiency", "Proficiency over the objective's content that day, 0-100."),
         ViewColumn("minimum_proficiency", "The norm that day, 0-100."),
         ViewColumn("review_at", "The review date that holds for this person."),
-        ViewColumn("days_overdue", "Days from the review date (UTC) to the export date, 1 or more."),
+        ViewColumn(
+            "days_overdue", "Days of 24 hours begun from the review to the beginning of the export date, 1 or more."
+        ),
     ),
     queries.overdue_objectives,
 )
 
 PROFICIENCY_TREND = View(
     "proficiency_trend",
-    "Per export date and group: proficiency, and who practices. Learners are those with a result that day.",
+    "Per export date and group: proficiency, and who practices. Learners are those with a result that day, which ends "
+    "at loads.date_ends_at.",
     (
         _EXPORT_DATE,
         *_GROUP,
@@ -131,11 +157,11 @@ PROFICIENCY_TREND = View(
         ViewColumn("average_proficiency", "Average overall proficiency of all results, 0-100."),
         ViewColumn(
             "learners_practicing_7_days",
-            "Learners who practiced in the seven days (UTC) that end with the export date.",
+            "Learners who practiced in the seven days of 24 hours up to the end of the export date.",
         ),
         ViewColumn(
             "learners_idle_30_days",
-            "Learners with no practice in the thirty days (UTC) that end with the export date, or none ever.",
+            "Learners with no practice in the thirty days of 24 hours up to the end of the export date, or none ever.",
         ),
     ),
     queries.proficiency_trend,
@@ -145,6 +171,7 @@ VIEWS: dict[str, View] = {
     view.name: view
     for view in (
         LATEST_LOAD,
+        TABLE_FRESHNESS,
         CURRENT_RESULTS,
         LEARNER_PROGRESS,
         GROUP_COMPLIANCE,

@@ -293,6 +293,34 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     assert newest() == {DAY + timedelta(days=1)}
 
 
+def test_a_load_has_the_time_zone_that_its_capture_was_made_in(place: Place) -> None:
+    """A replay does not move the day that was captured, whatever the setting is by then."""
+    capture(place.session, "snapshot", DAY)
+    settings = replace(place.session.settings, timezone=ZoneInfo("Pacific/Tongatapu"))
+    with Session(settings=settings, now=place.session.now) as session:
+        publish(session, "snapshot", DAY, run_id="later")
+        with session.warehouse.reading() as (connection, _):
+            query = "SELECT timezone, date_begins_at, date_ends_at FROM loads"
+            (row,) = connection.execute(sa.text(query)).all()
+    assert tuple(row) == ("Europe/Amsterdam", "2026-06-07T22:00:00.000000Z", "2026-06-08T22:00:00.000000Z")
+
+
+def test_a_night_is_complete_only_where_all_that_is_open_was_read(place: Place) -> None:
+    """The checks of a night say so too, but a dashboard reads the ledger."""
+    assert place.night().report.is_complete
+    group = one_group(place.sandbox)
+    for failures, is_complete in (
+        ((Failure(at=f"group/{group}/staff", statuses=(400,), error="odd"),), False),
+        ((Failure(at=PATHS["catalogs"], statuses=(403,)),), False),
+        (closed(group), True),
+    ):
+        place.sandbox.faults = Faults(failures=failures)
+        assert place.next_night().report.is_complete is is_complete, failures
+    with place.session.warehouse.reading() as (connection, _):
+        (row,) = connection.execute(sa.text("SELECT export_date, requests_refused > 0 FROM latest_load"))
+    assert tuple(row) == (str(place.day), 1)
+
+
 @pytest.mark.parametrize(("resource", "field"), [("objectives", "playables"), ("catalogs", "id")])
 def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(
     place: Place, resource: str, field: str

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.api.tally import Tally
-from drillster_pipeline.export.plans import DETAILED, holes_under, table_plans, unavailable_tables
+from drillster_pipeline.export.plans import (
+    DETAILED,
+    holes_under,
+    requests_refused,
+    table_plans,
+    unavailable_tables,
+    unread_tables,
+)
 from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, tables_of
 from drillster_pipeline.warehouse import Mode, TablePlan
 
@@ -232,6 +239,45 @@ def test_events_add_people_and_change_nothing_of_them() -> None:
 def test_unavailable_tables_say_which_resource_and_why() -> None:
     found = unavailable_tables(manifest(unavailable=["group_staff"]), ALL)
     assert found == {"group_staff": "group_staff: no permission (403)"}
+
+
+@pytest.mark.parametrize(
+    ("what", "unread"),
+    [
+        ({}, {}),
+        ({"lost": [("objectives", {"group_id": "g1"}, 403), ("results", {"group_id": "g2"}, 404)]}, {}),
+        ({"lost": [("group_staff", {"group_id": "g1"}, 503)]}, {"group_staff": False}),
+        ({"short": [("group_staff", {"group_id": "g1"})]}, {"group_staff": False}),
+        ({"unavailable": ["group_staff"]}, {"group_staff": True}),
+        ({"unavailable": ["catalogs", "catalog_content"]}, {"catalogs": True, "catalog_playables": True}),
+        (
+            {"unavailable": ["catalogs", "catalog_content"], "lost": [("catalogs", {}, 502)]},
+            {"catalogs": False, "catalog_playables": False},
+        ),
+        (
+            {"short": [("objectives", {"group_id": "g1"})]},
+            dict.fromkeys(
+                (
+                    "objectives",
+                    "objective_playables",
+                    "objective_evaluations",
+                    "test_results",
+                    "test_result_scores",
+                    "test_result_drills",
+                ),
+                False,
+            ),
+        ),
+    ],
+    ids=["all", "closed", "no answer", "short", "refused", "refused with its list", "list failed", "short list"],
+)
+def test_what_was_not_read_is_told_apart_from_what_is_closed(what: dict[str, Any], unread: dict[str, bool]) -> None:
+    assert unread_tables(manifest(**what), ALL) == unread
+
+
+def test_refused_requests_are_counted_but_not_those_of_a_group_that_is_gone() -> None:
+    lost = [("objectives", {"group_id": "g1"}, 403), ("groups", {"group_id": "g9"}, 404), ("results", {}, 500)]
+    assert requests_refused(manifest(lost=lost, gone=["g9"])) == 1
 
 
 def test_holes_are_told_in_words_without_more_than_ids() -> None:

@@ -105,6 +105,22 @@ def test_the_figures_are_those_of_the_analysts_views(session: Session, figures: 
     assert sum(figures.spread) == results
 
 
+def test_attempts_that_were_not_judged_are_no_part_of_the_pass_rate(session: Session, figures: Figures) -> None:
+    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    failed = connection.execute("SELECT test_result_id FROM test_results WHERE passed = 0").fetchall()
+    try:
+        with connection:
+            connection.executemany("UPDATE test_results SET passed = NULL WHERE test_result_id = ?", failed)
+        found = figures_of(session.warehouse, figures.export_date).tests
+    finally:
+        with connection:
+            connection.executemany("UPDATE test_results SET passed = 0 WHERE test_result_id = ?", failed)
+        connection.close()
+    assert [one.attempts for one in found] == [one.attempts for one in figures.tests]
+    assert any(one.judged > one.passed > 0 for one in figures.tests)
+    assert {one.rate for one in found if one.passed} == {100.0}
+
+
 def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: Session, figures: Figures) -> None:
     assert [str(day) for day in figures.dates] == [
         row[0] for row in ask(session, "SELECT DISTINCT export_date FROM results ORDER BY 1")

@@ -138,18 +138,21 @@ def nights(draw: st.DrawFn, on: date) -> Night:
         if found and draw(st.integers(0, 3)) == 0:
             gone = found.pop(draw(st.integers(0, len(found) - 1)))
             rejected[name, tuple(str(gone[part]) for part in key)] = {}
+    content = {
+        name: tuple(found)
+        for name, found in zip(ENTITIES, (people, playables, groups, members, objectives, contents), strict=True)
+    }
+    # A table of which two rows and more were read, and none fitted, is refused.
+    fitting = {name for name in ENTITIES if content[name]} | ({*ENTITIES} - {name for name, _ in rejected})
     return Night(
         on=on,
-        content={
-            name: tuple(found)
-            for name, found in zip(ENTITIES, (people, playables, groups, members, objectives, contents), strict=True)
-        },
+        content=content,
         kept_groups=closed,
         keep_mentioned=bool(closed),
         partial=frozenset(partial),
         additive=additive,
         rejected=rejected,
-        unreadable=frozenset(name for name in ENTITIES if draw(st.integers(0, 9)) == 0),
+        unreadable=frozenset(name for name in ENTITIES if draw(st.integers(0, 9)) == 0 and name in fitting),
     )
 
 

@@ -84,6 +84,11 @@ def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> No
         "program_version": "1.2.3",
         "capture_id": "capture-7",
         "is_whole": True,
+        "is_complete": True,
+        "requests_refused": None,
+        "timezone": None,
+        "date_begins_at": None,
+        "date_ends_at": None,
     }
     assert report.load_id.startswith("2026-01-01-snapshot-")
     assert report.finished_at == datetime(2026, 5, 1, 2, 32, tzinfo=UTC)

@@ -144,7 +144,8 @@ def test_rejects_that_repeat_leave_room_for_orphans(warehouse: Warehouse) -> Non
         for name, found in HOUSE.items():
             loading.stage(batch(name, found))
         loading.stage(batch("results", [], [misfit]))
-        loading.stage(batch("results", [result(day(1), "g", "stranger", "p")], [misfit, another]))
+        found = [result(day(1), "g", who, "p") for who in ("stranger", "a")]
+        loading.stage(batch("results", found, [misfit, another]))
         report = loading.publish().tables["results"]
 
     assert report.rows_rejected == 3

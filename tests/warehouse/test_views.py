@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.warehouse import VIEWS, Warehouse
+from drillster_pipeline.warehouse import VIEWS, Mode, TablePlan, Warehouse
 
-from .nights import account, day, evaluation, group, load, objective, playable, result
-from .place import Place, view
+from .nights import account, day, evaluation, group, load, objective, playable, reject, result
+from .place import Place, sql, view
 
 DAY = timedelta(days=1)
 TODAY = day(40)
@@ -112,6 +112,84 @@ def test_latest_load_says_how_old_the_data_are(filled: Warehouse) -> None:
         assert as_moment(row["finished_at"]) == report.finished_at
         age = (datetime.now(UTC) - report.finished_at).total_seconds()
         assert age - 5 < row["age_seconds"] <= age + 1
+
+
+def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
+    """The newest complete load, by the view and by the ledger's reader."""
+    shown = [as_date(row["export_date"]) for row in view(warehouse, "latest_load")]
+    latest = warehouse.latest_loads().get("snapshot")
+    return (shown[0] if shown else None), (latest.export_date if latest else None)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"unread": {"groups": False}},
+        {"unread": {"catalogs": True}},
+        {"is_whole": False},
+        {"rejects": {"groups": [reject("groups", "a"), reject("groups", "b")]}},
+    ],
+    ids=["a resource that failed", "one that is refused", "selected tables", "most rows rejected"],
+)
+def test_latest_load_is_the_newest_complete_one(warehouse: Warehouse, what: dict[str, Any]) -> None:
+    groups = {"groups": [group("icu")]}
+    first = load(warehouse, day(1), groups, **what)
+    assert complete_dates(warehouse) == (None, None)
+    load(warehouse, day(2), {"groups": [group("icu"), group("er")]})
+    last = load(warehouse, day(3), {"groups": [group("icu")]}, **what)
+    assert (first.is_complete, last.is_complete) == (False, what == {"unread": {"catalogs": True}})
+    assert complete_dates(warehouse) == (day(3 if last.is_complete else 2),) * 2
+    (row,) = view(warehouse, "latest_load")
+    assert as_date(row["newest_export_date"]) == day(3)
+
+
+def test_a_table_that_was_ever_loaded_in_full_is_missed_when_it_is_refused(warehouse: Warehouse) -> None:
+    load(warehouse, day(1), {"groups": [group("icu")], "catalogs": [{"catalog_id": "c", "name": "C"}]})
+    for number in (2, 3):
+        assert not load(warehouse, day(number), {"groups": [group("icu")]}, unread={"catalogs": True}).is_complete
+    assert complete_dates(warehouse) == (day(1), day(1))
+
+
+def test_loads_of_a_version_that_did_not_say_are_complete_where_all_tables_were_asked_for(warehouse: Warehouse) -> None:
+    for number, whole in ((1, True), (2, False)):
+        load(warehouse, day(number), {"groups": [group("icu")]}, is_whole=whole)
+    sql(warehouse, "UPDATE {}loads SET is_complete = NULL, requests_refused = NULL")
+    sql(warehouse, "UPDATE {}load_tables SET is_fully_loaded = NULL")
+    assert complete_dates(warehouse) == (day(1), day(1))
+    assert {row["table_name"]: as_date(row["complete_export_date"]) for row in view(warehouse, "table_freshness")} == {
+        "groups": day(2)
+    }
+
+
+def test_latest_load_counts_what_was_refused_and_rejected(warehouse: Warehouse) -> None:
+    rejects = {"groups": [reject("groups", "x")]}
+    load(warehouse, day(1), {"groups": [group("icu"), group("er")]}, rejects=rejects, requests_refused=2)
+    (row,) = view(warehouse, "latest_load")
+    assert (row["requests_refused"], row["rows_rejected"]) == (2, 1)
+
+
+def test_table_freshness_tells_the_newest_and_the_newest_complete_date_of_each_table(warehouse: Warehouse) -> None:
+    in_passing = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    content = {"accounts": [account("ann")], "groups": [group("icu"), group("er")]}
+    load(warehouse, day(1), content)
+    rejects = {"groups": [reject("groups", "x")]}
+    newest = load(warehouse, day(2), {"groups": content["groups"]}, unread={"groups": False}, rejects=rejects)
+    events = load(warehouse, day(3), {"accounts": [], "objective_events": []}, kind="events", plans=in_passing)
+    load(warehouse, day(4), {"accounts": [account("new")]}, plans=in_passing)
+
+    found = {row["table_name"]: row for row in view(warehouse, "table_freshness")}
+    dates = {
+        name: (row["kind"], as_date(row["complete_export_date"]), as_date(row["newest_export_date"]))
+        for name, row in found.items()
+    }
+    assert dates == {
+        "accounts": ("snapshot", day(1), day(1)),
+        "groups": ("snapshot", day(1), day(2)),
+        "objective_events": ("events", day(3), day(3)),
+    }
+    assert (found["groups"]["load_id"], found["objective_events"]["load_id"]) == (newest.load_id, events.load_id)
+    assert (found["groups"]["rows_read"], found["groups"]["rows_rejected"]) == (3, 1)
+    assert as_moment(found["groups"]["finished_at"]) == newest.finished_at
 
 
 def test_latest_load_ages_in_seconds(place: Place) -> None:

@@ -1,0 +1,120 @@
+"""Views count by the day of the organization's time zone, also where clocks change, on either side of the date line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from drillster_pipeline.dates import Window, day_window
+from drillster_pipeline.warehouse import Warehouse
+
+from .nights import account, evaluation, group, load, objective, playable, result
+from .place import rows, sql, view
+
+DAY = timedelta(days=1)
+PLACES = {
+    "an ordinary day": ("Europe/Amsterdam", date(2026, 6, 10)),
+    "a day of 23 hours": ("Europe/Amsterdam", date(2026, 3, 29)),
+    "the day after it": ("Europe/Amsterdam", date(2026, 3, 30)),
+    "a day of 25 hours": ("Europe/Amsterdam", date(2026, 10, 25)),
+    "the day after that": ("Europe/Amsterdam", date(2026, 10, 26)),
+    "13 hours ahead": ("Pacific/Tongatapu", date(2026, 6, 10)),
+    "11 hours behind": ("Pacific/Pago_Pago", date(2026, 6, 10)),
+    "no midnight": ("America/Santiago", date(2026, 9, 6)),
+}
+
+
+def moments(on: date, zone: ZoneInfo, window: Window) -> Iterator[datetime]:
+    """The edges of the day, and midnights, noons and evenings around it."""
+    second, tick = timedelta(seconds=1), timedelta(microseconds=1)
+    for edge in (window.start, window.end, window.start - DAY, window.end - 7 * DAY, window.end - 30 * DAY):
+        yield from (edge - second, edge - tick, edge, edge + tick)
+    for back in (-1, 0, 1, 2, 6, 7, 8, 29, 30, 31):
+        for at in (time(0), time(12), time(23, 59, 59)):
+            yield datetime.combine(on - back * DAY, at, zone).astimezone(UTC)
+
+
+@pytest.fixture(params=PLACES.values(), ids=PLACES)
+def somewhere(request: pytest.FixtureRequest, warehouse: Warehouse) -> tuple[Warehouse, date, ZoneInfo, Window]:
+    """A warehouse with one learner and one evaluation for each of the moments; names are places in the list."""
+    name, on = request.param
+    zone = ZoneInfo(name)
+    window = day_window(on, zone)
+    publish(warehouse, on, [*dict.fromkeys(moments(on, zone, window))], timezone=name, window=window)
+    return warehouse, on, zone, window
+
+
+def publish(warehouse: Warehouse, on: date, found: list[datetime], **options: Any) -> None:
+    people = [account(f"a{number:03}") for number in range(len(found))]
+    content: dict[str, list[Any]] = {
+        "accounts": people,
+        "playables": [playable("p")],
+        "groups": [group("g")],
+        "objectives": [objective("o", "g")],
+        "objective_evaluations": [
+            evaluation(on, "o", person["account_id"], "g", False, review_at=moment)
+            for person, moment in zip(people, found, strict=True)
+        ],
+        "results": [
+            result(on, "g", person["account_id"], "p", last_practiced_at=moment)
+            for person, moment in zip(people, found, strict=True)
+        ],
+    }
+    load(warehouse, on, content, **options)
+
+
+def reviews(warehouse: Warehouse) -> dict[str, datetime]:
+    return {row["account_id"]: row["review_at"] for row in rows(warehouse, "objective_evaluations")}
+
+
+def test_a_load_says_which_moments_its_date_lies_between(
+    somewhere: tuple[Warehouse, date, ZoneInfo, Window],
+) -> None:
+    warehouse, _, zone, window = somewhere
+    (row,) = rows(warehouse, "loads", ledger=True)
+    assert (row["timezone"], row["date_begins_at"], row["date_ends_at"]) == (zone.key, window.start, window.end)
+
+
+def test_what_was_due_before_the_local_date_is_overdue(somewhere: tuple[Warehouse, date, ZoneInfo, Window]) -> None:
+    warehouse, on, zone, window = somewhere
+    due = {who: moment for who, moment in reviews(warehouse).items() if moment.astimezone(zone).date() < on}
+    found = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
+    assert found == {who: -((moment - window.start) // DAY) for who, moment in due.items()}
+    assert min(found.values()) == 1
+
+
+def test_days_overdue_are_local_days_where_clocks_did_not_change(warehouse: Warehouse) -> None:
+    zone, on = ZoneInfo("Pacific/Tongatapu"), date(2026, 6, 10)
+    window = day_window(on, zone)
+    publish(warehouse, on, [*dict.fromkeys(moments(on, zone, window))], window=window)
+    found = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
+    assert found == {
+        who: (on - local).days
+        for who, moment in reviews(warehouse).items()
+        if (local := moment.astimezone(zone).date()) < on
+    }
+
+
+def test_who_practices_is_counted_up_to_the_end_of_the_local_date(
+    somewhere: tuple[Warehouse, date, ZoneInfo, Window],
+) -> None:
+    warehouse, _, _, window = somewhere
+    practiced = reviews(warehouse).values()  # the same moments
+    (row,) = view(warehouse, "proficiency_trend")
+    assert row["learners_practicing_7_days"] == sum(moment >= window.end - 7 * DAY for moment in practiced)
+    assert row["learners_idle_30_days"] == sum(moment < window.end - 30 * DAY for moment in practiced)
+
+
+def test_a_date_that_an_older_version_loaded_is_a_day_in_utc(warehouse: Warehouse) -> None:
+    on = date(2026, 6, 10)
+    found = [datetime(2026, 6, 10, tzinfo=UTC) + timedelta(hours=hours) for hours in (-169, -145, -1, 0)]
+    publish(warehouse, on, found, timezone="Pacific/Tongatapu", window=day_window(on, ZoneInfo("Pacific/Tongatapu")))
+    sql(warehouse, "UPDATE {}loads SET timezone = NULL, date_begins_at = NULL, date_ends_at = NULL")
+    overdue = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
+    assert overdue == {"a000": 8, "a001": 7, "a002": 1}
+    (trend,) = view(warehouse, "proficiency_trend")
+    assert trend["learners_practicing_7_days"] == 2
