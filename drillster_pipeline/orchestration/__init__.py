@@ -7,12 +7,13 @@ import dagster as dg
 from drillster_pipeline.settings import load_schedule_settings
 
 from .assets import capture_assets, publish_assets
+from .keys import NIGHTLY
 from .partitions import daily
 from .report import nightly_report
 from .resources import DrillsterResource
-from .upkeep import alerts, failed_runs, lost_runs, upkeep, upkeep_schedule
+from .upkeep import alerts, lost_runs, upkeep, upkeep_schedule
 
-JOB = "nightly"
+JOB = NIGHTLY
 
 
 def definitions() -> dg.Definitions:
@@ -50,7 +51,7 @@ def definitions() -> dg.Definitions:
         assets=assets,
         jobs=[nightly, upkeep],
         schedules=[schedule, upkeep_schedule(settings.timezone.key)],
-        sensors=[alerts, failed_runs, lost_runs],
+        sensors=[alerts, lost_runs],
         resources={"drillster": DrillsterResource()},
         executor=dg.in_process_executor,
     )
