@@ -61,7 +61,7 @@ _DATE = click.DateTime(["%Y-%m-%d"])
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a ZIP file to attach to a question; it holds no secret and no personal value.",
 )
-@click.option("--alert", "send_alert", is_flag=True, help="Send DRILLSTER_ALERT_WEBHOOK a message to try it.")
+@click.option("--alert", "send_alert", is_flag=True, help="Try every alert URL and the heartbeat URL.")
 def check(form: str, bundle: Path | None, send_alert: bool) -> None:
     """Try settings, clock, token, endpoints, warehouse and archive: what works, what does not, what to do.
 
@@ -81,25 +81,27 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
     import dagster as dg
     from rich.console import Console
 
-    from .console.night import run_night, send_alerts, tell_of_settings
+    from .console.night import report_alerts, run_night
     from .orchestration.home import ensure_home
 
     try:
         session = _session(needs_api=True)  # every wrong setting is told before Dagster starts
     except SettingsError as error:
-        tell_of_settings(error, day.date() if day else None)
+        ensure_home()
+        with dg.DagsterInstance.get() as instance:
+            report_alerts(instance, day.date() if day else None, str(error))
         raise
     with session:
         export_date = day.date() if day else session.newest_complete
         session.require_ended(export_date)
         first = session.settings.first_export_date
-        send_alerts(session, export_date)
     if export_date < first:
         raise click.UsageError(
             f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
         )
     ensure_home()
     with dg.DagsterInstance.get() as instance:
+        report_alerts(instance, export_date)
         night = run_night(
             Console(),
             instance,
@@ -107,6 +109,7 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
             allow_mass_delete=allow_mass_delete,
             capture_again=capture_again,
         )
+        report_alerts(instance, export_date)
     raise click.exceptions.Exit(night.exit_code)
 
 

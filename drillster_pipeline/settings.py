@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from .channels import split_urls
 from .errors import SettingsError
 
 
@@ -95,7 +96,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_REQUESTS_PER_SECOND", "", "Upper limit for the rate of requests; empty: no limit."),
     Setting("DRILLSTER_PERSONAL_DATA", "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."),
     Setting("DRILLSTER_PSEUDONYM_KEY", "", "Secret of at least 16 characters for stable pseudonyms."),
-    Setting("DRILLSTER_ALERT_WEBHOOK", "", "URL that gets a Slack-compatible message when a night goes wrong."),
+    Setting("DRILLSTER_ALERT_WEBHOOK", "", "URL that gets a Slack-compatible message when a run goes wrong."),
+    Setting("DRILLSTER_ALERT_URLS", "", "Apprise URLs (e-mail, Teams, …) that get the same, separated by spaces."),
+    Setting("DRILLSTER_HEARTBEAT_URL", "", "URL of a dead man's switch: asked when the newest date was published."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
@@ -132,6 +135,8 @@ class Settings(ScheduleSettings):
     personal_data: Literal["keep", "pseudonymize", "drop"]
     pseudonym_key: Secret | None
     alert_webhook: Secret | None
+    alert_urls: tuple[Secret, ...]
+    heartbeat_url: Secret | None
 
 
 def load_settings(
@@ -181,6 +186,8 @@ def read_settings(
         personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),
         pseudonym_key=_pseudonym_key(reader),
         alert_webhook=Secret(reader.get("DRILLSTER_ALERT_WEBHOOK", _webhook)) or None,
+        alert_urls=_alert_urls(reader),
+        heartbeat_url=Secret(reader.get("DRILLSTER_HEARTBEAT_URL", _heartbeat)) or None,
     )
     return settings, tuple(reader.problems)
 
@@ -350,6 +357,24 @@ def _webhook(value: str) -> str:
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
         return value
     raise ValueError("must be an https:// address")
+
+
+def _alert_urls(reader: _Reader) -> tuple[Secret, ...]:
+    """Those that are right: they are what the operator hears of the wrong ones by."""
+    urls = split_urls(reader.raw("DRILLSTER_ALERT_URLS"))
+    reader.problems += [
+        f"DRILLSTER_ALERT_URLS is wrong: URL {position} of {len(urls)} is none that Apprise knows. Put URLs such as "
+        "mailtos://user:password@example.org there, separated by commas or spaces"
+        for position, (_, is_known) in enumerate(urls, 1)
+        if not is_known
+    ]
+    return tuple(Secret(url) for url, is_known in urls if is_known)
+
+
+def _heartbeat(value: str) -> str:
+    if not re.match(r"(https?://[^\s/]+\S*)?$", value):
+        raise ValueError("is no web address: put the URL that your monitoring service names there")
+    return value
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:

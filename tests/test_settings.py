@@ -146,6 +146,8 @@ def test_no_secret_shows_in_any_form() -> None:
             "DRILLSTER_WAREHOUSE_URL": "postgresql://me:pass-word@db/x",
             "DRILLSTER_PSEUDONYM_KEY": "pseudonym-key-of-16",
             "DRILLSTER_ALERT_WEBHOOK": "https://hooks.example.org/T0/very-secret",
+            "DRILLSTER_ALERT_URLS": "jsons://hooks.example.org/very-secret",
+            "DRILLSTER_HEARTBEAT_URL": "https://hooks.example.org/very-secret",
             "DRILLSTER_ARCHIVE_URL": "s3://key:sesame@bucket/archive",
         }
     )

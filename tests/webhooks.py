@@ -19,6 +19,8 @@ class Webhook:
     got: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     asked: int = 0
+    pings: int = 0
+    """How often it was asked with GET."""
     held: threading.Event = field(default_factory=threading.Event)
     """Nothing is answered until it is set; set from the start."""
     endless: bool = False
@@ -34,6 +36,12 @@ def running_webhook() -> Iterator[Webhook]:
     hook = Webhook()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hook.pings += 1
+            self.send_response(hook.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             hook.asked += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from rich.console import Console
 
-from drillster_pipeline.errors import PipelineError, SettingsError
 from drillster_pipeline.orchestration.nightly import Night, run_nightly
 from drillster_pipeline.orchestration.resources import Run
 
@@ -19,33 +17,19 @@ from .display import duration, progress_display
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
+def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_error: str | None = None) -> None:
+    """Do before and after a run what a sensor does where a daemon runs: cron calls `run`, and nobody reads its output.
+
+    ``settings_error``: why the run can't even begin.
+    """
     from drillster_pipeline.export.session import Session
+    from drillster_pipeline.orchestration.alerting import send_alerts
+    from drillster_pipeline.settings import read_settings
 
-logger = logging.getLogger(__name__)
-
-
-def tell_of_settings(error: SettingsError, export_date: date | None) -> None:
-    """Alert people that a night can't even begin: `run` may be called by cron, and nobody reads what it prints."""
-    from drillster_pipeline.export.alerts import Trouble, alert, deliver
-    from drillster_pipeline.export.session import Session
-    from drillster_pipeline.settings import load_settings
-
-    with Session(settings=load_settings(needs_api=False, tolerant=True)) as session:
-        try:
-            alert(session, Trouble.FAILED, export_date or session.newest_complete, str(error))
-            deliver(session)
-        except PipelineError as problem:
-            logger.warning("The alert could not be sent: %s", problem)
-
-
-def send_alerts(session: Session, coming: date) -> None:
-    """Do before a night what the sensors do where a daemon runs: a night that was killed before has told nobody."""
-    from drillster_pipeline.export.alerts import look_and_send
-
-    try:
-        look_and_send(session, coming=coming)
-    except PipelineError as problem:
-        logger.warning("Alerts can't be sent: %s", problem)
+    settings, _ = read_settings(needs_api=False)
+    with Session(settings=settings) as session:
+        send_alerts(instance, session, coming=coming or session.newest_complete, settings_error=settings_error)
 
 
 def run_night(

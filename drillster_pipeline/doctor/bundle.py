@@ -27,7 +27,7 @@ from .shapes import Names, shape_of
 from .surroundings import surroundings
 
 if TYPE_CHECKING:
-    from drillster_pipeline.settings import Settings
+    from drillster_pipeline.settings import Secret, Settings
 
     from .examination import Examination
 
@@ -151,7 +151,7 @@ def _secrets(settings: Settings) -> Iterable[str]:
         settings.client_secret,
         settings.private_key,
         settings.pseudonym_key,
-        settings.alert_webhook,
+        *_alert_urls(settings),
         settings.warehouse_url,
         settings.archive_url,
     ):
@@ -160,13 +160,17 @@ def _secrets(settings: Settings) -> Iterable[str]:
             yield from (line for line in secret.reveal().splitlines() if len(line) > 20)
 
 
+def _alert_urls(settings: Settings) -> Iterable[Secret | None]:
+    return (settings.alert_webhook, *settings.alert_urls, settings.heartbeat_url)
+
+
 def _ids(settings: Settings) -> Iterable[str]:
     yield from (settings.client_id, settings.service_account_id, settings.organization_id)
 
 
 def _addresses(settings: Settings) -> Iterable[str]:
     """Hosts, users, passwords, databases and buckets."""
-    for secret in (settings.warehouse_url, settings.archive_url, settings.alert_webhook):
+    for secret in (settings.warehouse_url, settings.archive_url, *_alert_urls(settings)):
         if not secret:
             continue
         try:

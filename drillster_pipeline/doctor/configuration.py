@@ -151,6 +151,8 @@ _SHOWN: Mapping[str, Callable[[str], str]] = {
     "DRILLSTER_ARCHIVE_URL": _archive,
     "DRILLSTER_REPORTS_FOLDER": _archive,
     "DRILLSTER_PSEUDONYM_KEY": _secret,
-    "DRILLSTER_OWNERS": lambda _: "set",
-    "DRILLSTER_ALERT_WEBHOOK": lambda _: "set",
+    **dict.fromkeys(
+        ("DRILLSTER_OWNERS", "DRILLSTER_ALERT_WEBHOOK", "DRILLSTER_ALERT_URLS", "DRILLSTER_HEARTBEAT_URL"),
+        lambda _: "set",
+    ),
 }

@@ -49,7 +49,7 @@ class Examination:
     """One examination. ``report`` has what was found so far, also while it runs or after it was broken off.
 
     ``environ`` stands in for the environment and ``.env``; ``daemon`` tells of Dagster, of which nothing here knows
-    anything. ``send_alert``: try the webhook with a message.
+    anything. ``send_alert``: send every alert URL a message, and ask the heartbeat URL.
     """
 
     def __init__(
@@ -99,8 +99,7 @@ class Examination:
         if self._daemon is not None:
             examine_daemon(notes, self._daemon)
         examine_reports(notes, settings)
-        if "DRILLSTER_ALERT_WEBHOOK" not in wrong:
-            examine_alerts(notes, settings, send=self._send_alert)
+        examine_alerts(notes, settings, send=self._send_alert)
 
     def _examine_drillster(self, settings: Settings, wrong: frozenset[str]) -> None:
         notes = self._notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.dates import newest_complete
@@ -91,22 +92,27 @@ def examine_daemon(notes: Notes, daemon: Daemon) -> None:
 
 
 def examine_alerts(notes: Notes, settings: Settings, *, send: bool) -> None:
-    """Whether anybody hears of a night that goes wrong; a message is sent only when asked for."""
-    with notes.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK") as step:
-        webhook = settings.alert_webhook
-        if not webhook:
-            step.ok(
-                "DRILLSTER_ALERT_WEBHOOK is not set, so nobody is told of a night that goes wrong",
-                advice="Set it to an incoming webhook of Slack or the like.",
-            )
-        elif not send:
-            step.ok("DRILLSTER_ALERT_WEBHOOK is set; `check --alert` sends it a message to try it")
-        else:
-            from drillster_pipeline.export.alerts import post
+    """Whether anybody hears of a run that goes wrong; messages are sent only when asked for."""
+    from drillster_pipeline.channels import ROUND_SECONDS, bounded, ping
+    from drillster_pipeline.export.alerts import channels_of
 
-            taken = post(webhook, "drillster-pipeline: this is a try of `check --alert`; nothing is wrong.")
-            if taken:
-                step.ok("DRILLSTER_ALERT_WEBHOOK took a message")
+    trials: list[tuple[str, str, Callable[[], str | None]]] = []
+    for channel in channels_of(settings):
+        message = partial(channel.send, "This is a test of `check --alert`", "Nothing is wrong")
+        trials.append(("alerts", channel.name, partial(bounded, message, ROUND_SECONDS)))
+    if not trials:
+        with notes.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK and DRILLSTER_ALERT_URLS") as step:
+            step.ok(
+                "neither DRILLSTER_ALERT_WEBHOOK nor DRILLSTER_ALERT_URLS is set, so nobody hears of a failed run",
+                advice="Set one: docs/deployment.md has examples.",
+            )
+    if settings.heartbeat_url:
+        trials.append(("heartbeat", "DRILLSTER_HEARTBEAT_URL", partial(ping, settings.heartbeat_url.reveal())))
+    for part, name, trial in trials:
+        with notes.step(Part.OPERATION, part, name) as step:
+            if not send:
+                step.ok(f"{name} is set; `check --alert` tries it")
+            elif (problem := trial()) is None:
+                step.ok(f"{name} took a test message")
             else:
-                what = "does not answer" if taken is None else "refuses messages"
-                step.failed(f"DRILLSTER_ALERT_WEBHOOK {what}.", advice="Check its address.", exit_code=_UNAVAILABLE)
+                step.failed(f"{name} failed: {problem}.", advice="Check its address.", exit_code=_UNAVAILABLE)

@@ -7,13 +7,14 @@ import dagster as dg
 from drillster_pipeline.settings import load_schedule_settings
 
 from .assets import capture_assets, publish_assets
+from .keys import NIGHTLY
 from .partitions import daily
 from .report import nightly_report
 from .resources import DrillsterResource
 from .run_lock import lost_runs
-from .upkeep import alerts, failed_runs, upkeep, upkeep_schedule
+from .upkeep import alerts, upkeep, upkeep_schedule
 
-JOB = "nightly"
+JOB = NIGHTLY
 PRIORITY = "10"
 """Of the schedule's runs in the queue, where others have 0: a date whose snapshot is not begun by midnight is lost."""
 
@@ -55,7 +56,7 @@ def definitions() -> dg.Definitions:
         assets=assets,
         jobs=[nightly, upkeep],
         schedules=[schedule, upkeep_schedule(settings.timezone.key)],
-        sensors=[alerts, failed_runs, lost_runs],
+        sensors=[alerts, lost_runs],
         resources={"drillster": DrillsterResource()},
         executor=dg.in_process_executor,
     )

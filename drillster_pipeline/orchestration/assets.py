@@ -8,6 +8,7 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from drillster_pipeline.settings import ScheduleSettings
 from drillster_pipeline.tables import tables_of
 
 from . import checks, pages, reports
-from .failures import guarded, tell
+from .failures import guarded
 from .keys import resource_key, table_key
 from .partitions import export_date
 from .resources import DrillsterResource, Run
@@ -27,6 +28,7 @@ from .specs import CAPTURED, data_tables, resource_spec, table_spec
 if TYPE_CHECKING:
     from drillster_pipeline.export import CaptureOutcome, PublishOutcome
     from drillster_pipeline.export.facts import Facts
+    from drillster_pipeline.export.session import Session
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -83,7 +85,6 @@ def capture_assets(
         context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
         from drillster_pipeline.export import capture as capture_date
-        from drillster_pipeline.export.alerts import Trouble
 
         def work() -> "CaptureOutcome":
             day = export_date(context.run.tags)
@@ -95,8 +96,6 @@ def capture_assets(
         outcome = guarded(context, drillster.run, work)
         context.log.info(reports.capture_sentence(kind, outcome))
         reports.tag_capture(context, kind, outcome)
-        for resource, why in reports.unavailable_resources(outcome):
-            tell(context, drillster.run, Trouble.UNAVAILABLE, f"{resource}: {why}.", subject=resource)
         for resource in resources:
             if resource_key(resource) in context.selected_asset_keys:
                 yield pages.captured(resource, outcome)
@@ -163,6 +162,8 @@ def publish_assets(
         seconds = time.monotonic() - started
         context.log.info(reports.publish_sentence(outcome, seconds))
         reports.tag_load(context, outcome)
+        if kind == "snapshot" and len(selected) == len(tables):
+            _beat(context, drillster.run.session, outcome.export_date)
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
@@ -180,6 +181,15 @@ def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult
         assert check.check_name is not None
         if dg.AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys:
             yield check
+
+
+def _beat(context: dg.AssetExecutionContext, session: "Session", published: date) -> None:
+    """Ask DRILLSTER_HEARTBEAT_URL when the newest date was published; that it fails is no reason to fail."""
+    from drillster_pipeline.channels import ping
+
+    url = session.settings.heartbeat_url
+    if url and published == session.newest_complete and (problem := ping(url.reveal())):
+        context.log.warning("DRILLSTER_HEARTBEAT_URL took no notice (%s): its service may raise an alarm.", problem)
 
 
 def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -1,8 +1,13 @@
-"""The keys of assets."""
+"""The keys of assets, and the names of jobs."""
 
 from __future__ import annotations
 
 import dagster as dg
+
+NIGHTLY, UPKEEP = "nightly", "upkeep"
+"""The jobs."""
+ASSET_FOLDERS = {"drillster", "warehouse", "report"}
+"""What keys of assets begin with."""
 
 
 def resource_key(resource: str) -> dg.AssetKey:

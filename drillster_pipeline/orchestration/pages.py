@@ -48,6 +48,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
             "bytes": sum(part["bytes"] for part in entry["parts"]),
             "captured until": manifest["captured_until"],
             "capture": outcome.capture.capture_id,
+            **({"unavailable": entry["why"]} if entry["status"] == "unavailable" else {}),
             **(asked if outcome.asked else {}),
         },
     )

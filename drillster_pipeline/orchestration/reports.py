@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -26,16 +25,6 @@ def capture_sentence(kind: str, outcome: CaptureOutcome) -> str:
 def tag_capture(context: dg.AssetExecutionContext, kind: str, outcome: CaptureOutcome) -> None:
     """Note on the run which capture it made or took."""
     _tag(context, {f"drillster/{kind}_capture": outcome.capture.capture_id})
-
-
-def unavailable_resources(outcome: CaptureOutcome) -> Iterator[tuple[str, str]]:
-    """The resources that a new capture could not read, and why; also one whose run has died before it could tell."""
-    from drillster_pipeline.export import How
-
-    if outcome.how is not How.REPLAYED:
-        for resource, entry in outcome.capture.manifest["resources"].items():
-            if entry["status"] == "unavailable":
-                yield resource, entry["why"]
 
 
 def publish_sentence(outcome: PublishOutcome, seconds: float) -> str:

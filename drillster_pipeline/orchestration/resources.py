@@ -45,24 +45,10 @@ class Run:
         settings = load_settings()
         return Session(settings=settings, now=self._now) if self._now else Session(settings=settings)
 
-    @cached_property
-    def session_to_tell(self) -> Session:
-        """A session to tell people of trouble with, also of the trouble that settings are wrong."""
-        from drillster_pipeline.errors import SettingsError
-        from drillster_pipeline.export.session import Session
-        from drillster_pipeline.settings import load_settings
-
-        try:
-            return self.session
-        except SettingsError:
-            settings = load_settings(needs_api=False, tolerant=True)
-        return Session(settings=settings, now=self._now) if self._now else Session(settings=settings)
-
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("session", "session_to_tell"):
-            if name in vars(self):
-                vars(self)[name].close()
+        if "session" in vars(self):
+            self.session.close()
 
 
 class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is its own value

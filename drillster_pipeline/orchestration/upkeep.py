@@ -1,27 +1,22 @@
-"""The weekly job ``upkeep`` and the sensors that tell people of trouble.
+"""The weekly job ``upkeep`` and the sensors that report what goes wrong.
 
 Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from drillster_pipeline.errors import PipelineError, SettingsError
+from drillster_pipeline.errors import PipelineError
 
-from .failures import ALERTED_AS
-from .partitions import export_dates
+from .alerting import send_alerts
+from .keys import UPKEEP
 
-if TYPE_CHECKING:
-    from drillster_pipeline.export.session import Session
-
-JOB = "upkeep"
+JOB = UPKEEP
 CRON = "0 5 * * 0"
-ALERTS_EVERY_SECONDS = 300
+ALERTS_EVERY_SECONDS = 60
 _BATCH = 200
 
 
@@ -60,9 +55,11 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
 def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
     from drillster_pipeline.export.prune import prune
+    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.settings import load_settings
 
     try:
-        with _session() as session:
+        with Session(settings=load_settings(needs_api=False)) as session:
             outcome = prune(session, keep_month_ends=config.keep_month_ends)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -90,62 +87,18 @@ def upkeep_schedule(timezone: str) -> dg.ScheduleDefinition:
     )
 
 
-@dg.run_failure_sensor(
-    name="failed_runs",
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells DRILLSTER_ALERT_WEBHOOK of a night that failed, also when its process was killed.",
-)
-def failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Put an alert for a failed run into the outbox; a step that failed in our own hands has done so before."""
-    from drillster_pipeline.export.alerts import Trouble, alert, deliver
-
-    dates = export_dates(context.dagster_run.tags)
-    if dates is None:
-        return dg.SkipReason("The run was not for a date.")
-    if any(_alerted(event) for event in context.get_step_failure_events()):
-        return dg.SkipReason("The step that failed has told of it.")
-    with _session(tolerant=True) as session:
-        if session.settings.alert_webhook:
-            alert(
-                session,
-                Trouble.FAILED,
-                dates[0],
-                f"Its run {context.dagster_run.run_id} ended before it was done: look at it in Dagster.",
-            )
-            deliver(session)
-    return None
-
-
-def _alerted(event: dg.DagsterEvent) -> bool:
-    failure = event.step_failure_data.user_failure_data
-    return failure is not None and ALERTED_AS in failure.metadata
-
-
 @dg.sensor(
     name="alerts",
     minimum_interval_seconds=ALERTS_EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Notices a stale warehouse, and sends alerts that could not be sent before.",
+    description="Reports runs and backfills that failed, what could not be read, and a stale warehouse.",
 )
-def alerts(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
-    """Look, and send."""
-    from drillster_pipeline.export.alerts import deliver, look_and_send
-
-    try:
-        with _session() as session:
-            told = look_and_send(session)
-    except SettingsError:
-        # The nights fail, and who hears of that must not depend on the other settings.
-        with _session(tolerant=True) as session:
-            told = deliver(session)
-    if not session.settings.alert_webhook:
-        yield dg.SkipReason("DRILLSTER_ALERT_WEBHOOK is not set.")
-    else:
-        yield dg.SkipReason(f"{told.sent} sent, {told.waiting} waiting.")
-
-
-def _session(*, tolerant: bool = False) -> "Session":
+def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Report what is new, and send what could not be sent before; also while other settings are wrong."""
     from drillster_pipeline.export.session import Session
-    from drillster_pipeline.settings import load_settings
+    from drillster_pipeline.settings import read_settings
 
-    return Session(settings=load_settings(needs_api=False, tolerant=tolerant))
+    settings, problems = read_settings(needs_api=False)
+    with Session(settings=settings) as session:
+        sent, waiting = send_alerts(context.instance, session, settings_error="; ".join(problems) or None)
+    return dg.SkipReason(f"{sent} sent, {waiting} waiting.")

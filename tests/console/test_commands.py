@@ -27,7 +27,7 @@ def test_wrong_settings_end_a_command_with_code_2_and_all_mistakes(command: Comm
     assert "Traceback" not in ended.err
 
 
-def test_run_alerts_people_of_wrong_settings_and_of_what_waits(
+def test_run_reports_wrong_settings_and_what_waits_and_that_it_works_again(
     command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cron calls it, and no daemon runs that would look."""
@@ -41,8 +41,24 @@ def test_run_alerts_people_of_wrong_settings_and_of_what_waits(
         assert command("run").code == 0
         assert command("run").code == 0
     del sandbox
-    (message,) = hook.got
-    assert message["text"].startswith(f"drillster-pipeline: The night of {NEWEST} failed. One setting is wrong")
+    failed, again = (message["text"] for message in hook.got)
+    assert failed.startswith(f"drillster-pipeline: The run of {NEWEST} failed. One setting is wrong")
+    assert again.startswith("drillster-pipeline: The job nightly works again.")
+
+
+def test_run_reports_its_own_failure_and_beats_when_it_succeeds(
+    command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_webhook() as hook:
+        monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
+        monkeypatch.setenv("DRILLSTER_HEARTBEAT_URL", hook.url)
+        sandbox.change(failures=(Failure(at="groups", statuses=(400,), error="nonsense"),))
+        assert command("run").code == 6
+        assert (len(hook.got), hook.pings) == (1, 0)
+        assert hook.got[0]["text"].startswith(f"drillster-pipeline: The capture of {NEWEST} failed.")
+        sandbox.change(failures=())
+        assert command("run").code == 0
+        assert (len(hook.got), hook.pings) == (2, 1)
 
 
 def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox: Sandbox, query: Query) -> None:

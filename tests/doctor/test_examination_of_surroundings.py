@@ -27,17 +27,31 @@ from tests.webhooks import running_webhook
 from .examined import Examine, step, steps
 
 
-def test_the_alert_is_sent_only_when_asked_for(sandbox: Sandbox) -> None:
+def test_every_alert_url_and_the_heartbeat_are_tried_only_when_asked_for(sandbox: Sandbox) -> None:
+    def found(report: Report) -> list[str]:
+        return [each.found for each in report.findings if each.step in {"alerts", "heartbeat"}]
+
     with running_webhook() as hook:
-        environ = {**sandbox.environment(), "DRILLSTER_ALERT_WEBHOOK": hook.url}
-        Examination(environ=environ).run()
-        assert hook.asked == 0
-        assert step(Examination(environ=environ, send_alert=True).run(), "alerts").status is Status.OK
-        assert len(hook.got) == 1
-        hook.status = 404
+        environ = {
+            **sandbox.environment(),
+            "DRILLSTER_ALERT_WEBHOOK": hook.url,
+            "DRILLSTER_ALERT_URLS": f"{hook.url.replace('http', 'json', 1)} mailto://u:very-secret@127.0.0.1:9?"
+            "smtp=127.0.0.1&from=a@example.org&to=b@example.org",
+            "DRILLSTER_HEARTBEAT_URL": hook.url,
+        }
+        assert len(found(Examination(environ=environ).run())) == 4
+        assert (hook.asked, hook.pings) == (0, 0)
         report = Examination(environ=environ, send_alert=True).run()
-    assert step(report, "alerts").status is Status.FAILED
-    assert report.exit_code == 4
+        assert found(report) == [
+            "DRILLSTER_ALERT_WEBHOOK took a test message",
+            "DRILLSTER_ALERT_URLS 1 (json) took a test message",
+            "DRILLSTER_ALERT_URLS 2 (mailto) failed: ConnectionRefusedError.",
+            "DRILLSTER_HEARTBEAT_URL took a test message",
+        ]
+        assert (len(hook.got), hook.pings, report.exit_code) == (2, 1, 4)
+        hook.status = 404
+        assert found(Examination(environ=environ, send_alert=True).run())[3].endswith("failed: status 404.")
+    assert "very-secret" not in repr(report)
 
 
 def test_an_archive_in_an_object_store_is_tried_and_left_as_it_was(examine: Examine) -> None:

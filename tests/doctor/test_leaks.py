@@ -24,6 +24,7 @@ from drillster_pipeline.settings import read_settings
 DATABASE_PASSWORD = "a-password-of-the-database"
 DATABASE_USER = "noor.of.the.loaders"
 WEBHOOK = "https://hooks.example.org/services/T0/very-secret"
+APPRISE = "jsons://hooks.example.org/very-secret"
 ANOTHER_ACCOUNT = "aNotherAccountOf22Sign"
 PSEUDONYM_KEY = "the-key-of-all-pseudonyms-9f3a"
 
@@ -73,6 +74,8 @@ def environ(sandbox: Sandbox) -> dict[str, str]:
         **sandbox.environment(),
         "DRILLSTER_PSEUDONYM_KEY": PSEUDONYM_KEY,
         "DRILLSTER_ALERT_WEBHOOK": WEBHOOK,
+        "DRILLSTER_ALERT_URLS": f"mailtos://noor.of.the.loaders:very-secret@oak.example.org {APPRISE}",
+        "DRILLSTER_HEARTBEAT_URL": "https://beats.example.org/very-secret",
         "DRILLSTER_WAREHOUSE_URL": f"postgresql://{DATABASE_USER}:{DATABASE_PASSWORD}@127.0.0.1:9/people-of-oak",
         "DRILLSTER_WAREHOUSE_SCHEMA": "schema_of_oak",
     }
@@ -151,7 +154,15 @@ def test_nothing_shows_a_secret_or_a_person(
     shown = screen(examination) + json.dumps(report.as_json())
     assert found_in(shown, [*secrets_of(sandbox), *people]) == []
     attached = bundle(examination, tmp_path / "bundle.zip")
-    hidden = ["people-of-oak", "schema_of_oak", "hooks.example.org", str(tmp_path), str(Path.home()) + "/"]
+    hidden = [
+        "people-of-oak",
+        "schema_of_oak",
+        "hooks.example.org",
+        "beats.example.org",
+        "oak.example.org",
+        str(tmp_path),
+        str(Path.home()) + "/",
+    ]
     assert found_in(attached, [*secrets_of(sandbox), *people, *hidden]) == []
     assert len(attached) > 3_000
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.sandbox import Sandbox
+from tests.webhooks import Webhook, running_webhook
 
+from .alerted import look
 from .houses import SMALL, House, house_in
 
 
@@ -40,3 +42,12 @@ def lived_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, 
     shutil.copytree(first_night, tmp_path, dirs_exist_ok=True)
     with house_in(tmp_path, monkeypatch, sandbox) as made:
         yield made
+
+
+@pytest.fixture
+def hook(house: House) -> Iterator[Webhook]:
+    """A webhook that the settings name, on an instance whose alerts have begun."""
+    with running_webhook() as running:
+        house.set(DRILLSTER_ALERT_WEBHOOK=running.url)
+        look(house)
+        yield running

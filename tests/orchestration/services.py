@@ -101,7 +101,7 @@ class Services:
         results = self.ask(RUNS)["runsOrError"]["results"]
         return [{**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}} for run in reversed(results)]
 
-    def until(self, condition: Callable[[], Any], *, seconds: float = 90.0) -> Any:
+    def until(self, condition: Callable[[], Any], *, seconds: float = 180.0) -> Any:
         """Wait for something to be so; what it is."""
         deadline = time.monotonic() + seconds
         while not (found := condition()):

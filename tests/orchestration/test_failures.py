@@ -1,8 +1,7 @@
-"""When things go wrong: what a run says, whom it tells, and that it never says too much."""
+"""When things go wrong: what a run says, and that it never says too much."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,18 +9,12 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.export import capture
-from drillster_pipeline.export.alerts import Trouble, alert
 from drillster_pipeline.orchestration import failures
-from drillster_pipeline.orchestration.upkeep import alerts, failed_runs
 from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault
 from drillster_pipeline.settings import SETTINGS
-from tests.webhooks import Webhook, running_webhook
 
-from .houses import DAY, House, found_in, metadata_of, night_after, people_of, secrets_of
+from .houses import DAY, House, found_in, night_after, people_of, secrets_of
 
-BY_JOB = {"dagster/partition": str(DAY)}
-BY_BACKFILL = {"dagster/asset_partition_range_start": str(DAY), "dagster/asset_partition_range_end": str(DAY)}
 LATER = night_after(DAY + timedelta(days=3))
 
 
@@ -124,124 +117,6 @@ class TestRetries:
         types = [event.event_type_value for event in result.all_events]
         assert "STEP_FAILURE" in types
         assert "STEP_UP_FOR_RETRY" not in types
-
-
-class Texts(Sequence[str]):
-    """What a webhook was told, as texts."""
-
-    def __init__(self, hook: Webhook) -> None:
-        self._hook = hook
-
-    def __len__(self) -> int:
-        return len(self._hook.got)
-
-    def __getitem__(self, place: Any) -> Any:
-        return [message["text"] for message in self._hook.got][place]
-
-
-class TestAlerts:
-    @pytest.fixture
-    @staticmethod
-    def got(house: House) -> Iterator[Sequence[str]]:
-        """The texts that a webhook on a real socket got."""
-        with running_webhook() as hook:
-            house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
-            yield Texts(hook)
-
-    def sensor(self, house: House, run_id: str) -> dg.SkipReason | None:
-        (failure,) = house.instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        run = house.instance.get_run_by_id(run_id)
-        assert run is not None
-        assert failure.dagster_event is not None
-        context = dg.build_run_status_sensor_context(
-            sensor_name="failed_runs",
-            dagster_event=failure.dagster_event,
-            dagster_instance=house.instance,
-            dagster_run=run,
-        ).for_run_failure()
-        found = failed_runs(context)
-        assert found is None or isinstance(found, dg.SkipReason)
-        return found
-
-    def test_a_refused_date_is_told_once_and_the_sensor_keeps_quiet(self, house: House, got: Sequence[str]) -> None:
-        house.at(LATER)
-        night = house.night()
-        assert len(got) == 1
-        assert got[0].startswith(f"drillster-pipeline: The publish of {DAY} was refused. {DAY} was never captured")
-        assert self.sensor(house, night.run_id) is not None
-        house.night()
-        assert len(got) == 1
-
-    def test_an_unavailable_resource_is_told(self, house: House, got: Sequence[str]) -> None:
-        house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
-        assert house.night().success
-        (text,) = got
-        assert f"A resource was unavailable in the night of {DAY}. organization: the service account has no" in text
-
-    def test_it_is_told_by_the_next_run_where_the_one_that_met_it_was_killed(
-        self, house: House, got: Sequence[str]
-    ) -> None:
-        house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
-        with house.session() as session:
-            capture(session, "snapshot", DAY)
-        house.sandbox.faults = Faults()
-        night = house.night()
-        assert metadata_of(house.instance, night.run_id)["drillster/accounts"]["how"] == "kept"
-        (text,) = got
-        assert f"A resource was unavailable in the night of {DAY}. organization: the service account has no" in text
-
-    @pytest.mark.parametrize("tags", [BY_JOB, BY_BACKFILL], ids=["job", "backfill"])
-    def test_a_run_whose_process_died_is_told_by_the_sensor(
-        self, house: House, got: Sequence[str], tags: dict[str, str]
-    ) -> None:
-        job = defs.resolve_job_def("nightly")
-        run = house.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
-        house.instance.report_run_failed(run)
-        assert self.sensor(house, run.run_id) is None
-        (text,) = got
-        assert f"The night of {DAY} failed. Its run {run.run_id} ended before it was done" in text
-
-    def test_a_night_that_fails_for_its_settings_is_told(self, house: House, got: Sequence[str]) -> None:
-        house.set(DRILLSTER_CONCURRENCY="many", DRILLSTER_WAREHOUSE_URL="warehouse", DRILLSTER_CLIENT_SECRET="")
-        night = house.night()
-        (text,) = got
-        assert text.startswith(f"drillster-pipeline: The night of {DAY} failed. 3 settings are wrong")
-        assert self.sensor(house, night.run_id) is not None
-        assert not (house.folder / "warehouse.sqlite").exists()
-
-    def test_a_night_that_fails_for_its_archive_is_told_once(self, house: House, got: Sequence[str]) -> None:
-        (house.folder / "file").write_text("in the way")
-        house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
-        night = house.night()
-        (text,) = got
-        assert "The archive failed while" in text
-        assert self.sensor(house, night.run_id) is not None
-
-    def test_what_could_neither_be_kept_nor_sent_is_left_to_the_sensor(self, house: House, got: Sequence[str]) -> None:
-        (house.folder / "file").write_text("in the way")
-        house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
-        url = house.environment["DRILLSTER_ALERT_WEBHOOK"]
-        house.set(DRILLSTER_ALERT_WEBHOOK="http://127.0.0.1:9/nobody-listens")
-        night = house.night()
-        house.set(DRILLSTER_ALERT_WEBHOOK=url)
-        assert self.sensor(house, night.run_id) is None
-        (text,) = got
-        assert f"The night of {DAY} failed. Its run {night.run_id} ended before it was done" in text
-
-    def test_the_sensor_sends_what_waits_also_while_other_settings_are_wrong(
-        self, house: House, got: Sequence[str]
-    ) -> None:
-        with house.session() as session:
-            alert(session, Trouble.FAILED, DAY, "x")
-        house.set(DRILLSTER_CONCURRENCY="many")
-        (told,) = alerts(dg.build_sensor_context(instance=house.instance))
-        assert told.skip_message == "1 sent, 0 waiting."
-        assert len(got) == 1
-
-    def test_a_webhook_that_is_down_fails_no_night(self, house: House) -> None:
-        house.set(DRILLSTER_ALERT_WEBHOOK="http://127.0.0.1:9/nobody-listens")
-        house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
-        assert house.night().success
 
 
 def _value(resource: str, field: str, value: object, every: int = 1) -> FieldFault:

@@ -16,6 +16,7 @@ import pytest
 from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault, closed
 from tests.webhooks import running_webhook
 
+from .alerted import look
 from .houses import DAY, SMALL, House, found_in, night_after, people_of, secrets_of
 
 KEY = "the-key-of-all-pseudonyms-9f3a"
@@ -83,6 +84,7 @@ def told(lived_in: House) -> Iterator[list[dict[str, str]]]:
     """What the webhook got."""
     with running_webhook() as hook:
         lived_in.set(DRILLSTER_ALERT_WEBHOOK=hook.url, DRILLSTER_PSEUDONYM_KEY=KEY)
+        look(lived_in)
         yield hook.got
 
 
@@ -144,6 +146,7 @@ def test_nights_that_fail_in_every_way_show_nobody_and_no_secret(
 
     def fails(code: int) -> None:
         night = house.night()
+        look(house)
         assert night.exit_code == code, night
         shown.extend([night, *night.errors])
 
@@ -221,9 +224,11 @@ def test_where_people_are_hidden_nothing_holds_one(
     house.at(night_after(DAY + timedelta(days=1)))
     with house.on_disk():
         assert house.night(DAY + timedelta(days=1)).success
+        look(house)
     house.at(night_after(DAY + timedelta(days=2)))
     house.sandbox.faults = Faults(fields=faults.fields)
     assert house.night().exit_code == 5  # its events alone are fetched
+    look(house)
     written = bytes_of(house.folder) + caplog.text.encode() + repr(told).encode()
     assert len(written) > 1_000_000
     assert b"Ask " in written
