@@ -30,7 +30,9 @@ from drillster_pipeline.sandbox import Sandbox
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
 _CHILD = """
 import json, os, sys
+from contextlib import suppress
 from datetime import datetime
+from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.export import Session, capture, publish
 from drillster_pipeline.export.forget import forget
 from drillster_pipeline.export.prune import prune
@@ -52,7 +54,8 @@ with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), end
         prune(session)
     else:
         step(work)
-        forget(session, about)
+        with suppress(SettingsError):  # one that was killed at its very end has left nothing to do
+            forget(session, about)
     step("done")
 """
 _VARYING = {"load_id", "loaded_at", "captured_at"}

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from drillster_pipeline.erasure import Person
 from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, PipelineError, SettingsError
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
@@ -243,7 +244,7 @@ def test_forgetting_a_person_clears_what_a_dead_load_left(mariadb: Place) -> Non
         load(warehouse, day(1), {"accounts": [account("a"), account("b")]})
         sql(warehouse, f"CREATE TABLE {PREFIX}accounts LIKE accounts")
         with warehouse.erasing() as erase:
-            erased = erase("a", emails=(), texts=(), erased_text=lambda _, text: text, archive_lines=0)
+            erased = erase(Person("a"), erased_text=str, archive_lines=0)
         assert erased == {"accounts": 1, "accounts_history": 1}
         assert [*column(warehouse, "accounts", "name")] == ["b"]
         assert staging_tables(warehouse) == []
