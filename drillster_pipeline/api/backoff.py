@@ -1,7 +1,7 @@
 """How long to wait before trying again, and when to give up.
 
 The delays grow and are drawn at random from zero up ("full jitter"), so that threads that failed together do not
-come back together. A budget of attempts and of time ends it.
+come back together. One budget ends it, the same for the API and for the token endpoint.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ RETRY_AFTER_CAP = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """A budget: at most ``attempts`` sends, ``seconds`` from the first failure; waits grow from ``first`` to ``cap``.
+    """A budget: ``seconds`` from the first failure, and ``longest`` with the time that is excused.
 
-    The defaults outlast an upgrade of Drillster of about two minutes ("502: down or being upgraded", API 2.1.1). The
-    first wait is short, because a failure that comes by chance is over at once, and a wait of several times an
-    answer would cost more than the failure itself.
+    Excused is what the server asks to wait, and the wait for a turn or a token. Delays grow from ``first`` to ``cap``.
+    The defaults outlast an upgrade of Drillster of two minutes ("502: down or being upgraded", API 2.1.1): the last
+    attempt is made 160 seconds after the first failure, or later. The first wait is short, because a failure that comes
+    by chance is over at once, and a wait of several times an answer would cost more than the failure itself.
     """
 
-    attempts: int = 20
-    seconds: float = 300.0
+    attempts: int | None = None
+    """None: as many as the time allows."""
+    seconds: float = 180.0
+    longest: float = 900.0
     first: float = 0.1
     cap: float = 20.0
 
@@ -38,8 +41,8 @@ class Backoff:
         return random() * min(self.cap, self.first * 2.0 ** min(failures, 64))
 
 
-class Trouble:
-    """What went wrong with one request so far, and whether to try again."""
+class RetryState:
+    """What failed of one request so far, and whether to try again."""
 
     def __init__(self, backoff: Backoff, *, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self._backoff = backoff
@@ -47,21 +50,33 @@ class Trouble:
         self._random = random
         self._reasons: Counter[str] = Counter()
         self._since: float | None = None
+        self._excused = 0.0
+        """Seconds since the first failure that do not count."""
 
-    def met(self, reason: str, *, at_least: float = 0.0) -> float | None:
-        """Note a failure; gives the seconds to wait before the next attempt, or None when the budget is spent.
+    def add_failure(self, reason: str, *, asked: float = 0.0) -> float | None:
+        """Count a failure; gives the seconds to wait before the next attempt, or None when the budget is spent.
 
-        ``at_least`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
+        ``asked`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
         would end after the budget is not begun.
         """
-        now = self._clock()
-        if self._since is None:
-            self._since = now
-        wait = at_least + self._backoff.delay(self.failures, self._random)
+        delay = self._backoff.delay(self.failures, self._random)
         self._reasons[reason] += 1
-        if self.failures >= self._backoff.attempts or now + wait - self._since > self._backoff.seconds:
+        if self._since is None:
+            self._since = self._clock()
+        lasted = self._clock() - self._since + delay
+        if (
+            self.failures == self._backoff.attempts
+            or lasted - self._excused > self._backoff.seconds
+            or lasted + asked > self._backoff.longest
+        ):
             return None
-        return wait
+        self._excused += asked
+        return asked + delay
+
+    def excuse(self, seconds: float) -> None:
+        """Do not count seconds in which nothing could be tried: the wait for a turn, or for a token."""
+        if self._since is not None:
+            self._excused += seconds
 
     @property
     def failures(self) -> int:

@@ -20,7 +20,7 @@ from drillster_pipeline import __version__
 from drillster_pipeline.decoding import decoded
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, RequestRefused, Unauthorized
 
-from .backoff import Backoff, Trouble, http_date, retry_after
+from .backoff import Backoff, RetryState, http_date, retry_after
 from .pause import Pause
 from .redirects import REDIRECTS, redirected
 from .refusals import OVERLOAD, PERMISSION_IDS, described, error_id, is_transient, refused
@@ -121,7 +121,7 @@ class Client:
         call = _Call(
             path=path,
             url=self._url(path, unit, query, version),
-            trouble=Trouble(self._backoff, clock=self._clock, random=self._random),
+            retry=RetryState(self._backoff, clock=self._clock, random=self._random),
         )
         while True:
             outcome = self._attempt(call)
@@ -157,7 +157,7 @@ class Client:
         return f"{url}?{urlencode(query, quote_via=quote, errors=_ANY_TEXT)}" if query else url
 
     def _attempt(self, call: _Call) -> Answer | tuple[str, float] | None:
-        """Send once: an answer; or why to back off, and how long at least; or None to go on at once."""
+        """Send once: an answer; or (reason, seconds the server asks to wait) to retry; or None to retry at once."""
         try:
             reply, token = self._exchange(call)
         except Broken as broken:
@@ -194,12 +194,14 @@ class Client:
 
     def _exchange(self, call: _Call) -> tuple[Reply, Token]:
         """Wait for a turn, take a token, send, and tell the others when Drillster has enough."""
+        began = self._clock()
         throttled = self._throttle.enter()
         overload: bool | None = None
         received = 0
         try:
             # After the wait, so that the token is good when it is sent; after a 401 it must be another one.
             token = self._token(call.refused)
+            call.retry.excuse(self._clock() - began)
             headers = {**_HEADERS, "Authorization": token.header()}
             try:
                 reply = self._transport.send("GET", call.url, headers=headers, pause=self._pause)
@@ -225,16 +227,16 @@ class Client:
             return 0.0
         return retry_after(value, now=http_date(reply.headers.get("Date")) or self._now())
 
-    def _back_off(self, call: _Call, reason: str, at_least: float) -> None:
-        wait = call.trouble.met(reason, at_least=at_least)
+    def _back_off(self, call: _Call, reason: str, asked: float) -> None:
+        wait = call.retry.add_failure(reason, asked=asked)
         if wait is None:
             raise ApiUnavailable(
-                f"Drillster gave no usable answer for {call.path}: {call.trouble}. It may be down or being upgraded: "
+                f"Drillster gave no usable answer for {call.path}: {call.retry}. It may be down or being upgraded: "
                 "run again later, what was captured until now is kept.",
                 endpoint=call.path,
             )
-        level = logging.DEBUG if call.trouble.failures < _WORTH_TELLING else logging.INFO
-        logger.log(level, "GET %s: %s; trying again in %.1f s.", call.path, call.trouble, wait)
+        level = logging.DEBUG if call.retry.failures < _WORTH_TELLING else logging.INFO
+        logger.log(level, "GET %s: %s; trying again in %.1f s.", call.path, call.retry, wait)
         self.stats.retried(wait)
         self._pause.sleep(wait)
 
@@ -245,7 +247,7 @@ class _Call:
 
     path: str
     url: str
-    trouble: Trouble
+    retry: RetryState
     refused: Token | None = None
     """The token that the first 401 refused."""
     redirects: int = 0

@@ -57,7 +57,11 @@ class Pool(Generic[Task]):
             self._work_waits.notify(len(self._heap) - before)
 
     def run(self, *, on_tick: Callable[[], None], tick_seconds: float) -> None:
-        """Work until nothing is left; ``on_tick`` is called from this thread now and then. Raises the first error."""
+        """Work until nothing is left; ``on_tick`` is called from this thread now and then. Raises the first error.
+
+        May be called again with tasks that were added since.
+        """
+        self._ended = False
         threads = [threading.Thread(target=self._worker, name=f"walk-{n}", daemon=True) for n in range(self._size)]
         try:
             for thread in threads:

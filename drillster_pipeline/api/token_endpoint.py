@@ -15,7 +15,7 @@ from drillster_pipeline import __version__
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, PipelineError, SettingsError
 
 from .assertion import Signer
-from .backoff import Trouble, http_date, retry_after
+from .backoff import RetryState, http_date, retry_after
 from .grant import ENDPOINT, Grant, granted, refusal, skew_of
 from .pause import Pause
 from .refusals import described, error_id, host_named_in, is_transient, refused
@@ -64,22 +64,22 @@ class TokenEndpoint:
         """The host that is asked."""
         return self._transport.host
 
-    def ask(self, trouble: Trouble, pause: Pause) -> tuple[Grant, float]:
+    def ask(self, retry: RetryState, pause: Pause) -> tuple[Grant, float]:
         """A grant, and the moment before the attempt that brought it.
 
         Raises AuthenticationError where it is refused, SettingsError where there is no such endpoint, AnswerError where
-        the answer makes no sense, ApiUnavailable where the budget of ``trouble`` is spent, Stopped with ``pause``.
+        the answer makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Stopped with ``pause``.
         """
         while True:
             asked = self._clock()
             outcome = self._attempt(pause)
             if isinstance(outcome, Grant):
                 return outcome, asked
-            reason, at_least = outcome
-            wait = trouble.met(reason, at_least=at_least)
+            reason, asked_wait = outcome
+            wait = retry.add_failure(reason, asked=asked_wait)
             if wait is None:
                 raise ApiUnavailable(
-                    f"Drillster issued no token: {trouble}. Run again later; if it stays so, "
+                    f"Drillster issued no token: {retry}. Run again later; if it stays so, "
                     f"check that {self.host} can be reached from this machine.",
                     endpoint=ENDPOINT,
                 )
@@ -91,7 +91,7 @@ class TokenEndpoint:
         self._transport.close()
 
     def _attempt(self, pause: Pause) -> Grant | tuple[str, float]:
-        """One request: a grant, or why to try again and after how many seconds at least."""
+        """One request: a grant, or (reason, seconds the server asks to wait) to retry."""
         try:
             reply = self._send(pause)
         except Broken as broken:
@@ -103,8 +103,9 @@ class TokenEndpoint:
         identifier = error_id(reply.body)
         if is_transient(reply.status) or identifier in _PASSING:
             date = http_date(reply.headers.get("Date")) or self._now()
-            at_least = retry_after(reply.headers.get("Retry-After"), now=date)
-            return f"status {described(reply.status, identifier)}", at_least
+            return f"status {described(reply.status, identifier)}", retry_after(
+                reply.headers.get("Retry-After"), now=date
+            )
         raise self._refused(reply, identifier)
 
     def _send(self, pause: Pause) -> Reply:

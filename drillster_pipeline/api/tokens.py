@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
 
 from .assertion import Signer
-from .backoff import Backoff, Trouble
+from .backoff import Backoff, RetryState
 from .clock import steady
 from .grant import Grant
 from .pause import Pause, Stopped
@@ -98,7 +98,7 @@ class TokenSource:
             clock=clock,
             now=now,
         )
-        self._backoff = backoff or Backoff(attempts=8, seconds=60.0, first=0.2, cap=10.0)
+        self._backoff = backoff or Backoff()
         self._clock = clock
         self._random = random
         self._pause = Pause(sleep=sleep)
@@ -168,7 +168,10 @@ class TokenSource:
             self._renewing.release()
 
     def _renew_early(self, token: Token, pause: Pause) -> Token:
-        """Renew while the old token is good: one attempt, and the old one if it fails. The lock is held."""
+        """Renew while the old token is good: one attempt, and the old one if it fails, which is no failure.
+
+        The lock is held.
+        """
         current = self._current
         if current is not None and current.generation != token.generation:
             return current
@@ -189,30 +192,25 @@ class TokenSource:
         ``fallback`` serves if that fails while it is still valid. ``failures`` is their number when this thread
         began to wait for the lock: if somebody failed meanwhile, that outcome is ours too.
         """
-        try:
-            if self._failure is not None and (failures != self._failures or self._clock() < self._refused_until):
-                raise _again(self._failure)
-            return self._grant(self._backoff, pause)
-        except Stopped:
-            raise
-        except PipelineError:
-            if fallback is not None and self._clock() < fallback.expires_at:
-                return fallback
-            raise
+        failure = self._failure
+        if failure is None or (failures == self._failures and self._clock() >= self._refused_until):
+            try:
+                return self._grant(self._backoff, pause)
+            except Stopped:
+                raise
+            except PipelineError as error:
+                failure = self._failure = _again(error)
+                self._failures += 1
+                if not isinstance(error, Unavailable):
+                    self._refused_until = self._clock() + REFUSED_SECONDS
+        if fallback is not None and self._clock() < fallback.expires_at:
+            return fallback
+        raise _again(failure)
 
     def _grant(self, backoff: Backoff, pause: Pause) -> Token:
-        """Get a token from Drillster and make it the current one. A failure is remembered."""
-        try:
-            # From before the request: the life of the token may begin at any moment of it.
-            grant, asked = self._endpoint.ask(Trouble(backoff, clock=self._clock, random=self._random), pause)
-        except Stopped:
-            raise
-        except PipelineError as error:
-            self._failure = _again(error)
-            self._failures += 1
-            if not isinstance(error, Unavailable):
-                self._refused_until = self._clock() + REFUSED_SECONDS
-            raise
+        """Get a token from Drillster and make it the current one."""
+        # From before the request: the life of the token may begin at any moment of it.
+        grant, asked = self._endpoint.ask(RetryState(backoff, clock=self._clock, random=self._random), pause)
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, Permis
 
 from . import endpoints as api
 from .asking import Asker
+from .grant import ENDPOINT as TOKEN_ENDPOINT
 from .paging import Listing
 from .pool import Pool
 from .progress import Meter, Progress
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.25
 MOST_GIVEN_UP = 10
-"""So many units may fail for good while all else answers; more of them are no exception any more."""
+"""So many units may be given up while all else answers; more of them are no exception any more."""
 WITHOUT_ANSWER = 503
 """The status that is kept for a unit that gave no usable answer."""
 
@@ -69,12 +71,12 @@ class Walk:
         self._now = now
         self._asker = Asker(client, organization_id=organization_id, window=window)
         self._meter = Meter(time.monotonic())
-        self._pool: Pool[Unit] = Pool(self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank)
+        self._pool: Pool[_Reading] = Pool(self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank)
         self._turns: dict[str | None, int] = {None: -1}
         """Groups in the order in which they are read; before any of them, what belongs to none."""
         self._lock = threading.Lock()
         self._tests: set[tuple[str, str]] = set()
-        self._given_up: list[tuple[Unit, ApiError]] = []
+        self._given_up: list[_Reading] = []
         self._read_by_id: list[tuple[Unit, Any]] = []
         """Groups that an earlier process has read: the list as it is now may not have them."""
 
@@ -83,10 +85,18 @@ class Walk:
         self._meet_everyone()
         self._recover(resources)
         self._add(roots)
-        self._pool.run(on_tick=lambda: on_progress(self._progress()), tick_seconds=TICK_SECONDS)
-        for unit, error in self._given_up:
-            logger.warning("A unit of %s is left out of this capture: %s", unit.resource, error)
-            self._lose(unit, error.status or WITHOUT_ANSWER)
+        while True:
+            self._pool.run(on_tick=lambda: on_progress(self._progress()), tick_seconds=TICK_SECONDS)
+            # An outage that is over costs nothing: only a unit that is given up twice is lost.
+            again = [reading for reading in self._given_up if reading.error and reading.given_up == 1]
+            if not again:
+                break
+            logger.info("All else is read: units that gave no usable answer are asked for again (%d).", len(again))
+            self._pool.add(again)
+        for reading in self._given_up:
+            if reading.error:
+                logger.warning("A unit of %s is left out of this capture: %s", reading.unit.resource, reading.error)
+                self._lose(reading.unit, reading.error.status or WITHOUT_ANSWER)
         on_progress(self._progress())
 
     def _meet_everyone(self) -> None:
@@ -133,14 +143,15 @@ class Walk:
                 self._meter.finished(unit.group, member=member)
             else:
                 fresh.append(unit)
-        self._pool.add(fresh)
+        self._pool.add(_Reading(unit) for unit in fresh)
 
-    def _rank(self, unit: Unit) -> tuple[int, bool]:
+    def _rank(self, reading: _Reading) -> tuple[int, bool]:
         """Group by group, so that few units wait at any time; and of a group, what may have many pages first.
 
         Pages are asked for one after the other: begun late, a long list would be all that is left to do at the end,
         while results of single members fill every gap.
         """
+        unit = reading.unit
         return self._turns.setdefault(unit.group, len(self._turns)), unit.endpoint is api.RESULTS
 
     def _is_new(self, test: Unit) -> bool:
@@ -149,18 +160,20 @@ class Walk:
             self._tests.add((test.params["group_id"], test.params["test_id"]))
             return len(self._tests) > before
 
-    def _read(self, unit: Unit) -> None:
-        """Read one unit to its end, into the archive."""
+    def _read(self, reading: _Reading) -> None:
+        """Read one unit to its end, into the archive, or give it up for now."""
+        unit, reading.error = reading.unit, None
         try:
             if unit.endpoint.identify is None:
                 self._read_thing(unit)
             else:
-                self._read_list(unit)
+                self._read_list(reading)
         except (PermissionDenied, NotFound) as refusal:
             self._lose(unit, 404 if isinstance(refusal, NotFound) else 403)
         except (ApiUnavailable, RequestRefused) as error:
-            self._give_up(unit, error)
-        self._meter.finished(unit.group, member=unit.endpoint is api.RESULTS)
+            self._give_up(reading, error)
+        if not reading.error or reading.given_up > 1:
+            self._meter.finished(unit.group, member=unit.endpoint is api.RESULTS)
 
     def _read_thing(self, unit: Unit) -> None:
         answer = self._asker.ask(unit, {})
@@ -171,10 +184,11 @@ class Walk:
         if unit.endpoint is api.GROUP:
             self._open_by_id(unit, answer.body)  # perhaps it was not listed, but we may see it all the same
 
-    def _read_list(self, unit: Unit) -> None:
-        """Read a list, and once more where Drillster's own count says that something was missed."""
+    def _read_list(self, reading: _Reading) -> None:
+        """Read a list on to its end, and once more where Drillster's own count says that something was missed."""
+        unit = reading.unit
         attempt = self._writer.attempt(unit.resource, self._named(unit))
-        listing = Listing(unit.endpoint, unit.expected)
+        listing = reading.listing = reading.listing or Listing(unit.endpoint, unit.expected)
         while (query := listing.query) is not None:
             again = listing.passes > 1
             try:
@@ -202,20 +216,24 @@ class Walk:
         self._write(unit, 0, b"null", self._writer.attempt(unit.resource, self._named(unit)), end)
         self.tally.count(unit.resource, self._named(unit), 0, end)
 
-    def _give_up(self, unit: Unit, error: ApiError) -> None:
+    def _give_up(self, reading: _Reading, error: ApiError) -> None:
         """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every night.
 
-        It is noted in the archive only when all else was read, so that an interrupted capture asks for it again.
-        Raises the error where it is no exception. See docs/decisions/0009-a-unit-that-never-answers.md.
+        It is asked for again when all else was read, and noted in the archive as lost only after that, so that an
+        interrupted capture asks for it again. Raises the error where it is no exception, and at once where there was
+        no token, which is nobody's own fault. See docs/decisions/0009-a-unit-that-never-answers.md.
         """
         with self._lock:
-            self._given_up.append((unit, error))
-            too_many = len(self._given_up) > MOST_GIVEN_UP
-        if too_many or not unit.params:
+            reading.error = error
+            reading.given_up += 1
+            if reading.given_up == 1:
+                self._given_up.append(reading)
+            too_many = sum(one.error is not None for one in self._given_up) > MOST_GIVEN_UP
+        if too_many or error.endpoint == TOKEN_ENDPOINT or (reading.given_up > 1 and not reading.unit.params):
             raise error
         try:
             self._asker.ask(Unit(api.ORGANIZATION, {}), {})
-        except (PermissionDenied, NotFound):
+        except (PermissionDenied, NotFound, RequestRefused):
             return  # an answer, too
 
     # Answers
@@ -282,3 +300,16 @@ class Walk:
                 self._follow(unit, found_in(unit, line.body))
         if listed:
             self._ask_for_unlisted()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A unit on its way into the archive."""
+
+    unit: Unit
+    listing: Listing | None = None
+    """How far it was read, if it is a list."""
+    error: ApiError | None = None
+    """Why it was given up; None again once it is read."""
+    given_up: int = 0
+    """How often."""

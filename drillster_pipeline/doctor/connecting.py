@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 20.0
 """Whoever looks at a screen has less patience than a night."""
-PATIENCE = Backoff(attempts=3, seconds=15.0, first=0.5, cap=4.0)
+PATIENCE = Backoff(attempts=3, longest=15.0, first=0.5, cap=4.0)
 NOTICEABLE_SECONDS = 30.0
 """A clock that is off by so much should be set, though it does no harm yet."""
 _UNAVAILABLE, _SETTINGS = 4, 2

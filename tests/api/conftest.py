@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive
@@ -140,6 +141,7 @@ def make_tokens(drillster: Drillster, private_key: str) -> Iterator[Callable[...
             "client_secret": CLIENT_SECRET,
             "service_account_id": SERVICE_ACCOUNT,
             "private_key": private_key,
+            "backoff": Backoff(attempts=8),  # waits may be none at all here, and then time ends nothing
         }
         made.append(TokenSource(**{**settings, **options}))
         return made[-1]
@@ -157,7 +159,7 @@ def make_client(
     made = []
 
     def make(**options: object) -> Client:
-        settings = {"base_url": drillster.url, "random": lambda: 0.0}
+        settings = {"base_url": drillster.url, "random": lambda: 0.0, "backoff": Backoff(attempts=20)}
         settings |= options
         if "tokens" not in settings:
             settings["tokens"] = make_tokens()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.backoff import RETRY_AFTER_CAP, Backoff, Trouble, http_date, retry_after
+from drillster_pipeline.api.backoff import RETRY_AFTER_CAP, Backoff, RetryState, http_date, retry_after
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
@@ -26,45 +27,76 @@ def test_a_delay_is_drawn_from_zero_up(failures, chance):
     assert backoff.delay(failures, lambda: 0.0) == 0
 
 
-def trouble(fake_time, *, chance=0.0, **budget):
-    return Trouble(Backoff(**budget), clock=fake_time.clock, random=lambda: chance)
+def retrying(fake_time, *, chance=0.0, **budget):
+    return RetryState(Backoff(**budget), clock=fake_time.clock, random=lambda: chance)
+
+
+def attempts_until_the_end(fake_time, state, **failure):
+    """When attempts are made, in seconds from the first, if all fail at once."""
+    began, made = fake_time.seconds, []
+    while True:
+        made.append(fake_time.seconds - began)
+        wait = state.add_failure("status 503", **failure)
+        if wait is None:
+            return made
+        fake_time.sleep(wait)
 
 
 def test_attempts_end(fake_time):
-    met = trouble(fake_time, attempts=3)
-    assert [met.met("status 503") for _ in range(3)] == [0.0, 0.0, None]
+    state = retrying(fake_time, attempts=3)
+    assert [state.add_failure("status 503") for _ in range(3)] == [0.0, 0.0, None]
 
 
-def test_time_ends_it_before_a_wait_that_would_outlast_it(fake_time):
-    met = trouble(fake_time, seconds=10)
-    assert met.met("x", at_least=8) == 8
-    fake_time.seconds += 8
-    assert met.met("x", at_least=8) is None
+@pytest.mark.parametrize("seed", range(20))
+def test_by_whatever_chance_attempts_go_on_for_two_minutes_and_end_within_three(fake_time, seed):
+    state = RetryState(Backoff(), clock=fake_time.clock, random=random.Random(seed).random)
+    assert 160 <= attempts_until_the_end(fake_time, state)[-1] <= 180
 
 
-def test_time_counts_from_the_first_failure(fake_time):
-    met = trouble(fake_time, seconds=10)
+@pytest.mark.parametrize("asked", [1, 40, RETRY_AFTER_CAP])
+def test_waits_that_the_server_asks_for_are_not_of_the_budget_up_to_a_quarter_of_an_hour(fake_time, asked):
+    made = attempts_until_the_end(fake_time, retrying(fake_time, chance=0.5), asked=asked)
+    assert 300 < made[-1] <= 900 or asked == 1
+    assert len(made) > 5
+
+
+def test_time_in_which_nothing_could_be_tried_is_not_of_the_budget(fake_time):
+    state = retrying(fake_time, seconds=10, longest=100)
+    state.excuse(1_000)  # before the first failure
     fake_time.seconds += 1_000
-    assert met.met("x", at_least=8) == 8
+    assert state.add_failure("x") == 0
+    fake_time.seconds += 80
+    state.excuse(75)
+    assert state.add_failure("x") == 0
+    fake_time.seconds += 6
+    assert state.add_failure("x") is None
+
+
+def test_no_excuse_lasts_for_ever(fake_time):
+    state = retrying(fake_time, seconds=10, longest=100)
+    state.add_failure("x")
+    fake_time.seconds += 101
+    state.excuse(101)
+    assert state.add_failure("x") is None
 
 
 def test_a_server_that_asks_for_a_wait_gets_it_and_the_random_delay_on_top(fake_time):
-    met = trouble(fake_time, chance=1.0, first=0.2)
-    assert met.met("x", at_least=5) == pytest.approx(5.2)
+    state = retrying(fake_time, chance=1.0, first=0.2)
+    assert state.add_failure("x", asked=5) == pytest.approx(5.2)
 
 
-def test_trouble_tells_what_kept_happening_how_often_and_for_how_long(fake_time):
-    met = trouble(fake_time)
+def test_it_says_what_kept_happening_how_often_and_for_how_long(fake_time):
+    state = retrying(fake_time)
     for reason in ("status 503", "connection lost", "status 503"):
-        met.met(reason)
+        state.add_failure(reason)
         fake_time.seconds += 41.3
-    assert str(met) == "3 attempts in 124 s: status 503 (2 times), connection lost (once)"
+    assert str(state) == "3 attempts in 124 s: status 503 (2 times), connection lost (once)"
 
 
 def test_a_single_attempt_is_not_plural(fake_time):
-    met = trouble(fake_time)
-    met.met("no answer in time")
-    assert str(met) == "1 attempt in 0 s: no answer in time (once)"
+    state = retrying(fake_time)
+    state.add_failure("no answer in time")
+    assert str(state) == "1 attempt in 0 s: no answer in time (once)"
 
 
 @pytest.mark.parametrize(

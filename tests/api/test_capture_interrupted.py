@@ -42,6 +42,65 @@ def test_a_unit_that_never_answers_is_left_out_and_the_night_is_saved(walks: Wal
     assert capture.manifest["groups"]["closed"] == []
 
 
+def test_it_is_asked_for_again_when_all_else_is_read(walks: Walks, groups: list[str]) -> None:
+    at = f"group/{groups[0]}/staff"
+    walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(500,)),))
+    walks.snapshot()
+    asked = [record.path.removeprefix("/api/2.1.1/") for record in walks.sandbox.requests]
+    again = asked[-5:]  # as often as the budget allows, and then whether Drillster answers otherwise
+    assert again == [at] * 4 + ["organization"]
+    assert asked.count(at) == 8
+
+
+@pytest.mark.parametrize("at", ["organizations/*", "groups", "group/{group}/staff", "group/{group}/test-results/*"])
+def test_what_answers_then_is_not_lost(walks: Walks, groups: list[str], at: str) -> None:
+    failing = Failure(at=at.format(group=groups[0]), first=4, statuses=(500,))
+    walks.sandbox.faults = Faults(failures=(failing,))
+    capture = walks.snapshot()
+    assert held(capture) == walks.expected()
+    assert all(found["lost"] == found["short"] == [] for found in capture.manifest["resources"].values())
+
+
+def test_a_list_is_read_on_from_the_page_that_gave_no_answer(walks: Walks, groups: list[str]) -> None:
+    members = f"group/{groups[0]}/members"
+    walks.sandbox.faults = Faults(
+        clamped_sizes={"*": 10}, failures=(Failure(at=members, query="*resultFrom*", first=4, statuses=(500,)),)
+    )
+    capture = walks.snapshot()
+    assert held(capture) == walks.expected()
+    read = Counter((one.path, one.query) for one in walks.sandbox.requests if one.status == 200)
+    assert {(path, times) for (path, _), times in read.items() if times > 1} == {("/api/2.1.1/organization", 2)}
+    assert entry(capture, "group_members")["items"] == sum(map(len, walks.expected()["group_members"].values()))
+    assert entry(capture, "results")["units"] == len(walks.expected()["results"])
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        (lambda at: [Failure(at=at, query="*resultFrom*", statuses=(401,))], Unauthorized),
+        # The organization is asked for as such, and after the first time that a unit is given up.
+        (lambda at: [Failure(at=at, query="*resultFrom*"), Failure(at="organization", after=2)], ApiUnavailable),
+    ],
+    ids=["ended by another error", "an outage"],
+)
+def test_a_walk_that_ends_while_it_asks_again_has_lost_nothing(
+    walks: Walks, groups: list[str], then: Any, kind: Any
+) -> None:
+    poisoned = f"group/{groups[0]}/members"
+    walks.sandbox.faults = Faults(
+        clamped_sizes={"*": 10},
+        failures=(Failure(at=poisoned, query="*resultFrom*", first=4, statuses=(500,)), *then(poisoned)),
+    )
+    writer = walks.begin()
+    with pytest.raises(kind):
+        walks.walk(writer)
+    assert walks.sandbox.count("GET", f"/api/2.1.1/{poisoned}") > 5
+    walks.sandbox.faults = Faults()
+    capture = walks.snapshot(walks.archive.resume(writer.ref))
+    assert held(capture) == walks.expected()
+    assert all(found["lost"] == [] for found in capture.manifest["resources"].values())
+
+
 def test_a_list_that_never_answers_takes_along_what_it_leads_to(walks: Walks, groups: list[str]) -> None:
     walks.sandbox.faults = Faults(failures=(Failure(at=f"group/{groups[0]}/members", how=How.CUT),))
     capture = walks.snapshot()

@@ -200,6 +200,30 @@ def test_threads_that_waited_for_a_failed_request_share_its_outcome(make_tokens,
 # Early renewals that fail
 
 
+def test_a_failed_early_renewal_is_nobodys_spent_budget(make_tokens, drillster, fake_time):
+    """One thread tries early and fails; one that needs a token meanwhile, and waits for the first, tries on its own."""
+    source = make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, random=lambda: 0.0)
+    old = source.token()
+    trying, waiting = threading.Event(), threading.Event()
+
+    def fail(_):
+        drillster.grant = None  # later requests are granted
+        trying.set()
+        assert waiting.wait(10)
+        return Reply(status=503)
+
+    drillster.grant = fail
+    fake_time.seconds = old.renew_at + 1
+    with ThreadPoolExecutor(2) as threads:
+        early = threads.submit(source.token)
+        assert trying.wait(10)
+        needed = threads.submit(source.renew, old)
+        time.sleep(0.1)  # it waits for the early one now
+        waiting.set()
+        assert early.result() is old
+        assert needed.result().value == "token-2"
+
+
 @pytest.mark.parametrize(
     "failure",
     [

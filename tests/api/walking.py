@@ -105,16 +105,21 @@ _TOKENS: dict[str, TokenSource] = {}
 
 def tokens_of(sandbox: Sandbox) -> TokenSource:
     """The source of tokens of all walks over a sandbox: to read the key takes longer than a walk."""
-    credentials = sandbox.credentials
     if sandbox.base_url not in _TOKENS:
-        _TOKENS[sandbox.base_url] = TokenSource(
-            token_url=f"{sandbox.base_url}/daas/oauth/token",
-            client_id=credentials.client_id,
-            client_secret=credentials.client_secret,
-            service_account_id=credentials.service_account_id,
-            private_key=credentials.private_key,
-        )
+        _TOKENS[sandbox.base_url] = new_tokens(sandbox)
     return _TOKENS[sandbox.base_url]
+
+
+def new_tokens(sandbox: Sandbox, **options: Any) -> TokenSource:
+    credentials = sandbox.credentials
+    return TokenSource(
+        token_url=f"{sandbox.base_url}/daas/oauth/token",
+        client_id=credentials.client_id,
+        client_secret=credentials.client_secret,
+        service_account_id=credentials.service_account_id,
+        private_key=credentials.private_key,
+        **options,
+    )
 
 
 def forget_tokens(sandbox: Sandbox) -> None:

@@ -32,7 +32,7 @@ def sandbox(running: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Drillster that is down is not worth seconds of a test."""
-    monkeypatch.setattr("drillster_pipeline.api.backoff.Trouble.met", lambda *_, **__: None)
+    monkeypatch.setattr("drillster_pipeline.api.backoff.RetryState.add_failure", lambda *_, **__: None)
 
 
 @pytest.fixture

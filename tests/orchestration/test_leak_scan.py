@@ -125,7 +125,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_once(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("drillster_pipeline.api.backoff.Trouble.met", at_once)
+    monkeypatch.setattr("drillster_pipeline.api.backoff.RetryState.add_failure", at_once)
     monkeypatch.setattr("drillster_pipeline.export.loads.PAUSES", ())
 
 
