@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.errors import (
     ApiUnavailable,
@@ -19,7 +20,7 @@ from drillster_pipeline.errors import (
 )
 from drillster_pipeline.sandbox import Failure, Faults, How, PageFault, closed
 
-from .walking import Interrupter, Walks, entry, held, unit, walk_threads
+from .walking import Interrupter, Walks, entry, held, new_tokens, unit, walk_threads
 
 
 def without(everything: Any, gone: Callable[[str], bool]) -> Any:
@@ -99,6 +100,28 @@ def test_a_walk_that_ends_while_it_asks_again_has_lost_nothing(
     capture = walks.snapshot(walks.archive.resume(writer.ref))
     assert held(capture) == walks.expected()
     assert all(found["lost"] == [] for found in capture.manifest["resources"].values())
+
+
+def test_an_outage_of_the_token_endpoint_is_not_the_fault_of_the_unit_that_met_it(
+    walks: Walks, groups: list[str]
+) -> None:
+    at = f"group/{groups[0]}/staff"
+    with new_tokens(walks.sandbox, backoff=Backoff(attempts=2, first=0)) as walks.tokens:
+        walks.tokens.token()
+        walks.sandbox.faults = Faults(
+            failures=(
+                Failure(at=at, first=4, statuses=(500,)),
+                Failure(
+                    at=at, how=How.REVOKE
+                ),  # the second time, and then there is no other token until it is given up
+                Failure(at="token", first=2, statuses=(502,)),
+            )
+        )
+        writer = walks.begin()
+        with pytest.raises(ApiUnavailable, match="issued no token"):
+            walks.walk(writer)
+        walks.sandbox.faults = Faults()
+        assert held(walks.snapshot(walks.archive.resume(writer.ref))) == walks.expected()
 
 
 def test_a_list_that_never_answers_takes_along_what_it_leads_to(walks: Walks, groups: list[str]) -> None:

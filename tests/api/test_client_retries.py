@@ -180,6 +180,26 @@ def test_a_server_that_keeps_asking_for_long_waits_ends_the_budget(patient, dril
     assert fake_time.slept == [120.0] * 7
 
 
+def test_the_wait_for_a_turn_is_not_of_the_budget(patient, drillster, fake_time):
+    drillster.api = Play(*[Reply(status=502)] * 5, OK)
+    began = fake_time.seconds
+    assert get(patient(requests_per_second=0.01, random=lambda: 0.0)).status == 200
+    assert fake_time.seconds - began == pytest.approx(500)
+
+
+def test_nor_is_the_wait_for_a_token(patient, make_tokens, drillster, fake_time):
+    def api(request):
+        return OK if request.token == "token-5" else Reply(status=502)
+
+    def grant(request):
+        fake_time.seconds += 100
+        return drillster.issue(request)
+
+    drillster.api, drillster.grant, drillster.expires_in = api, grant, 1
+    tokens = make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, random=lambda: 0.0)
+    assert get(patient(tokens=tokens)).status == 200
+
+
 # Above the authentication
 
 

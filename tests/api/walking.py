@@ -64,11 +64,15 @@ class Walks:
     archive: Archive
     concurrency: int = 4
     backoff: Backoff = IMPATIENT
+    tokens: TokenSource | None = None
+    """In place of the one that all walks share."""
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[Client]:
         settings = {"concurrency": self.concurrency, "backoff": self.backoff} | options
-        with Client(base_url=self.sandbox.base_url, tokens=tokens_of(self.sandbox), **settings) as client:
+        with Client(
+            base_url=self.sandbox.base_url, tokens=self.tokens or tokens_of(self.sandbox), **settings
+        ) as client:
             yield client
 
     def begin(self, kind: str = "snapshot") -> CaptureWriter:

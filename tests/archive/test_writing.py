@@ -333,3 +333,19 @@ def test_a_capture_that_another_run_has_taken_over_is_not_written_to(archive: Ar
     assert archive.newest_sealed(DAY, "snapshot") is None
     assert archive.resumable(DAY, "snapshot", {"kind": "snapshot"}, NOW + timedelta(hours=1)) == writer.ref
     writer.abandon()
+
+
+def test_a_capture_that_another_run_has_taken_over_is_not_sealed_though_nothing_is_left_to_write(
+    archive: Archive,
+) -> None:
+    writer = begin(archive)
+    put(writer, "a")
+    writer.abandon()
+
+    def still_ours() -> None:
+        raise Busy("Another run goes on with it")
+
+    resumed = archive.resume(writer.ref, still_ours=still_ours)
+    with pytest.raises(Busy):
+        seal(resumed)
+    assert archive.newest_sealed(DAY, "snapshot") is None

@@ -121,6 +121,23 @@ def test_a_run_that_was_taken_for_dead_stops_and_spoils_nothing(in_s3: Nights, m
     assert storage.names(f"{writer.ref.folder}/accounts") == []
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_that_was_taken_for_dead_does_not_seal_what_it_has_read(in_s3: Nights, resumed: bool) -> None:
+    if resumed:
+        in_s3.interrupt()
+    session = in_s3.session()
+    storage = session.archive.storage
+
+    def take(_: object) -> None:  # called at the latest when all is read
+        for name in storage.names(f"{DAY}/.snapshot.lease"):
+            lease.take_for_dead(storage, f"{DAY}/.snapshot.lease", name)
+
+    session.on_progress = take
+    with pytest.raises(Busy, match="took this one for dead"):
+        capture(session, "snapshot", DAY)
+    assert session.archive.newest_sealed(DAY, "snapshot") is None
+
+
 def test_a_store_that_gives_out_is_told_and_the_capture_is_gone_on_with(
     in_s3: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
