@@ -99,9 +99,9 @@ def _load(instance: dg.DagsterInstance) -> State:
     if stored:
         return State(**json.loads(stored))
     newest = [
-        record.storage_id
+        change.storage_id
         for kind in (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
-        for record in instance.fetch_run_status_changes(kind, limit=1).records
+        for change in instance.fetch_run_status_changes(kind, limit=1).records
     ]
     finished = [each.backfill_id for each in instance.get_backfills(limit=BACKFILLS_READ) if is_finished(each)]
     return State(max(newest, default=0), finished)

@@ -82,15 +82,15 @@ class Outcomes:
         for run_id, since in list(self.state.undecided.items()):
             if self._read_failure(run_id, datetime.fromisoformat(since)):
                 del self.state.undecided[run_id]
-        for event in self._events():
-            self.state.position = event.storage_id
-            run = self.instance.get_run_by_id(event.run_id)
+        for change in self._events():
+            self.state.position = change.storage_id
+            run = self.instance.get_run_by_id(change.run_id)
             if run is None or not _is_ours(run.job_name, run.asset_selection):
                 continue
             self._read_unavailable(run)
             if "dagster/backfill" in run.tags:
                 continue  # it is reported with its backfill
-            if event.event_log_entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
+            if change.event_log_entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
                 self._add_success(run.job_name, self._day(run))
             elif not self._read_failure(run.run_id, self.session.now()):
                 self.state.undecided[run.run_id] = self.session.now().isoformat()
@@ -102,7 +102,7 @@ class Outcomes:
             dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_SUCCESS, after_storage_id=since),
         )
         pages = [self.instance.fetch_run_status_changes(each, limit=_EVENTS_READ, ascending=True) for each in filters]
-        return sorted((record for page in pages for record in page.records), key=lambda record: record.storage_id)
+        return sorted((change for page in pages for change in page.records), key=lambda change: change.storage_id)
 
     def _read_failure(self, run_id: str, since: datetime) -> bool:
         """Report a failed run, unless another attempt of the daemon does that. False while this is not decided."""
