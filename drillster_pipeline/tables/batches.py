@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -54,3 +54,5 @@ class Batch:
     frame: pd.DataFrame
     rejects: tuple[Reject, ...]
     rows_read: int
+    rounded: Mapping[str, int] = field(default_factory=dict)
+    """By column: values that had a fraction, and are in the frame without it."""

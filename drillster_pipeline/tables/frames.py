@@ -47,7 +47,8 @@ def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -
     rejects = [_reject(table, rows[place], place, typed) for place in wrong]
     frame = _frame(table, typed, keep)
     rejects.extend(strays)
-    return Batch(table, frame, tuple(rejects), len(frame) + len(rejects))
+    rounded = {column.name: one.rounded for column, one in zip(table.columns, typed, strict=True) if one.rounded}
+    return Batch(table, frame, tuple(rejects), len(frame) + len(rejects), rounded)
 
 
 def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:

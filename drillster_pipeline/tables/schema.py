@@ -45,6 +45,8 @@ class Column:
     """Holds, or is made from, a personal value: never shown in a log, a reason or a preview."""
     minimum: int | None = None
     maximum: int | None = None
+    rounded: bool = False
+    """A fraction becomes the nearest whole number (half of one goes up) and is counted; else it rejects its row."""
     references: str | None = None
     """``table.column`` that holds every value of this column: a foreign key where the database has them."""
     joins: str | None = None
