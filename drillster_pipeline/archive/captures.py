@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -42,7 +42,11 @@ class Archive:
 
     def dates(self) -> list[date]:
         """Export dates that have a folder, oldest first."""
-        return [date.fromisoformat(name) for name in self.storage.names("") if _DATE.fullmatch(name)]
+        found = []
+        for name in self.storage.names(""):
+            with suppress(ValueError):  # a folder that somebody named like a date which no calendar has
+                found += [date.fromisoformat(name)] if _DATE.fullmatch(name) else []
+        return found
 
     def captures(self, export_date: date, kind: str | None = None) -> list[CaptureRef]:
         """The captures of a date, oldest first."""
@@ -98,6 +102,7 @@ class Archive:
         still_ours: StillOurs = lambda: None,
     ) -> CaptureWriter:
         """Start a capture. ``purpose`` says what it is made of; one with another purpose is never resumed as this."""
+        self.storage.finish_removals()
         stamp = now.astimezone(UTC).replace(microsecond=0)
         for ref in self.captures(export_date, kind)[-1:]:
             stamp = max(stamp, ref.started_at + timedelta(seconds=1))

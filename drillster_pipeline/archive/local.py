@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ from .storage import PARTIAL, StillOurs
 PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
 """The folder that whatever is being removed is moved into first, each under a name of its own."""
+_WRITING = ".writing"
+"""The folder that a file is written in first, under a name of its own: two processes may write the same file."""
+_ABANDONED_SECONDS = 3600.0
+"""No write takes that long: what is older was left by a process that was killed."""
 
 
 @contextmanager
@@ -53,9 +58,10 @@ class LocalStorage:
         """See :class:`Storage`."""
         with explained("listing"):
             try:
-                return sorted(os.listdir(self.root / folder))  # noqa: PTH208 - iterdir makes a Path of each
+                names = os.listdir(self.root / folder)  # noqa: PTH208 - iterdir makes a Path of each
             except (FileNotFoundError, NotADirectoryError):
                 return []
+        return sorted(name for name in names if name != _WRITING)
 
     def read(self, name: str) -> bytes:
         """See :class:`Storage`."""
@@ -70,7 +76,8 @@ class LocalStorage:
         path = self.root / name
         with explained("writing"):
             _make_folder(path.parent)
-            aside = path.with_name(f".{path.name}.writing")
+            aside = self.root / _WRITING / f"{secrets.token_hex(8)}.{path.name}"
+            aside.parent.mkdir(exist_ok=True)
             try:
                 with aside.open("wb") as file:
                     file.write(content)
@@ -111,6 +118,11 @@ class LocalStorage:
                 _remove_folder(self.root / _REMOVING / name)
         with suppress(OSError):  # it is not there, or another process has moved something into it
             (self.root / _REMOVING).rmdir()
+        for name in self.names(_WRITING):
+            with explained("removing"), suppress(FileNotFoundError):  # its write has ended, or another removed it
+                aside = self.root / _WRITING / name
+                if time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS:
+                    aside.unlink()
 
     def sink(self, name: str) -> LocalSink:
         """See :class:`Storage`."""

@@ -8,11 +8,13 @@ restarted, which keeps the compression of one long stream.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from drillster_pipeline.errors import ArchiveCorrupt
@@ -163,12 +165,17 @@ def salvage(storage: Storage, folder: str) -> None:
         if name == final or part_number(final) is None:
             continue
         if final not in names:
-            lines = list(read_lines(storage.read(f"{folder}/{name}"), name, salvage=True))
-            if lines:
-                storage.write(f"{folder}/{final}", _gzipped(lines))
+            lines = read_lines(storage.read(f"{folder}/{name}"), name, salvage=True)
+            if (first := next(lines, None)) is not None:
+                storage.write(f"{folder}/{final}", _gzipped(chain([first], lines)))
         storage.remove(f"{folder}/{name}")
 
 
-def _gzipped(lines: list[bytes]) -> bytes:
+def _gzipped(lines: Iterable[bytes]) -> bytes:
+    """The content of a part, from lines that are read one at a time."""
     deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-    return b"".join([*(deflate.compress(line + b"\n") for line in lines), deflate.flush()])
+    content = io.BytesIO()
+    for line in lines:
+        content.write(deflate.compress(line + b"\n"))
+    content.write(deflate.flush())
+    return content.getvalue()

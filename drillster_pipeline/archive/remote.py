@@ -1,4 +1,4 @@
-"""The archive in an object store, or in whatever else fsspec has a driver for."""
+"""The archive in an object store that fsspec has a driver for."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ PART_BYTES = 4 * 1024 * 1024
 PART_SECONDS = 60.0
 """A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
 
-_OBJECT_STORES = frozenset({"s3", "gs", "gcs", "az", "abfs", "adl", "oci", "oss", "memory"})
-"""By the names of their fsspec drivers; others have folders."""
+_ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
+"""Protocols of object stores: an object is there when its upload is complete. Elsewhere a file grows as it is written.
+
+The rename of other drivers is no way out: some replace nothing, some copy, and some ask a server that may do either.
+"""
 
 
 class RemoteStorage:
-    """An fsspec file system, such as an S3 bucket.
+    """An object store, such as an S3 bucket.
 
-    Raises SettingsError where the driver for the URL is not installed.
+    Raises SettingsError where the URL names anything else, or its driver is not installed.
     """
 
     keeps_unfinished = False
@@ -84,16 +87,7 @@ class RemoteStorage:
         """See :class:`Storage`."""
         path = self._path(name)
 
-        def put() -> None:
-            try:
-                self.fs.pipe_file(path, content)
-            except FileNotFoundError:
-                if _OBJECT_STORES.intersection(_protocols(self.fs)):
-                    raise  # a folder that would have to be made is a bucket there, and that is not ours to make
-                self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-                self.fs.pipe_file(path, content)
-
-        _explained("writing", put)
+        _explained("writing", lambda: self.fs.pipe_file(path, content))
 
     def remove(self, name: str) -> None:
         """See :class:`Storage`; a capture's manifest goes first, so that a removal cut short leaves no seal."""
@@ -153,6 +147,11 @@ def _opened(url: str) -> tuple[Any, str]:
 
     plain, options = _credentials(url)
     protocol = url.split(":", 1)[0]
+    if protocol not in _ATOMIC:
+        raise SettingsError(
+            f"DRILLSTER_ARCHIVE_URL names the storage '{protocol}', where a write that is cut short may leave half a "
+            "file: use a folder (on a mounted share, too), or an object store such as s3://, gs:// or az://"
+        )
 
     def opened() -> tuple[Any, str] | str:
         try:
@@ -192,10 +191,6 @@ def _explained(doing: str, call: Callable[[], Result]) -> Result:
         f"The archive's storage failed while {doing} ({kind}): "
         "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
     )
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 def _kind(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Where the archive's bytes live: a local folder, or any fsspec URL (an object store).
+"""Where the archive's bytes live: a local folder, or an object store that fsspec has a driver for.
 
 Whatever has a name in a storage is whole: a file is written aside, synced and renamed, and an object exists only when
 its upload is complete. All else the archive promises rests on that.
@@ -67,7 +67,7 @@ class Storage(Protocol):
         """How much room is left; None where nobody can say. Raises Unavailable."""
 
     def finish_removals(self) -> None:
-        """Remove what removals that were cut short have left. Raises Unavailable."""
+        """Remove what processes that were killed while they wrote or removed something left. Raises Unavailable."""
 
     def sink(self, name: str) -> Sink:
         """Begin a part. Raises Unavailable."""
@@ -77,14 +77,14 @@ class Storage(Protocol):
 
 
 def open_storage(url: str) -> Storage:
-    """The storage of ``DRILLSTER_ARCHIVE_URL``: a path, ``file://…``, or any other fsspec URL.
+    """The storage of ``DRILLSTER_ARCHIVE_URL``: a path, ``file://…``, or the fsspec URL of an object store.
 
-    Raises SettingsError for a kind of URL that nothing is installed for.
+    Raises SettingsError for a kind of URL that nothing is installed for, or where writes are not atomic.
     """
     from .local import LocalStorage
 
-    if url.startswith("file://"):
-        return LocalStorage(Path(unquote(url.removeprefix("file://"))))
+    if url.startswith(("file://", "local://")):
+        return LocalStorage(Path(unquote(url.partition("://")[2])))
     if "://" in url:
         from .remote import RemoteStorage
 

@@ -24,6 +24,7 @@ from drillster_pipeline.archive import Capture, utc_moment
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.extract import Extractor, Page
+from drillster_pipeline.tables.frames import RANK
 
 from .seals import RESOURCES, parts_findings, seal_finding
 from .session import Session
@@ -208,10 +209,11 @@ def _pages(capture: Capture, claim: Claim) -> Iterator[tuple[str, Page]]:
 
 
 def _last_of_each(name: str, frames: list[pd.DataFrame]) -> list[Row]:
-    """Rows as text, the last one of each key."""
+    """Rows as text, the last one of each key by rank."""
     if not frames:
         return []
-    frame = pd.concat(frames, ignore_index=True).drop_duplicates(list(DATA_TABLES[name].key), keep="last")
+    frame = pd.concat(frames, ignore_index=True).sort_values(RANK, kind="stable")
+    frame = frame.drop_duplicates(list(DATA_TABLES[name].key), keep="last")
     columns = [column.name for column in DATA_TABLES[name].columns]
     lists = [[text_of(value) for value in frame[column]] for column in columns]
     return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -43,6 +44,8 @@ class PublishOutcome:
     """Selected tables that stay as they are, with the reason."""
     unknown_fields: dict[str, dict[str, str]]
     """Fields of answers that this program does not know: resource -> path -> where it was seen first."""
+    rounded: Mapping[str, Mapping[str, int]]
+    """Values that had a fraction where whole numbers are documented: table -> column -> how many."""
 
 
 def publish(
@@ -123,6 +126,7 @@ def _publish(
         tables=plans,
         accounts_whole=not holes_under(DATA_TABLES["accounts"], capture.manifest),
     )
+    rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
     with session.warehouse.loading(plan) as load:
         # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
         capture = session.archive.open(capture.ref)
@@ -130,6 +134,7 @@ def _publish(
             with collecting_seldom():
                 for batch in extractor.batches(_pages(capture, plans)):
                     load.stage(batch)
+                    rounded[batch.table.name].update(batch.rounded)
                     on_rows(batch.table.name, batch.rows_read)
             judgement = load.judge(unreadable=extractor.unreadable)
         except (GuardRefused, ContractError):
@@ -139,7 +144,12 @@ def _publish(
         judgement = load.judge()  # with what showed only then
     if judgement.mass_deletions:
         mark_confirmed(session, capture.ref, judgement.mass_deletions)
-    return PublishOutcome(kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields)
+    for name, columns in rounded.items():
+        for column, count in columns.items():
+            logger.warning("%s values of %s.%s had a fraction, and were rounded", f"{count:,}", name, column)
+    return PublishOutcome(
+        kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields, rounded
+    )
 
 
 def _require_as_private(session: Session, capture: Capture) -> None:

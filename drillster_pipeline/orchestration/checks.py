@@ -7,7 +7,7 @@ costs three events in every run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -153,16 +153,24 @@ def _no_rejects(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.Asset
         told = f"{what}: {outcome.unavailable[table.name]}. {_WHAT_TO_DO}"
         return _check(table, outcome, NO_REJECTS, told, passed=False)
     report = outcome.report.tables[table.name]
+    rounded = outcome.rounded[table.name]
+    metadata = {"rejected": report.rows_rejected, "rounded": sum(rounded.values())}
+    fractions = f". Rounded, as they had a fraction: {_counted(rounded.items())}" if rounded else ""
     if not report.rows_rejected:
-        return _check(table, outcome, NO_REJECTS, f"All {report.rows_read:,} rows fitted", metadata={"rejected": 0})
+        told = f"All {report.rows_read:,} rows fitted{fractions}"
+        return _check(table, outcome, NO_REJECTS, told, metadata=metadata)
     reasons = facts.reasons.get(table.name, [])
-    shown = "; ".join(f"{reason} ({rows:,})" for reason, rows in reasons[:_REASONS_SHOWN])
+    shown = _counted(reasons[:_REASONS_SHOWN])
     told = (
         f"{report.rows_rejected:,} of {report.rows_read:,} rows did not fit and were left out: {shown}"
         f"{'; …' if len(reasons) > _REASONS_SHOWN else ''}. The table rejected_rows has them all, under load_id "
-        f"{outcome.report.load_id} and table_name {table.name}"
+        f"{outcome.report.load_id} and table_name {table.name}{fractions}"
     )
-    return _check(table, outcome, NO_REJECTS, told, passed=False, metadata={"rejected": report.rows_rejected})
+    return _check(table, outcome, NO_REJECTS, told, passed=False, metadata=metadata)
+
+
+def _counted(found: Iterable[tuple[str, int]]) -> str:
+    return "; ".join(f"{what} ({count:,})" for what, count in found)
 
 
 def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckResult:

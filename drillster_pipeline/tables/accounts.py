@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .columns import flag, key, moment, text, whole
+from .merged import Merged
 from .schema import Column, Kind, Table, Type
-from .values import Misfit, identity, inner, login_moment, misfit
+from .values import identity, inner, login_moment, misfit
 
 if TYPE_CHECKING:
     from .batches import Page
@@ -108,7 +109,7 @@ class People:
     """Who the organization lists, and what is said of those whom it does not list.
 
     The list wins whole for the people on it. Others are put together from all that names them, in the order of
-    the walk (members, staff, evaluations, results, tests, events): a later answer only adds what is missing.
+    the walk (members, staff, evaluations, results, tests, events): a later resource only adds what is missing.
     """
 
     def __init__(self) -> None:
@@ -116,22 +117,20 @@ class People:
         self.is_list_read = False
         self.has_list_holes = False
         """Somebody on the list was not read, so whoever seems not to be on it may be all the same."""
-        self._others: dict[str, tuple[Any, ...]] = {}
+        self.unlisted = Merged()
 
     def mention(self, user: Any) -> Any:
         """Note a person in passing (an object User, whole or reduced to its id); returns the id."""
         user = inner(user)
         account_id = identity(user.get("id"))
         if type(account_id) is str and account_id not in self.listed:
-            said = _details(user)
-            known = self._others.get(account_id)
-            self._others[account_id] = said if known is None else _filled(known, said)
+            self.unlisted.add(account_id, *_details(user))
         return account_id
 
     def others(self) -> Iterator[tuple[Any, ...]]:
         """Rows of the people whom the organization does not list; whether it does is NULL if the list has holes."""
         is_managed = False if self.is_list_read and not self.has_list_holes else None
-        for account_id, details in self._others.items():
+        for account_id, *details in self.unlisted.rows():
             if account_id not in self.listed:
                 yield (account_id, *details[:7], is_managed, None, *details[7:])
 
@@ -151,12 +150,6 @@ def _details(user: dict[str, Any]) -> tuple[Any, ...]:
         user.get("created"),
         login_moment(user.get("lastLogin")),
     )
-
-
-def _filled(known: tuple[Any, ...], said: tuple[Any, ...]) -> tuple[Any, ...]:
-    if known == said:
-        return known
-    return tuple(new if old is None or isinstance(old, Misfit) else old for old, new in zip(known, said, strict=True))
 
 
 def read_accounts(page: Page, found: Findings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,11 +46,13 @@ class Batch:
     """Rows of one table.
 
     ``frame`` has the table's ``columns`` in order, typed (Int64, Int16, Float64, boolean, str,
-    datetime64[us, UTC], ``date`` objects; missing values are NA in the way of each dtype), and ``row_hash``
-    after them for entities. ``rows_read`` is ``len(frame) + len(rejects)``.
+    datetime64[us, UTC], ``date`` objects; missing values are NA in the way of each dtype), after them ``row_hash``
+    for entities, and ``source_rank``. ``rows_read`` counts rejects, and repeated rows that the frame leaves out.
     """
 
     table: Table
     frame: pd.DataFrame
     rejects: tuple[Reject, ...]
     rows_read: int
+    rounded: Mapping[str, int] = field(default_factory=dict)
+    """By column: values that had a fraction, and are in the frame without it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -32,6 +32,8 @@ class Typed:
     array: Any
     missing: npt.NDArray[np.bool_]
     wrong: Mapping[int, Misfit]
+    rounded: int = 0
+    """How many values had a fraction that the column does not take."""
 
 
 def cast(column: Column, values: Sequence[Any], *, of_key: bool = False) -> Typed:
@@ -44,7 +46,7 @@ def cast(column: Column, values: Sequence[Any], *, of_key: bool = False) -> Type
         wrong |= {place: _MISSING for place in np.flatnonzero(typed.missing).tolist() if place not in wrong}
     if of_key and "" in values:
         wrong |= {place: _EMPTY for place, value in enumerate(values) if value == ""}
-    return Typed(typed.array, typed.missing, wrong)
+    return replace(typed, wrong=wrong)
 
 
 _TEXTS = (Type.TEXT, Type.JSON)
@@ -112,6 +114,10 @@ def cleaned(text: str) -> str:
 
 def _integers(column: Column, values: Sequence[Any]) -> Typed:
     kind = np.int16 if column.type is Type.SMALLINT else np.int64
+    rounded = 0
+    if column.rounded and float in set(map(type, values)):
+        rounded = sum(type(value) is float and value % 1 > 0 for value in values)
+        values = [_nearest(column, value) if type(value) is float else value for value in values]
     numbers, missing, wrong = _numbers(values, {int, _NONE}, _integer, np.int64)
     low, high = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
     low = low if column.minimum is None else max(low, column.minimum)
@@ -119,7 +125,17 @@ def _integers(column: Column, values: Sequence[Any]) -> Typed:
     outside = ((numbers < low) | (numbers > high)) & ~missing
     above = math.inf if column.maximum is None and column.minimum is not None else high
     _refuse(outside, numbers, missing, wrong, _out_of_range(low, above))
-    return Typed(pd.arrays.IntegerArray(numbers.astype(kind), missing), missing, wrong)
+    return Typed(pd.arrays.IntegerArray(numbers.astype(kind), missing), missing, wrong, rounded)
+
+
+def _nearest(column: Column, value: float) -> float:
+    """The nearest whole number; of a value out of range one that is out of range, too."""
+    low, high = column.minimum, column.maximum
+    if not math.isfinite(value):
+        return value
+    if (low is not None and value < low) or (high is not None and value > high):
+        return math.floor(value) if value < 0 else math.ceil(value)
+    return math.floor(value) + (value % 1 >= 0.5)
 
 
 def _floats(column: Column, values: Sequence[Any]) -> Typed:

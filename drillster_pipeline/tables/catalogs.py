@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.answers import named_total
@@ -67,24 +66,6 @@ CATALOG_PLAYABLES = Table(
 )
 
 
-class Catalogs:
-    """Catalogs by id, put together from the list, the catalog's own answer and its content."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, dict[str, Any]] = {}
-
-    def tell(self, catalog_id: str, **said: Any) -> None:
-        """Note what an answer says of a catalog; what it leaves out stays as it was."""
-        known = self._known.setdefault(catalog_id, {})
-        known.update({name: value for name, value in said.items() if value is not None})
-
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """A row for each catalog."""
-        names = ("name", "description", "organization_id", "playable_count")
-        for catalog_id, known in self._known.items():
-            yield (catalog_id, *(known.get(name) for name in names))
-
-
 def _organization_of(catalog: dict[str, Any]) -> Any:
     return identity(inner(catalog.get("organization")).get("id"))
 
@@ -97,9 +78,7 @@ def read_catalogs(page: Page, found: Findings) -> None:
         catalog_id = named or identity(catalog.get("id"))
         name, description = catalog.get("name"), catalog.get("description")
         if isinstance(catalog_id, str):
-            found.catalogs.tell(
-                catalog_id, name=name, description=description, organization_id=_organization_of(catalog)
-            )
+            found.catalogs.add(catalog_id, name, description, _organization_of(catalog), None)
         else:
             found.rows["catalogs"].append((catalog_id, name, description, None, None))
 
@@ -109,9 +88,7 @@ def read_catalog_content(page: Page, found: Findings) -> None:
     catalog_id = page.unit.get("catalog_id")
     if catalog_id and isinstance(page.body, dict):
         container = inner(page.body.get("playableContainer"))
-        found.catalogs.tell(
-            catalog_id, organization_id=_organization_of(container), playable_count=named_total(page.body)
-        )
+        found.catalogs.add(catalog_id, None, None, _organization_of(container), named_total(page.body))
     for item in found.objects("catalog_playables", found.items("catalog_content", page), "playables"):
         playable_id = found.playables.meet(item, None)
         found.hold("catalog_playables", catalog_id, playable_id, upper(item.get("type")))

@@ -50,12 +50,13 @@ def whole(name: str, description: str, *, source: str | None = None, nullable: b
 
 
 def percentage(name: str, description: str, *, source: str | None = None) -> Column:
-    """A percentage or proficiency, 0-100; whole, as Drillster gives whole percentages only (object Score)."""
+    """A percentage or proficiency, 0-100; whole, as Drillster documents whole percentages only (object Score)."""
     return Column(
         name=name,
         type=Type.SMALLINT,
         minimum=0,
         maximum=100,
+        rounded=True,
         description=description,
         source=source,
     )

@@ -128,7 +128,7 @@ OBJECTIVE_EVENTS = Table(
 def read_objective_evaluations(page: Page, found: Findings) -> None:
     """Items are objects ObjectiveEvaluation; the norm is the objective's, unless the evaluation has its own."""
     group_id, objective_id = page.unit.get("group_id"), page.unit.get("objective_id")
-    review_at, minimum = found.norms.get(objective_id or "", (None, None))
+    review_at, minimum = found.norms.get((group_id, objective_id), 2)
     rows = found.rows["objective_evaluations"]
     evaluations = found.items("objective_evaluations", page)
     for item in found.objects("objective_evaluations", evaluations, "evaluations"):

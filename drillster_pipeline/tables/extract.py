@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
+from itertools import repeat
 
 from . import DATA_TABLES, resources_of
 from .accounts import read_accounts
@@ -64,6 +65,7 @@ class Extractor:
         self._chunk_rows = chunk_rows
         self._findings = Findings(export_date, accounts_whole=accounts_whole)
         self._unknown = UnknownFields()
+        self._ranks: dict[str, list[int]] = {table.name: [] for table in self._tables}
         self.unreadable: set[str] = set()
         """Tables that nobody asked for, with rows of which the key could not be read: these may have named anything."""
 
@@ -78,6 +80,7 @@ class Extractor:
             if resource not in self._resources:
                 continue
             self._unknown.look(resource, page)
+            self._findings.begin(resource, page)
             _READERS[resource](page, self._findings)
             yield from self._full(self._chunk_rows)
         self._findings.finish()
@@ -94,9 +97,14 @@ class Extractor:
             strays[name].clear()
         for table in self._tables:
             name = table.name
-            if len(rows[name]) + len(strays[name]) < enough:
+            count, ranked = len(rows[name]), self._ranks[name]
+            if count != len(ranked):
+                ranked.extend(repeat(self._findings.rank, count - len(ranked)))
+            if count + len(strays[name]) < enough:
                 continue
             taken, rows[name] = rows[name], []
+            self._ranks[name] = []
             refused, strays[name] = strays[name], []
             for start in range(0, max(len(taken), 1), self._chunk_rows):
-                yield batch_of(table, taken[start : start + self._chunk_rows], () if start else refused)
+                chunk = slice(start, start + self._chunk_rows)
+                yield batch_of(table, taken[chunk], () if start else refused, ranks=ranked[chunk])

@@ -9,12 +9,11 @@ from typing import Any
 from drillster_pipeline.answers import Json, items, shown_id
 from drillster_pipeline.errors import ContractError
 
-from . import DATA_TABLES
+from . import DATA_TABLES, RESOURCES
 from .accounts import People
 from .batches import Page, Reject
-from .catalogs import Catalogs
 from .frames import Row
-from .groups import Groups
+from .merged import Merged, order_of, rank_of
 from .playables import Playables
 from .values import met
 
@@ -29,11 +28,26 @@ class Findings:
         self.people = People()
         self.people.has_list_holes = not accounts_whole
         self.playables = Playables()
-        self.groups = Groups()
-        self.catalogs = Catalogs()
-        self.norms: dict[str, tuple[Any, Any]] = {}
-        """By objective: its review date and minimum proficiency, as they stood when it was captured."""
+        self.groups = Merged()
+        self.catalogs = Merged()
+        self.norms = Merged()
+        """By group and objective: its review date and minimum proficiency, as they stood when it was captured."""
+        self.rank = 0
+        """Of the answer that is being read. Of two rows with the same key that of the higher rank is loaded."""
+        self._resource = ""
+        self._resource_number = 0
+        self._merged = (self.people.unlisted, self.playables.known, self.groups, self.catalogs, self.norms)
         self._untyped: list[tuple[str, Any, str]] = []
+
+    def begin(self, resource: str, page: Page) -> None:
+        """Turn to another page: what is found from now on is said by this one."""
+        if resource != self._resource:
+            self._resource, self._resource_number = resource, RESOURCES.index(resource)
+            self.playables.settle()
+        self.rank = rank_of(page)
+        order = order_of(self._resource_number, self.rank)
+        for merged in self._merged:
+            merged.order = order
 
     def items(self, resource: str, page: Page) -> list[Json]:
         """The list that a page carries; ContractError, with the unit, where it has none."""
@@ -69,6 +83,7 @@ class Findings:
 
     def finish(self) -> None:
         """Every page is read: turn what was kept to the end into rows."""
+        self.rank = 0
         self.rows["accounts"].extend(self.people.others())
         self.rows["playables"].extend(self.playables.rows())
         self.rows["groups"].extend(self.groups.rows())

@@ -24,15 +24,20 @@ Row = tuple[Any, ...]
 _LONGEST_TEXT = 200
 _MOST_NAMES = 3
 _64_BITS = 1 << 63
+RANK = "source_rank"
+"""Column of a frame, after those of its table: which row counts of several with the same key, see :mod:`.merged`."""
 MASKED = "(masked)"
 """Stands in a record for a personal value."""
 
 
-def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -> Batch:
+def batch_of(
+    table: Table, rows: Sequence[Row], strays: Sequence[Reject] = (), *, ranks: Sequence[int] | None = None
+) -> Batch:
     """Type the rows of a table, which hold a value for each of its ``columns``; ``strays`` never became rows.
 
-    Rows that fit and share a key are given once, the last of them.
+    Rows that fit and share a key are given once: that of the highest rank, and of those the last.
     """
+    ranked = np.zeros(len(rows), dtype=np.int64) if ranks is None else np.array(ranks, dtype=np.int64)
     values = list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)
     typed = [
         cast(column, column_values, of_key=column.name in table.key)
@@ -41,11 +46,13 @@ def batch_of(table: Table, rows: Sequence[Row], strays: Sequence[Reject] = ()) -
     wrong = sorted(set().union(*(column.wrong for column in typed)))
     keep = np.ones(len(rows), dtype=bool)
     keep[wrong] = False
-    _drop_repeated(table, values, keep)
+    _drop_repeated(table, values, ranked, keep)
     rejects = [_reject(table, rows[place], place, typed) for place in wrong]
     frame = _frame(table, typed, keep)
+    frame[RANK] = ranked[keep]
     rejects.extend(strays)
-    return Batch(table, frame, tuple(rejects), len(frame) + len(rejects))
+    rounded = {column.name: one.rounded for column, one in zip(table.columns, typed, strict=True) if one.rounded}
+    return Batch(table, frame, tuple(rejects), len(rows) + len(strays), rounded)
 
 
 def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:
@@ -54,21 +61,18 @@ def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:
     return not any(cast(column, [row[place] for row in rows], of_key=True).wrong for place, column in of_key)
 
 
-def _drop_repeated(table: Table, values: Sequence[Sequence[Any]], keep: npt.NDArray[np.bool_]) -> None:
-    """Pages overlap where many items share the value of a cursor; of rows that fit, the last one counts.
-
-    Of rows that several lists hold, that of the list with the lowest id.
-    """
+def _drop_repeated(
+    table: Table, values: Sequence[Sequence[Any]], ranks: npt.NDArray[np.int64], keep: npt.NDArray[np.bool_]
+) -> None:
+    """Pages overlap where many items share the value of a cursor; of rows that fit, the last by rank counts."""
     of_key = [values[place] for place, column in enumerate(table.columns) if column.name in table.key]
     kept = np.flatnonzero(keep).tolist()
-    if table.listed_under is not None:
-        (lists,) = (values[place] for place, column in enumerate(table.columns) if column.name == table.listed_under)
-        kept.sort(key=lambda place: lists[place], reverse=True)
-    if len(kept) < len(keep) or table.listed_under is not None:
+    if len(kept) < len(keep):
         of_key = [[column[place] for place in kept] for column in of_key]
     if len(set(zip(*of_key, strict=True))) == len(kept):
         return
-    last = dict(zip(zip(*of_key, strict=True), kept, strict=True))
+    keys = list(zip(*of_key, strict=True))
+    last = {keys[place]: kept[place] for place in np.argsort(ranks[kept], kind="stable").tolist()}
     keep[:] = False
     keep[list(last.values())] = True
 

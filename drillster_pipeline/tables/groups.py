@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .columns import PLAYABLE_TYPES, flag, key, moment, text, whole
@@ -69,28 +68,6 @@ GROUP_PLAYABLES = Table(
 )
 
 
-class Groups:
-    """Groups by id, put together from the list and from each group's own answer, which wins."""
-
-    def __init__(self) -> None:
-        self._listed: dict[str, tuple[Any, ...]] = {}
-        self._detailed: dict[str, tuple[Any, ...]] = {}
-
-    def tell(self, group_id: str, said: tuple[Any, ...], *, detailed: bool) -> None:
-        """Note what an answer says of a group."""
-        (self._detailed if detailed else self._listed)[group_id] = said
-
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """A row for each group."""
-        for group_id in self._listed | self._detailed:
-            listed, detailed = self._listed.get(group_id), self._detailed.get(group_id)
-            if listed is None or detailed is None:
-                yield (group_id, *(listed or detailed or ()))
-            else:
-                pairs = zip(listed, detailed, strict=True)
-                yield (group_id, *(old if new is None else new for old, new in pairs))
-
-
 def _details(group: dict[str, Any]) -> tuple[Any, ...]:
     counts = inner(group.get("counts"))
     return (
@@ -112,7 +89,7 @@ def read_groups(page: Page, found: Findings) -> None:
     for group in found.objects("groups", [page.body] if named else found.items("groups", page), "groups"):
         group_id = named or identity(group.get("id"))
         if isinstance(group_id, str):
-            found.groups.tell(group_id, _details(group), detailed=bool(named))
+            found.groups.add(group_id, *_details(group))
             _read_playables(group_id, group, found)
         else:
             found.rows["groups"].append((group_id, *_details(group)))

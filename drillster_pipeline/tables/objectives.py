@@ -105,7 +105,8 @@ def read_objectives(page: Page, found: Findings) -> None:
         if type(objective_id) is str:
             norms[objective_id] = (review_at, minimum)
             _read_playables(objective_id, item, "TEST" if kind == "TEST" else "DRILL", found)
-    found.norms |= _readable(norms)
+    for objective_id, norm in _readable(norms).items():
+        found.norms.add((group_id, objective_id), *norm)
 
 
 def _readable(norms: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:

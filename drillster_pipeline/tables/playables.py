@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from .columns import PLAYABLE_TYPES, key, text
+from .merged import Merged
 from .schema import Kind, Table
-from .values import identity, upper
+from .values import identity, misfit, upper
 
 PLAYABLES = Table(
     name="playables",
@@ -32,14 +33,16 @@ PLAYABLES = Table(
 
 
 class Playables:
-    """What is known of each playable; the first to say something of it is believed."""
+    """What is known of each playable: its type as an answer gives it, its type as assumed, and its name."""
 
     def __init__(self) -> None:
+        self.known = Merged()
         self.complete: set[str] = set()
-        """Those of which type and name are known: the many results need not tell them again."""
-        self._said: dict[str, Any] = {}
-        self._assumed: dict[str, str | None] = {}
-        self._names: dict[str, Any] = {}
+        """Those of which earlier resources gave type and name: the many results need not give them again."""
+
+    def settle(self) -> None:
+        """A resource is read: what it made complete, those that follow do not change."""
+        self.complete = {row[0] for row in self.known.rows() if type(row[1]) is str and type(row[3]) is str}
 
     def meet(self, playable: dict[str, Any], assumed: str | None) -> Any:
         """Note a playable, and the drills that it holds; returns its id.
@@ -58,24 +61,18 @@ class Playables:
     def name(self, playable_id: Any, playable: dict[str, Any], assumed: str | None) -> None:
         """Note a playable whose id is known from elsewhere, such as the path."""
         if type(playable_id) is str and playable_id not in self.complete:
-            self._note(playable_id, upper(playable.get("type")), assumed, playable.get("name"))
-
-    def _note(self, playable_id: str, said: Any, assumed: str | None, name: Any) -> None:
-        if type(self._said.get(playable_id)) is not str:
-            self._said[playable_id] = said if said is not None else self._said.get(playable_id)
-        if self._assumed.get(playable_id) is None:
-            self._assumed[playable_id] = assumed
-        if type(self._names.get(playable_id)) is not str:
-            self._names[playable_id] = name if name is not None else self._names.get(playable_id)
-        if type(self._said[playable_id]) is str and type(self._names[playable_id]) is str:
-            self.complete.add(playable_id)
+            self.known.add(playable_id, _text(upper(playable.get("type"))), assumed, _text(playable.get("name")))
 
     def type_of(self, playable_id: str) -> Any:
-        """The type that was said anywhere, else the one assumed first; None where neither is known."""
-        said = self._said.get(playable_id)
-        return self._assumed.get(playable_id) if said is None else said
+        """The type that an answer gives, else the one assumed; None where neither is known."""
+        given, assumed, _ = self.known.get(playable_id, 3)
+        return assumed if given is None else given
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """A row for each that was met."""
-        for playable_id in self._said:
-            yield playable_id, self.type_of(playable_id), self._names[playable_id]
+        for playable_id, _, _, name in self.known.rows():
+            yield playable_id, self.type_of(playable_id), name
+
+
+def _text(value: Any) -> Any:
+    return value if value is None or type(value) is str else misfit("text", value)

@@ -48,6 +48,8 @@ class Column:
     and `forget` replaces names in it."""
     minimum: int | None = None
     maximum: int | None = None
+    rounded: bool = False
+    """A fraction becomes the nearest whole number (half of one goes up) and is counted; else it rejects its row."""
     references: str | None = None
     """``table.column`` that holds every value of this column: a foreign key where the database has them."""
     joins: str | None = None
@@ -82,8 +84,6 @@ class Table:
     """Resources that may add rows of things met in passing (an account in a result), on top of ``sources``."""
     group_path: str | None = None
     """How a row belongs to a group: ``group_id``, or ``objective_id`` by way of ``objectives``; None: it does not."""
-    listed_under: str | None = None
-    """The column that names the list a row was read from, where several lists may hold it: the lowest id counts."""
     counts: str | None = None
     """Where Drillster itself counts these rows, for the check: ``pagination.total`` of the resource's list, or a
     column of a parent (``groups.member_count``), or the sum of two; None where it counts nothing."""

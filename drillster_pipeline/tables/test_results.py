@@ -22,7 +22,6 @@ TEST_RESULTS = Table(
     key=("test_result_id",),
     sources=("test_results",),
     group_path="group_id",
-    listed_under="group_id",
     columns=(
         key("test_result_id", "Drillster's id of the attempt.", source=f"{_ITEM}.id"),
         text(
@@ -34,7 +33,7 @@ TEST_RESULTS = Table(
         ),
         text(
             "group_id",
-            "The group that lists it; of several, the first by id.",
+            "The group that lists it; of several, always the same one.",
             references="groups.group_id",
             source="test_results: {group_id}",
             nullable=False,

@@ -159,10 +159,11 @@ class Publication:
             sa.select(rejects.c.row_key, rejects.c.required)
             .where(rejects.c.table_name == staged.table.name, rejects.c.required.is_not(None))
             .where(rejects.c.row_key.in_(wanted), ~known.correlate(rejects).exists())
-            .order_by(rejects.c.row_number)
         )
-        # What was rejected twice is as it was the last time.
-        required = {row_key: json.loads(columns) for row_key, columns in self.connection.execute(found)}
+        # Of what was rejected twice, one that does not depend on which came first.
+        required = {
+            row_key: json.loads(columns) for row_key, columns in sorted(map(tuple, self.connection.execute(found)))
+        }
         stamp = {"row_hash": UNREAD, **self.stamp}
         rows = [{key: row_key, **columns, **stamp} for row_key, columns in required.items()]
         if rows:

@@ -36,7 +36,7 @@ def publish(
         judged = judgement.tables[name]
         counts = _publish_table(publication, staged, plan.tables[name].mode, is_complete=judged.is_complete)
         reports[name] = TableReport(
-            rows_read=judged.rows_read,
+            rows_read=judged.rows_staged + judged.rows_rejected,
             rows_rejected=judged.rows_rejected,
             rows_inserted=counts.inserted,
             rows_updated=counts.updated,

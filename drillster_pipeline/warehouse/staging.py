@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.batches import Batch, Reject
-from drillster_pipeline.tables.schema import Column, Kind, Table
+from drillster_pipeline.tables.frames import RANK
+from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
 from .lengths import leave_out_long_keys
 from .model import KEY_TEXT, TEXT, UNBOUNDED, bounded_columns, column_type
@@ -33,6 +34,7 @@ KEY_SEPARATOR = "\x1f"
 KEY_PARTS = ("key_1", "key_2", "key_3")
 """Columns for the key of an entity of any table."""
 
+_RANK = Column(name=RANK, type=Type.INTEGER, nullable=False, description="Which row counts of those with its key.")
 _TEMPORARY = {"sqlite", "postgresql"}
 _SMALL = 1_000
 _STATISTICS_TARGET = 10
@@ -134,6 +136,7 @@ class StagingTables:
                 sa.Column(column.name, column_type(column, in_key=column.name in keyed), nullable=True)
                 for column in columns
             ),
+            sa.Column(RANK, sa.BigInteger),
         )
         return Staged(table, columns, rows)
 
@@ -194,7 +197,8 @@ class Staging:
         name, count = batch.table.name, len(batch.frame)
         staged = self.tables[name]
         if count:
-            self._write(self._connection, staged.rows, staged.columns, batch.frame, self._last_row[name] + 1)
+            columns = (*staged.columns, _RANK)
+            self._write(self._connection, staged.rows, columns, batch.frame, self._last_row[name] + 1)
             self._last_row[name] += count
             self.rows[name] += count
         self.reject(batch.rejects)
@@ -250,20 +254,14 @@ class Staging:
         return bool(self.rows[name]) and name not in self._told_apart
 
     def leave_out_repeated(self, staged: Staged) -> int:
-        """Of staged rows with the same key keep the one that came last; how many went.
-
-        Of rows that several lists hold, that of the list with the lowest id: lists are read in any order.
-        """
+        """Of staged rows with the same key keep that of the highest rank, and of those the last; how many went."""
         self._told_apart.add(staged.table.name)
         rows = staged.rows
         key = [rows.c[name] for name in staged.table.key]
         repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
         if self._connection.execute(repeats).first() is None:
             return 0
-        order: list[sa.ColumnElement[Any]] = [rows.c.staged_row.desc()]
-        if staged.table.listed_under is not None:
-            order.insert(0, rows.c[staged.table.listed_under])
-        place = sa.func.row_number().over(partition_by=key, order_by=order)
+        place = sa.func.row_number().over(partition_by=key, order_by=[rows.c[RANK].desc(), rows.c.staged_row.desc()])
         ranked = sa.select(rows.c.staged_row, place.label("place")).subquery()
         return self.remove(staged, rows.c.staged_row.in_(sa.select(ranked.c.staged_row).where(ranked.c.place > 1)))
 

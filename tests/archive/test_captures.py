@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +66,8 @@ def test_dates_are_those_that_have_a_folder(archive: Archive) -> None:
     put(archive, day=DAY + timedelta(days=2))
     put(archive, day=DAY)
     (Path(archive.url) / "alerts").mkdir()
-    (Path(archive.url) / "2026-01-02-copy").mkdir()
+    for name in ("2026-01-02-copy", "2026-02-30", "2026-13-01", "0000-01-01"):
+        (Path(archive.url) / name).mkdir()
     assert archive.dates() == [DAY, DAY + timedelta(days=2)]
     assert Archive(f"{archive.url}/nowhere").dates() == []
 
@@ -75,9 +79,42 @@ def test_what_is_no_capture_is_passed_over(archive: Archive) -> None:
     assert archive.captures(DAY) == [ref]
 
 
-def test_a_url_with_a_scheme_for_files_is_a_folder(tmp_path: Path) -> None:
-    put(Archive(f"file://{tmp_path}/my%20archive"))
+@pytest.mark.parametrize("scheme", ["file", "local"])
+def test_a_url_with_a_scheme_for_files_is_a_folder(tmp_path: Path, scheme: str) -> None:
+    archive = Archive(f"{scheme}://{tmp_path}/my%20archive")
+    put(archive)
+    assert type(archive.storage) is local.LocalStorage
     assert Archive(str(tmp_path / "my archive")).dates() == [DAY]
+
+
+SEAL = """
+import os, signal, sys
+from datetime import UTC, date, datetime
+from drillster_pipeline.archive import Archive, End, local
+
+def killed(file):
+    if b"superseded" in open(file.name, "rb").read():
+        os.truncate(file.name, 40)  # the rest had not reached the disk
+        os.kill(os.getpid(), signal.SIGKILL)
+
+now = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
+writer = Archive(sys.argv[1]).begin(date(2026, 1, 1), "snapshot", {}, now)
+writer.append("results", {"account_id": "a"}, 1, now, b"{}", end=End(1, None))
+local.sync = lambda file: (file.flush(), killed(file))
+writer.seal({"resources": {"results": {}}})
+"""
+
+
+@pytest.mark.parametrize("scheme", ["file", "local"])
+def test_a_seal_that_is_cut_short_by_a_kill_is_none_and_the_capture_can_be_resumed(tmp_path: Path, scheme: str) -> None:
+    url = f"{scheme}://{tmp_path}"
+    assert subprocess.run([sys.executable, "-c", SEAL, url], check=False).returncode == -signal.SIGKILL
+    archive = Archive(url)
+    (ref,) = archive.captures(DAY)
+    assert not ref.sealed
+    assert archive.newest_sealed(DAY, "snapshot") is None
+    assert [line.body for line in archive.resume(ref).seal({"resources": {"results": {}}}).pages("results")] == [{}]
+    assert archive.captures(DAY)[0].sealed
 
 
 # -- which one may be gone on with
@@ -124,7 +161,6 @@ def test_a_capture_that_was_killed_before_it_was_described_is_passed_over_and_re
     ref = put(archive, sealed=False)
     empty = Path(archive.url) / str(DAY) / "20260102T013500Z-snapshot-0b2bf1e0"
     empty.mkdir()
-    (empty / ".capture.json.writing").write_bytes(b'{"for')
     assert archive.resumable(DAY, "snapshot", PURPOSE, NOW) == ref
     assert not empty.exists()
 
@@ -197,7 +233,7 @@ def test_what_lies_about_beside_the_parts_never_counts(archive: Archive) -> None
     ref = put(archive)
     results = folder(archive, ref) / "results"
     part = parts(archive, ref)[0].read_bytes()
-    for name in ("part-00002.jsonl.gz", "part-00003.jsonl.gz.partial", ".part-00004.jsonl.gz.writing"):
+    for name in ("part-00002.jsonl.gz", "part-00003.jsonl.gz.partial", ".part-00004.jsonl.gz"):
         (results / name).write_bytes(part)
     capture = archive.newest_sealed(DAY, "snapshot")
     assert capture is not None

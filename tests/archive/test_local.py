@@ -53,6 +53,53 @@ def test_a_write_that_fails_leaves_what_was_there(
     assert storage.names("") == ["file"]
 
 
+WRITE = """
+import sys
+from pathlib import Path
+from drillster_pipeline.archive.local import LocalStorage
+storage = LocalStorage(Path(sys.argv[1]))
+for _ in range(300):
+    storage.write("folder/file", sys.argv[2].encode() * 50_000)
+"""
+
+
+def test_two_processes_that_write_the_same_file_never_fail_and_never_leave_half_of_it(storage: LocalStorage) -> None:
+    storage.write("folder/file", b"0" * 50_000)
+    read = set()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITE, str(storage.root), letter], stderr=subprocess.PIPE)
+        for letter in "ab"
+    ]
+    while any(writer.poll() is None for writer in writers):
+        content = storage.read("folder/file")
+        read.add((content[:1], len(content), content == content[:1] * 50_000))
+        assert storage.names("folder") == ["file"]
+    assert [writer.communicate()[1] for writer in writers] == [b"", b""]
+    assert {letter for letter, *_ in read} >= {b"a", b"b"}
+    assert {seen[1:] for seen in read} == {(50_000, True)}
+    assert [path.name for path in storage.root.rglob("*") if path.is_file()] == ["file"]
+
+
+def test_what_a_killed_writer_left_is_no_content_and_goes_once_its_write_cannot_be_under_way(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "sync", killed)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)
+        for name in ("old", "young"):
+            with pytest.raises(KeyboardInterrupt):
+                storage.write(name, b"half of")
+    left = {path.suffix: path for path in storage.root.rglob("*") if path.is_file()}
+    assert left.keys() == {".old", ".young"}
+    assert storage.names("") == []
+    os.utime(left[".old"], (0, 0))
+    storage.finish_removals()
+    assert [path for path in storage.root.rglob("*") if path.is_file()] == [left[".young"]]
+
+
 def test_a_removal_that_was_cut_short_can_be_finished(storage: LocalStorage) -> None:
     for number in range(2):
         storage.write(f".removing/{number}/file", b"moved there by a process that was killed")
@@ -91,7 +138,9 @@ def test_content_and_names_reach_the_disk_in_that_order(storage: LocalStorage, m
     fsync, replace = os.fsync, Path.replace
 
     def synced(descriptor: int) -> None:
-        order.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        aside = path.parent.name == ".writing"
+        order.append(f"sync {'.writing/*' + path.suffix if aside else path.name}")
         fsync(descriptor)
 
     def renamed(self: Path, target: Path) -> Path:
@@ -101,7 +150,7 @@ def test_content_and_names_reach_the_disk_in_that_order(storage: LocalStorage, m
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
     storage.write("folder/file", b"content")
-    assert order[-3:] == ["sync .file.writing", "name file", "sync folder"]
+    assert order[-3:] == ["sync .writing/*.file", "name file", "sync folder"]
     # The folder's own name is on the disk before anything is in it.
     assert order[:-3] == ["sync archive", f"sync {storage.root.parent.name}"]
     order.clear()

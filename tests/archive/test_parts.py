@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tracemalloc
 from pathlib import Path
 
@@ -123,8 +124,23 @@ def test_salvage_makes_no_part_of_nothing(tmp_path: Path) -> None:
 def test_names_of_parts_tell_their_number_and_nothing_else_does() -> None:
     for number in (1, 42, 99_999, 123_456):
         assert part_number(part_name(number)) == number
-    for name in ("part-00001.jsonl.gz.partial", ".part-00001.jsonl.gz.writing", "part-1.jsonl.gz", "manifest.json"):
+    for name in ("part-00001.jsonl.gz.partial", "00.part-00001.jsonl.gz", "part-1.jsonl.gz", "manifest.json"):
         assert part_number(name) is None
+
+
+def test_salvage_keeps_little_more_in_memory_than_the_part_itself(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    chance = random.Random(1)
+    lines = (b'{"body":"' + chance.randbytes(60).hex().encode() * 10 + b'"}' for _ in range(20_000))
+    size = len(written(tmp_path, list(lines), close=False))
+    tracemalloc.start()
+    try:
+        salvage(storage, "r")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, read_lines(storage.read("r/part-00001.jsonl.gz")))) > 8 * size
+    assert peak < 3 * size + 4 * 2**20
 
 
 def test_reading_and_writing_a_part_keep_little_in_memory(tmp_path: Path) -> None:

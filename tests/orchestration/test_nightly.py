@@ -273,6 +273,18 @@ def test_some_rejects_are_borne_and_told(house: House) -> None:
     assert house.rows("SELECT count(*) FROM rejected_rows") == [(rejected,)]
 
 
+def test_percentages_with_a_fraction_are_rounded_and_counted(house: House) -> None:
+    fault = FieldFault(resource="objective_evaluations", field="proficiency", what="value", value=66.5)
+    house.sandbox.faults = Faults(fields=(fault,))
+    told = told_of(house, house.night())
+    assert (told.night.success, told.warnings) == (True, {})
+    query = "SELECT count(*), min(proficiency), max(proficiency) FROM objective_evaluations"
+    ((evaluations, *spread),) = house.rows(query)
+    assert spread == [67, 67]
+    _, words = told.checks["warehouse/objective_evaluations:no_rejects"]
+    assert f"rows fitted. Rounded, as they had a fraction: proficiency ({evaluations:,})" in words
+
+
 def test_too_many_rejects_refuse_the_load_of_the_snapshot_alone(house: House) -> None:
     fault = FieldFault(resource="results", field="timeSpent", what="value", value="long")
     house.sandbox.faults = Faults(fields=(fault,))

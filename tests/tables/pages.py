@@ -25,9 +25,10 @@ def page(resource: str, body: Any, *, number: int = 1, at: datetime = CAPTURED_A
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a frame as Python's own values, missing ones as None, without the hash."""
+    """Rows of a frame as Python's own values, missing ones as None, without the hash and the rank."""
     columns = {name: [None if pd.isna(value) else _own(value) for value in frame[name]] for name in frame}
-    columns.pop("row_hash", None)
+    for beside in ("row_hash", "source_rank"):
+        columns.pop(beside, None)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -76,7 +76,7 @@ def test_the_norm_is_that_of_the_evaluations_own_objective() -> None:
         ({"met": True}, "account_id: missing"),
         ({"user": "noor"}, "account_id: expected an object, met text"),
         ({**EVALUATION, "met": "yes"}, "met: expected true or false, met text"),
-        ({**EVALUATION, "proficiency": 91.5}, "proficiency: expected an integer, met a number"),
+        ({**EVALUATION, "proficiency": "91.5"}, "proficiency: expected an integer, met text"),
         ({**EVALUATION, "objective": "o"}, "review_at, minimum_proficiency: expected an object, met text"),
         (True, "evaluations[]: expected an object, met a boolean"),
     ],

@@ -35,7 +35,7 @@ def member(**values: Any) -> tuple[Any, ...]:
 @pytest.mark.parametrize("table", DATA_TABLES.values(), ids=lambda table: table.name)
 def test_a_frame_has_the_columns_of_its_table_in_order_and_the_hash_of_an_entity(table: Table) -> None:
     hashed = ["row_hash"] if table.kind is Kind.ENTITY else []
-    assert list(batch_of(table, []).frame) == [column.name for column in table.columns] + hashed
+    assert list(batch_of(table, []).frame) == [column.name for column in table.columns] + [*hashed, "source_rank"]
 
 
 def test_an_empty_frame_has_the_dtypes_of_a_full_one() -> None:
@@ -126,7 +126,13 @@ def test_rows_that_share_a_key_are_given_once_the_last_of_them() -> None:
     rows = [result(proficiency=1), result(playable_id="q"), result(proficiency=2), result(proficiency=3)]
     batch = batch_of(RESULTS, rows)
     assert [(one["playable_id"], one["proficiency"]) for one in plain(batch.frame)] == [("q", None), ("p", 3)]
-    assert batch.rows_read == 2
+    assert batch.rows_read == 4
+
+
+@pytest.mark.parametrize(("ranks", "counts"), [([5, 7, 7], 3), ([7, 5, 5], 1), ([5, 7, 6], 2)])
+def test_of_rows_that_share_a_key_that_of_the_highest_rank_counts(ranks: list[int], counts: int) -> None:
+    rows = [result(proficiency=number) for number in (1, 2, 3)]
+    assert list(batch_of(RESULTS, rows, ranks=ranks).frame["proficiency"]) == [counts]
 
 
 def test_a_row_that_does_not_fit_never_replaces_one_that_does() -> None:

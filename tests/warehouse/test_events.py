@@ -8,7 +8,7 @@ import pytest
 
 from drillster_pipeline.warehouse import LoadReport, Mode, TablePlan, TableReport, Warehouse
 
-from .nights import account, batch, day, event, group, load, plan, playable
+from .nights import account, day, event, group, load, playable
 from .place import column, rows
 
 ADDITIVE = TablePlan(mode=Mode.ADDITIVE)
@@ -167,26 +167,3 @@ def test_a_test_that_was_under_way_is_finished_by_a_newer_night(warehouse: Wareh
     night(2, 1.0)
     night(1, 0.5)
     assert column(warehouse, "test_results", "progress") == {"t": 1.0}
-
-
-@pytest.mark.parametrize("in_one_batch", [True, False])
-def test_an_attempt_that_two_groups_list_is_of_the_first_by_id_whichever_was_read_first(
-    warehouse: Warehouse, in_one_batch: bool
-) -> None:
-    """Drillster may list an attempt at a test under each group of the person that has the test."""
-
-    def night(number: int, *groups: str) -> TableReport:
-        attempts = [{"test_result_id": "t", "test_id": "p", "group_id": each, "account_id": "a"} for each in groups]
-        known = {"accounts": [account("a")], "playables": [playable("p")], "groups": [group("g"), group("h")]}
-        with warehouse.loading(plan(day(number), [*known, "test_results"], kind="events")) as loading:
-            for name, found in known.items():
-                loading.stage(batch(name, found))
-            for some in [attempts] if in_one_batch else [[each] for each in attempts]:
-                loading.stage(batch("test_results", some))
-            return loading.publish().tables["test_results"]
-
-    assert night(1, "g", "h").rows_inserted == 1
-    assert column(warehouse, "test_results", "group_id") == {"t": "g"}
-    assert night(2, "h", "g").rows_unchanged == 1
-    assert night(3, "g", "h").rows_unchanged == 1
-    assert column(warehouse, "test_results", "group_id") == {"t": "g"}

@@ -18,6 +18,8 @@ What is in the warehouse. This page is generated from the declarations in `drill
 
 - An `_id` is an opaque key as Drillster gives it; an `_at` is a timestamp in UTC; an `_on` is a date.
 - A unit is in the name (`_seconds`, `_minutes`). Percentages and proficiencies are whole numbers from 0 to 100.
+  Where Drillster gives a fraction, it is rounded to the nearest one (66.5 to 67), and the check `no_rejects` says
+  how many were.
 - NULL means that Drillster did not say. An empty text from Drillster stays an empty text.
 - Text is kept as it came. NUL characters are removed, and half of a surrogate pair (what is left of an emoji
   that was cut in two) becomes U+FFFD, because no database holds either.
