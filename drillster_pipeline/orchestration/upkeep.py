@@ -17,7 +17,6 @@ from .keys import UPKEEP
 JOB = UPKEEP
 CRON = "0 5 * * 0"
 ALERTS_EVERY_SECONDS = 60
-_BATCH = 200
 
 
 class UpkeepConfig(dg.Config):
@@ -36,19 +35,15 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
     """Delete finished runs, with their events and logs, that were created before a date; returns how many."""
     finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     filters = dg.RunsFilter(statuses=finished, created_before=datetime.combine(before, time(0), tzinfo=UTC))
-    if dry_run:
-        return len(instance.get_run_records(filters))
-    deleted = 0
-    while records := instance.get_run_records(filters=filters, limit=_BATCH):
-        for record in records:
-            run_id = record.dagster_run.run_id
-            # Dagster itself would leave what the steps have printed, and in SQLite the empty database of their events.
-            instance.compute_log_manager.delete_logs(prefix=[run_id])
-            instance.delete_run(run_id)
-            for left in Path(instance.storage_directory()).parent.glob(f"history/runs/{run_id}.db*"):
-                left.unlink()
-        deleted += len(records)
-    return deleted
+    records = instance.get_run_records(filters)
+    for record in [] if dry_run else records:
+        run_id = record.dagster_run.run_id
+        # Dagster itself would leave what the steps have printed, and in SQLite the empty database of their events.
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        instance.delete_run(run_id)
+        for left in Path(instance.storage_directory()).parent.glob(f"history/runs/{run_id}.db*"):
+            left.unlink()
+    return len(records)
 
 
 @dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, runs of that age, and old snapshots if wanted.")
