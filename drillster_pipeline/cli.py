@@ -77,11 +77,14 @@ def check(form: str, bundle: Path | None, send_alert: bool) -> None:
 @click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
 @click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
 def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> None:
-    """Run the nightly job for one export date, in this process."""
+    """Run the nightly job for one export date, in this process.
+
+    Without --date, it then fetches the events of earlier dates that were passed over, as far as 31 days back.
+    """
     import dagster as dg
     from rich.console import Console
 
-    from .console.night import run_night, send_alerts, tell_of_settings
+    from .console.night import fetch_missing_events, run_night, send_alerts, tell_of_settings
     from .orchestration.home import ensure_home
 
     try:
@@ -107,6 +110,8 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
             allow_mass_delete=allow_mass_delete,
             capture_again=capture_again,
         )
+        if night.success and day is None:
+            fetch_missing_events(Console(), instance)
     raise click.exceptions.Exit(night.exit_code)
 
 
@@ -119,7 +124,7 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
     help="How many dates to list, the newest first.",
 )
 def status(nights: int) -> None:
-    """Show which dates are in the warehouse and in the archive, how old the data is, and whether it is whole."""
+    """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why."""
     from rich.console import Console
 
     from .console.status import show_status

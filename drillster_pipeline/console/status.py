@@ -9,12 +9,26 @@ from rich.console import Console
 from rich.table import Table
 
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.export.gaps import FETCHED_FOR, State, find_gaps
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
     from drillster_pipeline.warehouse.history import Loaded
 
 KINDS = ("snapshot", "events")
+MOST_GAPS = 12
+_REMEDIES = {
+    State.NEVER_CAPTURED: "the state of that date can't be had any more; a copy of its archive, put back, is replayed",
+    State.NOT_FETCHED: (
+        f"the sensor missing_events, or the next drillster-pipeline run, fetches events of the last {FETCHED_FOR.days} "
+        "days; for older ones launch a backfill of the job events"
+    ),
+    State.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
+    State.REFUSED: (
+        "the failed run says why; if it is right all the same: drillster-pipeline run --date DATE --allow-mass-delete"
+    ),
+    State.UNEXAMINED: "not examined any closer; a backfill of these dates publishes what was captured",
+}
 
 
 def show_status(console: Console, session: Session, *, nights: int = 14) -> PipelineError | None:
@@ -31,6 +45,8 @@ def show_status(console: Console, session: Session, *, nights: int = 14) -> Pipe
     console.print()
     try:
         _show_dates(console, session, loads, nights, published)
+        if loads:
+            _show_gaps(console, session)
     except PipelineError as error:
         trouble = trouble or error
         console.print(f"[red]✗[/] The archive can't be shown. {_plain(error)}", highlight=False)
@@ -111,6 +127,27 @@ def _show_dates(console: Console, session: Session, loads: list[Loaded] | None, 
             "[dim]not known[/]" if loads is None else _listed({one.kind for one in loads if one.export_date == day}),
         )
     console.print(table)
+
+
+def _show_gaps(console: Console, session: Session) -> None:
+    gaps = find_gaps(session)[::-1]
+    if not gaps:
+        return
+    shown = gaps[:MOST_GAPS]
+    title = f"Gaps, the newest {MOST_GAPS} of {len(gaps)}" if len(gaps) > MOST_GAPS else "Gaps"
+    table = Table(title=title, title_justify="left", show_edge=False)
+    table.add_column("export dates", no_wrap=True)
+    for kind in KINDS:
+        table.add_column(kind)
+    for gap in shown:
+        dates = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
+        table.add_row(
+            dates, *(part if part is State.PUBLISHED else f"[yellow]{part}[/]" for part in (gap.snapshot, gap.events))
+        )
+    console.print()
+    console.print(table)
+    for state in sorted({state for gap in shown for state in (gap.snapshot, gap.events)} & _REMEDIES.keys()):
+        console.print(f"{state}: {_REMEDIES[state]}.", style="yellow", highlight=False)
 
 
 def _listed(kinds: set[str]) -> str:
