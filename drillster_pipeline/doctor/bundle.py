@@ -44,6 +44,7 @@ _WORDS = frozenset(
         "sqlite",
         "data",
         "archive",
+        "reports",
         "root",
         "public",
         "localhost",
@@ -166,7 +167,7 @@ def _ids(settings: Settings) -> Iterable[str]:
 
 def _addresses(settings: Settings) -> Iterable[str]:
     """Hosts, users, passwords, databases and buckets."""
-    for secret in (settings.warehouse_url, settings.archive_url, settings.alert_webhook):
+    for secret in (settings.warehouse_url, settings.archive_url, settings.reports_folder, settings.alert_webhook):
         if not secret:
             continue
         try:

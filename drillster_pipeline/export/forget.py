@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 from drillster_pipeline.archive import KINDS, Capture, Line
 from drillster_pipeline.archive.redaction import redact
+from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.erasure import GONE, Eraser, Person
-from drillster_pipeline.errors import Unavailable
+from drillster_pipeline.errors import PipelineError, Unavailable
 
 from .session import Session
 
@@ -85,16 +85,18 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
 
 def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
     """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
+    storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
     try:
-        for page in sorted(Path(session.settings.reports_folder).glob("*.html")):
-            text = html.unescape(page.read_text(encoding="utf-8", errors="replace"))
-            if eraser.without(text, name_of_a_person=False) != text:
-                page.unlink()
-                yield page.name
-    except OSError as error:
+        for name in storage.names(""):
+            if name.endswith(".html"):
+                text = html.unescape(storage.read(name).decode("utf-8", "replace"))
+                if eraser.without(text, name_of_a_person=False) != text:
+                    storage.remove(name)
+                    yield name
+    except PipelineError as error:
         raise Unavailable(
-            f"The person is out of archive and warehouse, but pages in DRILLSTER_REPORTS_FOLDER can't be looked "
-            f"through or removed ({error.strerror}): mend that and erase once more"
+            f"The person is out of archive and warehouse, but perhaps not of every page of the reports. {error}; then "
+            "erase once more"
         ) from None
 
 

@@ -71,13 +71,14 @@ def _reported(written: "Written", names: list[str]) -> dg.MaterializeResult[Any]
     """What Dagster keeps of a page; ``names`` of its groups, without those of people."""
     figures = written.figures
     share = 100 * figures.met / figures.evaluated if figures.evaluated else None
+    link = dg.MetadataValue.url if "://" in written.location else dg.MetadataValue.path
     rows = [
         (name, _percent(group.share), group.learners, group.practicing)
         for name, group in zip(names, _least_met(figures), strict=True)
     ]
     return dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.path(written.path.absolute()),
+            "page": link(written.location),
             "in short": _in_short(written),
             "objectives met over time": _trend(written),
             "least met": table(("group", "met", "learners", "practiced"), rows),
