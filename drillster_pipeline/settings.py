@@ -82,11 +82,7 @@ SETTINGS: tuple[Setting, ...] = (
         "`yes`: `prune` keeps the last captured date of every month for ever, however old.",
     ),
     Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
-    Setting(
-        "DRILLSTER_REPORTS_FOLDER",
-        "data/reports",
-        "Folder or fsspec URL (`s3://…`) that the nightly report is written to.",
-    ),
+    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder or fsspec URL (`s3://…`) of the nightly reports."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),

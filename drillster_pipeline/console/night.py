@@ -53,23 +53,15 @@ def run_night(
     instance: dg.DagsterInstance,
     export_date: date,
     *,
-    allow_mass_delete: bool = False,
-    capture_again: bool = False,
     only_events: bool = False,
     now: Callable[[], datetime] | None = None,
+    **options: bool,
 ) -> Night:
-    """Run the job for a date and tell how it went."""
+    """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
     started = time.monotonic()
     with progress_display(console, f"Night of {export_date}") as show:
         run = Run(retries=False, on_progress=show, now=now)
-        night = run_nightly(
-            instance,
-            export_date,
-            run=run,
-            allow_mass_delete=allow_mass_delete,
-            capture_again=capture_again,
-            only_events=only_events,
-        )
+        night = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
     total = sum(night.rows.values())
     if night.success:

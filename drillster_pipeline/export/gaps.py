@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
+
+from drillster_pipeline.archive import KINDS
 
 from .session import Session
 from .verdicts import is_refused
 
-_DAY = timedelta(days=1)
 FETCHED_FOR = timedelta(days=31)
 """How far back missing events are fetched by themselves: Drillster answers for any past date, older ones on request."""
 MOST_EXAMINED = 60
@@ -27,21 +27,12 @@ class State(StrEnum):
     UNEXAMINED = "in the archive"
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Consecutive dates of which the same is missing for the same reason."""
+def find_gaps(session: Session, *, since: date = date.min) -> dict[date, dict[str, State]]:
+    """The dates without all of their data, the oldest first, with what is known of each kind.
 
-    first: date
-    last: date
-    snapshot: State
-    events: State
-
-
-def find_gaps(session: Session, *, since: date = date.min) -> list[Gap]:
-    """The gaps from the oldest published date (not before ``since``) up to the newest complete one, which is not in it.
-
-    The oldest comes first. Reads the ledger, and the archive's folders of dates that have a gap. Raises PipelineError
-    where one of them can't be read; makes nothing that is not there.
+    They are between the oldest published date (not before ``since``) and the newest complete one, which is not among
+    them. Reads the ledger, and the archive's folders of dates that have a gap; makes nothing that is not there. Raises
+    PipelineError where one of them can't be read.
     """
     from drillster_pipeline.warehouse.inspection import Inspection
 
@@ -50,7 +41,7 @@ def find_gaps(session: Session, *, since: date = date.min) -> list[Gap]:
         published = inspection.published()
     start = max(since, min((day for day, _ in published), default=session.newest_complete))
     days = [start + timedelta(days=number) for number in range((session.newest_complete - start).days)]
-    missing = [day for day in days if not {(day, "snapshot"), (day, "events")} <= published]
+    missing = [day for day in days if not published.issuperset((day, kind) for kind in KINDS)]
     archived = sorted({*missing}.intersection(session.archive.dates())) if missing else []
     examined = {day: session.archive.captures(day) for day in archived[-MOST_EXAMINED:]}
 
@@ -64,22 +55,11 @@ def find_gaps(session: Session, *, since: date = date.min) -> list[Gap]:
             return State.UNEXAMINED
         return State.NOT_FETCHED if kind == "events" else State.NEVER_CAPTURED
 
-    gaps: list[Gap] = []
-    for day in missing:
-        gap = Gap(day, day, state(day, "snapshot"), state(day, "events"))
-        if gaps and replace(gap, first=gaps[-1].first) == replace(gaps[-1], last=day) and gaps[-1].last == day - _DAY:
-            gaps[-1] = replace(gaps[-1], last=day)
-        else:
-            gaps.append(gap)
-    return gaps
+    return {day: {kind: state(day, kind) for kind in KINDS} for day in missing}
 
 
 def missing_events(session: Session) -> list[date]:
     """Dates of the last 31 days whose events can be fetched or published and were not, the oldest first."""
     since = max(session.settings.first_export_date, session.newest_complete - FETCHED_FOR)
-    return [
-        gap.first + timedelta(days=number)
-        for gap in find_gaps(session, since=since)
-        if gap.events in {State.NOT_FETCHED, State.UNPUBLISHED}
-        for number in range((gap.last - gap.first).days + 1)
-    ]
+    gaps = find_gaps(session, since=since)
+    return [day for day, known in gaps.items() if known["events"] in {State.NOT_FETCHED, State.UNPUBLISHED}]

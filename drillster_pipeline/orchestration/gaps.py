@@ -26,12 +26,10 @@ MOST_AT_ONCE = 3
 _FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _UNFINISHED = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in _FINISHED])
 
-
 events = dg.define_asset_job(
     JOB,
     selection=[*map(resource_key, CAPTURED["events"]), *map(table_key, tables_of("events"))],
-    description="Fetches and publishes the objective events of a date: of all that Drillster says, they alone can be "
-    "fetched for a past date.",
+    description="Fetches and publishes the objective events of a date, also of a past one.",
     executor_def=dg.in_process_executor,
 )
 
@@ -55,10 +53,7 @@ def dates_to_fetch(session: Session, instance: dg.DagsterInstance) -> tuple[list
     job=events,
     minimum_interval_seconds=EVERY_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "Fetches the objective events of dates of the last 31 days that were passed over, each at most once a day. "
-        "Only dates between the oldest one in the warehouse and the newest that has ended."
-    ),
+    description="Fetches the events of dates of the last 31 days that were passed over, each at most once a day.",
 )
 def missing_events_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for some of them."""
@@ -73,8 +68,10 @@ def missing_events_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.Ru
         yield dg.SkipReason(str(error))
         return
     # Dagster drops a request whose key was used; it must not take the place of another one either.
-    new = [
-        day for day in dates if not context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": keys[day]}))
-    ]
-    for day in new[: max(0, MOST_AT_ONCE - ours)]:
+    used = {
+        day
+        for day, key in keys.items()
+        if context.instance.get_runs_count(dg.RunsFilter(tags={"dagster/run_key": key}))
+    }
+    for day in [day for day in dates if day not in used][: max(0, MOST_AT_ONCE - ours)]:
         yield dg.RunRequest(run_key=keys[day], partition_key=str(day), tags={"dagster/priority": "-1"})
