@@ -77,11 +77,14 @@ def check(form: str, bundle: Path | None, send_alert: bool) -> None:
 @click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
 @click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
 def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> None:
-    """Run the nightly job for one export date, in this process."""
+    """Run the nightly job for one export date, in this process.
+
+    Without --date, it then fetches the events of earlier dates that were passed over, as far as 31 days back.
+    """
     import dagster as dg
     from rich.console import Console
 
-    from .console.night import report_alerts, run_night
+    from .console.night import fetch_missing_events, report_alerts, run_night
     from .orchestration.home import ensure_home
 
     try:
@@ -110,6 +113,8 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
             capture_again=capture_again,
         )
         report_alerts(instance, export_date)
+        if night.success and day is None:
+            fetch_missing_events(Console(), instance)
     raise click.exceptions.Exit(night.exit_code)
 
 
@@ -122,7 +127,7 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
     help="How many dates to list, the newest first.",
 )
 def status(nights: int) -> None:
-    """Show which dates are in the warehouse and in the archive, how old the data is, and whether it is whole."""
+    """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why."""
     from rich.console import Console
 
     from .console.status import show_status

@@ -87,7 +87,7 @@ SETTINGS: tuple[Setting, ...] = (
         "`yes`: `prune` keeps the last captured date of every month for ever, however old.",
     ),
     Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
-    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder that the nightly report is written to."),
+    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder or fsspec URL (`s3://…`) of the nightly reports."),
     Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
     Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
     Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
@@ -133,7 +133,7 @@ class Settings(ScheduleSettings):
     archive_days: int
     keep_month_ends: bool
     snapshot_days: int | None
-    reports_folder: str
+    reports_folder: Secret
     concurrency: int
     requests_per_second: float | None
     personal_data: Literal["keep", "pseudonymize", "drop"]
@@ -184,7 +184,7 @@ def read_settings(
         archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
         keep_month_ends=reader.get("DRILLSTER_KEEP_MONTH_ENDS", _yes_or_no),
         snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
-        reports_folder=reader.get("DRILLSTER_REPORTS_FOLDER", _text),
+        reports_folder=Secret(reader.get("DRILLSTER_REPORTS_FOLDER", _text)),
         concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
         requests_per_second=reader.get("DRILLSTER_REQUESTS_PER_SECOND", _rate),
         personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),

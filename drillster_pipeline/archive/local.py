@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
-from .storage import PARTIAL, StillOurs
+from .storage import ARCHIVE, PARTIAL, Place, StillOurs
 
 PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
@@ -27,7 +27,7 @@ _ABANDONED_SECONDS = 3600.0
 
 
 @contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str, place: Place = ARCHIVE) -> Iterator[None]:
     """Turn an error of the file system into a sentence; paths stay out of it, the setting's name is enough."""
     try:
         yield
@@ -35,8 +35,8 @@ def explained(doing: str) -> Iterator[None]:
         if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
             reason = "no space is left on the device: make room, then run again; what was captured until now is kept"
         else:
-            reason = f"{problem.strerror or type(problem).__name__}: check DRILLSTER_ARCHIVE_URL and its permissions"
-        raise Unavailable(f"The archive failed while {doing}: {reason}") from problem
+            reason = f"{problem.strerror or type(problem).__name__}: check {place.setting} and its permissions"
+        raise Unavailable(f"{place.what} failed while {doing}: {reason}") from problem
 
 
 class LocalStorage:
@@ -45,8 +45,9 @@ class LocalStorage:
     part_seconds = math.inf
     keeps_unfinished = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, place: Place = ARCHIVE) -> None:
         self.root = root
+        self.place = place
         self.url = str(root)
 
     @property
@@ -56,7 +57,7 @@ class LocalStorage:
 
     def names(self, folder: str) -> list[str]:
         """See :class:`Storage`."""
-        with explained("listing"):
+        with explained("listing", self.place):
             try:
                 names = os.listdir(self.root / folder)  # noqa: PTH208 - iterdir makes a Path of each
             except (FileNotFoundError, NotADirectoryError):
@@ -65,7 +66,7 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes:
         """See :class:`Storage`."""
-        with explained("reading"):
+        with explained("reading", self.place):
             try:
                 return (self.root / name).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -74,7 +75,7 @@ class LocalStorage:
     def write(self, name: str, content: bytes) -> None:
         """See :class:`Storage`."""
         path = self.root / name
-        with explained("writing"):
+        with explained("writing", self.place):
             _make_folder(path.parent)
             aside = self.root / _WRITING / f"{secrets.token_hex(8)}.{path.name}"
             aside.parent.mkdir(exist_ok=True)
@@ -92,7 +93,7 @@ class LocalStorage:
     def remove(self, name: str) -> None:
         """See :class:`Storage`; a folder is moved away first, so that a removal cut short leaves nothing half there."""
         path = self.root / name
-        with explained("removing"):
+        with explained("removing", self.place):
             if not path.is_dir():
                 path.unlink(missing_ok=True)
                 return

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
 
 from .lease import leased
-from .storage import StillOurs
+from .storage import ARCHIVE, Place, StillOurs
 
 Result = TypeVar("Result")
 
@@ -35,9 +35,10 @@ class RemoteStorage:
 
     keeps_unfinished = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, place: Place = ARCHIVE) -> None:
         self.url = _without_secrets(url)
-        self.fs, root = _opened(url)
+        self.place = place
+        self.fs, root = _opened(url, place)
         self.root = str(root).rstrip("/")
 
     @property
@@ -66,7 +67,7 @@ class RemoteStorage:
                 return set()
 
         # Some stores list an empty object that stands for the folder itself.
-        found = _explained("listing", listed)
+        found = _explained("listing", listed, self.place)
         return sorted(name.rsplit("/", 1)[-1] for name in found if name.strip("/") != path.strip("/"))
 
     def read(self, name: str) -> bytes:
@@ -78,7 +79,7 @@ class RemoteStorage:
             except FileNotFoundError:
                 return None
 
-        found = _explained("reading", content)
+        found = _explained("reading", content, self.place)
         if found is None:
             raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup")
         return found
@@ -87,7 +88,7 @@ class RemoteStorage:
         """See :class:`Storage`."""
         path = self._path(name)
 
-        _explained("writing", lambda: self.fs.pipe_file(path, content))
+        _explained("writing", lambda: self.fs.pipe_file(path, content), self.place)
 
     def remove(self, name: str) -> None:
         """See :class:`Storage`; a capture's manifest goes first, so that a removal cut short leaves no seal."""
@@ -102,7 +103,7 @@ class RemoteStorage:
                 except FileNotFoundError:
                     continue
 
-        _explained("removing", gone)
+        _explained("removing", gone, self.place)
 
     def free_bytes(self) -> int | None:
         """See :class:`Storage`; object stores name no limit."""
@@ -140,7 +141,7 @@ class RemoteSink:
         """See :class:`Sink`."""
 
 
-def _opened(url: str) -> tuple[Any, str]:
+def _opened(url: str, place: Place) -> tuple[Any, str]:
     """The file system of a URL, and the path in it. Raises SettingsError; Unavailable, as some drivers connect."""
     import fsspec
     from fsspec.registry import known_implementations
@@ -149,7 +150,7 @@ def _opened(url: str) -> tuple[Any, str]:
     protocol = url.split(":", 1)[0]
     if protocol not in _ATOMIC:
         raise SettingsError(
-            f"DRILLSTER_ARCHIVE_URL names the storage '{protocol}', where a write that is cut short may leave half a "
+            f"{place.setting} names the storage '{protocol}', where a write that is cut short may leave half a "
             "file: use a folder (on a mounted share, too), or an object store such as s3://, gs:// or az://"
         )
 
@@ -160,11 +161,11 @@ def _opened(url: str) -> tuple[Any, str]:
             return type(problem).__name__
         return fs, str(root)
 
-    found = _explained("connecting", opened)
+    found = _explained("connecting", opened, place)
     if isinstance(found, str):
         needs = known_implementations.get(protocol, {}).get("err")
         raise SettingsError(
-            f"DRILLSTER_ARCHIVE_URL names the storage '{protocol}', which is not available ({found}): install the "
+            f"{place.setting} names the storage '{protocol}', which is not available ({found}): install the "
             f"extra it needs, such as drillster-pipeline[s3]{f' ({needs})' if needs else ''}"
         )
     return found
@@ -178,7 +179,7 @@ def _credentials(url: str) -> tuple[str, dict[str, str]]:
     return match[1] + match[4], {"key": unquote(match[2]), "secret": unquote(match[3])}
 
 
-def _explained(doing: str, call: Callable[[], Result]) -> Result:
+def _explained(doing: str, call: Callable[[], Result], place: Place) -> Result:
     """Do it; any error of a storage driver, whatever its class, becomes a sentence without the driver's own words.
 
     Nor is that error chained to the driver's, which may quote the whole URL.
@@ -188,8 +189,8 @@ def _explained(doing: str, call: Callable[[], Result]) -> Result:
     except Exception as problem:  # noqa: BLE001 - each fsspec driver raises classes of its own
         kind = _kind(problem)
     raise Unavailable(
-        f"The archive's storage failed while {doing} ({kind}): "
-        "check DRILLSTER_ARCHIVE_URL, its credentials and its service, then run again"
+        f"{place.what}'s storage failed while {doing} ({kind}): "
+        f"check {place.setting}, its credentials and its service, then run again"
     )
 
 

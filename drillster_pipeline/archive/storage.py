@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
 PARTIAL = ".partial"
 """Suffix of a local part that is still being written; it never counts, but whole lines in it can be salvaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a storage is for, and the setting that says where it is: errors name both."""
+
+    what: str
+    setting: str
+
+
+ARCHIVE = Place("The archive", "DRILLSTER_ARCHIVE_URL")
+REPORTS = Place("The reports folder", "DRILLSTER_REPORTS_FOLDER")
 
 StillOurs = Callable[[], None]
 """Raises Busy where another process has taken over what was locked."""
@@ -34,6 +47,10 @@ class Sink(Protocol):
 
 class Storage(Protocol):
     """Names are ``/``-separated paths below the archive's root."""
+
+    @property
+    def place(self) -> Place:
+        """What it is for."""
 
     @property
     def url(self) -> str:
@@ -76,17 +93,17 @@ class Storage(Protocol):
         """Hold a lock that a process which dies does not keep. Raises Busy if another process holds it."""
 
 
-def open_storage(url: str) -> Storage:
-    """The storage of ``DRILLSTER_ARCHIVE_URL``: a path, ``file://…``, or the fsspec URL of an object store.
+def open_storage(url: str, place: Place = ARCHIVE) -> Storage:
+    """The storage of a setting: a path, ``file://…``, or the fsspec URL of an object store.
 
     Raises SettingsError for a kind of URL that nothing is installed for, or where writes are not atomic.
     """
     from .local import LocalStorage
 
     if url.startswith(("file://", "local://")):
-        return LocalStorage(Path(unquote(url.partition("://")[2])))
+        return LocalStorage(Path(unquote(url.partition("://")[2])), place)
     if "://" in url:
         from .remote import RemoteStorage
 
-        return RemoteStorage(url)
-    return LocalStorage(Path(url).expanduser())
+        return RemoteStorage(url, place)
+    return LocalStorage(Path(url).expanduser(), place)

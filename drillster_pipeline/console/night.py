@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from rich.console import Console
 
+from drillster_pipeline.errors import PipelineError, Unavailable
 from drillster_pipeline.orchestration.nightly import Night, run_nightly
 from drillster_pipeline.orchestration.resources import Run
 
@@ -37,21 +38,20 @@ def run_night(
     instance: dg.DagsterInstance,
     export_date: date,
     *,
-    allow_mass_delete: bool = False,
-    capture_again: bool = False,
+    only_events: bool = False,
     now: Callable[[], datetime] | None = None,
+    **options: bool,
 ) -> Night:
-    """Run the job for a date and tell how it went."""
+    """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
     started = time.monotonic()
     with progress_display(console, f"Night of {export_date}") as show:
         run = Run(retries=False, on_progress=show, now=now)
-        night = run_nightly(
-            instance, export_date, run=run, allow_mass_delete=allow_mass_delete, capture_again=capture_again
-        )
+        night = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
     total = sum(night.rows.values())
     if night.success:
-        console.print(f"[green]✓[/] {export_date}: {total:,} rows in {len(night.rows)} tables, {took}", highlight=False)
+        done = f"{total:,} events that were missing" if only_events else f"{total:,} rows in {len(night.rows)} tables"
+        console.print(f"[green]✓[/] {export_date}: {done}, {took}", highlight=False)
     else:
         console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {night.run_id})", highlight=False)
         if night.rows:
@@ -68,3 +68,24 @@ def run_night(
     for warning in night.warnings:
         console.print(f"  ! {warning}", highlight=False, markup=False)
     return night
+
+
+def fetch_missing_events(
+    console: Console, instance: dg.DagsterInstance, *, now: Callable[[], datetime] | None = None
+) -> None:
+    """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
+    from drillster_pipeline.orchestration.gaps import dates_to_fetch
+
+    run = Run(now=now)
+    try:
+        dates, _ = dates_to_fetch(run.session, instance)
+    except PipelineError as problem:
+        console.print(
+            f"  ! It is not known whether events of past dates are missing: {problem}", highlight=False, markup=False
+        )
+        return
+    finally:
+        run.close()
+    for day in dates:
+        if run_night(console, instance, day, only_events=True, now=now).exit_code == Unavailable.exit_code:
+            return

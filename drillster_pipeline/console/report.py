@@ -24,6 +24,6 @@ def run_report(session: Session, day: date | None, *, names: bool, output: Path 
         if day is None:
             raise Refused("There is nothing in the warehouse to report on yet: `drillster-pipeline run` fills it")
     written = write_report(session, day, names=names, output=output)
-    click.echo(f"The report of {day} is {written.path} ({written.size / 1024:,.0f} KiB): open it in a browser.")
+    click.echo(f"The report of {day} is {written.location} ({written.size / 1024:,.0f} KiB): open it in a browser.")
     if names:
         click.echo("It holds names: keep it as you keep the warehouse.")

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from drillster_pipeline.archive import KINDS
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.export.gaps import FETCHED_FOR, State, find_gaps
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
     from drillster_pipeline.warehouse.history import Loaded
 
-KINDS = ("snapshot", "events")
+MOST_GAPS = 12
+_REMEDIES = {
+    State.NEVER_CAPTURED: "can't be had any more, unless a copy of that date's archive is put back",
+    State.NOT_FETCHED: f"{FETCHED_FOR.days} days back the sensor missing_events, or the next drillster-pipeline run, "
+    "fetches them; for older ones launch a backfill of the job events",
+    State.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
+    State.REFUSED: "the failed run says why; if it is right: drillster-pipeline run --date DATE --allow-mass-delete",
+    State.UNEXAMINED: "not examined any closer; launch a backfill of these dates to publish what was captured",
+}
 
 
 def show_status(console: Console, session: Session, *, nights: int = 14) -> PipelineError | None:
@@ -31,6 +41,8 @@ def show_status(console: Console, session: Session, *, nights: int = 14) -> Pipe
     console.print()
     try:
         _show_dates(console, session, loads, nights, published)
+        if loads:
+            _show_gaps(console, session)
     except PipelineError as error:
         trouble = trouble or error
         console.print(f"[red]✗[/] The archive can't be shown. {_plain(error)}", highlight=False)
@@ -111,6 +123,27 @@ def _show_dates(console: Console, session: Session, loads: list[Loaded] | None, 
             "[dim]not known[/]" if loads is None else _listed({one.kind for one in loads if one.export_date == day}),
         )
     console.print(table)
+
+
+def _show_gaps(console: Console, session: Session) -> None:
+    ranges: list[tuple[date, date, dict[str, State]]] = []  # the newest first
+    for day, known in reversed(find_gaps(session).items()):
+        if ranges and ranges[-1][0] == day + timedelta(days=1) and ranges[-1][2] == known:
+            ranges[-1] = (day, *ranges[-1][1:])
+        else:
+            ranges.append((day, day, known))
+    if not ranges:
+        return
+    shown = ranges[:MOST_GAPS]
+    title = f"Gaps, the newest {MOST_GAPS} of {len(ranges)}" if len(ranges) > MOST_GAPS else "Gaps"
+    table = Table("export dates", *KINDS, title=title, title_justify="left", show_edge=False)
+    for first, last, known in shown:
+        states = (part if part is State.PUBLISHED else f"[yellow]{part}[/]" for part in known.values())
+        table.add_row(str(first) if first == last else f"{first} to {last}", *states)
+    console.print()
+    console.print(table)
+    for state in sorted({part for *_, known in shown for part in known.values()} & _REMEDIES.keys()):
+        console.print(f"{state}: {_REMEDIES[state]}.", style="yellow", highlight=False)
 
 
 def _listed(kinds: set[str]) -> str:

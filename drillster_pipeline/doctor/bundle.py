@@ -44,6 +44,7 @@ _WORDS = frozenset(
         "sqlite",
         "data",
         "archive",
+        "reports",
         "root",
         "public",
         "localhost",
@@ -170,7 +171,7 @@ def _ids(settings: Settings) -> Iterable[str]:
 
 def _addresses(settings: Settings) -> Iterable[str]:
     """Hosts, users, passwords, databases and buckets."""
-    for secret in (settings.warehouse_url, settings.archive_url, *_alert_urls(settings)):
+    for secret in (settings.warehouse_url, settings.archive_url, settings.reports_folder, *_alert_urls(settings)):
         if not secret:
             continue
         try:

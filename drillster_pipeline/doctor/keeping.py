@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.errors import ContractError, SettingsError, Unavailable
 from drillster_pipeline.settings import is_loopback
 
@@ -134,7 +136,7 @@ def _try_storage(storage: Storage) -> None:
             still_ours()
             if storage.read(name) != _CONTENT:
                 raise ContractError(
-                    "The archive gives back something else than was written: check DRILLSTER_ARCHIVE_URL"
+                    f"{storage.place.what} gives back something else than was written: check {storage.place.setting}"
                 )
     finally:
         for left in (name, f"{name}.lock", f"{name}.lease"):
@@ -202,7 +204,12 @@ def _note_room(step: Step, free: int, nightly: float | None, more: str, *, is_sh
 def examine_reports(notes: Notes, settings: Settings) -> None:
     """Whether the folder of the nightly report may be written."""
     with notes.step(Part.OPERATION, "reports", "making a file in DRILLSTER_REPORTS_FOLDER, and removing it") as step:
-        folder = Path(settings.reports_folder).expanduser().absolute()
+        storage = open_storage(settings.reports_folder.reveal(), REPORTS)
+        if not isinstance(storage, LocalStorage):
+            _try_storage(storage)
+            step.ok("may be written, read and removed from")
+            return
+        folder = storage.root.absolute()
         nearest = next(each for each in (folder, *folder.parents) if each.exists())
         try:
             with tempfile.TemporaryFile(dir=nearest) as file:

@@ -15,12 +15,12 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from drillster_pipeline.archive import KINDS, Capture, Line
 from drillster_pipeline.archive.redaction import redact
+from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.erasure import GONE, Eraser, Person
-from drillster_pipeline.errors import Busy, SettingsError, Unavailable
+from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
 from .session import Session
 
@@ -178,14 +178,15 @@ def _renew_seals(session: Session) -> None:
 def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
     """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
     try:
-        for page in sorted(Path(session.settings.reports_folder).glob("*.html")):
-            if _is_named_in(page.read_text(encoding="utf-8", errors="replace"), eraser):
-                page.unlink()
-                yield page.name
-    except OSError as error:
+        storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
+        for name in storage.names(""):
+            if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):
+                storage.remove(name)
+                yield name
+    except PipelineError as error:
         raise Unavailable(
-            f"The person is out of archive and warehouse, but pages in DRILLSTER_REPORTS_FOLDER can't be looked "
-            f"through or removed ({error.strerror}): mend that and erase once more"
+            f"The person is out of archive and warehouse, but perhaps not of every page of the reports. {error}; then "
+            "erase once more"
         ) from None
 
 

@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.errors import Refused, Unavailable
 
 from .session import Session
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A report that was written; ``size`` in bytes."""
+    """A report that was written: its absolute path, or its URL without credentials; ``size`` in bytes."""
 
-    path: Path
+    location: str
     size: int
     figures: Figures
 
@@ -40,7 +42,14 @@ def write_report(session: Session, day: date, *, names: bool = False, output: Pa
         )
     figures = figures_of(session.warehouse, day, names=names)
     content = render(figures, now=session.now()).encode()
-    path = output or Path(session.settings.reports_folder) / f"{day}{'-names' if names else ''}.html"
+    if output is None:
+        name = f"{day}{'-names' if names else ''}.html"
+        storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
+        if not isinstance(storage, LocalStorage):
+            storage.write(name, content)
+            return Written(f"{storage.url.rstrip('/')}/{name}", len(content), figures)
+        output = storage.root / name
+    path = output.absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -55,7 +64,7 @@ def write_report(session: Session, day: date, *, names: bool = False, output: Pa
     except OSError as error:
         raise Unavailable(
             f"The report could not be written to {path} ({error.strerror}): make room or give the right to write, or "
-            f"name another {'file with --output' if output else 'folder in DRILLSTER_REPORTS_FOLDER'}; then run "
+            "name another folder in DRILLSTER_REPORTS_FOLDER, or a file with --output; then run "
             "`drillster-pipeline report`"
         ) from None
-    return Written(path, len(content), figures)
+    return Written(str(path), len(content), figures)

@@ -7,6 +7,7 @@ import dagster as dg
 from drillster_pipeline.settings import load_schedule_settings
 
 from .assets import capture_assets, publish_assets
+from .gaps import events, missing_events_sensor
 from .keys import NIGHTLY
 from .partitions import daily
 from .report import nightly_report
@@ -54,9 +55,9 @@ def definitions() -> dg.Definitions:
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[nightly, upkeep],
+        jobs=[nightly, events, upkeep],
         schedules=[schedule, upkeep_schedule(settings.timezone.key)],
-        sensors=[alerts, lost_runs],
+        sensors=[alerts, lost_runs, missing_events_sensor],
         resources={"drillster": DrillsterResource()},
         executor=dg.in_process_executor,
     )

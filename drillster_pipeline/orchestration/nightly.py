@@ -11,7 +11,7 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
 
-from . import JOB
+from . import JOB, gaps
 from .resources import ConsoleResource, Run
 from .run_lock import fail_dead_runs, run_lock
 
@@ -52,17 +52,19 @@ def run_nightly(
     run: Run,
     allow_mass_delete: bool = False,
     capture_again: bool = False,
+    only_events: bool = False,
 ) -> Night:
     """Run the job for one export date. Raises nothing that a step raised: see :class:`Night`."""
     from drillster_pipeline.definitions import defs
 
     capture = {"config": {"capture_again": capture_again}}
     publish = {"config": {"allow_mass_delete": allow_mass_delete}}
+    kinds = ("events",) if only_events else ("snapshot", "events")
     run_id = str(uuid.uuid4())
     fail_dead_runs(instance)
     try:
         with run_lock(instance, run_id):
-            result = defs.resolve_job_def(JOB).execute_in_process(
+            result = defs.resolve_job_def(gaps.JOB if only_events else JOB).execute_in_process(
                 instance=instance,
                 partition_key=str(export_date),
                 raise_on_error=False,
@@ -70,10 +72,8 @@ def run_nightly(
                 resources={"drillster": ConsoleResource(run)},
                 run_config={
                     "ops": {
-                        "capture_snapshot": capture,
-                        "capture_events": capture,
-                        "publish_snapshot": publish,
-                        "publish_events": publish,
+                        **{f"capture_{kind}": capture for kind in kinds},
+                        **{f"publish_{kind}": publish for kind in kinds},
                     },
                     # What an operator needs is printed by the console; the whole log is in the UI.
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},

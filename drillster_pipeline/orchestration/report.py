@@ -71,13 +71,14 @@ def _reported(written: "Written") -> dg.MaterializeResult[Any]:
     """What Dagster keeps of a page: figures and ids, since a group is often called after its coach."""
     figures = written.figures
     share = 100 * figures.met / figures.evaluated if figures.evaluated else None
+    link = dg.MetadataValue.url if "://" in written.location else dg.MetadataValue.path
     rows = [
         (shown_value("group_id", group.group_id), _percent(group.share), group.learners, group.practicing)
         for group in _least_met(figures)
     ]
     return dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.path(written.path.absolute()),
+            "page": link(written.location),
             "in short": _in_short(written),
             "objectives met over time": _trend(written),
             "least met": table(("group", "met", "learners", "practiced"), rows),

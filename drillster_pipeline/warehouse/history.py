@@ -127,6 +127,13 @@ def loaded(connection: sa.Connection, tables: Tables, most: int, *, is_current: 
     ]
 
 
+def published(connection: sa.Connection, tables: Tables) -> set[tuple[date, str]]:
+    """The export dates and kinds of which there is a complete load."""
+    loads = tables("loads")
+    query = sa.select(loads.c.export_date, loads.c.kind).where(loads.c.is_whole.is_not(sa.false())).distinct()
+    return {(row[0], row[1]) for row in connection.execute(query)}
+
+
 def count_dates(connection: sa.Connection, tables: Tables) -> int:
     """Of how many dates there is a load."""
     loads = tables("loads")

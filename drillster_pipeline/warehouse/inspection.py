@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -227,6 +228,15 @@ class Inspection:
             is_current = {each["name"] for each in found.get_columns("loads", schema=self.schema)} >= {"is_complete"}
             loads = history.loaded(connection, tables, most, is_current=is_current)
             return loads, history.count_dates(connection, tables)
+
+    def published(self) -> set[tuple[date, str]]:
+        """The dates and kinds that are in the warehouse; none where the ledger is of an older version."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            inspector, tables = sa.inspect(connection), lookup(self._metadata)
+            if not inspector.has_table("loads", schema=self.schema):
+                return set()
+            there = {column["name"] for column in inspector.get_columns("loads", schema=self.schema)}
+            return history.published(connection, tables) if there.issuperset(tables("loads").c.keys()) else set()
 
     def free_bytes(self) -> int | None:
         """Room on the disk of an SQLite file; None for a server, which does not tell."""

@@ -140,7 +140,7 @@ def test_axe_finds_nothing_that_keeps_people_from_reading_it(
 ) -> None:
     page = browser.page(width=width, height=900)
     with house.session() as session:
-        names = write_report(session, newest, names=True, output=tmp_path / "names.html").path
+        names = Path(write_report(session, newest, names=True, output=tmp_path / "names.html").location)
     for written in (house.folder / "reports" / f"{newest}.html", names):
         page.go(written.as_uri(), "At a glance", "About this data")
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")

@@ -79,6 +79,22 @@ def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox:
     assert "missing" not in told.out
 
 
+def test_run_then_fetches_the_events_that_dates_in_between_lack(
+    command: Command, sandbox: Sandbox, query: Query
+) -> None:
+    oldest, *between = (NEWEST - timedelta(days=ago) for ago in (3, 2, 1))
+    assert command("run", "--date", str(oldest)).code == 5
+    ended = command("run")
+    assert ended.code == 0
+    assert [day for day in between if re.search(rf"✓ {day}: \d+ events that were missing", ended.out)] == between
+    assert query("SELECT export_date FROM loads WHERE kind = 'events' ORDER BY 1") == [
+        (str(day),) for day in (oldest, *between, NEWEST)
+    ]
+    assert re.search(rf"{oldest} to {between[-1]} +│ never captured +│ yes", command("status").out)
+    sandbox.clear()
+    assert "were missing" not in command("run").out
+
+
 def test_a_past_day_that_was_never_captured_is_refused_with_code_5_and_its_events_are_published(
     command: Command, sandbox: Sandbox, query: Query
 ) -> None:

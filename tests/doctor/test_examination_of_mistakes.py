@@ -39,6 +39,7 @@ WRONG: dict[str, tuple[dict[str, str], Faults, int, str]] = {
     "no such database": ({"DRILLSTER_WAREHOUSE_URL": "postgresql://a:b@127.0.0.1:9/c"}, Faults(), 4, "warehouse"),
     "an archive that can't be": ({"DRILLSTER_ARCHIVE_URL": "/proc/archive"}, Faults(), 4, "archive"),
     "a store without a driver": ({"DRILLSTER_ARCHIVE_URL": "nosuch://x"}, Faults(), 2, "archive"),
+    "reports without a driver": ({"DRILLSTER_REPORTS_FOLDER": "nosuch://x"}, Faults(), 2, "reports"),
     "a wrong setting": ({"DRILLSTER_CONCURRENCY": "many"}, Faults(), 2, "DRILLSTER_CONCURRENCY"),
 }
 

@@ -226,7 +226,10 @@ def test_the_bundle_tells_what_is_needed(sandbox: Sandbox, environ: dict[str, st
 
 
 def test_a_text_loses_what_points_to_a_machine_and_keeps_its_words(environ: dict[str, str], tmp_path: Path) -> None:
-    environ |= {"DRILLSTER_ARCHIVE_URL": "s3://key-of-oak:secret-of-oak@bucket-of-oak/nights"}
+    environ |= {
+        "DRILLSTER_ARCHIVE_URL": "s3://key-of-oak:secret-of-oak@bucket-of-oak/nights",
+        "DRILLSTER_REPORTS_FOLDER": "s3://key-of-elm:secret-of-elm@bucket-of-elm/reports",
+    }
     settings, _ = read_settings(environ)
     scrub = Scrubber(environ, settings)
     told = f"No file in {tmp_path}/x of {DATABASE_USER} on bucket-of-oak by a.b@example.org: the warehouse is at nights"
@@ -236,6 +239,9 @@ def test_a_text_loses_what_points_to_a_machine_and_keeps_its_words(environ: dict
             "at nights"
         }
     ]
+    assert (
+        scrub.scrubbed("secret-of-elm of the reports in bucket-of-elm") == "<an address> of the reports in <an address>"
+    )
 
 
 def test_a_shape_has_types_in_place_of_values() -> None:

@@ -132,7 +132,7 @@ def test_a_person_is_found_in_any_case_and_alphabet_and_in_the_name_of_a_thing(
 
 def test_pages_that_name_the_person_go_and_others_stay(session: Session, tmp_path: Path) -> None:
     account, name, _ = learner(tmp_path)
-    folder = Path(session.settings.reports_folder)
+    folder = tmp_path / "reports"
     folder.mkdir()
     (folder / "2026-06-09-names.html").write_text(f"<td>{html.escape(name)}</td>")
     (folder / "2026-06-09.html").write_text("<td>12 people</td>")

@@ -47,7 +47,7 @@ def warehouse_is_held(house: House, run_id: str) -> bool:
 @pytest.mark.timeout(400)
 def test_a_backfill_goes_on_past_a_refused_date_and_a_killed_process(house: House) -> None:
     newest = newest_complete(datetime.now(UTC), AMSTERDAM)
-    missed, captured = newest - timedelta(days=3), newest - timedelta(days=2)
+    missed, captured = newest - timedelta(days=2), newest - timedelta(days=1)  # no gap is left to the sensor
     house.set(DRILLSTER_FIRST_EXPORT_DATE=str(missed))
     house.at(night_after(captured))
     assert house.night(captured).success

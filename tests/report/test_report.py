@@ -137,7 +137,7 @@ def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: Session
 
 def test_the_page_stands_by_itself_and_names_nobody(session: Session) -> None:
     written = write_report(session, session.newest_complete)
-    text = written.path.read_text()
+    text = Path(written.location).read_text()
     shown = " ".join(Page(text).text)
     for words in ("At a glance", "Compliance by group", "overdue", "Who practices", "fades", "Tests of the last"):
         assert words in shown
@@ -150,18 +150,18 @@ def test_the_page_stands_by_itself_and_names_nobody(session: Session) -> None:
 
 def test_names_are_shown_when_asked_for_in_a_file_for_its_owner_alone(session: Session) -> None:
     written = write_report(session, session.newest_complete, names=True)
-    text = written.path.read_text()
+    text = Path(written.location).read_text()
     Page(text)
     from html import escape
 
     for (name,) in ask(session, "SELECT DISTINCT account_name FROM overdue_objectives"):
         assert escape(name).replace("&#x27;", "&#39;") in text
-    assert written.path.stat().st_mode & 0o077 == 0
+    assert Path(written.location).stat().st_mode & 0o077 == 0
 
 
 def test_the_same_numbers_give_the_same_page(session: Session) -> None:
-    first = write_report(session, session.newest_complete).path.read_bytes()
-    assert write_report(session, session.newest_complete).path.read_bytes() == first
+    first = Path(write_report(session, session.newest_complete).location).read_bytes()
+    assert Path(write_report(session, session.newest_complete).location).read_bytes() == first
 
 
 def test_a_name_cannot_bring_its_own_markup(session: Session, tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_a_name_cannot_bring_its_own_markup(session: Session, tmp_path: Path) ->
         with connection:
             connection.execute("UPDATE groups SET name = ? WHERE group_id = ?", ("<script>alert(1)</script>", group))
         written = write_report(session, session.newest_complete, output=tmp_path / "page.html")
-        Page(written.path.read_text())
-        assert "&lt;script&gt;" in written.path.read_text()
+        Page(Path(written.location).read_text())
+        assert "&lt;script&gt;" in Path(written.location).read_text()
     finally:
         with connection:
             connection.execute("UPDATE groups SET name = ? WHERE group_id = ?", (name, group))
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(session: Session, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="--output"):
         write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
-    settings = replace(session.settings, reports_folder=str(tmp_path / "file"))
+    settings = replace(session.settings, reports_folder=Secret(str(tmp_path / "file")))
     with (
         Session(settings=settings, now=session.now) as elsewhere,
         pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"),
@@ -262,7 +262,7 @@ def test_postgresql_tells_the_same_figures(session: Session, figures: Figures, t
                     publish(other, kind, day, run_id="replay")
             told = figures_of(other.warehouse, figures.export_date)
             page = write_report(other, figures.export_date, names=True, output=tmp_path / "page.html")
-    Page(page.path.read_text())
+    Page(Path(page.location).read_text())
     for name in ("objectives", "groups", "spread", "overdue", "names", "came_to_meet", "fell_below", "activity"):
         assert getattr(told, name) == getattr(figures, name), name
     for name in ("proficiency", "compliance"):

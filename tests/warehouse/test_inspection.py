@@ -89,6 +89,20 @@ def test_of_each_date_the_load_that_was_published_last_counts(place: Place) -> N
         assert (first.rows_read, first.rows_rejected, first.is_complete) == (2, 1, True)
 
 
+def test_it_is_known_which_dates_are_published_unless_the_ledger_is_of_an_older_version(place: Place) -> None:
+    with Inspection(place.url, schema=place.schema) as inspection:
+        assert inspection.published() == set()
+    with place.opened() as warehouse:
+        warehouse.prepare()
+        load(warehouse, day(1), {"accounts": [account("a")]})
+        load(warehouse, day(3), {"objective_events": []}, kind="events")
+        with Inspection(place.url, schema=place.schema) as inspection:
+            assert inspection.published() == {(day(1), "snapshot"), (day(3), "events")}
+        sql(warehouse, "ALTER TABLE {}loads DROP COLUMN manifest_sha256")
+        with Inspection(place.url, schema=place.schema) as inspection:
+            assert inspection.published() == set()
+
+
 def test_what_stands_in_the_way_is_a_problem_with_its_cure(place: Place) -> None:
     with place.opened() as warehouse:
         warehouse.prepare()
