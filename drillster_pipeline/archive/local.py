@@ -20,7 +20,7 @@ from .storage import ARCHIVE, PARTIAL, Place, StillOurs
 PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
 """The folder that whatever is being removed is moved into first, each under a name of its own."""
-_WRITING = ".writing"
+WRITING = ".writing"
 """The folder that a file is written in first, under a name of its own: two processes may write the same file."""
 _ABANDONED_SECONDS = 3600.0
 """No write takes that long: what is older was left by a process that was killed."""
@@ -62,7 +62,7 @@ class LocalStorage:
                 names = os.listdir(self.root / folder)  # noqa: PTH208 - iterdir makes a Path of each
             except (FileNotFoundError, NotADirectoryError):
                 return []
-        return sorted(name for name in names if name != _WRITING)
+        return sorted(name for name in names if name != WRITING)
 
     def read(self, name: str) -> bytes:
         """See :class:`Storage`."""
@@ -77,7 +77,7 @@ class LocalStorage:
         path = self.root / name
         with explained("writing", self.place):
             _make_folder(path.parent)
-            aside = self.root / _WRITING / f"{secrets.token_hex(8)}.{path.name}"
+            aside = self.root / WRITING / f"{secrets.token_hex(8)}.{path.name}"
             aside.parent.mkdir(exist_ok=True)
             try:
                 with aside.open("wb") as file:
@@ -119,9 +119,9 @@ class LocalStorage:
                 _remove_folder(self.root / _REMOVING / name)
         with suppress(OSError):  # it is not there, or another process has moved something into it
             (self.root / _REMOVING).rmdir()
-        for name in self.names(_WRITING):
+        for name in self.names(WRITING):
             with explained("removing"), suppress(FileNotFoundError):  # its write has ended, or another removed it
-                aside = self.root / _WRITING / name
+                aside = self.root / WRITING / name
                 if time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS:
                     aside.unlink()
 

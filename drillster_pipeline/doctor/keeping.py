@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.archive import Archive
-from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.archive.local import WRITING, LocalStorage
 from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.errors import ContractError, SettingsError, Unavailable
 from drillster_pipeline.settings import is_loopback
@@ -149,7 +149,7 @@ def _as_it_was(storage: Storage) -> Iterator[None]:
     """Remove the folders that writing to a local archive makes, where they were not there before."""
     root = getattr(storage, "root", None)
     folder = root.absolute() if isinstance(root, Path) else None
-    missing = [each for each in (folder, *folder.parents) if not each.exists()] if folder is not None else []
+    missing = [each for each in (folder / WRITING, folder, *folder.parents) if not each.exists()] if folder else []
     try:
         yield
     finally:

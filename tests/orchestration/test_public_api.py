@@ -27,6 +27,8 @@ NOT_MARKED: Mapping[str, str] = {
     "DagsterInstance.from_config": "the one way to open an instance with changed settings",
     "DagsterInstance.get_backfills": "a backfill is reported as a whole; nothing marked lists them",
     "DagsterInstance.get_daemon_heartbeats": "whether the daemon lives, without starting a webserver",
+    "DagsterInstance.get_runs": "events are not fetched for a date of which a run waits or is under way",
+    "DagsterInstance.get_runs_count": "Dagster drops a request whose key was used, and does not say so",
     "DagsterInstance.report_run_failed": "nothing marked ends the run of a dead process",
     "DagsterInstance.root_directory": "the lock of whoever sends alerts lies in DAGSTER_HOME",
     "DagsterInstance.run_retries_enabled": "a failed run that is begun again is reported when its last attempt failed",
