@@ -64,5 +64,5 @@ def why_stale(session: Session, expected: date) -> str | None:
         return None
     if latest is None and expected != session.newest_complete:
         return None  # perhaps installed today: the first run is not due yet
-    found = f"It describes {latest.export_date}" if latest else "Nothing is loaded yet"
+    found = f"The newest complete load describes {latest.export_date}" if latest else "No load is complete yet"
     return f"{found}. Look at the run of the job 'nightly' for {expected}."

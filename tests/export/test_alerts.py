@@ -30,11 +30,11 @@ def test_no_date_is_expected_before_the_first_export_date(tmp_path: Path) -> Non
 
 def test_a_warehouse_that_lacks_a_date_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with session_in(tmp_path, now=DUE) as session:
-        assert why_stale(session, DAY) == "Nothing is loaded yet. Look at the run of the job 'nightly' for 2026-06-09."
+        assert why_stale(session, DAY) == "No load is complete yet. Look at the run of the job 'nightly' for 2026-06-09."
         assert why_stale(session, DAY - timedelta(days=1)) is None  # perhaps it was installed today
         loaded = SimpleNamespace(export_date=DAY - timedelta(days=1))
         monkeypatch.setattr(session.warehouse, "latest_loads", lambda: {"snapshot": loaded})
-        assert (why_stale(session, DAY) or "").startswith("It describes 2026-06-08.")
+        assert (why_stale(session, DAY) or "").startswith("The newest complete load describes 2026-06-08.")
         loaded.export_date = DAY
         assert why_stale(session, DAY) is None
 
