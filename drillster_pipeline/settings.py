@@ -76,9 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DRILLSTER_WAREHOUSE_URL", "sqlite:///data/warehouse.sqlite", "SQLAlchemy URL of the warehouse."),
     Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
     Setting(
-        "DRILLSTER_ARCHIVE_URL",
-        "data/archive",
-        "Folder of the archive, or the fsspec URL of an object store (`s3://…`, `gs://…`, `az://…`).",
+        "DRILLSTER_ARCHIVE_URL", "data/archive", "Folder of the archive, or the URL of an object store (`s3://…`)."
     ),
     Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
     Setting(
