@@ -30,7 +30,9 @@ def test_no_date_is_expected_before_the_first_export_date(tmp_path: Path) -> Non
 
 def test_a_warehouse_that_lacks_a_date_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with session_in(tmp_path, now=DUE) as session:
-        assert why_stale(session, DAY) == "No load is complete yet. Look at the run of the job 'nightly' for 2026-06-09."
+        assert (
+            why_stale(session, DAY) == "No load is complete yet. Look at the run of the job 'nightly' for 2026-06-09."
+        )
         assert why_stale(session, DAY - timedelta(days=1)) is None  # perhaps it was installed today
         loaded = SimpleNamespace(export_date=DAY - timedelta(days=1))
         monkeypatch.setattr(session.warehouse, "latest_loads", lambda: {"snapshot": loaded})

@@ -125,7 +125,9 @@ def test_a_stale_warehouse_is_reported_once_and_then_works_again(lived_in: House
         succeeded(house, missing)
         look(house, coming=None)
     stale, works = texts(hook)
-    assert stale.startswith(f"The warehouse is stale: {missing} is missing. The newest complete load describes {DAY}. Look at the run of")
+    assert stale.startswith(
+        f"The warehouse is stale: {missing} is missing. The newest complete load describes {DAY}. Look at the run of"
+    )
     assert works == (f"The job nightly works again. Its run of {missing} succeeded; before, it failed for {missing}")
 
 
