@@ -38,7 +38,7 @@ class Organization:
     texts: list[list[str]]
     """By day: texts to name and describe things by."""
     broken: list[bool]
-    """Whose results have a value that does not fit."""
+    """Of whose results one has a value that does not fit."""
     lost: list[bool]
     """Whose results could not be read."""
     forms: list[int]
@@ -218,8 +218,12 @@ class _Snapshot:
             self.lost.setdefault("results", []).append({"unit": unit, "status": 500})
             self.writer.append("results", unit, 0, _moment(self.day), b"null", end=End(0, None, status=500))
             return
-        practice = {"proficiency": 300 if self.org.broken[place] else 70, "timeSpent": 5, "expectedDuration": 9}
-        results = [{"drillable": drill, "practice": practice} for drill in self.drills]
+        # One of two, as no load is published of which nothing fits.
+        proficiencies = (300 if self.org.broken[place] else 70, 70)
+        results = [
+            {"drillable": drill, "practice": {"proficiency": proficiency, "timeSpent": 5, "expectedDuration": 9}}
+            for drill, proficiency in zip(self.drills, proficiencies, strict=True)
+        ]
         self.add("results", unit, {"group": group, "member": person, "groupDrillableMemberResults": results}, 2)
 
     def attempt(self, key: str, person: dict[str, Any]) -> dict[str, Any]:
