@@ -11,14 +11,14 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.tables import tables_of
 
-from .keys import resource_key, table_key
+from .keys import EVENTS, resource_key, table_key
 from .partitions import export_dates
 from .specs import CAPTURED
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
 
-JOB = "events"
+JOB = EVENTS
 NAME = "missing_events"
 EVERY_SECONDS = 3600
 MOST_AT_ONCE = 3

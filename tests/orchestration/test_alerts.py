@@ -86,6 +86,13 @@ class TestRuns:
             "Look at it in Dagster"
         )
 
+    def test_a_failed_fetch_of_missing_events_is_reported(self, house: House, hook: Webhook) -> None:
+        look(house)
+        house.instance.report_run_failed(begun(house, DAY - timedelta(days=3), "events", launched=False))
+        look(house)
+        (text,) = texts(hook)
+        assert text.startswith(f"The run of {DAY - timedelta(days=3)} failed")
+
     def test_a_message_is_as_long_as_slack_takes(
         self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
