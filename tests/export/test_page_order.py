@@ -27,7 +27,7 @@ from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.extract import Extractor
-from drillster_pipeline.warehouse import judge
+from drillster_pipeline.warehouse import limits
 from tests.conftest import examples
 
 from .sessions import NOW, session_in
@@ -135,7 +135,7 @@ def published(found: Capture, lines: Lines, chunk_rows: int) -> dict[str, Counte
     """Every table after a load into an empty warehouse, but for what is of the load itself."""
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patched:
         patched.setattr(loads, "Extractor", partial(Extractor, chunk_rows=chunk_rows))
-        patched.setattr(judge, "REJECT_ROWS", 1_000)
+        patched.setattr(limits, "REJECT_ROWS", 1_000)
         put(found, lines, Path(place))
         with session_in(Path(place)) as session:
             publish(session, "snapshot", found.ref.export_date, run_id="run")
