@@ -6,12 +6,15 @@ its upload is complete. All else the archive promises rests on that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
+
+from drillster_pipeline.errors import SettingsError
 
 PARTIAL = ".partial"
 """Suffix of a local part that is still being written; it never counts, but whole lines in it can be salvaged."""
@@ -96,10 +99,16 @@ class Storage(Protocol):
 def open_storage(url: str, place: Place = ARCHIVE) -> Storage:
     """The storage of a setting: a path, ``file://…``, or the fsspec URL of an object store.
 
-    Raises SettingsError for a kind of URL that nothing is installed for, or where writes are not atomic.
+    Raises SettingsError for a kind of URL that nothing is installed for, or where writes are not atomic, and for what
+    is neither a path nor a complete URL.
     """
     from .local import LocalStorage
 
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//|:)", url):  # but not a drive such as C:
+        raise SettingsError(
+            f"{place.setting} is neither a path nor a URL: two slashes are missing behind the colon, as in s3://bucket "
+            "or file:///folder. Where it is the name of a folder, put ./ before it"
+        )
     if url.startswith(("file://", "local://")):
         return LocalStorage(Path(unquote(url.partition("://")[2])), place)
     if "://" in url:

@@ -17,8 +17,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from drillster_pipeline.archive import KINDS, Capture, Line
+from drillster_pipeline.archive.local import WRITING
 from drillster_pipeline.archive.redaction import redact
-from drillster_pipeline.archive.storage import REPORTS, open_storage
+from drillster_pipeline.archive.storage import REPORTS, Storage, open_storage
 from drillster_pipeline.erasure import GONE, Eraser, Person
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
@@ -55,6 +56,7 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
     with session.warehouse.erasing() as erase:
         storage.finish_removals()
         _require_idle(session)
+        _remove_unfinished(storage)
         person = Person(account_id)
         is_begun = _recall(session, person, note)
         is_known = session.warehouse.knows(person)
@@ -92,6 +94,13 @@ def _require_idle(session: Session) -> None:
                     continue
 
 
+def _remove_unfinished(storage: Storage) -> None:
+    """Remove what processes that were killed have left of writing notes and parts: none that runs writes any."""
+    for name in storage.names(WRITING):
+        if re.search(r"\.([0-9a-f]{16}\.json|jsonl\.gz)$", name):
+            storage.remove(f"{WRITING}/{name}")
+
+
 def _recall(session: Session, person: Person, note: str) -> bool:
     """Whether an erasure of the person was interrupted, which has noted names and addresses."""
     storage = session.archive.storage
@@ -104,9 +113,9 @@ def _recall(session: Session, person: Person, note: str) -> bool:
 
 
 def _remove_note(session: Session, note: str) -> None:
-    """Remove a note; with the last one goes the folder, and whatever a process that was killed has left in it."""
+    """Remove a note; with the last one goes the folder."""
     storage = session.archive.storage
-    others = [name for name in storage.names(NOTES) if name.endswith(".json") and name != note]
+    others = [name for name in storage.names(NOTES) if name != note]
     storage.remove(f"{NOTES}/{note}" if others else NOTES)
 
 
@@ -176,10 +185,14 @@ def _renew_seals(session: Session) -> None:
 
 
 def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
-    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does."""
+    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does.
+
+    Also those that a process which was killed has not finished.
+    """
     try:
         storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
-        for name in storage.names(""):
+        unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
+        for name in [*storage.names(""), *unfinished]:
             if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):
                 storage.remove(name)
                 yield name

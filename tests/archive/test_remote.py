@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -303,6 +304,17 @@ def test_a_kind_of_storage_where_half_a_file_may_stay_is_refused(protocol: str) 
     with pytest.raises(SettingsError, match=f"'{name}', where .* may leave half a file: use a folder") as caught:
         Archive(f"{protocol}://user:ret-word@127.0.0.1/x")
     assert "ret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["s3:/bucket/x", "s3:bucket", "file:/srv/archive", "GS:/bucket"])
+def test_a_url_without_two_slashes_is_no_local_folder_of_that_name(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match="two slashes are missing"):
+        Archive(url)
+    for folder in ("./s3:bucket", "C:\\archive"):
+        assert Archive(folder).dates() == []
 
 
 def test_credentials_in_the_url_of_a_bucket_are_used_and_not_shown(

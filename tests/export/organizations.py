@@ -123,6 +123,7 @@ def _seal(writer: CaptureWriter, day: date, kind: str, lost: dict[str, list[Any]
         {
             "export_date": str(day),
             "kind": kind,
+            "timezone": "UTC",
             "captured_from": moment,
             "captured_until": moment,
             "groups": {"listed": ["g1", "g2"], "closed": [], "gone": []},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -165,6 +166,23 @@ def test_the_next_one_finishes_where_only_the_note_knows_the_person(folder: Path
         assert not (folder / "archive" / "forgetting").exists()
         with pytest.raises(SettingsError, match="nothing was changed"):
             forget(session, "account-1")
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        f"archive/.writing/0123456789abcdef.{hashlib.sha256(b'account-1').hexdigest()[:16]}.json",
+        "archive/.writing/0123456789abcdef.part-00001-r01234567.jsonl.gz",
+        "reports/.writing/0123456789abcdef.2026-06-09.html",
+    ],
+)
+def test_what_a_killed_process_left_of_writing_a_file_goes_too(folder: Path, unfinished: str) -> None:
+    content = b"<td>Wilhelmina Vandersloot</td>"
+    (folder / unfinished).parent.mkdir(exist_ok=True)
+    (folder / unfinished).write_bytes(gzip.compress(content) if unfinished.endswith(".gz") else content)
+    with opened(folder) as session:
+        forget(session, "account-1")
+    assert left_of_the_person(folder) == []
 
 
 @pytest.mark.parametrize("kind", ["snapshot", "events"])
