@@ -18,7 +18,7 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError, Refused
 
 from .failures import ERROR_TYPE, EXIT_CODE, WHERE
-from .keys import ASSET_FOLDERS, NIGHTLY, UPKEEP
+from .keys import ASSET_FOLDERS, JOBS, NIGHTLY, UPKEEP
 from .partitions import export_dates
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Outcomes:
         works = {cause.work for cause in causes}
         what = f"The {works.pop() if len(works) == 1 else 'run'} of {day}" if job != UPKEEP else f"The job {job}"
         self._add(f"{what} {verb}", ". ".join(cause.text for cause in causes))
-        if job in {NIGHTLY, UPKEEP}:
+        if job in JOBS:
             self.state.failing.setdefault(job, []).append(day)
 
     def _add_success(self, job: str, day: str) -> None:
@@ -245,7 +245,7 @@ def _cause(entry: dg.EventLogEntry) -> Cause:
 
 def _is_ours(job: str, assets: Any) -> bool:
     """Whether a run or a backfill is of this code: other code may share the instance."""
-    return job in {NIGHTLY, UPKEEP} or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
+    return job in JOBS or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
 
 
 def is_finished(backfill: Any) -> bool:
