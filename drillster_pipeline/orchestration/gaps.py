@@ -18,7 +18,6 @@ from .specs import CAPTURED
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
 
-JOB = EVENTS
 NAME = "missing_events"
 EVERY_SECONDS = 3600
 MOST_AT_ONCE = 3
@@ -27,7 +26,7 @@ _FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 _UNFINISHED = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in _FINISHED])
 
 events = dg.define_asset_job(
-    JOB,
+    EVENTS,
     selection=[*map(resource_key, CAPTURED["events"]), *map(table_key, tables_of("events"))],
     description="Fetches and publishes the objective events of a date, also of a past one.",
     executor_def=dg.in_process_executor,

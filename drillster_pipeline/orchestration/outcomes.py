@@ -197,7 +197,7 @@ class Outcomes:
         works = {cause.work for cause in causes}
         what = f"The {works.pop() if len(works) == 1 else 'run'} of {day}" if job != UPKEEP else f"The job {job}"
         self._add(f"{what} {verb}", ". ".join(cause.text for cause in causes))
-        if job in {NIGHTLY, UPKEEP}:
+        if job in JOBS:
             self.state.failing.setdefault(job, []).append(day)
 
     def _add_success(self, job: str, day: str) -> None:
