@@ -104,9 +104,9 @@ def open_storage(url: str, place: Place = ARCHIVE) -> Storage:
     """
     from .local import LocalStorage
 
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(?!//|:)", url):  # but not a drive such as C:
+    if re.match(r"(file|local)://(?!/)|[A-Za-z][A-Za-z0-9+.-]+:(?!//|:)", url):  # but not a drive such as C:
         raise SettingsError(
-            f"{place.setting} is neither a path nor a URL: two slashes are missing behind the colon, as in s3://bucket "
+            f"{place.setting} is neither a path nor a URL: slashes are missing behind the colon, as in s3://bucket "
             "or file:///folder. Where it is the name of a folder, put ./ before it"
         )
     if url.startswith(("file://", "local://")):
