@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_GAPS = 12
 _REMEDIES = {
     State.NEVER_CAPTURED: "can't be had any more, unless a copy of that date's archive is put back",
-    State.NOT_FETCHED: f"{FETCHED_FOR.days} days back the sensor missing_events, or the next drillster-pipeline run, "
-    "fetches them; for older ones launch a backfill of the job events",
+    State.NOT_FETCHED: f"the sensor missing_events, or the next drillster-pipeline run, fetches those of the last "
+    f"{FETCHED_FOR.days} days; for older ones launch a backfill of the job events",
     State.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
     State.REFUSED: "the failed run says why; if it is right: drillster-pipeline run --date DATE --allow-mass-delete",
     State.UNEXAMINED: "not examined any closer; launch a backfill of these dates to publish what was captured",
