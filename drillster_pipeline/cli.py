@@ -115,6 +115,7 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
         report_alerts(instance, export_date)
         if night.success and day is None:
             fetch_missing_events(Console(), instance)
+            report_alerts(instance, export_date)
     raise click.exceptions.Exit(night.exit_code)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_GAPS = 12
 _REMEDIES = {
     State.NEVER_CAPTURED: "can't be had any more, unless a copy of that date's archive is put back",
-    State.NOT_FETCHED: f"{FETCHED_FOR.days} days back the sensor missing_events, or the next drillster-pipeline run, "
-    "fetches them; for older ones launch a backfill of the job events",
+    State.NOT_FETCHED: f"the sensor missing_events, or the next drillster-pipeline run, fetches those of the last "
+    f"{FETCHED_FOR.days} days; for older ones launch a backfill of the job events",
     State.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
     State.REFUSED: "the failed run says why; if it is right: drillster-pipeline run --date DATE --allow-mass-delete",
     State.UNEXAMINED: "not examined any closer; launch a backfill of these dates to publish what was captured",
@@ -73,9 +73,9 @@ def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> Non
     table = Table(title="Data as of", title_justify="left", show_edge=False)
     for heading in ("kind", "export date", "published (UTC)", "age"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("rows", "rejected"):
+    for heading in ("rows", "rejects"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("whole")
+    table.add_column("complete")
     told = []
     for kind in KINDS:
         load = next((load for load in loads if load.kind == kind), None)
@@ -85,8 +85,8 @@ def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> Non
             continue
         if load.export_date < newest:
             told.append(f"{newest} has ended, and its {kind} is missing: drillster-pipeline run brings it.")
-        if kind == "snapshot" and not load.is_complete:
-            told.append("The read was not whole: the checks of that night's run in Dagster name what is missing.")
+        if not load.is_complete:
+            told.append(f"The {kind} is not complete: the checks of its run in Dagster name what is missing.")
         table.add_row(
             kind,
             f"[{'green' if load.export_date >= newest else 'yellow'}]{load.export_date}[/]",
@@ -94,8 +94,7 @@ def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> Non
             _age(now, load.finished_at),
             f"{load.rows_read:,}",
             f"[yellow]{load.rows_rejected:,}[/]" if load.rows_rejected else "0",
-            # Events are never deleted, so nothing rests on whether all of them were read.
-            "-" if kind == "events" else "yes" if load.is_complete else "[yellow]no[/]",
+            "yes" if load.is_complete else "[yellow]no[/]",
         )
     console.print(table)
     for sentence in told:

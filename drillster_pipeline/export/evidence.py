@@ -85,9 +85,9 @@ def gather(session: Session, claim: Claim) -> Evidence:
             f"Nobody was evaluated on objective {claim.objective_id} on {claim.export_date}"
             + (f" in group {claim.group_id}" if claim.group_id else "")
             + ": look for its id in the table objectives, and for the date in the view group_compliance"
-            + ("" if load["is_complete"] else f". {NOT_SEEN}")
+            + ("" if load["was_read_whole"] else f". {NOT_SEEN}")
         )
-    notes = [] if load["is_complete"] else [NOT_WHOLE]
+    notes = [] if load["was_read_whole"] else [NOT_WHOLE]
     capture = capture_of(session, claim, load["capture_id"])
     if capture is None:
         notes.append(
@@ -117,7 +117,7 @@ def load_of(session: Session, claim: Claim, load_id: str | None = None) -> Mappi
     with session.warehouse.reading() as (connection, tables):
         loads, load_tables = tables("loads"), tables("load_tables")
         query = (
-            sa.select(loads, load_tables.c.is_complete, load_tables.c.rows_rejected)
+            sa.select(loads, load_tables.c.is_complete.label("was_read_whole"), load_tables.c.rows_rejected)
             .join(load_tables, load_tables.c.load_id == loads.c.load_id)
             .where(
                 loads.c.kind == "snapshot",
@@ -304,7 +304,7 @@ def recorded(load: Mapping[str, Any]) -> dict[str, Any]:
     names = ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url", "manifest_sha256")
     return {
         **{name: text_of(load[name]) or None for name in names},
-        "is_complete": bool(load["is_complete"]),
+        "is_complete": bool(load["was_read_whole"]),
         "rows_rejected": int(load["rows_rejected"]),
     }
 

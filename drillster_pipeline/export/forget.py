@@ -52,14 +52,15 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
     it back: it must be removed there first.
     """
     storage = session.archive.storage
-    note = f"{hashlib.sha256(account_id.encode()).hexdigest()[:16]}.json"
+    note = f"{hashlib.sha256(account_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.json"
     with session.warehouse.erasing() as erase:
         storage.finish_removals()
         _require_idle(session)
         _remove_unfinished(storage)
         person = Person(account_id)
         is_begun = _recall(session, person, note)
-        is_known = session.warehouse.knows(person)
+        # What is no valid text (an argument in another encoding) is no id that a database can hold or look for.
+        is_known = account_id.isprintable() and session.warehouse.knows(person)
         if not (_learn(session, person) or is_known or is_begun):
             raise SettingsError(
                 "Neither the warehouse nor the archive knows an account of that id (nor an erasure that was "

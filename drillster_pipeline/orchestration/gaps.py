@@ -11,14 +11,13 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.tables import tables_of
 
-from .keys import resource_key, table_key
+from .keys import EVENTS, resource_key, table_key
 from .partitions import export_dates
 from .specs import CAPTURED
 
 if TYPE_CHECKING:
     from drillster_pipeline.export.session import Session
 
-JOB = "events"
 NAME = "missing_events"
 EVERY_SECONDS = 3600
 MOST_AT_ONCE = 3
@@ -27,7 +26,7 @@ _FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagste
 _UNFINISHED = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in _FINISHED])
 
 events = dg.define_asset_job(
-    JOB,
+    EVENTS,
     selection=[*map(resource_key, CAPTURED["events"]), *map(table_key, tables_of("events"))],
     description="Fetches and publishes the objective events of a date, also of a past one.",
     executor_def=dg.in_process_executor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-NIGHTLY, UPKEEP = "nightly", "upkeep"
+NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
 """The jobs."""
 ASSET_FOLDERS = {"drillster", "warehouse", "report"}
 """What keys of assets begin with."""

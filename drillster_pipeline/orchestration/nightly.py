@@ -11,7 +11,7 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
 
-from . import JOB, gaps
+from .keys import EVENTS, NIGHTLY
 from .resources import ConsoleResource, Run
 from .run_lock import fail_dead_runs, run_lock
 
@@ -64,7 +64,7 @@ def run_nightly(
     fail_dead_runs(instance)
     try:
         with run_lock(instance, run_id):
-            result = defs.resolve_job_def(gaps.JOB if only_events else JOB).execute_in_process(
+            result = defs.resolve_job_def(EVENTS if only_events else NIGHTLY).execute_in_process(
                 instance=instance,
                 partition_key=str(export_date),
                 raise_on_error=False,

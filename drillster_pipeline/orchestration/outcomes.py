@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -18,12 +18,10 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError, Refused
 
 from .failures import ERROR_TYPE, EXIT_CODE, WHERE
-from .keys import ASSET_FOLDERS, NIGHTLY, UPKEEP
+from .keys import ASSET_FOLDERS, JOBS, UPKEEP
 from .partitions import export_dates
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from drillster_pipeline.export.session import Session
 
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
@@ -31,6 +29,8 @@ LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
 RETRY_WITHIN = timedelta(minutes=10)
 """A failed run that the daemon does not begin again within this time has failed for good: perhaps it is dead."""
 BACKFILLS_READ = 50
+STALE = "stale"
+"""Stands for a job where the warehouse is what fails: a run may succeed and its load not be complete."""
 _DATES_SHOWN, _EVENTS_READ = 10, 10_000
 _WORK_OF_STEPS = {"capture": "capture", "publish": "publish", "write": "report"}
 """What a step does, by the first word of its name."""
@@ -173,20 +173,29 @@ class Outcomes:
         return True
 
     def read_warehouse(self, coming: date | None) -> None:
-        """Report a date that should be there and is not. The warehouse is asked once for each."""
+        """Report a date of which a complete load should be there and is not, and when there is one again.
+
+        The warehouse is asked once for each date, and in each round while it is stale.
+        """
         from drillster_pipeline.export.alerts import expected_date, why_stale
 
+        stale = self.state.failing.get(STALE, [])
         expected = expected_date(self.session, coming=coming)
-        if expected is None or f"stale|{expected}|" in self.state.reported:
+        if expected is None or (not stale and f"{STALE}|{expected}|" in self.state.reported):
             return
+        expected = max([expected, *map(date.fromisoformat, stale)])
         try:
             why = why_stale(self.session, expected)
+            is_healed = bool(stale) and why is None and "snapshot" in self.session.warehouse.latest_loads()
         except PipelineError as problem:
             logger.warning("Whether the warehouse is stale can't be told: %s", problem)
             return
-        if self._is_new("stale", str(expected), "") and why is not None:
-            self._add(f"The warehouse is stale: {expected} is missing", why)
-            self.state.failing.setdefault(NIGHTLY, []).append(str(expected))
+        if self._is_new(STALE, str(expected), "") and why is not None:
+            self._add(f"The warehouse is stale: there is no complete load of {expected}", why)
+            self.state.failing.setdefault(STALE, []).append(str(expected))
+        if is_healed:
+            self._add("The warehouse is up to date again", f"Its newest complete load describes {expected} or later")
+            del self.state.failing[STALE]
 
     def add_failure(self, job: str, day: str, causes: Sequence[Cause]) -> None:
         """Report a failure of a job for a date, but for causes that were reported for them before."""
@@ -197,7 +206,7 @@ class Outcomes:
         works = {cause.work for cause in causes}
         what = f"The {works.pop() if len(works) == 1 else 'run'} of {day}" if job != UPKEEP else f"The job {job}"
         self._add(f"{what} {verb}", ". ".join(cause.text for cause in causes))
-        if job in {NIGHTLY, UPKEEP}:
+        if job in JOBS:
             self.state.failing.setdefault(job, []).append(day)
 
     def _add_success(self, job: str, day: str) -> None:
@@ -245,7 +254,7 @@ def _cause(entry: dg.EventLogEntry) -> Cause:
 
 def _is_ours(job: str, assets: Any) -> bool:
     """Whether a run or a backfill is of this code: other code may share the instance."""
-    return job in {NIGHTLY, UPKEEP} or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
+    return job in JOBS or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
 
 
 def is_finished(backfill: Any) -> bool:

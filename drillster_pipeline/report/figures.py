@@ -134,8 +134,8 @@ class Figures:
     """Results by proficiency: 0-9, 10-19, …, 90-100."""
     proficiency: tuple[float | None, ...]
     compliance: tuple[float | None, ...]
-    activity: tuple[int, ...]
-    """Learners practicing, on each date of the trend."""
+    activity: tuple[int | None, ...]
+    """Learners practicing, on each date of the trend; None where no results are known."""
     fading: tuple[Fading, ...]
     fading_playables: tuple[tuple[str, int, float | None, float], ...]
     """Name, learners, average proficiency now, and how much of the highest is lost."""
@@ -213,7 +213,7 @@ class _Asking:
             spread=_spread(self._rows(queries.spread(tables, day))),
             proficiency=tuple(_average(whole.get(each)) for each in dates),
             compliance=_compliance(compliance, dates),
-            activity=tuple(whole[each].practicing if each in whole else 0 for each in dates),
+            activity=tuple(whole[each].practicing if each in whole else None for each in dates),
             fading=tuple(
                 Fading(label=label, results=row.results, proficiency=_float(row.proficiency), lost=_float(row.lost))
                 for (_, label, _, _), row in queries.by_bucket(self._rows(queries.fading(tables, day, ends_at)))

@@ -42,7 +42,6 @@ class Judge:
         self._plan = plan
         self._before = before
         self._refused: dict[str, list[str]] = {}
-        self._repeated = dict.fromkeys(staging.tables, 0)
         self._excused = dict.fromkeys(staging.tables, 0)
         """Rows of each table that go because the row that they refer to was rejected: that one is weighed, not they."""
 
@@ -79,7 +78,7 @@ class Judge:
         for staged in self._staging.tables.values():
             self._leave_out_repeated(staged)
         tables = {
-            name: replace(table, rows_staged=self._staging.rows[name], rows_repeated=self._repeated[name])
+            name: replace(table, rows_staged=self._staging.rows[name], rows_repeated=self._staging.repeated[name])
             for name, table in judgement.tables.items()
         }
         return replace(judgement, tables=tables)
@@ -87,7 +86,7 @@ class Judge:
     def _leave_out_repeated(self, staged: Staged) -> int:
         name = staged.table.name
         found = self._staging.leave_out_repeated(staged) if self._staging.may_repeat(name) else 0
-        self._repeated[name] += found
+        self._staging.repeated[name] += found
         return found
 
     def _reject_orphans(self, staged: Staged, column: str, references: str, limit: int) -> None:
@@ -182,7 +181,7 @@ class Judge:
         return TableJudgement(
             rows_read=rows_read,
             rows_staged=self._staging.rows[name],
-            rows_repeated=self._repeated[name],
+            rows_repeated=self._staging.repeated[name],
             rows_rejected=self._staging.rejected[name],
             rows_present=present,
             rows_to_delete=to_delete,

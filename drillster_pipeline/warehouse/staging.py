@@ -170,6 +170,8 @@ class Staging:
         self._last_row = dict.fromkeys(self.tables, 0)
         self.rows = dict.fromkeys(self.tables, 0)
         """Staged rows of each table."""
+        self.repeated = dict.fromkeys(self.tables, 0)
+        """Rows of each table that were left out for another one with the same key."""
         self.rejected = dict.fromkeys(self.tables, 0)
         """Rows of each table that were set aside."""
         self._last_reject = dict.fromkeys(self.tables, 0)
@@ -201,6 +203,7 @@ class Staging:
             self._write(self._connection, staged.rows, columns, batch.frame, self._last_row[name] + 1)
             self._last_row[name] += count
             self.rows[name] += count
+        self.repeated[name] += batch.rows_read - count - len(batch.rejects)
         self.reject(batch.rejects)
 
     def reject(self, rejects: Sequence[Reject]) -> None:

@@ -21,8 +21,9 @@ def days(tables: Tables) -> sa.Select[Any]:
     A date that only loads of an older version describe is a day in UTC.
     """
     loads = tables("loads")
-    begins = sa.func.max(sa.func.coalesce(loads.c.date_begins_at, utc_midnight(loads.c.export_date)))
-    ends = sa.func.max(sa.func.coalesce(loads.c.date_ends_at, hours_later(utc_midnight(loads.c.export_date), 24)))
+    # Of all loads of a date one that says so is enough: a replay settles what an older version has loaded.
+    begins = sa.func.coalesce(sa.func.max(loads.c.date_begins_at), utc_midnight(loads.c.export_date))
+    ends = sa.func.coalesce(sa.func.max(loads.c.date_ends_at), hours_later(utc_midnight(loads.c.export_date), 24))
     return (
         sa.select(
             loads.c.export_date,

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -59,6 +61,26 @@ def test_run_reports_its_own_failure_and_beats_when_it_succeeds(
         sandbox.change(failures=())
         assert command("run").code == 0
         assert (len(hook.got), hook.pings) == (2, 1)
+
+
+def test_run_reports_at_once_that_events_of_past_dates_could_not_be_fetched(
+    command: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("run").code == 0
+    with closing(sqlite3.connect("data/warehouse.sqlite")) as connection, connection:
+        connection.execute(
+            "INSERT INTO loads (load_id, export_date, kind, started_at, finished_at)"
+            " VALUES ('old', ?, 'snapshot', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z')",
+            (str(NEWEST - timedelta(days=1)),),
+        )
+    # Events are asked for from the midnight, in Amsterdam, that begins the day before the date.
+    asked = f"*{NEWEST - timedelta(days=3)}*"
+    sandbox.change(failures=(Failure(at="objectives/*/events", query=asked, statuses=(400,), error="no_such_thing"),))
+    with running_webhook() as hook:
+        monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
+        assert command("run").code == 0
+    (text,) = (message["text"] for message in hook.got)
+    assert text.startswith(f"drillster-pipeline: The capture of {NEWEST - timedelta(days=1)} failed.")
 
 
 def test_run_brings_the_newest_day_into_the_warehouse(command: Command, sandbox: Sandbox, query: Query) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.export import Session, capture, publish
-from drillster_pipeline.export.evidence import COLUMNS, Claim, Evidence, gather
+from drillster_pipeline.export.evidence import COLUMNS, NOT_WHOLE, Claim, Evidence, gather
 from drillster_pipeline.export.forget import forget
 from drillster_pipeline.export.proof import verify
 from drillster_pipeline.sandbox import Sandbox
@@ -111,6 +111,21 @@ def test_one_group_can_be_asked_for(session: Session, claim: Claim) -> None:
     assert wrong(session, narrow) == {}
     with pytest.raises(Refused, match="Nobody was evaluated"):
         gather(session, Claim(claim.objective_id, claim.export_date, "another"))
+
+
+@pytest.mark.parametrize(
+    ("of_load", "of_table", "notes"), [("NULL", 1, ()), (0, 1, ()), (1, 0, (NOT_WHOLE,))], ids=["old", "else", "here"]
+)
+def test_it_is_as_complete_as_the_read_of_the_evaluations_not_as_the_load(
+    session: Session, claim: Claim, tmp_path: Path, of_load: object, of_table: int, notes: tuple[str, ...]
+) -> None:
+    """Loads of older versions do not say whether they are complete, and a complete load may lack a closed group."""
+    before = gather(session, claim)
+    ask(tmp_path, f"UPDATE loads SET is_complete = {of_load}")
+    ask(tmp_path, f"UPDATE load_tables SET is_complete = {of_table} WHERE table_name = 'objective_evaluations'")
+    evidence = gather(session, claim)
+    assert (evidence.notes, evidence.provenance["load"]["is_complete"]) == (notes, not notes)
+    assert ("ledger" in str(wrong(session, before))) == bool(notes)
 
 
 def test_a_changed_file_is_found(session: Session, claim: Claim) -> None:

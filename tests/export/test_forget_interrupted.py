@@ -212,7 +212,7 @@ def test_the_note_of_one_that_was_killed_outlives_one_that_a_capture_stops(folde
 
 
 @pytest.mark.parametrize(
-    "unknown", ["2026", "Wilhelmina Vandersloot", "mina@example.org", "g1", "o1", "USER", "ccount-1"]
+    "unknown", ["2026", "Wilhelmina Vandersloot", "mina@example.org", "g1", "o1", "USER", "ccount-1", "\udcff"]
 )
 def test_an_id_that_nobody_knows_changes_nothing(folder: Path, unknown: str) -> None:
     archive = {path: path.read_bytes() for path in (folder / "archive").rglob("*") if path.is_file()}

@@ -14,7 +14,7 @@ from drillster_pipeline.orchestration.upkeep import alerts as sensor
 from drillster_pipeline.sandbox import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 
-from .alerted import begun, look, succeeded, texts
+from .alerted import begun, look, texts
 from .houses import DAY, House, night_after
 
 
@@ -109,7 +109,7 @@ class TestSensor:
         assert house.instance.daemon_cursor_storage.get_cursor_values({RECORD}) == {}
 
 
-def test_a_stale_warehouse_is_reported_once_and_then_works_again(lived_in: House) -> None:
+def test_a_stale_warehouse_is_reported_once_and_then_when_it_is_up_to_date_again(lived_in: House) -> None:
     house = lived_in
     with running_webhook() as hook:
         house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
@@ -122,13 +122,21 @@ def test_a_stale_warehouse_is_reported_once_and_then_works_again(lived_in: House
         assert hook.asked == 0
         for _ in range(2):
             look(house, coming=None)
-        succeeded(house, missing)
+        house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
+        assert house.night(missing).success  # but not complete
         look(house, coming=None)
-    stale, works = texts(hook)
+        assert hook.asked == 2
+        house.sandbox.faults = Faults()
+        look(house, coming=missing)
+        assert house.night(missing, capture_again=True).success
+        for coming in (missing, None):
+            look(house, coming=coming)
+    stale, unread, healed = texts(hook)
     assert stale.startswith(
-        f"The warehouse is stale: {missing} is missing. The newest complete load describes {DAY}. Look at the run of"
+        f"The warehouse is stale: there is no complete load of {missing}. The newest complete load describes {DAY}. "
     )
-    assert works == (f"The job nightly works again. Its run of {missing} succeeded; before, it failed for {missing}")
+    assert unread.startswith(f"The capture of {missing} could not read organization.")
+    assert healed == f"The warehouse is up to date again. Its newest complete load describes {missing} or later"
 
 
 def test_a_warehouse_that_can_not_be_read_keeps_no_message_from_being_sent(house: House, hook: Webhook) -> None:

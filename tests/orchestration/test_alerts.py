@@ -86,6 +86,13 @@ class TestRuns:
             "Look at it in Dagster"
         )
 
+    def test_a_run_that_fetches_events_of_a_past_date_is_reported(self, house: House, hook: Webhook) -> None:
+        house.set(DRILLSTER_CONCURRENCY="many")
+        job = defs.resolve_job_def("events")
+        job.execute_in_process(instance=house.instance, partition_key=str(DAY), raise_on_error=False)
+        assert (look(house), look(house)) == ((1, 0), (0, 0))
+        assert texts(hook)[0].startswith(f"The capture of {DAY} failed. One setting is wrong")
+
     def test_a_message_is_as_long_as_slack_takes(
         self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -219,6 +219,18 @@ def test_events_that_were_not_loaded_are_no_zero(session: Session, figures: Figu
     assert snapshot[0] == "snapshot"
 
 
+def test_who_practiced_on_a_date_without_results_is_not_known(session: Session, figures: Figures) -> None:
+    day = figures.export_date
+    move = "UPDATE results SET export_date = :to WHERE export_date = :day"
+    with session.warehouse.engine.begin() as connection:
+        connection.exec_driver_sql(move, {"to": "2025-01-01", "day": str(day)})
+    try:
+        assert figures_of(session.warehouse, day).activity == (*figures.activity[:-1], None)
+    finally:
+        with session.warehouse.engine.begin() as connection:
+            connection.exec_driver_sql(move, {"to": str(day), "day": "2025-01-01"})
+
+
 def test_a_name_that_runs_from_right_to_left_turns_no_number_around(figures: Figures) -> None:
     """A name may begin an override that nothing in it ends: each stands in an isolate of its own."""
     turned = "\N{RIGHT-TO-LEFT OVERRIDE}name"

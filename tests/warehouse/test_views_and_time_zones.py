@@ -118,3 +118,12 @@ def test_a_date_that_an_older_version_loaded_is_a_day_in_utc(warehouse: Warehous
     assert overdue == {"a000": 8, "a001": 7, "a002": 1}
     (trend,) = view(warehouse, "proficiency_trend")
     assert trend["learners_practicing_7_days"] == 2
+
+
+def test_a_replay_settles_which_day_it_was_that_an_older_version_loaded(warehouse: Warehouse) -> None:
+    zone, on = ZoneInfo("Europe/Amsterdam"), date(2026, 6, 10)
+    window = day_window(on, zone)
+    publish(warehouse, on, [window.start, window.start - DAY])
+    assert len(view(warehouse, "overdue_objectives")) == 2
+    publish(warehouse, on, [window.start, window.start - DAY], timezone=zone.key, window=window)
+    assert [row["account_id"] for row in view(warehouse, "overdue_objectives")] == ["a001"]
