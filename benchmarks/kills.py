@@ -101,7 +101,7 @@ def round_of_kills(
         if work == "night":
             asked, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
             assert asked <= most, f"{asked} requests, and at most {most} are explained"
-            left = [str(path) for path in ground.folder.rglob("*") if path.name.endswith((".partial", ".writing"))]
+            left = [str(path) for path in ground.folder.rglob("*.partial")]
             assert left == [], "half-written files were left"
         else:
             assert ground.files() == peace.files, "the archive differs from that of an undisturbed run"

@@ -5,7 +5,9 @@ Only the launcher is not real: it notes which run it was given. A run then is in
 
 from __future__ import annotations
 
+import gc
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +41,15 @@ pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Dagster's own calls
 ]
+
+
+@pytest.fixture(autouse=True)
+def code_servers_are_gone() -> Iterator[None]:
+    """Dagster ends the code servers of a workspace and never waits for them; Python warns of that in a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @dataclass
