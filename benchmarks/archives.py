@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from drillster_pipeline.archive import Archive, Capture, utc_moment
-from drillster_pipeline.export import Session, capture
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.sandbox import Size
 from drillster_pipeline.settings import Settings, load_settings
 

@@ -25,7 +25,8 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from drillster_pipeline.api.transport import Reply, Transport
-from drillster_pipeline.export import Session, capture
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import load_settings
 

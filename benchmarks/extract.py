@@ -15,10 +15,10 @@ from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
+from drillster_pipeline.extract.extractor import Extractor, Page
+from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.extract.row_hash import row_hashes
 from drillster_pipeline.tables import DATA_TABLES, tables_of
-from drillster_pipeline.tables.digests import row_hashes
-from drillster_pipeline.tables.extract import Extractor, Page
-from drillster_pipeline.tables.frames import batch_of
 
 CAPTURED_AT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
 ITEMS = 50

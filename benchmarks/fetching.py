@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from drillster_pipeline.export import Session, capture
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.sandbox import Failure, How, Size
 from drillster_pipeline.settings import load_settings
 

@@ -23,8 +23,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
-from drillster_pipeline.archive.lines import parse_line
 from drillster_pipeline.archive.parts import read_lines
+from drillster_pipeline.archive.records import parse_line
 from drillster_pipeline.sandbox import Sandbox
 
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
@@ -33,11 +33,13 @@ import json, os, sys
 from contextlib import suppress
 from datetime import datetime
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.export import Session, capture, publish
-from drillster_pipeline.export.forget import forget
-from drillster_pipeline.export.prune import prune
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
+from drillster_pipeline.pipeline.forget import forget
+from drillster_pipeline.pipeline.prune import prune
 from drillster_pipeline.settings import load_settings
-import drillster_pipeline.api.capture, drillster_pipeline.tables.frames, drillster_pipeline.warehouse
+import drillster_pipeline.api.capture, drillster_pipeline.extract.frames, drillster_pipeline.warehouse
 work, moment, settings, about = sys.argv[1], datetime.fromisoformat(sys.argv[2]), sys.argv[3], sys.argv[4]
 settings = load_settings(json.loads(settings))
 def step(name):

@@ -13,9 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.archive import utc_moment
-from drillster_pipeline.export import Session, publish
+from drillster_pipeline.extract.extractor import Batch, Extractor, Page
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import resources_of, tables_of
-from drillster_pipeline.tables.extract import Batch, Extractor, Page
 from drillster_pipeline.tables.schema import Column, Type
 from drillster_pipeline.warehouse import LoadPlan, TablePlan, Warehouse
 

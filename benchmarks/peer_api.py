@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from drillster_pipeline.dates import events_window
-from drillster_pipeline.export import Session
+from drillster_pipeline.pipeline.context import Session
 
 from .peer import Told, tables_of
 from .peer_rows import LISTS, READERS, Rows

@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.export import Session, publish
-from drillster_pipeline.export.report import write_report
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
+from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.sandbox import Size
 from drillster_pipeline.warehouse import Warehouse
 

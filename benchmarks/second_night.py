@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline.export import Session, publish
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES, Kind
 
 from . import peer

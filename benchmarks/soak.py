@@ -32,7 +32,9 @@ from benchmarks.soak_oracle import Oracle, differences
 from benchmarks.soak_rows import has_too_many_rejects, objectives_to_ask, shown_by_events, shown_by_snapshot
 from benchmarks.soak_shown import KEYS, Shown
 from drillster_pipeline.errors import GuardRefused, PipelineError
-from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.sandbox import Failure, Faults, Sandbox, Size
 from drillster_pipeline.settings import Secret, Settings, load_settings
 

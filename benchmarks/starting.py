@@ -17,11 +17,13 @@ from .options import Options
 from .places import MOMENT, Served, settings_of
 
 SIZE = Size(accounts=60, groups=3, members_per_group=15, stable=True)
-_COMMAND = "from drillster_pipeline.cli import main; main()"
+_COMMAND = "from drillster_pipeline.cli.main import main; main()"
 _SESSION = f"""
 import json, os, sys
 from datetime import datetime
-from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 moment = datetime.fromisoformat({MOMENT.isoformat()!r})
 with Session(settings=load_settings(json.loads(sys.argv[1])), now=lambda: moment) as session:
@@ -110,7 +112,7 @@ def _timed(sandbox: Served, words: list[str], folder: str, more: dict[str, str])
 
 
 def _token(sandbox: Served, folder: str) -> str:
-    from drillster_pipeline.export import Session
+    from drillster_pipeline.pipeline.context import Session
     from drillster_pipeline.settings import load_settings
 
     from .peer_api import token_of

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from .channels import split_urls
 from .errors import SettingsError
+from .pipeline.alert_channels import split_urls
 
 
 class Secret:

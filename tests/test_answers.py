@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.answers import SHAPES, field_name, items, named_total, shown
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.response_shapes import SHAPES, field_name, items, named_total, shown
 
 ITEMS = [{"id": "a"}, {"id": "b"}]
 PAGINATION = {"total": 2, "lastOnPage": "b", "moreAvailable": False}

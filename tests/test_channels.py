@@ -15,9 +15,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from drillster_pipeline import channels
-from drillster_pipeline.channels import bounded, notify, ping, post
 from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.pipeline import alert_channels as channels
+from drillster_pipeline.pipeline.alert_channels import bounded, notify, ping, post
 from drillster_pipeline.settings import load_settings
 from tests.webhooks import Webhook, running_webhook
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.decoding import decoded
+from drillster_pipeline.json_decoding import decoded
 
 NUMBERS = st.one_of(
     st.integers(),

@@ -13,8 +13,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from drillster_pipeline.answers import SHAPES
 from drillster_pipeline.api.endpoints import OBJECTIVE_EVENTS, SNAPSHOT_RESOURCES
+from drillster_pipeline.response_shapes import SHAPES
 from drillster_pipeline.tables import RESOURCES
 
 
@@ -27,7 +27,7 @@ def test_every_resource_but_the_organization_has_a_list_whose_shape_is_known() -
 
 
 def test_a_night_asks_its_first_question_before_pandas_is_loaded() -> None:
-    modules = ["cli", "console.night", "export", "orchestration", "api.capture"]
+    modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.capture"]
     code = "import sys; " + "".join(f"import drillster_pipeline.{name}; " for name in modules)
     subprocess.run([sys.executable, "-c", f"{code} sys.exit('pandas' in sys.modules)"], check=True, timeout=60)
 

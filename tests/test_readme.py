@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.cli import commands
-from drillster_pipeline.console.schema import render
+from drillster_pipeline.cli.main import commands
+from drillster_pipeline.cli.schema import render
 from drillster_pipeline.settings import SETTINGS
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import VIEWS

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 from urllib3.connectionpool import ConnectionPool
 
-from .watch import WatchedAdapter
+from .watchdog import WatchedAdapter
 
 
 class HostAdapter(WatchedAdapter):

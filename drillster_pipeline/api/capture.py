@@ -16,14 +16,14 @@ from drillster_pipeline.archive import CaptureWriter
 from drillster_pipeline.errors import PermissionDenied
 
 from . import endpoints as api
+from .crawler import Clock, Walk
 from .endpoints import SNAPSHOT_RESOURCES
 from .progress import Progress
 from .units import Unit
-from .walk import Clock, Walk
 
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
-    from drillster_pipeline.privacy import Privacy
+    from drillster_pipeline.privacy.pseudonymize import Privacy
 
     from .client import Client
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
-from drillster_pipeline.decoding import decoded
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, RequestRefused, Unauthorized
+from drillster_pipeline.json_decoding import decoded
 
-from .backoff import Backoff, RetryState, http_date, retry_after
-from .pause import Pause
+from .cancellation import Pause
+from .metrics import Stats
 from .redirects import REDIRECTS, redirected
-from .refusals import OVERLOAD, PERMISSION_IDS, described, error_id, is_transient, refused
-from .stats import Stats
+from .responses import OVERLOAD, PERMISSION_IDS, described, error_id, is_transient, refused
+from .retry import Backoff, RetryState, http_date, retry_after
 from .throttle import Throttle
 from .transport import (
     ANSWER_SECONDS,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from threading import Event
 
-    from drillster_pipeline.answers import Json
+    from drillster_pipeline.response_shapes import Json
 
     from .tokens import Token, TokenSource
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from drillster_pipeline.answers import id_text
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.response_shapes import id_text
 
 PAGE_SIZES = (100, 50, 10)
 """Sizes to ask for, in turn, as Drillster refuses them (400 ``invalid_result_size``); 100 is the documented maximum."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.errors import AnswerError
 
-from .backoff import http_date
-from .refusals import described
+from .responses import described
+from .retry import http_date
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from drillster_pipeline import answers
+from drillster_pipeline import response_shapes as answers
 from drillster_pipeline.archive import End
 from drillster_pipeline.errors import AnswerError, ContractError
 

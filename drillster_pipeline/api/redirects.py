@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 from drillster_pipeline.errors import AnswerError, SettingsError
 
-from .refusals import host_named_in
+from .responses import host_named_in
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 3

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .pause import Pause
+    from .cancellation import Pause
 
 # Per answer the limit shrinks by 3 % if it meant overload, and grows by a fifth of that if not. The two balance
 # where one answer in six means overload: failures that come by chance, one in ten say, never narrow it, while a

@@ -15,11 +15,11 @@ from drillster_pipeline import __version__
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, PipelineError, SettingsError
 
 from .assertion import Signer
-from .backoff import RetryState, http_date, retry_after
+from .cancellation import Pause
+from .clock_skew import Skew, skew_between
 from .grant import ENDPOINT, Grant, granted, refusal, skew_of
-from .pause import Pause
-from .refusals import described, error_id, host_named_in, is_transient, refused
-from .skew import Skew, skew_between
+from .responses import described, error_id, host_named_in, is_transient, refused
+from .retry import RetryState, http_date, retry_after
 from .transport import Broken, Reply, TooLarge, Transport
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Self
 from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
 
 from .assertion import Signer
-from .backoff import Backoff, RetryState
+from .cancellation import Pause, Stopped
 from .clock import steady
 from .grant import Grant
-from .pause import Pause, Stopped
+from .retry import Backoff, RetryState
 from .token_endpoint import TokenEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .skew import Skew
+    from .clock_skew import Skew
 
 EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
 """Renewal is tried this long before expiry, or this share of the lifetime, whichever is less."""

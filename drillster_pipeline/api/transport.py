@@ -27,12 +27,12 @@ from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import is_loopback
 
 from .adapter import HostAdapter
-from .watch import Watch
+from .watchdog import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .pause import Pause
+    from .cancellation import Pause
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0

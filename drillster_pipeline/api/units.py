@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillster_pipeline.answers import id_text, items
+from drillster_pipeline.response_shapes import id_text, items
 
 from . import endpoints as api
 from .endpoints import Endpoint

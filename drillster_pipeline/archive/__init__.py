@@ -1,10 +1,10 @@
 """Raw answers per export date, on disk or in an object store: written, sealed, resumed, read."""
 
-from .captures import KINDS, RESUMABLE_FOR, Archive
-from .lines import End, Line, body_bytes, unit_key
-from .reading import Capture, CaptureRef, utc_moment, utc_text
+from .archive import KINDS, RESUMABLE_FOR, Archive
+from .capture_reader import Capture, CaptureRef, utc_moment, utc_text
+from .capture_writer import CaptureWriter
+from .records import End, Line, body_bytes, unit_key
 from .storage import StillOurs
-from .writing import CaptureWriter
 
 __all__ = [
     "KINDS",

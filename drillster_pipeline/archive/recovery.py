@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError
 
-from .lines import Line, parse_line, unit_key
 from .parts import Part, part_number, read_lines, salvage
+from .records import Line, parse_line, unit_key
 from .storage import Storage
 
 Attempt = tuple[str, int]

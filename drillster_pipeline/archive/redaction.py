@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from .lines import Line, body_bytes, line_bytes, parse_line, unit_key
+from .capture_reader import Capture, utc_text
 from .parts import GZIP, LEVEL, read_lines, verified
-from .reading import Capture, utc_text
+from .records import Line, body_bytes, line_bytes, parse_line, unit_key
 from .storage import Storage
 
 Change = Callable[[str, Line], Line | None]

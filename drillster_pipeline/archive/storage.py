@@ -112,7 +112,7 @@ def open_storage(url: str, place: Place = ARCHIVE) -> Storage:
     if url.startswith(("file://", "local://")):
         return LocalStorage(Path(unquote(url.partition("://")[2])), place)
     if "://" in url:
-        from .remote import RemoteStorage
+        from .object_store import RemoteStorage
 
         return RemoteStorage(url, place)
     return LocalStorage(Path(url).expanduser(), place)

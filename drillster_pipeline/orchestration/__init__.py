@@ -9,11 +9,11 @@ from drillster_pipeline.settings import load_schedule_settings
 from .assets import capture_assets, publish_assets
 from .gaps import events, missing_events_sensor
 from .keys import NIGHTLY
+from .maintenance import alerts, upkeep, upkeep_schedule
 from .partitions import daily
 from .report import nightly_report
 from .resources import DrillsterResource
 from .run_lock import lost_runs
-from .upkeep import alerts, upkeep, upkeep_schedule
 
 JOB = NIGHTLY
 PRIORITY = "10"

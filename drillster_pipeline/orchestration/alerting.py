@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from drillster_pipeline.channels import ROUND_SECONDS, run_bounded
 from drillster_pipeline.errors import Busy, Unavailable
+from drillster_pipeline.pipeline.alert_channels import ROUND_SECONDS, run_bounded
 
 from .keys import NIGHTLY
 from .outcomes import BACKFILLS_READ, Cause, Outcomes, State, is_finished
@@ -29,8 +29,8 @@ from .outcomes import BACKFILLS_READ, Cause, Outcomes, State, is_finished
 if TYPE_CHECKING:
     from datetime import date
 
-    from drillster_pipeline.export.alerts import Channel
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.alerts import Channel
+    from drillster_pipeline.pipeline.context import Session
 
 RECORD = "drillster-pipeline/alerts"
 TURN_SECONDS = 30
@@ -52,7 +52,7 @@ def send_alerts(
     ``coming`` is a date that the console is about to load; ``settings_error`` what is wrong in the settings, so that
     the warehouse is not looked at. The first call on an instance reports nothing of what was before it.
     """
-    from drillster_pipeline.export.alerts import channels_of
+    from drillster_pipeline.pipeline.alerts import channels_of
 
     channels = channels_of(session.settings)
     if not channels:

@@ -18,17 +18,20 @@ from pydantic import Field
 from drillster_pipeline.settings import ScheduleSettings
 from drillster_pipeline.tables import tables_of
 
-from . import checks, pages, reports
-from .failures import guarded
+from . import checks
+from . import metadata as pages
+from . import run_logging as reports
+from .errors import guarded
 from .keys import resource_key, table_key
 from .partitions import export_date
 from .resources import DrillsterResource, Run
 from .specs import CAPTURED, data_tables, resource_spec, table_spec
 
 if TYPE_CHECKING:
-    from drillster_pipeline.export import CaptureOutcome, PublishOutcome
-    from drillster_pipeline.export.facts import Facts
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.capture import CaptureOutcome
+    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.publish import PublishOutcome
+    from drillster_pipeline.pipeline.quality import Facts
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -84,7 +87,7 @@ def capture_assets(
     def capture(
         context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
-        from drillster_pipeline.export import capture as capture_date
+        from drillster_pipeline.pipeline.capture import capture as capture_date
 
         def work() -> "CaptureOutcome":
             day = export_date(context.run.tags)
@@ -140,8 +143,8 @@ def publish_assets(
     def publish(
         context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
-        from drillster_pipeline.export import publish as publish_date
-        from drillster_pipeline.export.facts import gather
+        from drillster_pipeline.pipeline.publish import publish as publish_date
+        from drillster_pipeline.pipeline.quality import gather
 
         selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]
         started = time.monotonic()
@@ -185,7 +188,7 @@ def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult
 
 def _beat(context: dg.AssetExecutionContext, session: "Session", published: date) -> None:
     """Ask DRILLSTER_HEARTBEAT_URL when the newest date was published; that it fails is no reason to fail."""
-    from drillster_pipeline.channels import ping
+    from drillster_pipeline.pipeline.alert_channels import ping
 
     url = session.settings.heartbeat_url
     if url and published == session.newest_complete and (problem := ping(url.reveal())):

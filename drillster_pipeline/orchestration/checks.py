@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from drillster_pipeline.answers import shown_unit
+from drillster_pipeline.response_shapes import shown_unit
 from drillster_pipeline.tables import Table
 
 from .keys import resource_key, table_key
 
 if TYPE_CHECKING:
-    from drillster_pipeline.export import PublishOutcome
-    from drillster_pipeline.export.facts import Facts
+    from drillster_pipeline.pipeline.publish import PublishOutcome
+    from drillster_pipeline.pipeline.quality import Facts
 
 COMPLETE = "complete"
 NO_REJECTS = "no_rejects"

@@ -16,7 +16,7 @@ from .partitions import export_dates
 from .specs import CAPTURED
 
 if TYPE_CHECKING:
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.context import Session
 
 NAME = "missing_events"
 EVERY_SECONDS = 3600
@@ -38,7 +38,7 @@ def dates_to_fetch(session: Session, instance: dg.DagsterInstance) -> tuple[list
 
     Raises PipelineError where warehouse or archive can't be read.
     """
-    from drillster_pipeline.export.gaps import missing_events
+    from drillster_pipeline.pipeline.gaps import missing_events
 
     missing = missing_events(session)
     runs = instance.get_runs(_UNFINISHED) if missing else []
@@ -56,7 +56,7 @@ def dates_to_fetch(session: Session, instance: dg.DagsterInstance) -> tuple[list
 )
 def missing_events_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for some of them."""
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.context import Session
     from drillster_pipeline.settings import load_settings
 
     try:

@@ -17,12 +17,12 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError, Refused
 
-from .failures import ERROR_TYPE, EXIT_CODE, WHERE
+from .errors import ERROR_TYPE, EXIT_CODE, WHERE
 from .keys import ASSET_FOLDERS, JOBS, UPKEEP
 from .partitions import export_dates
 
 if TYPE_CHECKING:
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.context import Session
 
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
 """Characters of a message and, in one of a backfill, of a cause: Slack shows no more, and refuses far longer ones."""
@@ -177,7 +177,7 @@ class Outcomes:
 
         The warehouse is asked once for each date, and in each round while it is stale.
         """
-        from drillster_pipeline.export.alerts import expected_date, why_stale
+        from drillster_pipeline.pipeline.alerts import expected_date, why_stale
 
         stale = self.state.failing.get(STALE, [])
         expected = expected_date(self.session, coming=coming)

@@ -10,15 +10,15 @@ import dagster as dg
 
 from drillster_pipeline.settings import ScheduleSettings
 
-from .failures import guarded
+from .errors import guarded
 from .keys import table_key
 from .markdown import columns_picture, table
-from .pages import shown_value, spread_picture
+from .metadata import shown_value, spread_picture
 from .partitions import export_date
 from .resources import DrillsterResource
 
 if TYPE_CHECKING:
-    from drillster_pipeline.export.report import Written
+    from drillster_pipeline.pipeline.report import Written
     from drillster_pipeline.report.figures import Figures, Group
 
 REPORT = dg.AssetKey(["report", "nightly"])
@@ -57,7 +57,7 @@ def nightly_report(
     def write_report(
         context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
     ) -> dg.MaterializeResult[Any]:
-        from drillster_pipeline.export.report import write_report as write
+        from drillster_pipeline.pipeline.report import write_report as write
 
         def work() -> "Written":
             return write(drillster.run.session, export_date(context.run.tags))

@@ -16,7 +16,7 @@ from .run_lock import run_lock
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
-    from drillster_pipeline.export.session import Session
+    from drillster_pipeline.pipeline.context import Session
 
 
 class Run:
@@ -39,7 +39,7 @@ class Run:
     @cached_property
     def session(self) -> Session:
         """The session of this process. Raises SettingsError with all that is wrong in the settings."""
-        from drillster_pipeline.export.session import Session
+        from drillster_pipeline.pipeline.context import Session
         from drillster_pipeline.settings import load_settings
 
         settings = load_settings()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline.extract.merged import Merged
+from drillster_pipeline.extract.values import identity, inner, login_moment, misfit
+
 from .columns import flag, key, moment, text, whole
-from .merged import Merged
 from .schema import Column, Kind, Table, Type
-from .values import identity, inner, login_moment, misfit
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 ACCOUNTS = Table(
     name="accounts",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.answers import named_total
+from drillster_pipeline.extract.values import identity, inner, upper
+from drillster_pipeline.response_shapes import named_total
 
 from .columns import PLAYABLE_TYPES, key, text, whole
 from .schema import Kind, Table
-from .values import identity, inner, upper
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 CATALOGS = Table(
     name="catalogs",

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline.extract.values import identity, inner, overall, upper
+
 from .columns import EXPORT_DATE, captured_at, flag, key, moment, percentage, text
 from .keys import event_key
 from .schema import Kind, Table
-from .values import identity, inner, overall, upper
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 OBJECTIVE_EVALUATIONS = Table(
     name="objective_evaluations",
@@ -158,7 +159,7 @@ def read_objective_events(page: Page, found: Findings) -> None:
         _first(item.get("timestamp"), item.get("date"), evaluation.get("evaluationDate"), item.get("evaluationDate"))
         for item, evaluation in zip(events, evaluations, strict=True)
     ]
-    from .moments import moments  # with pandas, which the declarations above do not need
+    from drillster_pipeline.extract.timestamps import moments  # with pandas, which the declarations above do not need
 
     occurred, unreadable = moments(times)
     for place, (item, evaluation) in enumerate(zip(events, evaluations, strict=True)):

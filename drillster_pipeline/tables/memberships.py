@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline.extract.values import Misfit, inner, upper
+
 from .columns import key, moment, text
 from .keys import invitee_key
 from .schema import Kind, Table
-from .values import Misfit, inner, upper
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 GROUP_MEMBERS = Table(
     name="group_members",

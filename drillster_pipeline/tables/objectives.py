@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline.extract.values import identity, seconds, upper
+
 from .columns import key, moment, percentage, text, whole
 from .schema import Kind, Table
-from .values import identity, seconds, upper
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 OBJECTIVES = Table(
     name="objectives",
@@ -114,7 +115,7 @@ def _readable(norms: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
 
     The objective itself is rejected for them. Everybody's evaluation would be, too, if it took them over.
     """
-    from .casts import cast  # with pandas, which the declarations above do not need
+    from drillster_pipeline.extract.casts import cast  # with pandas, which the declarations above do not need
 
     columns = (OBJECTIVES.column("review_at"), OBJECTIVES.column("minimum_proficiency"))
     wrong = [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drillster_pipeline.extract.values import identity, inner
+
 from .columns import key, moment, text, whole
 from .schema import Kind, Table
-from .values import identity, inner
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 ORGANIZATIONS = Table(
     name="organizations",

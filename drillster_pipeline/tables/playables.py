@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from drillster_pipeline.extract.merged import Merged
+from drillster_pipeline.extract.values import identity, misfit, upper
+
 from .columns import PLAYABLE_TYPES, key, text
-from .merged import Merged
 from .schema import Kind, Table
-from .values import identity, misfit, upper
 
 PLAYABLES = Table(
     name="playables",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline.extract.values import Misfit, identity, inner
+
 from .columns import flag, key, moment, percentage, text, whole
 from .schema import Column, Kind, Table, Type
-from .values import Misfit, identity, inner
 
 if TYPE_CHECKING:
-    from .batches import Page
-    from .findings import Findings
+    from drillster_pipeline.extract.batches import Page
+    from drillster_pipeline.extract.state import Findings
 
 _ITEM = "test_results: memberTestResults[].testResults[]"
 

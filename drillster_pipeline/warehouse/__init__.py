@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from .database import Warehouse
 from .ddl import ddl
-from .history import LatestLoad, TableLoad
 from .ledger import CONTRACT
+from .ledger_queries import LatestLoad, TableLoad
 from .load import Load
-from .plans import (
-    Judgement,
-    LoadPlan,
-    LoadReport,
-    Mode,
-    TableJudgement,
-    TablePlan,
-    TableReport,
-)
+from .load_plan import Judgement, LoadPlan, LoadReport, Mode, TableJudgement, TablePlan, TableReport
 from .views import VIEWS, View, ViewColumn
+from .warehouse import Warehouse
 
 __all__ = [
     "CONTRACT",

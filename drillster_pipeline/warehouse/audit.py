@@ -10,7 +10,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from .history import Tables
+from .ledger_queries import Tables
 
 
 def is_loaded(connection: sa.Connection, tables: Tables, capture_id: str) -> bool:

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .dialects.mysql import DIALECTS as MYSQL
 from .model import BY_BYTES
-from .mysql import DIALECTS as MYSQL
 
 
 @dataclass(slots=True)

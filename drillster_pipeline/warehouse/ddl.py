@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import SettingsError
 
 from .ledger import CONTRACT
-from .migration import view_statements
 from .model import build, lookup
+from .schema_sync import view_statements
 from .views import VIEWS
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, make_url
 
 from drillster_pipeline.errors import SettingsError
 
-from . import mysql
+from .dialects import mysql
 
 SQLITE_BUSY_SECONDS = 120.0
 """How long a statement waits for another program's write lock on the file: long enough for somebody's VACUUM."""

@@ -21,12 +21,12 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Table
 
-from .exceptions import MENTIONED_FLAG, absent, excepted, tells_mentioned
-from .intervals import publish_history
 from .ledger import NOTHING_LATER, Later, later_read
-from .plans import Mode
-from .publication import UNREAD, Counts, Publication
+from .load_plan import Mode
+from .merge_context import UNREAD, Counts, Publication
+from .scd2 import publish_history
 from .staging import Staged
+from .unobserved import MENTIONED_FLAG, absent, excepted, tells_mentioned
 
 
 def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:

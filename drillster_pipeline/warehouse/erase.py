@@ -11,12 +11,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.erasure import Person
+from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Table, history_name
-from drillster_pipeline.tables.frames import batch_of
 
-from .history import Tables
 from .ledger import ROW
+from .ledger_queries import Tables
 from .staging import KEY_SEPARATOR
 
 _TABLES = {**DATA_TABLES, **HISTORY_TABLES}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .publication import Counts, Publication
+from .merge_context import Counts, Publication
 from .staging import Staged
 
 

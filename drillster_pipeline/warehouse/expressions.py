@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from .mysql import DIALECTS as MYSQL
+from .dialects.mysql import DIALECTS as MYSQL
 
 
 class utc_midnight(FunctionElement[Any]):

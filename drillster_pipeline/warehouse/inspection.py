@@ -22,14 +22,15 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import SettingsError
 
 from . import engine as engines
-from . import history, mysql, postgresql
+from . import ledger_queries as history
 from .comparison import Difference, compare
-from .failures import told_plainly
-from .history import Loaded
+from .dialects import mysql, postgresql
+from .errors import told_plainly
 from .ledger import CONTRACT
+from .ledger_queries import Loaded
 from .lock import who_writes
-from .migration import view_statements
 from .model import build, lookup
+from .schema_sync import view_statements
 from .views import VIEWS
 
 SQLITE_BUSY_SECONDS = 2

@@ -13,8 +13,8 @@ from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.columns import key, moment, text, whole
 from drillster_pipeline.tables.schema import Kind, Table
 
+from .load_plan import LoadPlan
 from .model import lookup
-from .plans import LoadPlan
 
 LOAD_EXCEPTIONS = Table(
     name="load_exceptions",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drillster_pipeline.tables.batches import Batch, Reject
-from drillster_pipeline.tables.frames import MASKED
+from drillster_pipeline.extract.batches import Batch, Reject
+from drillster_pipeline.extract.frames import MASKED
 
+from .driver_values import plain
 from .model import KEY_LENGTH, bounded_columns
-from .values import plain
 
 
 def leave_out_long_keys(batch: Batch) -> Batch:

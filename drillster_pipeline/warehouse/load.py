@@ -11,23 +11,23 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Interrupted, PipelineError, Unavailable
+from drillster_pipeline.extract.batches import Batch
 from drillster_pipeline.tables import history_name
-from drillster_pipeline.tables.batches import Batch
 from drillster_pipeline.tables.schema import Kind
 
+from .dialects.postgresql import see_that_it_is_the_same, server_process
 from .engine import BEGIN_OPTION
-from .failures import told_plainly
-from .judge import Judge
+from .errors import told_plainly
 from .ledger import CONTRACT, Before, look_back
+from .load_plan import Judgement, LoadPlan, LoadReport
 from .lock import LockWait
+from .merge import publish
+from .merge_context import Publication
 from .model import lookup
 from .partitions import ensure_partition, gather_statistics
-from .plans import Judgement, LoadPlan, LoadReport
-from .postgresql import see_that_it_is_the_same, server_process
-from .publication import Publication
-from .publish import publish
 from .snapshots import RowsRepeat
 from .staging import Staging, StagingTables
+from .validation import Judge
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
-from .failures import told_plainly
-from .mysql import DIALECTS as MYSQL
+from .dialects.mysql import DIALECTS as MYSQL
+from .errors import told_plainly
 
 POLL_SECONDS = 0.25
 

@@ -13,8 +13,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
-from .mysql import DIALECTS as MYSQL
-from .mysql import TABLE_OPTIONS, ExactLongText, ExactText
+from .dialects.mysql import DIALECTS as MYSQL
+from .dialects.mysql import TABLE_OPTIONS, ExactLongText, ExactText
 
 INDEXED = ("account_id", "group_id", "objective_id", "playable_id", "test_id", "drill_id", "organization_id")
 """Columns that analysts join by, each indexed wherever the key does not begin with it."""

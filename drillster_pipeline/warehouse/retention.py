@@ -11,7 +11,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind
 
 from .engine import BEGIN_OPTION
-from .history import Tables
+from .ledger_queries import Tables
 from .partitions import is_partitioned, old_partitions
 
 LOCK_WAIT = "250ms"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .plans import Mode
-from .publication import Counts, Publication
+from .load_plan import Mode
+from .merge_context import Counts, Publication
 from .staging import Staged
 
 

@@ -16,15 +16,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.extract.batches import Batch, Reject
+from drillster_pipeline.extract.frames import RANK
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.tables.batches import Batch, Reject
-from drillster_pipeline.tables.frames import RANK
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
+from .dialects.mysql import DIALECTS as MYSQL
+from .dialects.mysql import TABLE_OPTIONS
 from .lengths import leave_out_long_keys
 from .model import KEY_TEXT, TEXT, UNBOUNDED, bounded_columns, column_type
-from .mysql import DIALECTS as MYSQL
-from .mysql import TABLE_OPTIONS
 from .writers import writer_for
 
 PREFIX = "drillster_staged_"

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Column
 
-from .binary_copy import binary_copy
-from .values import iso, plain
+from .dialects.binary_copy import binary_copy
+from .driver_values import iso, plain
 
 GENERIC_ROWS = 1_000
 """Rows per statement of the generic path."""

@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.sandbox import Sandbox

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.backoff import RETRY_AFTER_CAP, Backoff, RetryState, http_date, retry_after
+from drillster_pipeline.api.retry import RETRY_AFTER_CAP, Backoff, RetryState, http_date, retry_after
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 

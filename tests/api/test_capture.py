@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.pool import Pool
+from drillster_pipeline.api.crawler import Walk
 from drillster_pipeline.api.units import Unit
-from drillster_pipeline.api.walk import Walk
+from drillster_pipeline.api.worker_pool import Pool
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.errors import (
     AnswerError,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.errors import (
     ApiUnavailable,

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from drillster_pipeline.api.cancellation import Stopped
 from drillster_pipeline.api.client import Client
-from drillster_pipeline.api.pause import Stopped
 from drillster_pipeline.errors import (
     AnswerError,
     ApiError,

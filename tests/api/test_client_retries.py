@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, Unavailable
 
 from .scripted import Play, Reply, json_reply

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.api.grant import DEFAULT_LIFETIME, LONGEST_LIFETIME, granted, lifetime, refusal
-from drillster_pipeline.api.refusals import error_id
+from drillster_pipeline.api.responses import error_id
 from drillster_pipeline.api.transport import Reply
 from drillster_pipeline.errors import AnswerError
 

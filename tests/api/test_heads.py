@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.heads import HeadResponse
+from drillster_pipeline.api.response_head import HeadResponse
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PLAIN = OK + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.errors import PipelineError
 
 from .conftest import CLIENT_ID, CLIENT_SECRET

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.pool import Pool
+from drillster_pipeline.api.worker_pool import Pool
 
 
 def run(pool: Pool[Any], *tasks: Any, on_tick: Callable[[], None] = lambda: None, tick: float = 0.01) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.skew import skew_between
+from drillster_pipeline.api.clock_skew import skew_between
 
 MOMENT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 

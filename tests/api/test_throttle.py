@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.pause import Pause, Stopped
+from drillster_pipeline.api.cancellation import Pause, Stopped
 from drillster_pipeline.api.throttle import Throttle
 from tests.conftest import examples
 

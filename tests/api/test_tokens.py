@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline.api.cancellation import Pause, Stopped
 from drillster_pipeline.api.clock import steady
-from drillster_pipeline.api.pause import Pause, Stopped
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
 
 from .conftest import CLIENT_ID, CLIENT_SECRET, SERVICE_ACCOUNT, TOKEN_PATH, together

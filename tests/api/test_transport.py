@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.pause import Pause, Stopped
+from drillster_pipeline.api.cancellation import Pause, Stopped
 from drillster_pipeline.api.transport import Broken, TooLarge, Transport
 from drillster_pipeline.errors import SettingsError
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from drillster_pipeline.api.pause import Pause
+from drillster_pipeline.api.cancellation import Pause
 from drillster_pipeline.api.transport import Broken, Transport
 from drillster_pipeline.errors import SettingsError
 

@@ -13,14 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline import answers
-from drillster_pipeline.api.backoff import Backoff
+from drillster_pipeline import response_shapes as answers
 from drillster_pipeline.api.capture import CaptureResult, capture_events, capture_snapshot
 from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.sandbox import Faults, Organization, Sandbox, Size
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)

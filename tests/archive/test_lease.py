@@ -12,7 +12,7 @@ import pytest
 
 from drillster_pipeline.archive import lease
 from drillster_pipeline.archive.lease import leased
-from drillster_pipeline.archive.remote import RemoteStorage
+from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import Busy, Unavailable
 
 FOLDER = "2026-01-01/.snapshot.lease"

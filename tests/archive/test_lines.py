@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive.lines import End, Line, body_bytes, line_bytes, parse_line, unit_key
+from drillster_pipeline.archive.records import End, Line, body_bytes, line_bytes, parse_line, unit_key
 
 texts = st.text(max_size=30)
 units = st.dictionaries(st.sampled_from(["group_id", "account_id", "objective_id"]), texts)

@@ -13,8 +13,9 @@ import boto3
 import fsspec
 import pytest
 
-from drillster_pipeline.archive import Archive, CaptureWriter, End, remote
-from drillster_pipeline.archive.remote import RemoteStorage
+from drillster_pipeline.archive import Archive, CaptureWriter, End
+from drillster_pipeline.archive import object_store as remote
+from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import ArchiveCorrupt, PipelineError, SettingsError, Unavailable
 
 from .object_store import ObjectStore, Wire, endpoint, object_store

@@ -11,7 +11,9 @@ import pytest
 from benchmarks.peer import TABLES_OF, items_of
 from benchmarks.peer_rows import READERS
 from benchmarks.places import EXPORT_DATE, MOMENT, settings_of
-from drillster_pipeline.export import Session, capture, publish
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import DATA_TABLES

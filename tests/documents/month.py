@@ -9,9 +9,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from drillster_pipeline.export.captures import capture
-from drillster_pipeline.export.loads import publish
-from drillster_pipeline.export.session import Session
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, Warehouse

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.console.schema import render
+from drillster_pipeline.cli.schema import render
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 from tests.warehouse import postgresql
 from tests.warehouse.place import Place

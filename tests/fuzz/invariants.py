@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from drillster_pipeline.answers import items
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.archive.parts import read_lines
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.export import PublishOutcome
+from drillster_pipeline.pipeline.publish import PublishOutcome
+from drillster_pipeline.response_shapes import items
 from drillster_pipeline.tables.keys import invitee_key
 
 from .nights import House, Night

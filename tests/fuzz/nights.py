@@ -16,12 +16,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from drillster_pipeline.api.backoff import Backoff
 from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import PipelineError
-from drillster_pipeline.export import PublishOutcome, Session, capture, publish
-from drillster_pipeline.export.facts import gather
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import PublishOutcome, publish
+from drillster_pipeline.pipeline.quality import gather
 from drillster_pipeline.settings import Settings, load_settings
 
 from .server import FuzzedDrillster, Script, Tale

@@ -8,7 +8,8 @@ import pytest
 
 from drillster_pipeline.archive import recovery
 from drillster_pipeline.errors import AnswerError, ContractError
-from drillster_pipeline.export import How, capture, publish
+from drillster_pipeline.pipeline.capture import How, capture
+from drillster_pipeline.pipeline.publish import publish
 
 from .conftest import NewHouse
 from .invariants import check, check_deletions

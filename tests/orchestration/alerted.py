@@ -10,8 +10,8 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOr
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.export.session import Session
 from drillster_pipeline.orchestration.alerting import send_alerts
+from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.settings import load_settings
 from tests.webhooks import Webhook
 

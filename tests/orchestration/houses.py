@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.dates import midnight
-from drillster_pipeline.export.session import Session
 from drillster_pipeline.orchestration.nightly import Night, run_nightly
 from drillster_pipeline.orchestration.resources import Run
+from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.orchestration.alerting import RECORD
-from drillster_pipeline.orchestration.upkeep import alerts as sensor
+from drillster_pipeline.orchestration.maintenance import alerts as sensor
 from drillster_pipeline.sandbox import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 

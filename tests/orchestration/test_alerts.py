@@ -12,8 +12,8 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.export import capture
-from drillster_pipeline.orchestration import failures
+from drillster_pipeline.orchestration import errors as failures
+from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.sandbox import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 
@@ -45,7 +45,7 @@ class TestRuns:
         def publish(*_: object, **__: object) -> None:
             raise GuardRefused("30 of 40 rows would be marked deleted")
 
-        monkeypatch.setattr("drillster_pipeline.export.publish", publish)
+        monkeypatch.setattr("drillster_pipeline.pipeline.publish.publish", publish)
         assert not house.night().success
         look(house)
         first, second = texts(hook)
@@ -58,7 +58,7 @@ class TestRuns:
         def broken(*_: object, **__: object) -> None:
             raise ValueError("could not read jan@example.org")
 
-        monkeypatch.setattr("drillster_pipeline.export.capture", broken)
+        monkeypatch.setattr("drillster_pipeline.pipeline.capture.capture", broken)
         run_id = house.night().run_id
         look(house)
         (text,) = texts(hook)
@@ -99,7 +99,7 @@ class TestRuns:
         def publish(*_: object, **__: object) -> None:
             raise GuardRefused("x" * 100_000)
 
-        monkeypatch.setattr("drillster_pipeline.export.publish", publish)
+        monkeypatch.setattr("drillster_pipeline.pipeline.publish.publish", publish)
         house.night()
         look(house)
         assert 3_000 < len(texts(hook)[0]) < 3_100

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration import failures
+from drillster_pipeline.orchestration import errors as failures
 from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault
 from drillster_pipeline.settings import SETTINGS
 
@@ -47,7 +47,7 @@ def test_an_unexpected_error_is_told_by_its_place_and_not_by_its_words(
     def broken(*_: object, **__: object) -> None:
         raise ValueError("could not read jan@example.org")
 
-    monkeypatch.setattr("drillster_pipeline.export.capture", broken)
+    monkeypatch.setattr("drillster_pipeline.pipeline.capture.capture", broken)
     night = house.night()
     assert (night.exit_code, night.unexpected) == (1, ("capture_snapshot", "capture_events"))
     (entry, _) = house.instance.all_logs(night.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
@@ -58,7 +58,7 @@ def test_an_unexpected_error_is_told_by_its_place_and_not_by_its_words(
 
 
 def test_an_unexpected_error_about_code_keeps_its_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("drillster_pipeline.export.captures.CaptureOutcome")
+    monkeypatch.delattr("drillster_pipeline.pipeline.capture.CaptureOutcome")
     told = failures_of(house, house.night().run_id)["capture_snapshot"]
     assert "NameError: name 'CaptureOutcome' is not defined" in told
 
@@ -67,16 +67,16 @@ def test_the_gravest_of_known_and_unexpected_errors_decides_the_exit_code(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first step fails unexpectedly, the second with an error that is known: each is told for what it is."""
-    from drillster_pipeline import export
+    from drillster_pipeline.pipeline import capture as module
 
-    capture = export.capture
+    capture = module.capture
 
     def half_broken(session: Any, kind: str, day: Any, **options: Any) -> Any:
         if kind == "snapshot":
             raise ValueError
         return capture(session, kind, day, **options)
 
-    monkeypatch.setattr(export, "capture", half_broken)
+    monkeypatch.setattr(module, "capture", half_broken)
     house.sandbox.faults = Faults(failures=(Failure(at="groups", statuses=(400,), error="nonsense"),))
     night = house.night()
     assert night.unexpected == ("capture_snapshot",)

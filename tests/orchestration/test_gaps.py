@@ -11,13 +11,13 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from drillster_pipeline.console.night import fetch_missing_events
-from drillster_pipeline.console.status import show_status
+from drillster_pipeline.cli.run import fetch_missing_events
+from drillster_pipeline.cli.status import show_status
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.export.verdicts import mark_refused
+from drillster_pipeline.pipeline.guard import mark_refused
 from drillster_pipeline.sandbox import Failure, Faults
-from tests.export.sessions import put_capture
+from tests.pipeline.sessions import put_capture
 
 from .houses import AMSTERDAM, House, night_after
 
@@ -154,7 +154,7 @@ def test_a_date_that_failed_is_asked_for_once_a_day_and_holds_up_no_other(
     ]
     assert house.sandbox.count(path="*/events*") > 0  # they were refused
     assert asked_for(house) == [str(THREE), str(FOUR)]
-    monkeypatch.setattr("drillster_pipeline.export.session.newest_complete", lambda *_: FIVE + timedelta(days=1))
+    monkeypatch.setattr("drillster_pipeline.pipeline.context.newest_complete", lambda *_: FIVE + timedelta(days=1))
     assert asked_for(house)[0] == str(FIVE - timedelta(days=6))
 
 

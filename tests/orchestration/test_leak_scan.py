@@ -130,8 +130,8 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_once(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("drillster_pipeline.api.backoff.RetryState.add_failure", at_once)
-    monkeypatch.setattr("drillster_pipeline.export.loads.PAUSES", ())
+    monkeypatch.setattr("drillster_pipeline.api.retry.RetryState.add_failure", at_once)
+    monkeypatch.setattr("drillster_pipeline.pipeline.publish.PAUSES", ())
 
 
 def test_nights_that_fail_in_every_way_show_nobody_and_no_secret(

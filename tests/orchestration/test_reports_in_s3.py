@@ -10,14 +10,14 @@ import boto3
 import dagster as dg
 import pytest
 
-from drillster_pipeline.console.report import run_report
-from drillster_pipeline.doctor import Status
-from drillster_pipeline.doctor.examination import Examination
+from drillster_pipeline.cli.report import run_report
+from drillster_pipeline.diagnostics import Status
+from drillster_pipeline.diagnostics.run import Examination
 from drillster_pipeline.errors import PipelineError, Unavailable
-from drillster_pipeline.export.forget import forget
-from drillster_pipeline.export.report import write_report
+from drillster_pipeline.pipeline.forget import forget
+from drillster_pipeline.pipeline.report import write_report
 from tests.archive.object_store import ObjectStore, object_store
-from tests.doctor.examined import step
+from tests.diagnostics.examined import step
 
 from .houses import DAY, House
 

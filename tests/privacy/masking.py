@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 
 KEY = "a long random text that nobody knows"
 HIDING = ("pseudonymize", "drop")

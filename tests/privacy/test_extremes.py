@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 
 from .masking import KEY, account, masked, text
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 
 from .masking import HIDING, KEY, NOOR, account, masked, the_account
 

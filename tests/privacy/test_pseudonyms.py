@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 
 from .masking import NOOR, account, masked, the_account
 

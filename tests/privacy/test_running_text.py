@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from drillster_pipeline.privacy import Privacy
+from drillster_pipeline.privacy.pseudonymize import Privacy
 
 from .masking import KEY, NOOR, account, masked, text
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import Refused, Unavailable
-from drillster_pipeline.export import Session, capture, publish
-from drillster_pipeline.export.report import write_report
+from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.publish import publish
+from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.report import Figures, figures_of, render
 from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import Secret, load_settings

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from drillster_pipeline.extract.batches import Batch
+from drillster_pipeline.extract.extractor import Extractor, Page, Reject
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.tables.batches import Batch
-from drillster_pipeline.tables.extract import Extractor, Page, Reject
 
 EXPORT_DATE = date(2026, 3, 14)
 CAPTURED_AT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables.casts import STRING, cast, cleaned
+from drillster_pipeline.extract.casts import STRING, cast, cleaned
 from drillster_pipeline.tables.columns import flag, key, moment, percentage, text, whole
 from drillster_pipeline.tables.schema import Column, Type
 

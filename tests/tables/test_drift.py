@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from drillster_pipeline.extract.documented_fields import ANSWERS, ITEMS
+from drillster_pipeline.extract.unknown_fields import MOST_PATHS, UnknownFields
 from drillster_pipeline.tables import RESOURCES
-from drillster_pipeline.tables.drift import MOST_PATHS, UnknownFields
-from drillster_pipeline.tables.fields import ANSWERS, ITEMS
 
 from .pages import extract, page
 from .test_evaluations import EVALUATION

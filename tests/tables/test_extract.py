@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.extract.extractor import Page
 from drillster_pipeline.tables import DATA_TABLES, RESOURCES, resources_of
-from drillster_pipeline.tables.extract import Page
 
 from .pages import CAPTURED_AT, Asked, extract, page
 
@@ -128,7 +128,7 @@ def test_a_page_without_a_list_is_a_contract_error_that_names_its_unit() -> None
 
 def test_pages_are_read_one_at_a_time() -> None:
     """An archive is larger than memory: nothing may ask for a page before the one before it is dealt with."""
-    from drillster_pipeline.tables.extract import Extractor
+    from drillster_pipeline.extract.extractor import Extractor
 
     read: list[int] = []
 
@@ -150,7 +150,7 @@ GROWTH = """
 import sys
 from datetime import UTC, date, datetime
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.tables.extract import Extractor, Page
+from drillster_pipeline.extract.extractor import Extractor, Page
 
 def pages(rows):
     at = datetime(2026, 3, 15, tzinfo=UTC)

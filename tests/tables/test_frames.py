@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from drillster_pipeline.extract.batches import Reject
+from drillster_pipeline.extract.frames import MASKED, batch_of
+from drillster_pipeline.extract.values import Misfit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
-from drillster_pipeline.tables.batches import Reject
-from drillster_pipeline.tables.frames import MASKED, batch_of
-from drillster_pipeline.tables.values import Misfit
 
 from .pages import CAPTURED_AT, EXPORT_DATE, plain
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.answers import SHAPES, items
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.response_shapes import SHAPES, items
 from drillster_pipeline.tables import DATA_TABLES
 from tests.conftest import examples
 

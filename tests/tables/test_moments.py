@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables.moments import moments
+from drillster_pipeline.extract.timestamps import moments
 
 from .pages import utc
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables.values import Misfit, identity, inner, login_moment, overall, seconds, upper
+from drillster_pipeline.extract.values import Misfit, identity, inner, login_moment, overall, seconds, upper
 
 from .pages import utc
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.tables.schema import Column, Type
 from drillster_pipeline.warehouse import Warehouse
-from drillster_pipeline.warehouse import binary_copy as binary
+from drillster_pipeline.warehouse.dialects import binary_copy as binary
 from drillster_pipeline.warehouse.model import column_type
 
 

@@ -35,7 +35,7 @@ def test_the_text_for_sqlite_makes_what_preparing_makes(tmp_path: Path) -> None:
     with Place(f"sqlite:///{tmp_path}/by-hand.sqlite", None).opened() as warehouse:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "drillster_pipeline.warehouse.migration._add_column", lambda *_: pytest.fail("a column was missing")
+                "drillster_pipeline.warehouse.schema_sync._add_column", lambda *_: pytest.fail("a column was missing")
             )
             warehouse.prepare()
         with Place(f"sqlite:///{tmp_path}/prepared.sqlite", None).opened() as prepared:

@@ -125,8 +125,8 @@ def test_where_a_dialect_has_no_update_from_each_value_is_looked_up(
         usual.prepare()
         everything(usual)
         expected = {name: rows(usual, name) for name in (*loader.TABLES, *loader.HISTORIES, "objective_events")}
-    monkeypatch.setattr("drillster_pipeline.warehouse.publication.UPDATES_FROM", set())
-    monkeypatch.setattr("drillster_pipeline.warehouse.intervals.TUPLES", set())
+    monkeypatch.setattr("drillster_pipeline.warehouse.merge_context.UPDATES_FROM", set())
+    monkeypatch.setattr("drillster_pipeline.warehouse.scd2.TUPLES", set())
     assert [found for found in statements_of_everything(sqlite) if _updates_from(found)] == []
     with sqlite.opened() as warehouse:
         assert {name: rows(warehouse, name) for name in expected} == expected

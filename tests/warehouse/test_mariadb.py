@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.erasure import Person
 from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, PipelineError, SettingsError
+from drillster_pipeline.extract.frames import MASKED
+from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
-from drillster_pipeline.tables.frames import MASKED
-from drillster_pipeline.warehouse import Warehouse, mysql
+from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.dialects import mysql
 from drillster_pipeline.warehouse.model import KEY_LENGTH
 from drillster_pipeline.warehouse.staging import PREFIX
 from tests.orchestration.houses import DAY, house_in, night_after

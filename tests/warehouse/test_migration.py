@@ -277,7 +277,7 @@ def test_a_migration_that_fails_halfway_leaves_the_warehouse_as_it_was(
         def fail(*_: Any) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("drillster_pipeline.warehouse.migration._add_column", fail)
+        monkeypatch.setattr("drillster_pipeline.warehouse.schema_sync._add_column", fail)
         with pytest.raises(ZeroDivisionError):
             warehouse.prepare()
         if not is_mariadb(warehouse):  # which commits each step of DDL; the next run goes on from there

@@ -307,7 +307,9 @@ def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
             postgresql_warehouse.loading(plan(day(1), ["accounts"])) as loading,
         ):
             loading.stage(batch("accounts", [account("a")]))
-            monkeypatch.setattr("drillster_pipeline.warehouse.postgresql.server_process", lambda _connection: process)
+            monkeypatch.setattr(
+                "drillster_pipeline.warehouse.dialects.postgresql.server_process", lambda _connection: process
+            )
             loading.publish()
 
 
@@ -360,7 +362,7 @@ def test_a_night_writes_a_row_once_and_no_index_of_what_is_still_there(postgresq
 def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
     postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drillster_pipeline.warehouse.postgresql.DDL_WAIT", "200ms")
+    monkeypatch.setattr("drillster_pipeline.warehouse.dialects.postgresql.DDL_WAIT", "200ms")
     with postgresql.opened() as warehouse, postgresql.opened() as analyst:
         warehouse.prepare()
         sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN locale")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.erasure import Person
-from drillster_pipeline.warehouse import migration
+from drillster_pipeline.privacy.erase import Person
+from drillster_pipeline.warehouse import schema_sync as migration
 from drillster_pipeline.warehouse.views import View
 
 from . import loader

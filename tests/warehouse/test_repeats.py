@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.warehouse import Judgement, LoadReport, TablePlan, Warehouse
-from drillster_pipeline.warehouse.plans import Mode
+from drillster_pipeline.warehouse.load_plan import Mode
 
 from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, reject, result
 from .place import column, is_mariadb, rows, sql, table

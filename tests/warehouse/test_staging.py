@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.tables.batches import Batch, Reject
+from drillster_pipeline.extract.batches import Batch, Reject
 from drillster_pipeline.warehouse import Warehouse
 from drillster_pipeline.warehouse.staging import PREFIX, as_json
 

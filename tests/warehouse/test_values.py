@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Column, Type
 from drillster_pipeline.warehouse import Warehouse
-from drillster_pipeline.warehouse.binary_copy import binary_copy
+from drillster_pipeline.warehouse.dialects.binary_copy import binary_copy
+from drillster_pipeline.warehouse.driver_values import iso, plain
 from drillster_pipeline.warehouse.staging import StagingTables
-from drillster_pipeline.warehouse.values import iso, plain
 from drillster_pipeline.warehouse.writers import write_generic, writer_for
 from tests.conftest import examples
 

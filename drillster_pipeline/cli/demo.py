@@ -1,0 +1,221 @@
+"""`demo`: a week of nights of a made-up organization, through the job that runs for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import sqlalchemy as sa
+from rich.console import Console
+from rich.table import Table
+
+from drillster_pipeline.dates import midnight, newest_complete
+from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.sandbox import Sandbox, environment
+from drillster_pipeline.settings import SETTINGS, load_settings
+from drillster_pipeline.warehouse import Warehouse
+
+from .progress import duration
+from .run import run_night
+from .sandbox import KEY_FILE
+
+SEED = 7
+ENV_FILE = "demo.env"
+NIGHTLY_AT = timedelta(hours=2, minutes=30)
+BLOCKS = "▁▂▃▄▅▆▇█"
+LEAST_RANGE = 5.0
+EXAMPLE = "SELECT * FROM overdue_objectives LIMIT 10"
+_OURS = (
+    "archive",
+    "dagster",
+    "reports",
+    "warehouse.sqlite",
+    "warehouse.sqlite-wal",
+    "warehouse.sqlite-shm",
+    ENV_FILE,
+    KEY_FILE,
+)
+
+
+def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
+    """Export ``nights`` nights that end yesterday; returns the exit code of the first that failed, or 0."""
+    console = Console()
+    started = time.monotonic()
+    folder = folder.absolute()
+    _clear(folder)
+    timezone = ZoneInfo("Europe/Amsterdam")
+    last = newest_complete(datetime.now(UTC), timezone)
+    days = [last - timedelta(days=back) for back in reversed(range(nights))]
+    with Sandbox(accounts=accounts, seed=SEED, port=_free_port(), key_file=folder / KEY_FILE) as sandbox:
+        settings = _settings(folder, sandbox, first=days[0] - timedelta(days=7))
+        _write_env(folder / ENV_FILE, settings, accounts)
+        os.environ.update(settings)
+        console.print(
+            f"[bold]A local Drillster[/] with {accounts} accounts listens on {sandbox.base_url}.\n"
+            f"Exporting {nights} nights, {days[0]} to {days[-1]}, with the job that runs for real:\n",
+            highlight=False,
+        )
+        with dg.DagsterInstance.get() as instance:
+            for day in days:
+                sandbox.now = midnight(day + timedelta(days=1), timezone) + NIGHTLY_AT
+                moment = sandbox.now
+                night = run_night(console, instance, day, now=partial(_same, moment))
+                if not night.success:
+                    return night.exit_code
+        requests, grants = len(sandbox.requests), sandbox.grants
+    took = duration(time.monotonic() - started)
+    console.print(f"\n{requests:,} requests, {grants} access tokens, {took} in all.\n", highlight=False)
+    with Session(settings=load_settings()) as session:
+        _show(console, session.warehouse, days)
+    _what_next(console, folder, days)
+    return 0
+
+
+def _same(moment: datetime) -> datetime:
+    """A clock that stands still: partial(_same, moment)."""
+    return moment
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _OURS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    (folder / "dagster").mkdir()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _settings(folder: Path, sandbox: Sandbox, *, first: date) -> dict[str, str]:
+    """All settings of the demo. Those that it leaves alone are emptied, so that a user's own cannot get in."""
+    from drillster_pipeline.orchestration.home import ensure_home
+
+    os.environ["DAGSTER_HOME"] = str(folder / "dagster")
+    return {
+        **{setting.name: "" for setting in SETTINGS},
+        **environment(sandbox.base_url, sandbox.credentials),
+        "DRILLSTER_PRIVATE_KEY": "",
+        "DRILLSTER_PRIVATE_KEY_FILE": str(folder / KEY_FILE),
+        "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder / 'warehouse.sqlite'}",
+        "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
+        "DRILLSTER_REPORTS_FOLDER": str(folder / "reports"),
+        "DRILLSTER_FIRST_EXPORT_DATE": str(first),
+        "DAGSTER_HOME": str(ensure_home()),
+    }
+
+
+def _write_env(path: Path, settings: dict[str, str], accounts: int) -> None:
+    """What `make ui` starts with: the demo's settings, and how to start its Drillster again."""
+    port = settings["DRILLSTER_BASE_URL"].rsplit(":", 1)[1]
+    lines = [f"{name}='{value}'" for name, value in settings.items()]
+    lines += [f"DEMO_PORT='{port}'", f"DEMO_ACCOUNTS='{accounts}'", f"DEMO_SEED='{SEED}'"]
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _show(console: Console, warehouse: Warehouse, days: list[date]) -> None:
+    counts = warehouse.row_counts()
+    names = list(counts)
+    half = (len(names) + 1) // 2
+    rows = Table(title="Rows in the warehouse", title_justify="left", show_edge=False, pad_edge=False)
+    for _ in range(2):
+        rows.add_column("table")
+        rows.add_column("rows", justify="right")
+    for left, right in zip(names[:half], [*names[half:], None], strict=False):
+        rows.add_row(left, f"{counts[left]:,}", right or "", f"{counts[right]:,}" if right else "")
+    console.print(rows, "")
+    with warehouse.reading() as (connection, _):
+        console.print(_compliance(connection, days[-1]), "")
+        console.print(_trend(connection, days), "")
+
+
+def _compliance(connection: sa.Connection, day: date) -> Table:
+    """Who meets what on the last night: the view group_compliance, summed per group."""
+    query = sa.text(
+        "SELECT group_name, COUNT(*) AS objectives, SUM(evaluated) AS evaluated, SUM(met) AS met "
+        "FROM group_compliance WHERE export_date = :day GROUP BY group_id, group_name ORDER BY group_name"
+    )
+    table = Table(title=f"Compliance on {day}", title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("group")
+    for heading in ("objectives", "evaluated", "met"):
+        table.add_column(heading, justify="right")
+    table.add_column("share met")
+    for name, objectives, evaluated, met in connection.execute(query, {"day": str(day)}):
+        share = met / evaluated if evaluated else 0.0
+        table.add_row(
+            name, str(objectives), str(evaluated), str(met), f"{share:4.0%} [green]{'█' * round(share * 10)}[/]"
+        )
+    return table
+
+
+def _trend(connection: sa.Connection, days: list[date]) -> Table:
+    """Average proficiency per group and night: the view proficiency_trend."""
+    query = sa.text(
+        "SELECT group_id, group_name, export_date, average_proficiency FROM proficiency_trend ORDER BY export_date"
+    )
+    found: dict[str, dict[str, float]] = {}
+    names: dict[str, str] = {}
+    for group, name, day, average in connection.execute(query):
+        found.setdefault(group, {})[str(day)] = float(average or 0)
+        names[group] = name
+    title = f"Average proficiency, {days[0]} to {days[-1]}"
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    table.add_column("group")
+    table.add_column("first", justify="right")
+    table.add_column("trend")
+    table.add_column("last", justify="right")
+    for group in sorted(found, key=lambda group: names[group]):
+        nights = found[group]
+        known = [nights[str(day)] for day in days if str(day) in nights]
+        line = "".join(_block(nights.get(str(day)), min(known), max(known)) for day in days)
+        table.add_row(names[group], f"{known[0]:.1f}", f"[cyan]{line}[/]", f"{known[-1]:.1f}")
+    return table
+
+
+def _block(value: float | None, low: float, high: float) -> str:
+    """A block whose height shows where a value lies in its row; what moves by less than five points looks flat."""
+    if value is None:
+        return " "
+    return BLOCKS[min(len(BLOCKS) - 1, int((value - low) / max(high - low, LEAST_RANGE) * len(BLOCKS)))]
+
+
+def _from_here(path: Path) -> Path:
+    """The path as one would type it in this folder."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _what_next(console: Console, folder: Path, days: list[date]) -> None:
+    shown = _from_here(folder)
+    program = _from_here(Path(sys.argv[0]).absolute())
+    console.print(
+        f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
+        f"the raw answers are in {shown / 'archive'}.\n"
+        f"[bold]The report[/] of the last night: {shown / 'reports' / f'{days[-1]}.html'}\n"
+        f"[bold]Try next[/]\n"
+        f"  make ui                the same nights in the Dagster UI; backfill {days[0]}: it replays the archive\n"
+        f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how whole it is\n"
+        f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"
+        f"  {program} schema   what every table and column means",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,102 @@
+"""`evidence`: an auditor's file, and the proof that it is still true."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from drillster_pipeline.errors import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.evidence import Claim
+
+BROKEN = 6
+"""The exit code of evidence that is not true: as of an archive that is not what its seal says."""
+
+
+def write_evidence(console: Console, session: Session, claim: Claim, output: Path | None) -> None:
+    """Write the CSV and its provenance."""
+    from drillster_pipeline.pipeline.evidence import gather
+
+    evidence = gather(session, claim)
+    path = output or Path(f"evidence-{_plain(claim.objective_id)}-{claim.export_date}.csv")
+    provenance = _provenance_of(path)
+    described = json.dumps(evidence.provenance, indent=1).encode()
+    for where, content in ((path, evidence.content), (provenance, described)):
+        _write(where, content)
+    load, capture = evidence.provenance["load"], evidence.provenance["capture"]
+    console.print(f"{evidence.rows:,} evaluations of {claim.export_date} in {path}", highlight=False, soft_wrap=True)
+    console.print(f"Where they are known from: {provenance}", highlight=False, soft_wrap=True)
+    for note in evidence.notes:
+        console.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
+    if capture is not None:
+        console.print(
+            f"Load {load['load_id']} of capture {capture['capture_id']}, made {capture['captured_from']} to "
+            f"{capture['captured_until']} by service account {capture['service_account_id']}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"Its checksum (SHA-256): {evidence.provenance['csv']['sha256']}", highlight=False, soft_wrap=True)
+    console.print(
+        "It holds names: keep it as you keep the warehouse. To prove it later:", highlight=False, soft_wrap=True
+    )
+    console.print(f"  drillster-pipeline evidence --verify {path}", highlight=False, soft_wrap=True)
+
+
+def verify_evidence(console: Console, session: Session, path: Path) -> int:
+    """Prove a file, and print what was found; returns the exit code."""
+    from drillster_pipeline.pipeline.evidence_check import verify
+
+    findings = verify(session, path.read_bytes(), _read_provenance(path))
+    table = Table(show_edge=False, pad_edge=False, show_header=False)
+    for finding in findings:
+        table.add_row(finding.what, "[green]✓[/]" if finding.is_right else "[red]✗[/]", finding.told)
+    console.print(table)
+    if all(finding.is_right for finding in findings):
+        console.print("\nThe evidence is true: file, archive and warehouse say the same.")
+        return 0
+    console.print("\n[red]The evidence is not proven: see above what was changed.[/]")
+    return BROKEN
+
+
+def _read_provenance(path: Path) -> dict[str, Any]:
+    where = _provenance_of(path)
+    try:
+        found = json.loads(where.read_bytes())
+    except FileNotFoundError:
+        raise Refused(
+            f"{where} is missing: evidence is proven with the provenance file that was written with it"
+        ) from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(f"{where} is no valid JSON: it was changed after it was written")
+    return found
+
+
+def _provenance_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.provenance.json")
+
+
+def _plain(id_: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in id_)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: it may hold names. Raises Unavailable where it can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} could not be written ({error.strerror}): make room or give the right to write, or name another "
+            "file with --output"
+        ) from None

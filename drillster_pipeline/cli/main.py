@@ -1,0 +1,265 @@
+"""``drillster-pipeline``: thin, on the same code paths as Dagster.
+
+Exit codes: 0 done, 1 unexpected, 2 settings, 3 permission, 4 Drillster unavailable (try later), 5 refused by the guard
+or by a past date, 6 Drillster broke its contract.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drillster_pipeline import __version__
+from drillster_pipeline.errors import PipelineError, SettingsError
+
+if TYPE_CHECKING:
+    from drillster_pipeline.pipeline.context import Session
+
+
+def main() -> None:
+    """Run a command; an error that we know ends it with a sentence and its exit code, without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        code = commands(standalone_mode=False)  # what a command exits with, click returns
+    except click.Abort:
+        click.echo("Interrupted. What was captured is kept; run again to go on.", err=True)
+        sys.exit(130)
+    except click.ClickException as mistake:
+        mistake.show()
+        sys.exit(2)
+    except PipelineError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def commands() -> None:
+    """Every night, what Drillster knows, in your SQL warehouse: whole, or not at all."""
+
+
+def _session(*, needs_api: bool) -> Session:
+    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.settings import load_settings
+
+    return Session(settings=load_settings(needs_api=needs_api))
+
+
+_DATE = click.DateTime(["%Y-%m-%d"])
+
+
+@commands.command()
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a ZIP file to attach to a question; it holds no secret and no personal value.",
+)
+@click.option("--alert", "send_alert", is_flag=True, help="Try every alert URL and the heartbeat URL.")
+def check(form: str, bundle: Path | None, send_alert: bool) -> None:
+    """Try settings, clock, token, endpoints, warehouse and archive: what works, what does not, what to do.
+
+    It asks Drillster for a page of each endpoint, changes nothing, and leaves nothing behind.
+    """
+    from .check import run_check
+
+    raise click.exceptions.Exit(run_check(form, bundle=bundle, send_alert=send_alert))
+
+
+@commands.command()
+@click.option("--date", "day", type=_DATE, help="Export date; the newest complete one if left out.")
+@click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
+@click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
+def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> None:
+    """Run the nightly job for one export date, in this process.
+
+    Without --date, it then fetches the events of earlier dates that were passed over, as far as 31 days back.
+    """
+    import dagster as dg
+    from rich.console import Console
+
+    from drillster_pipeline.orchestration.home import ensure_home
+
+    from .run import fetch_missing_events, report_alerts, run_night
+
+    try:
+        session = _session(needs_api=True)  # every wrong setting is told before Dagster starts
+    except SettingsError as error:
+        ensure_home()
+        with dg.DagsterInstance.get() as instance:
+            report_alerts(instance, day.date() if day else None, str(error))
+        raise
+    with session:
+        export_date = day.date() if day else session.newest_complete
+        session.require_ended(export_date)
+        first = session.settings.first_export_date
+    if export_date < first:
+        raise click.UsageError(
+            f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
+        )
+    ensure_home()
+    with dg.DagsterInstance.get() as instance:
+        report_alerts(instance, export_date)
+        night = run_night(
+            Console(),
+            instance,
+            export_date,
+            allow_mass_delete=allow_mass_delete,
+            capture_again=capture_again,
+        )
+        report_alerts(instance, export_date)
+        if night.success and day is None:
+            fetch_missing_events(Console(), instance)
+            report_alerts(instance, export_date)
+    raise click.exceptions.Exit(night.exit_code)
+
+
+@commands.command()
+@click.option(
+    "--nights",
+    default=14,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many dates to list, the newest first.",
+)
+def status(nights: int) -> None:
+    """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why."""
+    from rich.console import Console
+
+    from .status import show_status
+
+    with _session(needs_api=False) as session:
+        trouble = show_status(Console(), session, nights=nights)
+    if trouble is not None:
+        raise click.exceptions.Exit(trouble.exit_code)
+
+
+@commands.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "ddl", "mermaid", "dbt"]),
+    default="markdown",
+    show_default=True,
+    help="Data dictionary, SQL, entity diagram, or dbt sources.",
+)
+@click.option("--dialect", default="postgresql", show_default=True, help="Dialect of --format ddl.")
+@click.option("--schema", "in_schema", help="Schema that ddl and dbt name; dbt without one: that of the target.")
+@click.option("--database", help="Database that dbt names; without one: that of the target.")
+def schema(form: str, dialect: str, in_schema: str | None, database: str | None) -> None:
+    """Print the contract of the warehouse."""
+    from .schema import render
+
+    click.echo(render(form, dialect, schema=in_schema, database=database), nl=False)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8780, show_default=True)
+@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
+@click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/sandbox"),
+    show_default=True,
+    help="Where its key and the settings of a client are written.",
+)
+def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
+    """Run a local Drillster to try things out with."""
+    from .sandbox import run_sandbox
+
+    run_sandbox(host=host, port=port, accounts=accounts, seed=seed, folder=folder)
+
+
+@commands.command()
+@click.option("--nights", default=7, show_default=True, type=click.IntRange(1, 60))
+@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/demo"),
+    show_default=True,
+    help="Where the demo keeps everything; what an earlier demo left there is removed.",
+)
+def demo(nights: int, accounts: int, folder: Path) -> None:
+    """Export nights of a made-up organization, and show what an analyst gets."""
+    from .demo import run_demo
+
+    raise click.exceptions.Exit(run_demo(nights=nights, accounts=accounts, folder=folder))
+
+
+@commands.command()
+@click.option("--keep-month-ends", is_flag=True, help="As DRILLSTER_KEEP_MONTH_ENDS=yes, this time.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def prune(keep_month_ends: bool, dry_run: bool) -> None:
+    """Remove captures older than DRILLSTER_ARCHIVE_DAYS, Dagster runs of that age, and old snapshots if wanted."""
+    from .maintenance import run_prune
+
+    with _session(needs_api=False) as session:
+        run_prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
+@click.argument("account_id", type=click.UNPROCESSED)
+@click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
+def forget(account_id: str, yes: bool) -> None:
+    """Erase a person from warehouse and archive, for good, and record that it was done."""
+    from .maintenance import run_forget
+
+    if not yes:
+        click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
+    with _session(needs_api=False) as session:
+        run_forget(session, account_id)
+
+
+@commands.command()
+@click.option("--date", "day", type=_DATE, help="Export date; the newest one in the warehouse if left out.")
+@click.option("--names", is_flag=True, help="Name the people who are overdue.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
+def report(day: datetime | None, names: bool, output: Path | None) -> None:
+    """Write the report of an export date: one HTML page, to read, print or forward."""
+    from .report import run_report
+
+    with _session(needs_api=False) as session:
+        if day is not None:
+            session.require_ended(day.date())
+        run_report(session, day.date() if day else None, names=names, output=output)
+
+
+@commands.command()
+@click.option("--objective", help="Id of the objective.")
+@click.option("--date", "day", type=_DATE, help="Export date.")
+@click.option("--group", help="Id of a group, where only its members are asked for.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the CSV file.")
+@click.option(
+    "--verify",
+    "verified",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Prove a file that was written earlier, against archive and warehouse.",
+)
+def evidence(
+    objective: str | None, day: datetime | None, group: str | None, output: Path | None, verified: Path | None
+) -> None:
+    """Write who met an objective on a date, by which norm, with proof of where that is known from."""
+    from rich.console import Console
+
+    from drillster_pipeline.pipeline.evidence import Claim
+
+    from .evidence import verify_evidence, write_evidence
+
+    with _session(needs_api=False) as session:
+        if verified is not None:
+            if objective or day or group or output:
+                raise click.UsageError("--verify takes all it needs from the provenance file: give no other option")
+            raise click.exceptions.Exit(verify_evidence(Console(), session, verified))
+        if not objective or day is None:
+            raise click.UsageError("Name --objective and --date, or a file to --verify")
+        session.require_ended(day.date())
+        write_evidence(Console(), session, Claim(objective, day.date(), group), output)

@@ -1,0 +1,52 @@
+"""`prune` and `forget`: what was removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from drillster_pipeline.pipeline.context import Session
+
+
+def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None:
+    """Prune the archive and Dagster's runs, and tell what went."""
+    import dagster as dg
+
+    from drillster_pipeline.orchestration.home import ensure_home
+    from drillster_pipeline.orchestration.maintenance import delete_old_runs
+    from drillster_pipeline.pipeline.prune import prune
+
+    outcome = prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    for ref in outcome.captures:
+        click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
+    for day in outcome.kept_month_ends:
+        click.echo(f"Kept {day}, the last of its month")
+    for table, count in outcome.snapshot_rows.items():
+        click.echo(f"Removed {count:,} rows of {table} of dates before {outcome.snapshots_before}")
+    if dry_run and outcome.snapshots_before is not None:
+        click.echo(f"Would remove rows of snapshot tables of dates before {outcome.snapshots_before}")
+    ensure_home()
+    with dg.DagsterInstance.get() as instance:
+        runs = delete_old_runs(instance, outcome.before, dry_run=dry_run)
+    click.echo(
+        f"{verb} {len(outcome.captures)} captures and {runs} Dagster runs; dates before {outcome.before} are old."
+    )
+
+
+def run_forget(session: Session, account_id: str) -> None:
+    """Erase a person, and tell what went."""
+    from drillster_pipeline.pipeline.forget import forget
+
+    outcome = forget(session, account_id)
+    rows = sum(outcome.rows.values())
+    click.echo(f"Erased {rows} rows of the warehouse: {', '.join(f'{n} {t}' for t, n in outcome.rows.items()) or '-'}.")
+    click.echo(f"Changed {outcome.lines} archived answers in {outcome.captures} captures.")
+    if outcome.reports:
+        click.echo(f"Removed reports that named the person, to be written anew: {', '.join(outcome.reports)}.")
+    if outcome.unfinished:
+        click.echo(f"Removed {outcome.unfinished} captures that were never finished.")
+    click.echo("Evidence and pages that were written elsewhere are not known here: look after them yourself.")
+    click.echo("If Drillster still has the account, the next night brings it back: remove it there first.")

@@ -1,0 +1,1 @@
+"""From archived pages of responses to typed batches of rows."""

@@ -1,0 +1,125 @@
+"""What the steps of one process share: settings, archive, warehouse, and one source of tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from drillster_pipeline.api.clock import steady
+from drillster_pipeline.archive import Archive
+from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.errors import Refused
+from drillster_pipeline.privacy.pseudonymize import Privacy
+from drillster_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from drillster_pipeline.api.client import Client
+    from drillster_pipeline.api.progress import Progress
+    from drillster_pipeline.api.tokens import TokenSource
+    from drillster_pipeline.warehouse import Warehouse
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class Session:
+    """Opened lazily, so that a replay needs no network and a capture no database driver. Close it when done."""
+
+    settings: Settings
+    now: Callable[[], datetime] = _wall_clock
+    sleep: Callable[[float], None] = time.sleep
+    steady: Callable[[], float] = steady
+    """Seconds that go only forward, also while the machine sleeps."""
+    on_progress: Callable[[Progress], None] = field(default=lambda _: None)
+    run_id: str | None = None
+    """Dagster's id of the run that this session serves; every capture remembers it."""
+    ended_well: Callable[[str], bool] = field(default=lambda _: True)
+    """Whether a run came to its end. If it did not, its captures are used again instead of asking Drillster anew."""
+
+    _newest: date = field(default=date.min, init=False)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive of the settings."""
+        return Archive(self.settings.archive_url.reveal())
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of the settings, created or migrated where that is needed."""
+        from drillster_pipeline.warehouse import Warehouse
+
+        warehouse = Warehouse(self.settings.warehouse_url.reveal(), schema=self.settings.warehouse_schema)
+        try:
+            warehouse.prepare()
+        except BaseException:
+            warehouse.close()  # nobody else will
+            raise
+        return warehouse
+
+    @cached_property
+    def tokens(self) -> TokenSource:
+        """The one source of tokens of this process."""
+        from drillster_pipeline.api.tokens import TokenSource
+
+        return TokenSource(
+            token_url=f"{self.settings.base_url}/daas/oauth/token",
+            client_id=self.settings.client_id,
+            client_secret=self.settings.client_secret.reveal(),
+            service_account_id=self.settings.service_account_id,
+            private_key=self.settings.private_key.reveal(),
+        )
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        """What becomes of personal values before anything is written."""
+        key = self.settings.pseudonym_key
+        return Privacy(
+            self.settings.personal_data,
+            key.reveal() if key else None,
+            organization_id=self.settings.organization_id,
+        )
+
+    def client(self) -> Client:
+        """A client of its own for one walk, since a walk that fails closes it; all share the tokens."""
+        from drillster_pipeline.api.client import Client
+
+        return Client(
+            base_url=self.settings.base_url,
+            tokens=self.tokens,
+            concurrency=self.settings.concurrency,
+            requests_per_second=self.settings.requests_per_second,
+        )
+
+    @property
+    def newest_complete(self) -> date:
+        """The export date that Drillster's answers describe now. A clock that is set back makes it no older."""
+        self._newest = max(self._newest, newest_complete(self.now(), self.settings.timezone))
+        return self._newest
+
+    def require_ended(self, export_date: date) -> None:
+        """Raise Refused for a date that has not ended."""
+        if export_date > self.newest_complete:
+            raise Refused(
+                f"{export_date} has not ended yet in {self.settings.timezone.key}: the newest date that can be "
+                f"exported is {self.newest_complete}"
+            )
+
+    def close(self) -> None:
+        """Close what was opened."""
+        opened = vars(self)
+        if "tokens" in opened:
+            self.tokens.close()
+        if "warehouse" in opened:
+            self.warehouse.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

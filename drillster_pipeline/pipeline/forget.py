@@ -1,0 +1,211 @@
+"""A person taken out of archive, warehouse and reports, with a record that it was done.
+
+The names and addresses of the person are gathered first and noted in the archive, since they go as the work goes on: an
+erasure that was interrupted is finished by the next one of the same id, from the note. The note is removed when all is
+done. Captures that were never sealed are removed: nothing can be proven of them. No load runs meanwhile, and where a
+capture runs nothing is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from drillster_pipeline.archive import KINDS, Capture, Line
+from drillster_pipeline.archive.local import WRITING
+from drillster_pipeline.archive.redaction import redact
+from drillster_pipeline.archive.storage import REPORTS, Storage, open_storage
+from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
+from drillster_pipeline.privacy.erase import GONE, Eraser, Person
+
+from .context import Session
+
+NOTES = "forgetting"
+"""The folder of the archive with the names of people whose erasure is not finished."""
+
+
+@dataclass(slots=True)
+class ForgetOutcome:
+    """What was erased."""
+
+    captures: int = 0
+    """Sealed captures that were changed."""
+    lines: int = 0
+    unfinished: int = 0
+    """Captures that were never sealed, and were removed."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows per table of the warehouse."""
+    reports: tuple[str, ...] = ()
+    """Pages in DRILLSTER_REPORTS_FOLDER that named the person, and were removed."""
+
+
+def forget(session: Session, account_id: str) -> ForgetOutcome:
+    """Erase a person.
+
+    Raises SettingsError where nothing knows an account of that id, Busy while a capture or load is under way (nothing
+    is changed then), ArchiveCorrupt for a broken archive. If Drillster still has the account, the next capture brings
+    it back: it must be removed there first.
+    """
+    storage = session.archive.storage
+    note = f"{hashlib.sha256(account_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.json"
+    with session.warehouse.erasing() as erase:
+        storage.finish_removals()
+        _require_idle(session)
+        _remove_unfinished(storage)
+        person = Person(account_id)
+        is_begun = _recall(session, person, note)
+        # What is no valid text (an argument in another encoding) is no id that a database can hold or look for.
+        is_known = account_id.isprintable() and session.warehouse.knows(person)
+        if not (_learn(session, person) or is_known or is_begun):
+            raise SettingsError(
+                "Neither the warehouse nor the archive knows an account of that id (nor an erasure that was "
+                "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
+            )
+        if "@" in account_id:
+            person.emails.add(account_id.lower())
+        known = {"names": sorted(person.names), "emails": sorted(person.emails)}
+        storage.write(f"{NOTES}/{note}", json.dumps(known).encode())
+        eraser = Eraser(person)
+        outcome = ForgetOutcome()
+        try:
+            _redact(session, eraser, outcome)
+        except Busy:
+            if not (outcome.captures or is_begun):
+                _remove_note(session, note)  # all is as it was
+            raise
+        storage.finish_removals()
+        outcome.rows = erase(person, erased_text=eraser.text, archive_lines=outcome.lines)
+        _renew_seals(session)
+        outcome.reports = tuple(_remove_reports(session, eraser))
+        _remove_note(session, note)
+    return outcome
+
+
+def _require_idle(session: Session) -> None:
+    """Raise Busy while a capture is under way: it has written something, and holds its lock."""
+    for day in session.archive.dates():
+        for ref in session.archive.captures(day):
+            if not ref.sealed:
+                with session.archive.locked(day, ref.kind):
+                    continue
+
+
+def _remove_unfinished(storage: Storage) -> None:
+    """Remove what processes that were killed have left of writing notes and parts: none that runs writes any."""
+    for name in storage.names(WRITING):
+        if re.search(r"\.([0-9a-f]{16}\.json|jsonl\.gz)$", name):
+            storage.remove(f"{WRITING}/{name}")
+
+
+def _recall(session: Session, person: Person, note: str) -> bool:
+    """Whether an erasure of the person was interrupted, which has noted names and addresses."""
+    storage = session.archive.storage
+    if note not in storage.names(NOTES):
+        return False
+    noted = json.loads(storage.read(f"{NOTES}/{note}"))
+    person.names.update(noted["names"])
+    person.emails.update(noted["emails"])
+    return True
+
+
+def _remove_note(session: Session, note: str) -> None:
+    """Remove a note; with the last one goes the folder."""
+    storage = session.archive.storage
+    others = [name for name in storage.names(NOTES) if name != note]
+    storage.remove(f"{NOTES}/{note}" if others else NOTES)
+
+
+def _learn(session: Session, person: Person) -> bool:
+    """Add the names and addresses that sealed captures have of the person; whether any has the account id."""
+    eraser = Eraser(Person(person.account_id))
+    is_known = False
+    for capture in _sealed(session):
+        for entry in capture.manifest["resources"].values():
+            is_known |= any(eraser.unit(named["unit"]) is not named["unit"] for named in entry["lost"] + entry["short"])
+        for resource in capture.manifest["resources"]:
+            for line in capture.lines(resource):
+                is_known |= _without(eraser, resource, line) is not line
+    person.names |= eraser.person.names
+    person.emails |= eraser.person.emails
+    return is_known
+
+
+def _without(eraser: Eraser, resource: str, line: Line) -> Line | None:
+    """A line of the archive without the person: the same where nothing changes, None if it is about nobody else."""
+    body = eraser.body(resource, line.body)
+    if eraser.unit(line.unit) is not line.unit:
+        return None
+    return line if body is line.body else replace(line, body=None if body is GONE else body)
+
+
+def _redact(session: Session, eraser: Eraser, outcome: ForgetOutcome) -> None:
+    """Take the person out of sealed captures, and remove all others; the newest first, where a capture may begin.
+
+    Raises Busy where one has begun.
+    """
+    archive = session.archive
+
+    def change(resource: str, line: Line) -> Line | None:
+        return _without(eraser, resource, line)
+
+    for day in reversed(archive.dates()):
+        with ExitStack() as locks:
+            for kind in KINDS:
+                if archive.captures(day, kind):
+                    locks.enter_context(archive.locked(day, kind))
+            # As they are now that nobody can seal one: it would be in neither list.
+            for ref in archive.captures(day):
+                if not ref.sealed:
+                    archive.remove(ref)
+                    outcome.unfinished += 1
+                    continue
+                changed = redact(archive.open(ref), change, unit=eraser.unit, now=session.now())
+                outcome.captures += changed > 0
+                outcome.lines += changed
+
+
+def _sealed(session: Session) -> Iterator[Capture]:
+    for day in session.archive.dates():
+        for ref in session.archive.captures(day):
+            if ref.sealed:
+                yield session.archive.open(ref)
+
+
+def _renew_seals(session: Session) -> None:
+    """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
+    for capture in _sealed(session):
+        redacted = capture.manifest.get("redacted", [])
+        earlier = [entry["was_sha256"] for entry in redacted if "was_sha256" in entry]
+        if earlier:
+            session.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
+
+
+def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
+    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does.
+
+    Also those that a process which was killed has not finished.
+    """
+    try:
+        storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
+        unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
+        for name in [*storage.names(""), *unfinished]:
+            if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):
+                storage.remove(name)
+                yield name
+    except PipelineError as error:
+        raise Unavailable(
+            f"The person is out of archive and warehouse, but perhaps not of every page of the reports. {error}; then "
+            "erase once more"
+        ) from None
+
+
+def _is_named_in(page: str, eraser: Eraser) -> bool:
+    """Whether a text of an HTML page is a name of the person, the account id, or mentions the person."""
+    own = eraser.person.names | {eraser.person.account_id}
+    texts = {html.unescape(text).strip() for text in re.split("<[^>]*>", page)}
+    return not texts.isdisjoint(own) or any(eraser.text(text) != text for text in texts)

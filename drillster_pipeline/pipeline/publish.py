@@ -1,0 +1,171 @@
+"""From a sealed capture to a published load."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from drillster_pipeline import __version__
+from drillster_pipeline.archive import Capture, utc_moment
+from drillster_pipeline.dates import day_window
+from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
+from drillster_pipeline.extract.extractor import Extractor, Page
+from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
+from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
+
+from .context import Session
+from .garbage import collecting_seldom
+from .guard import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
+from .load_types import holes_under, requests_refused, table_plans, unavailable_tables, unread_tables
+
+PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
+_PRIVACY = ("keep", "pseudonymize", "drop")
+"""From the mode that stores most of people to the one that stores least."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOutcome:
+    """What a load did, and what stood out in the answers it was made from."""
+
+    kind: str
+    export_date: date
+    capture: Capture
+    report: LoadReport
+    judgement: Judgement
+    plans: dict[str, TablePlan]
+    unavailable: dict[str, str]
+    """Selected tables that stay as they are, with the reason."""
+    unknown_fields: dict[str, dict[str, str]]
+    """Fields of answers that this program does not know: resource -> path -> where it was seen first."""
+    rounded: Mapping[str, Mapping[str, int]]
+    """Values that had a fraction where whole numbers are documented: table -> column -> how many."""
+
+
+def publish(
+    session: Session,
+    kind: str,
+    export_date: date,
+    *,
+    run_id: str,
+    tables: Collection[str] | None = None,
+    allow_mass_delete: bool = False,
+    on_rows: Callable[[str, int], None] = lambda _table, _rows: None,
+) -> PublishOutcome:
+    """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
+
+    Raises PastDateRefused without a capture, Refused where none of the tables could be read or where more of people
+    would be stored than the setting allows, GuardRefused where too
+    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
+    that is broken off (the database restarts, `forget` changes the capture) is begun again a few times before that.
+    """
+    for pause in PAUSES:
+        try:
+            return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+        except Interrupted as interruption:
+            logger.warning("%s. Beginning again in %.0f s.", interruption, pause)
+            session.sleep(pause)
+    return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+
+
+def _publish(
+    session: Session,
+    kind: str,
+    export_date: date,
+    run_id: str,
+    tables: Collection[str] | None,
+    allow_mass_delete: bool,
+    on_rows: Callable[[str, int], None],
+) -> PublishOutcome:
+    capture = session.archive.newest_sealed(export_date, kind)
+    if capture is None:
+        raise PastDateRefused(
+            f"There is no sealed {kind} capture of {export_date} to publish: select its capture assets (drillster/…) "
+            f"as well, or put a copy of the archive of that date back in its place"
+        )
+    _require_as_private(session, capture)
+    selected = [name for name in tables_of(kind) if tables is None or name in tables]
+    plans = table_plans(capture.manifest, kind, selected)
+    unavailable = unavailable_tables(capture.manifest, selected)
+    if not plans:
+        raise Refused(
+            f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
+            + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
+        )
+    waiting = nights_waiting(session, kind, export_date, plans)
+    zone = ZoneInfo(capture.manifest["timezone"])
+    plan = LoadPlan(
+        export_date=export_date,
+        kind=kind,
+        run_id=run_id,
+        tables=plans,
+        captured_from=utc_moment(capture.manifest["captured_from"]),
+        captured_until=utc_moment(capture.manifest["captured_until"]),
+        archive_url=f"{session.archive.url}/{capture.ref.folder}",
+        program_version=__version__,
+        capture_id=capture.capture_id,
+        manifest_sha256=capture.manifest_sha256,
+        allow_mass_delete=allow_mass_delete,
+        is_whole=len(selected) == len(tables_of(kind)),
+        unread=unread_tables(capture.manifest, selected),
+        requests_refused=requests_refused(capture.manifest),
+        timezone=zone.key,
+        window=day_window(export_date, zone),
+        mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
+        nights_waiting={name: len(refs) for name, refs in waiting.items()},
+    )
+    extractor = Extractor(
+        export_date=export_date,
+        kind=kind,
+        tables=plans,
+        accounts_whole=not holes_under(DATA_TABLES["accounts"], capture.manifest),
+    )
+    rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
+    with session.warehouse.loading(plan) as load:
+        # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
+        capture = session.archive.open(capture.ref)
+        try:
+            with collecting_seldom():
+                for batch in extractor.batches(_pages(capture, plans)):
+                    load.stage(batch)
+                    rounded[batch.table.name].update(batch.rounded)
+                    on_rows(batch.table.name, batch.rows_read)
+            judgement = load.judge(unreadable=extractor.unreadable)
+        except (GuardRefused, ContractError):
+            mark_refused(session, capture.ref)
+            raise
+        report = load.publish()
+        judgement = load.judge()  # with what showed only then
+    if judgement.mass_deletions:
+        mark_confirmed(session, capture.ref, judgement.mass_deletions)
+    for name, columns in rounded.items():
+        for column, count in columns.items():
+            logger.warning("%s values of %s.%s had a fraction, and were rounded", f"{count:,}", name, column)
+    return PublishOutcome(
+        kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields, rounded
+    )
+
+
+def _require_as_private(session: Session, capture: Capture) -> None:
+    """Raise Refused for a capture that holds more of people than the setting allows now: it is replayed as it lies."""
+    now, then = session.settings.personal_data, capture.manifest.get("personal_data")
+    if then in _PRIVACY and _PRIVACY.index(then) < _PRIVACY.index(now):
+        raise Refused(
+            f"The capture of {capture.ref.export_date} was made with DRILLSTER_PERSONAL_DATA={then}, and it is {now} "
+            "now: to publish it would store what must not be stored any more. The newest date can be captured anew "
+            "(drillster-pipeline run --capture-again); leave older ones out, or load them with the setting that they "
+            "were captured with"
+        )
+
+
+def _pages(capture: Capture, tables: Collection[str]) -> Iterator[tuple[str, Page]]:
+    """The pages that these tables draw on, resource by resource."""
+    for resource in resources_of(tables):
+        for line in capture.pages(resource):
+            yield resource, Page(line.unit, line.page, utc_moment(line.captured_at), line.body)

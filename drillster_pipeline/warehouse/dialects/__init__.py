@@ -1,0 +1,1 @@
+"""What each SQL dialect does its own way."""

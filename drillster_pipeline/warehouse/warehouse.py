@@ -1,0 +1,290 @@
+"""The warehouse: any SQL database that the contract lives in."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Busy, SettingsError
+from drillster_pipeline.privacy.erase import Person
+from drillster_pipeline.tables import DATA_TABLES
+
+from . import audit
+from . import engine as engines
+from . import ledger_queries as history
+from .comparison import compare
+from .dialects import mysql, postgresql
+from .erase import erase_person, knows
+from .errors import told_plainly
+from .ledger import CONTRACT
+from .load import Load
+from .load_plan import LoadPlan
+from .lock import LockWait, writer_lock
+from .model import build, lookup
+from .retention import drop_snapshots
+from .schema_sync import apply, view_statements
+from .staging import StagingTables
+
+Erase = Callable[..., dict[str, int]]
+"""Takes a person out of every table: :func:`.erase.erase_person` without its first two arguments and ``now``."""
+logger = logging.getLogger(__name__)
+LOCK_WAIT_SECONDS = 300.0
+"""How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Warehouse:
+    """A database, and one schema of it where it has schemas.
+
+    ``url`` is SQLAlchemy's; a plain ``postgresql://`` picks psycopg 3. The folder of an SQLite file is made.
+    Raises SettingsError where the URL, the schema or the driver will not do.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str | None = None,
+        lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        parsed = engines.parse_url(url, schema=schema)
+        self.schema = schema
+        self.engine = engines.create_engine(parsed)
+        self._file = engines.sqlite_file(parsed)
+        self._wait = LockWait(seconds=lock_wait_seconds, monotonic=monotonic, sleep=sleep)
+        self._now = now
+        self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
+        self._tables = lookup(self._metadata)
+        self._staging = StagingTables(self.engine.dialect.name, schema)
+
+    def __repr__(self) -> str:
+        where = self._file or self.engine.url.database
+        return f"Warehouse({self.engine.dialect.name}, {where}{'' if self.schema is None else f', {self.schema}'})"
+
+    @property
+    def caution(self) -> str | None:
+        """What there is to know before relying on this kind of database; None where tests load a real one."""
+        name = self.engine.dialect.name
+        if name in engines.TRIED:
+            return None
+        return (
+            f"{name} is not tried: the pipeline speaks to it in general terms, has no lock there that keeps two loads "
+            f"apart, and was tested on {', '.join(engines.TRIED)} alone; compare the first nights with Drillster"
+        )
+
+    def prepare(self) -> None:
+        """Create what is missing, add what is new in this version, renew views; cheap where there is nothing to do.
+
+        Raises Refused, with instructions, where more than additions is needed; SettingsError where rights are
+        missing; Busy where a load is under way and something must be changed.
+        """
+        if self.caution:
+            logger.warning("Warehouse: %s.", self.caution)
+        with told_plainly("looking at the tables"), self.engine.connect() as connection:
+            # Not before there is a connection: a dialect learns from its server how to spell.
+            views = view_statements(self._metadata, connection.dialect)
+            if self._is_ready(connection) and not compare(connection, self._metadata, views):
+                return
+        with (
+            told_plainly("preparing the tables"),
+            self._writing() as connection,
+            self._lock(connection, "prepare"),
+        ):
+            # Between the look above and the lock another process may have done the work.
+            self._set_up(connection)
+            connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgresql.DDL_WAIT}'")
+                    postgresql.ready(connection, self.schema)
+                elif connection.dialect.name in mysql.DIALECTS:
+                    mysql.be_brief(connection)
+                    mysql.ready(connection, self.schema)
+                apply(connection, self._metadata, compare(connection, self._metadata, views), views)
+
+    def _is_ready(self, connection: sa.Connection) -> bool:
+        if self._file is not None:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        return True
+
+    def _set_up(self, connection: sa.Connection) -> None:
+        """Readers of an SQLite file go on while a load is published only with a write-ahead log."""
+        if self._file is None:
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise SettingsError(
+                f"The file {self._file} cannot have a write-ahead log (its journal mode stays {mode}), which readers "
+                "need while a load is published. Put it on a local disk"
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self.engine.connect() as connection:
+            self._be_patient(connection)
+            yield connection
+
+    def _be_patient(self, connection: sa.Connection) -> None:
+        """Lift limits that are meant for people, in this session."""
+        if connection.dialect.name == "postgresql":
+            with told_plainly("connecting"), connection.begin():
+                postgresql.be_patient(connection)
+        elif connection.dialect.name in mysql.DIALECTS:
+            with told_plainly("connecting"), connection.begin():
+                mysql.be_patient(connection)
+
+    def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
+        return writer_lock(connection, file=self._file, schema=self.schema, wait=self._wait, purpose=purpose)
+
+    @contextmanager
+    def loading(self, plan: LoadPlan) -> Iterator[Load]:
+        """One load, with the writer lock held from its first row to its last.
+
+        Raises Busy where another load holds the lock for too long.
+        """
+        with told_plainly("connecting"):
+            connection = self.engine.connect()
+        try:
+            self._be_patient(connection)
+            with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
+                load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
+                try:
+                    yield load
+                finally:
+                    load.clear()
+        finally:
+            # The session ends here: what was temporary in it, and a lock that could not be released, go with it.
+            connection.invalidate()
+            connection.close()
+
+    @contextmanager
+    def erasing(self) -> Iterator[Erase]:
+        """Hold the writer lock, so that no load reads what is taken out of the archive; gives what erases a person.
+
+        Raises Busy where a load holds the lock for too long.
+        """
+        with (
+            told_plainly("erasing a person"),
+            self._writing() as connection,
+            self._lock(connection, "forget"),
+        ):
+            with connection.begin():
+                self._staging.clear_dead(connection)
+            yield partial(self._erase_person, connection)
+
+    def _erase_person(self, connection: sa.Connection, person: Person, **options: Any) -> dict[str, int]:
+        """Take a person out of every table and record that it was done; returns the rows per table.
+
+        On SQLite the file is written anew and the log emptied, so that it holds no trace. Raises Busy
+        where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
+        """
+        if self._file is not None:
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            connection.rollback()
+        connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+        with connection.begin():
+            erased = erase_person(connection, self._tables, person, now=self._now(), **options)
+        if self._file is not None:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            # Pages keep copies of rows that once moved when a page was split: only a file written anew has none.
+            driver.execute("VACUUM")
+            ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if blocked:
+                raise Busy(
+                    "The person is out of every table, but a program reads the SQLite file all the time, so that "
+                    "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
+                )
+        return erased
+
+    def drop_snapshots(self, before: date) -> dict[str, int]:
+        """Remove the rows of dates before ``before`` from the snapshot tables; returns the rows per table.
+
+        On PostgreSQL whole months go, once all of their dates are old. Raises Busy where a long query is in the way.
+        """
+        with (
+            told_plainly("removing old snapshots"),
+            self._writing() as connection,
+            self._lock(connection, "prune"),
+        ):
+            return drop_snapshots(connection, self._tables, before, sleep=self._wait.sleep)
+
+    def renew_seal(self, capture_id: str, *, earlier: Collection[str], now: str) -> None:
+        """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""
+        loads = self._tables("loads")
+        renewed = sa.update(loads).values(manifest_sha256=now)
+        with told_plainly("noting a redaction"), self.engine.begin() as connection:
+            connection.execute(
+                renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
+            )
+
+    def knows(self, person: Person) -> bool:
+        """Whether any table knows the account; the names and addresses that it has of it are added to the person."""
+        with self.reading() as (connection, tables):
+            return knows(connection, tables, person)
+
+    def latest_loads(self) -> dict[str, history.LatestLoad]:
+        """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.latest_loads(connection, self._tables)
+
+    def loaded_before(self, kind: str, export_date: date) -> date | None:
+        """The newest date before this one of which there is a load of the kind; None where there is none."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.loaded_before(connection, self._tables, kind, export_date)
+
+    def read_before(self, kind: str, export_date: date) -> dict[str, date]:
+        """Per table, the newest date before this one on which it was loaded in its own right."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.read_before(connection, self._tables, kind, export_date)
+
+    def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
+        """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""
+        names = DATA_TABLES if tables is None else tables
+        with told_plainly("counting rows"), self.engine.connect() as connection:
+            return history.row_counts(connection, self._tables, names)
+
+    def rows_on(self, table: str, export_date: date) -> int:
+        """How many rows a snapshot table has of a date."""
+        with told_plainly(f"counting rows of {table}"), self.engine.connect() as connection:
+            return history.rows_on(connection, self._tables, table, export_date)
+
+    def table_history(self, table: str, *, limit: int = 30) -> list[history.TableLoad]:
+        """What the loads of the newest dates did to a table, the newest first."""
+        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+            return history.table_history(connection, self._tables, table, limit)
+
+    def present_groups(self) -> set[str]:
+        """Ids of the groups that are there, as far as the loads know."""
+        with self.reading() as (connection, tables):
+            return audit.present_groups(connection, tables)
+
+    def is_loaded(self, capture_id: str) -> bool:
+        """Whether a capture was published."""
+        with self.reading() as (connection, tables):
+            return audit.is_loaded(connection, tables, capture_id)
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[sa.Connection, history.Tables]]:
+        """A connection to ask questions with, and the tables by name."""
+        with told_plainly("answering the checks"), self.engine.connect() as connection:
+            yield connection, self._tables
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
