@@ -115,7 +115,7 @@ _NO_SUCH_SETTING = re.compile(
 
 
 @contextmanager
-def told_plainly(doing: str) -> Iterator[None]:
+def database_errors(doing: str) -> Iterator[None]:
     """Turn errors of the database inside the block into PipelineErrors that say what was being done.
 
     Raises Busy, Interrupted, Unavailable, SettingsError, Refused, or PipelineError where the cause is not known.

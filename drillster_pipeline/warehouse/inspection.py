@@ -25,7 +25,7 @@ from . import engine as engines
 from . import ledger_queries as history
 from .comparison import Difference, compare
 from .dialects import mysql, postgresql
-from .errors import told_plainly
+from .errors import database_errors
 from .ledger import CONTRACT
 from .ledger_queries import Loaded
 from .lock import who_writes
@@ -108,9 +108,9 @@ class Inspection:
         self.close()
 
     def connect(self) -> Server:
-        """Connect, and ask what the server is. Raises what :func:`.told_plainly` raises."""
+        """Connect, and ask what the server is. Raises what :func:`.database_errors` raises."""
         started = time.monotonic()
-        with told_plainly("connecting"), self.engine.connect() as connection:
+        with database_errors("connecting"), self.engine.connect() as connection:
             seconds = time.monotonic() - started
             product, encryption = _described(connection)
             return Server(product=product, encryption=encryption, seconds=seconds, is_new=self.is_new)
@@ -121,10 +121,10 @@ class Inspection:
             self._try_log()
             return ("a table", "a view", "a temporary table", "a write-ahead log")
         if self.dialect == "postgresql":
-            with told_plainly("trying what loads do"), self.engine.connect() as connection:
+            with database_errors("trying what loads do"), self.engine.connect() as connection:
                 self._try_postgresql(connection)
             return ("a table", "a view", "a temporary table", "one session over two transactions")
-        with told_plainly("trying what loads do"), self.engine.connect() as connection:
+        with database_errors("trying what loads do"), self.engine.connect() as connection:
             if self.schema is not None and not sa.inspect(connection).has_schema(self.schema):
                 return ()
             self._try_and_drop(connection)
@@ -132,7 +132,7 @@ class Inspection:
 
     def _try_log(self) -> None:
         assert self.file is not None
-        with told_plainly("trying what loads do"):
+        with database_errors("trying what loads do"):
             if not self.is_new:
                 with _rolled_back(self.engine) as connection:
                     self._make_and_write(connection, "")
@@ -191,7 +191,7 @@ class Inspection:
 
     def state(self) -> State:
         """Compare what is there with what this version of the program wants."""
-        with told_plainly("looking at the tables"), self.engine.connect() as connection:
+        with database_errors("looking at the tables"), self.engine.connect() as connection:
             views = view_statements(self._metadata, connection.dialect)
             difference = compare(connection, self._metadata, views)
         tables = len(CONTRACT) - len(difference.tables)
@@ -205,13 +205,13 @@ class Inspection:
         """Who is writing at this moment; None where nobody is."""
         if self.is_new:
             return None
-        with told_plainly("looking who writes"), self.engine.connect() as connection:
+        with database_errors("looking who writes"), self.engine.connect() as connection:
             return who_writes(connection, file=self.file, schema=self.schema)
 
     def loads(self) -> list[dict[str, Any]]:
         """The newest loads, the newest first: kind, dates and version; nothing where there is no ledger yet."""
         names = ("kind", "export_date", "started_at", "finished_at", "program_version")
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("loads", schema=self.schema):
                 return []
             loads = lookup(self._metadata)("loads")
@@ -221,7 +221,7 @@ class Inspection:
 
     def loaded(self, most: int) -> tuple[list[Loaded], int]:
         """The loads that count, of the newest so many dates; and of how many dates there are any."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             found = sa.inspect(connection)
             if not found.has_table("loads", schema=self.schema):
                 return [], 0
@@ -232,7 +232,7 @@ class Inspection:
 
     def published(self) -> set[tuple[date, str]]:
         """The dates and kinds that are in the warehouse; none where the ledger is of an older version."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             inspector, tables = sa.inspect(connection), lookup(self._metadata)
             if not inspector.has_table("loads", schema=self.schema):
                 return set()

@@ -17,7 +17,7 @@ from drillster_pipeline.tables.schema import Kind
 
 from .dialects.postgresql import see_that_it_is_the_same, server_process
 from .engine import BEGIN_OPTION
-from .errors import told_plainly
+from .errors import database_errors
 from .ledger import CONTRACT, Before, look_back
 from .load_plan import Judgement, LoadPlan, LoadReport
 from .lock import LockWait
@@ -59,7 +59,7 @@ class Load:
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, staging, names)
-        with told_plainly("connecting"), connection.begin():
+        with database_errors("connecting"), connection.begin():
             self._server_process = server_process(connection)
         with self._step("making the staging tables"):
             self._staging.create()
@@ -165,7 +165,7 @@ class Load:
         found: list[bool] = []
 
         def look() -> bool:
-            with suppress(Unavailable), told_plainly("looking at the ledger"), engine.connect() as other:
+            with suppress(Unavailable), database_errors("looking at the ledger"), engine.connect() as other:
                 found.append(other.execute(query).first() is not None)
             return bool(found)
 
@@ -178,7 +178,7 @@ class Load:
             raise RuntimeError("this load was published, or failed; begin another")
         self._connection.execution_options(**{BEGIN_OPTION: begin})
         try:
-            with told_plainly(doing), self._connection.begin():
+            with database_errors(doing), self._connection.begin():
                 see_that_it_is_the_same(self._connection, self._server_process)
                 yield
         except RowsRepeat:  # what was staged is as it was

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 
 from .dialects.mysql import DIALECTS as MYSQL
-from .errors import told_plainly
+from .errors import database_errors
 
 POLL_SECONDS = 0.25
 
@@ -153,12 +153,12 @@ def _number(schema: str) -> int:
 
 @contextmanager
 def _postgresql_lock(connection: sa.Connection, schema: str | None, wait: LockWait) -> Iterator[None]:
-    with told_plainly("taking the writer lock"), connection.begin():
+    with database_errors("taking the writer lock"), connection.begin():
         name = schema or connection.scalar(sa.select(sa.func.current_schema()))
     number = _number(str(name))
 
     def attempt() -> bool:
-        with told_plainly("taking the writer lock"), connection.begin():
+        with database_errors("taking the writer lock"), connection.begin():
             return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(number))))
 
     if not wait.until(attempt):
@@ -180,7 +180,7 @@ def _postgresql_holder(connection: sa.Connection, number: int) -> str:
         " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
         " AND l.classid::bigint = :high AND l.objid::bigint = :low"
     )
-    with told_plainly("looking up who holds the writer lock"), connection.begin():
+    with database_errors("looking up who holds the writer lock"), connection.begin():
         row = connection.execute(query, {"high": high, "low": low}).first()
     if row is None:
         return "another session"
@@ -190,12 +190,12 @@ def _postgresql_holder(connection: sa.Connection, number: int) -> str:
 
 @contextmanager
 def _mysql_lock(connection: sa.Connection, schema: str | None, wait: LockWait) -> Iterator[None]:
-    with told_plainly("taking the writer lock"), connection.begin():
+    with database_errors("taking the writer lock"), connection.begin():
         database = schema or str(connection.scalar(sa.text("SELECT database()")))
     name = "drillster-" + hashlib.sha256(database.encode()).hexdigest()[:32]
 
     def attempt() -> bool:
-        with told_plainly("taking the writer lock"), connection.begin():
+        with database_errors("taking the writer lock"), connection.begin():
             return connection.scalar(sa.select(sa.func.get_lock(name, 0))) == 1
 
     if not wait.until(attempt):
@@ -213,7 +213,7 @@ def _mysql_holder(connection: sa.Connection, name: str) -> str:
     query = sa.text(
         "SELECT id, user, host FROM information_schema.processlist WHERE id = CAST(IS_USED_LOCK(:name) AS UNSIGNED)"
     )
-    with told_plainly("looking up who holds the writer lock"), connection.begin():
+    with database_errors("looking up who holds the writer lock"), connection.begin():
         row = connection.execute(query, {"name": name}).first()
     return "another session" if row is None else f"connection {row[0]} of role {row[1]} from {row[2]}"
 

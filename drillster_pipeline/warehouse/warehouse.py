@@ -22,7 +22,7 @@ from . import ledger_queries as history
 from .comparison import compare
 from .dialects import mysql, postgresql
 from .erase import erase_person, knows
-from .errors import told_plainly
+from .errors import database_errors
 from .ledger import CONTRACT
 from .load import Load
 from .load_plan import LoadPlan
@@ -93,13 +93,13 @@ class Warehouse:
         """
         if self.caution:
             logger.warning("Warehouse: %s.", self.caution)
-        with told_plainly("looking at the tables"), self.engine.connect() as connection:
+        with database_errors("looking at the tables"), self.engine.connect() as connection:
             # Not before there is a connection: a dialect learns from its server how to spell.
             views = view_statements(self._metadata, connection.dialect)
             if self._is_ready(connection) and not compare(connection, self._metadata, views):
                 return
         with (
-            told_plainly("preparing the tables"),
+            database_errors("preparing the tables"),
             self._writing() as connection,
             self._lock(connection, "prepare"),
         ):
@@ -142,10 +142,10 @@ class Warehouse:
     def _be_patient(self, connection: sa.Connection) -> None:
         """Lift limits that are meant for people, in this session."""
         if connection.dialect.name == "postgresql":
-            with told_plainly("connecting"), connection.begin():
+            with database_errors("connecting"), connection.begin():
                 postgresql.be_patient(connection)
         elif connection.dialect.name in mysql.DIALECTS:
-            with told_plainly("connecting"), connection.begin():
+            with database_errors("connecting"), connection.begin():
                 mysql.be_patient(connection)
 
     def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
@@ -157,7 +157,7 @@ class Warehouse:
 
         Raises Busy where another load holds the lock for too long.
         """
-        with told_plainly("connecting"):
+        with database_errors("connecting"):
             connection = self.engine.connect()
         try:
             self._be_patient(connection)
@@ -179,7 +179,7 @@ class Warehouse:
         Raises Busy where a load holds the lock for too long.
         """
         with (
-            told_plainly("erasing a person"),
+            database_errors("erasing a person"),
             self._writing() as connection,
             self._lock(connection, "forget"),
         ):
@@ -218,7 +218,7 @@ class Warehouse:
         On PostgreSQL whole months go, once all of their dates are old. Raises Busy where a long query is in the way.
         """
         with (
-            told_plainly("removing old snapshots"),
+            database_errors("removing old snapshots"),
             self._writing() as connection,
             self._lock(connection, "prune"),
         ):
@@ -228,7 +228,7 @@ class Warehouse:
         """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""
         loads = self._tables("loads")
         renewed = sa.update(loads).values(manifest_sha256=now)
-        with told_plainly("noting a redaction"), self.engine.begin() as connection:
+        with database_errors("noting a redaction"), self.engine.begin() as connection:
             connection.execute(
                 renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
             )
@@ -240,33 +240,33 @@ class Warehouse:
 
     def latest_loads(self) -> dict[str, history.LatestLoad]:
         """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             return history.latest_loads(connection, self._tables)
 
     def loaded_before(self, kind: str, export_date: date) -> date | None:
         """The newest date before this one of which there is a load of the kind; None where there is none."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             return history.loaded_before(connection, self._tables, kind, export_date)
 
     def read_before(self, kind: str, export_date: date) -> dict[str, date]:
         """Per table, the newest date before this one on which it was loaded in its own right."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             return history.read_before(connection, self._tables, kind, export_date)
 
     def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
         """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""
         names = DATA_TABLES if tables is None else tables
-        with told_plainly("counting rows"), self.engine.connect() as connection:
+        with database_errors("counting rows"), self.engine.connect() as connection:
             return history.row_counts(connection, self._tables, names)
 
     def rows_on(self, table: str, export_date: date) -> int:
         """How many rows a snapshot table has of a date."""
-        with told_plainly(f"counting rows of {table}"), self.engine.connect() as connection:
+        with database_errors(f"counting rows of {table}"), self.engine.connect() as connection:
             return history.rows_on(connection, self._tables, table, export_date)
 
     def table_history(self, table: str, *, limit: int = 30) -> list[history.TableLoad]:
         """What the loads of the newest dates did to a table, the newest first."""
-        with told_plainly("reading the ledger"), self.engine.connect() as connection:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
             return history.table_history(connection, self._tables, table, limit)
 
     def present_groups(self) -> set[str]:
@@ -282,7 +282,7 @@ class Warehouse:
     @contextmanager
     def reading(self) -> Iterator[tuple[sa.Connection, history.Tables]]:
         """A connection to ask questions with, and the tables by name."""
-        with told_plainly("answering the checks"), self.engine.connect() as connection:
+        with database_errors("answering the checks"), self.engine.connect() as connection:
             yield connection, self._tables
 
     def close(self) -> None:
