@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
+from drillster_pipeline.extract.batches import batch_of
 from drillster_pipeline.extract.extractor import Extractor, Page
-from drillster_pipeline.extract.frames import batch_of
 from drillster_pipeline.extract.row_hash import row_hashes
 from drillster_pipeline.tables import DATA_TABLES, tables_of
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.extract.batches import batch_of
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Kind, Table, Type
 from drillster_pipeline.warehouse import LoadPlan, TablePlan, Warehouse
 

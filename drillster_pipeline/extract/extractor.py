@@ -17,8 +17,7 @@ from drillster_pipeline.tables.organization import read_organization
 from drillster_pipeline.tables.results import read_results
 from drillster_pipeline.tables.test_results import read_test_results
 
-from .batches import Batch, Page, Reject
-from .frames import are_keys_readable, batch_of
+from .batches import Batch, Page, Reject, are_keys_readable, batch_of
 from .state import Findings
 from .unknown_fields import UnknownFields
 
@@ -45,7 +44,7 @@ class Extractor:
     """Reads the pages of one capture into the tables that were asked for.
 
     Pages come resource by resource in the order of the walk; those of resources that no table asked for draws on
-    are passed over (``resources_of`` tells the caller beforehand). ``accounts_whole`` is false where the list of
+    are passed over (``resources_of`` tells the caller beforehand). ``accounts_complete`` is false where the list of
     accounts is known to lack some: then nobody is said to be of another organization. Raises ContractError where an
     answer has no list, or several; anything smaller becomes a reject.
     """
@@ -56,7 +55,7 @@ class Extractor:
         export_date: date,
         kind: str,
         tables: Collection[str],
-        accounts_whole: bool = True,
+        accounts_complete: bool = True,
         chunk_rows: int = 20_000,
     ) -> None:
         self.kind = kind
@@ -64,7 +63,7 @@ class Extractor:
         self._resources = frozenset(resources_of([table.name for table in self._tables]))
         self._not_asked_for = tuple(table for name, table in DATA_TABLES.items() if name not in tables)
         self._chunk_rows = chunk_rows
-        self._findings = Findings(export_date, accounts_whole=accounts_whole)
+        self._findings = Findings(export_date, accounts_complete=accounts_complete)
         self._unknown = UnknownFields()
         self._ranks: dict[str, list[int]] = {table.name: [] for table in self._tables}
         self.unreadable: set[str] = set()

@@ -12,8 +12,7 @@ from drillster_pipeline.tables import DATA_TABLES, RESOURCES
 from drillster_pipeline.tables.accounts import People
 from drillster_pipeline.tables.playables import Playables
 
-from .batches import Page, Reject
-from .frames import Row
+from .batches import Page, Reject, Row
 from .merged import Merged, order_of, rank_of
 from .values import met
 
@@ -21,12 +20,12 @@ from .values import met
 class Findings:
     """Filled page by page. Of what is kept to the end, nothing grows with the number of results."""
 
-    def __init__(self, export_date: date, *, accounts_whole: bool) -> None:
+    def __init__(self, export_date: date, *, accounts_complete: bool) -> None:
         self.export_date = export_date
         self.rows: dict[str, list[Row]] = {name: [] for name in DATA_TABLES}
         self.strays: dict[str, list[Reject]] = {name: [] for name in DATA_TABLES}
         self.people = People()
-        self.people.has_list_holes = not accounts_whole
+        self.people.has_list_holes = not accounts_complete
         self.playables = Playables()
         self.groups = Merged()
         self.catalogs = Merged()

@@ -50,7 +50,7 @@ def _constraints(table: Table, column: Column) -> list[str]:
 def column_lineage(table: Table) -> dg.TableColumnLineage:
     """Which field of which resource each column comes from."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
-    drawn_on = set(table.sources + table.mentions)
+    drawn_on = set(table.sources + table.secondary_sources)
     for column in table.columns:
         resource, field = _field(column)
         if field and resource in drawn_on:

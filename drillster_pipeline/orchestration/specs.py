@@ -72,7 +72,7 @@ def table_spec(
     can't be read must not hold up the tables of its snapshot.
     """
     lineage = column_lineage(table)
-    drawn_on = [resource for resource in table.sources + table.mentions if resource in CAPTURED[kind]]
+    drawn_on = [resource for resource in table.sources + table.secondary_sources if resource in CAPTURED[kind]]
     return dg.AssetSpec(
         table_key(table.name),
         deps=[resource_key(resource) for resource in drawn_on],

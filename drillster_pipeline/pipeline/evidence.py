@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
+from drillster_pipeline.extract.batches import RANK
 from drillster_pipeline.extract.extractor import Extractor, Page
-from drillster_pipeline.extract.frames import RANK
 from drillster_pipeline.tables import DATA_TABLES
 
 from .context import Session

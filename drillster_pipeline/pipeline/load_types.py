@@ -122,7 +122,7 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     resources = manifest["resources"]
     if any(resources[name]["status"] == "unavailable" for name in table.sources if name in resources):
         # People and things that others name are still added; whatever else there is stays as it is.
-        return TablePlan(mode=Mode.ADDITIVE) if table.kind is Kind.ENTITY and table.mentions else None
+        return TablePlan(mode=Mode.ADDITIVE) if table.kind is Kind.ENTITY and table.secondary_sources else None
     holes = holes_under(table, manifest)
     kept: frozenset[str] = frozenset()
     if table.kind is Kind.ENTITY and table.group_path is not None:
@@ -131,7 +131,7 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     return TablePlan(
         mode=Mode.PARTIAL if holes else Mode.FULL,
         kept_groups=kept,
-        keep_mentioned=any(_holes(name, manifest) for name in table.mentions),
+        keep_mentioned=any(_holes(name, manifest) for name in table.secondary_sources),
     )
 
 

@@ -124,7 +124,7 @@ def _publish(
         export_date=export_date,
         kind=kind,
         tables=plans,
-        accounts_whole=not holes_under(DATA_TABLES["accounts"], capture.manifest),
+        accounts_complete=not holes_under(DATA_TABLES["accounts"], capture.manifest),
     )
     rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
     with session.warehouse.loading(plan) as load:

@@ -120,8 +120,8 @@ def resources_of(tables: Collection[str]) -> tuple[str, ...]:
     asked for by it, so that things may be there although nothing names them.
     """
     declared = [DATA_TABLES[name] for name in tables]
-    drawn_on = {resource for table in declared for resource in table.sources + table.mentions}
-    named_in = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.mentions}
+    drawn_on = {resource for table in declared for resource in table.sources + table.secondary_sources}
+    named_in = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.secondary_sources}
     for resource in reversed(RESOURCES):
         if resource in named_in:
             named_in.update(LISTED_IN.get(resource, ()))

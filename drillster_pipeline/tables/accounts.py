@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from drillster_pipeline.extract.merged import Merged
 from drillster_pipeline.extract.values import identity, inner, login_moment, misfit
 
-from .columns import flag, key, moment, text, whole
-from .schema import Column, Kind, Table, Type
+from .schema import Column, Kind, Table, Type, boolean, integer, key, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -24,7 +23,7 @@ ACCOUNTS = Table(
     ),
     key=("account_id",),
     sources=("accounts",),
-    mentions=(
+    secondary_sources=(
         "group_members",
         "group_staff",
         "objective_evaluations",
@@ -48,18 +47,18 @@ ACCOUNTS = Table(
             source="accounts: account.yearOfBirth",
         ),
         text("status", "State of the account, such as 'ACTIVE'.", source="accounts: account.status"),
-        flag(
+        boolean(
             "is_managed",
             "True: the organization lists this account. False: a person of another organization. "
             "NULL: only met in passing, while the list could not be read whole, so not known.",
             source="accounts: account.id",
         ),
-        flag(
+        boolean(
             "is_admin",
             "Whether the account is staff of the organization; NULL for people of other organizations.",
             source="accounts: relationTypes",
         ),
-        whole(
+        integer(
             "repertoire_size",
             "How many drills and courses the person has.",
             source="accounts: account.repertoireSize",
@@ -71,8 +70,8 @@ ACCOUNTS = Table(
             source="accounts: account.organization.id",
             joins="organizations.organization_id",
         ),
-        moment("created_at", "When the account was made.", source="accounts: account.created"),
-        moment("last_login_at", "Last time the person logged in.", source="accounts: account.lastLogin"),
+        timestamp("created_at", "When the account was made.", source="accounts: account.created"),
+        timestamp("last_login_at", "Last time the person logged in.", source="accounts: account.lastLogin"),
     ),
 )
 

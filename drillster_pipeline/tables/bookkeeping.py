@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .columns import flag, key, moment, text, whole
-from .schema import Column, Kind, Table, Type
+from .schema import Column, Kind, Table, Type, boolean, integer, key, text, timestamp
 
 LOADS = Table(
     name="loads",
@@ -20,10 +19,10 @@ LOADS = Table(
             description="The day that it describes, in DRILLSTER_TIMEZONE.",
         ),
         text("kind", "What was loaded.", nullable=False, values=("snapshot", "events")),
-        moment("started_at", "When staging began.", nullable=False),
-        moment("finished_at", "When all of it was written, just before it was committed.", nullable=False),
-        moment("captured_from", "When the first of its answers came in."),
-        moment("captured_until", "When the last of its answers came in."),
+        timestamp("started_at", "When staging began.", nullable=False),
+        timestamp("finished_at", "When all of it was written, just before it was committed.", nullable=False),
+        timestamp("captured_from", "When the first of its answers came in."),
+        timestamp("captured_until", "When the last of its answers came in."),
         text("archive_url", "Where the answers are kept."),
         text("program_version", "Version of drillster-pipeline that made it."),
         text("capture_id", "The capture in the archive that it was read from."),
@@ -32,27 +31,27 @@ LOADS = Table(
             "SHA-256, in hex, of that capture's manifest, which holds the SHA-256 of each of its parts: shows whether "
             "the archive is still what was loaded.",
         ),
-        flag(
+        boolean(
             "is_whole",
             "Whether it was made of all tables of its kind that Drillster told of; false for a load of some tables, "
             "which somebody had selected.",
         ),
-        flag(
+        boolean(
             "is_complete",
             "Whether all tables of the kind are fully loaded (load_tables.is_fully_loaded), but for those that the "
             "service account may not read at all (403, 404) and no earlier load could. NULL: loaded by a version that "
             "did not say; is_whole counts then.",
         ),
         text("timezone", "IANA name of the time zone that the export date is a day of, such as Europe/Amsterdam."),
-        moment(
+        timestamp(
             "date_begins_at",
             "When the export date begins there. NULL, as in date_ends_at: loaded by a version that did not say; views "
             "take the day in UTC then.",
         ),
-        moment(
+        timestamp(
             "date_ends_at", "When it ends: 24 hours later, or 23 or 25 where clocks change; that moment not included."
         ),
-        whole(
+        integer(
             "requests_refused",
             "Requests that Drillster answered with 403 or 404, though the group was not gone: closed to the service "
             "account, or not to be found. Rows that are there stay as they were. NULL: not counted by that version.",
@@ -68,30 +67,32 @@ LOAD_TABLES = Table(
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
         text("table_name", "The table.", nullable=False),
-        whole("rows_read", "Rows read from the answers, each once, those that were rejected included.", nullable=False),
-        whole("rows_rejected", "Rows that did not fit; see rejected_rows.", nullable=False),
-        whole("rows_inserted", "Rows that were new.", nullable=False),
-        whole("rows_updated", "Rows that differed.", nullable=False),
-        whole("rows_deleted", "Rows newly marked as deleted, or replaced by nothing.", nullable=False),
-        whole("rows_unchanged", "Rows that were the same already.", nullable=False),
-        flag(
+        integer(
+            "rows_read", "Rows read from the answers, each once, those that were rejected included.", nullable=False
+        ),
+        integer("rows_rejected", "Rows that did not fit; see rejected_rows.", nullable=False),
+        integer("rows_inserted", "Rows that were new.", nullable=False),
+        integer("rows_updated", "Rows that differed.", nullable=False),
+        integer("rows_deleted", "Rows newly marked as deleted, or replaced by nothing.", nullable=False),
+        integer("rows_unchanged", "Rows that were the same already.", nullable=False),
+        boolean(
             "is_complete",
             "Whether the read was whole, so that what it did not show is known to be gone.",
             nullable=False,
         ),
-        flag(
+        boolean(
             "is_fully_loaded",
             "Whether everything was read that Drillster gives the service account (no list cut short, no request "
             "without a usable answer), and at most half of the rows were rejected. NULL: the table was only met in "
             "passing, or loaded by a version that did not say; is_complete counts then.",
         ),
-        flag(
+        boolean(
             "in_history",
             "Whether the history of the table is what this load showed on its date; false: a newer load of the date "
             "took its place. NULL: the table has no history, or was only met in passing, or the load is from before "
             "there was history.",
         ),
-        whole("history_rows", "Rows of the history that the load wrote or removed; NULL where in_history is."),
+        integer("history_rows", "Rows of the history that the load wrote or removed; NULL where in_history is."),
     ),
 )
 
@@ -103,7 +104,7 @@ REJECTED_ROWS = Table(
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
         text("table_name", "The table that the row was meant for.", nullable=False),
-        whole("row_number", "Number of the reject within its load and table, from 1.", nullable=False),
+        integer("row_number", "Number of the reject within its load and table, from 1.", nullable=False),
         text("reason", "The column, and what was wrong with it.", nullable=False),
         Column(
             name="record",

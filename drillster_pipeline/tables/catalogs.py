@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from drillster_pipeline.extract.values import identity, inner, upper
 from drillster_pipeline.response_shapes import named_total
 
-from .columns import PLAYABLE_TYPES, key, text, whole
-from .schema import Kind, Table
+from .schema import PLAYABLE_TYPES, Kind, Table, integer, key, text
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -20,7 +19,7 @@ CATALOGS = Table(
     description="The catalogs that the organization can publish to.",
     key=("catalog_id",),
     sources=("catalogs",),
-    mentions=("catalog_content",),
+    secondary_sources=("catalog_content",),
     counts="pagination.total",
     columns=(
         key("catalog_id", "Drillster's id of the catalog.", source="catalogs: id"),
@@ -33,7 +32,7 @@ CATALOGS = Table(
             source="catalog_content: playableContainer.organization.id",
             joins="organizations.organization_id",
         ),
-        whole(
+        integer(
             "playable_count",
             "How many playables it holds, as Drillster counts them.",
             source="catalog_content: pagination.total",

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.extract.values import identity, inner, overall, upper
 
-from .columns import EXPORT_DATE, captured_at, flag, key, moment, percentage, text
 from .keys import event_key
-from .schema import Kind, Table
+from .schema import EXPORT_DATE, Kind, Table, boolean, captured_at, key, percentage, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -21,7 +20,7 @@ OBJECTIVE_EVALUATIONS = Table(
     description="How far each member was with each objective on a day, and the norm as it stood that day.",
     key=("export_date", "objective_id", "account_id"),
     sources=("objective_evaluations",),
-    mentions=("objectives",),
+    secondary_sources=("objectives",),
     group_path="group_id",
     columns=(
         EXPORT_DATE,
@@ -44,18 +43,18 @@ OBJECTIVE_EVALUATIONS = Table(
             source="objective_evaluations: {group_id}",
             nullable=False,
         ),
-        flag("met", "Whether the objective was met.", source="objective_evaluations: evaluations[].met"),
+        boolean("met", "Whether the objective was met.", source="objective_evaluations: evaluations[].met"),
         percentage(
             "proficiency",
             "Proficiency over the objective's content.",
             source="objective_evaluations: evaluations[].proficiency",
         ),
-        moment(
+        timestamp(
             "evaluated_at",
             "When Drillster evaluated it.",
             source="objective_evaluations: evaluations[].evaluationDate",
         ),
-        moment(
+        timestamp(
             "review_at",
             "Review date that held for this member that day: the member's own, else the objective's.",
             source="objective_evaluations: evaluations[].reviewDate",
@@ -111,7 +110,7 @@ OBJECTIVE_EVENTS = Table(
             source="objective_events: events[].eventType",
             nullable=False,
         ),
-        moment(
+        timestamp(
             "occurred_at",
             "When it happened.",
             source="objective_events: events[].timestamp",

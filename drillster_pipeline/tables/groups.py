@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.extract.values import identity, inner, upper
 
-from .columns import PLAYABLE_TYPES, flag, key, moment, text, whole
-from .schema import Kind, Table
+from .schema import PLAYABLE_TYPES, Kind, Table, boolean, integer, key, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -31,20 +30,20 @@ GROUPS = Table(
             source="groups: customReference",
             prose=True,
         ),
-        whole("member_count", "Members, as Drillster counts them.", source="groups: counts.members"),
-        whole(
+        integer("member_count", "Members, as Drillster counts them.", source="groups: counts.members"),
+        integer(
             "drillable_count",
             "Drills and courses, as Drillster counts them.",
             source="groups: counts.drillables",
         ),
-        whole("test_count", "Tests, as Drillster counts them.", source="groups: counts.tests"),
-        flag(
+        integer("test_count", "Tests, as Drillster counts them.", source="groups: counts.tests"),
+        boolean(
             "is_sensitive",
             "Whether the group is marked as having sensitive content.",
             source="groups: sensitiveContent",
         ),
-        moment("created_at", "When the group was made.", source="groups: created"),
-        moment("last_edited_at", "When the group was last changed.", source="groups: lastEdited"),
+        timestamp("created_at", "When the group was made.", source="groups: created"),
+        timestamp("last_edited_at", "When the group was last changed.", source="groups: lastEdited"),
     ),
 )
 

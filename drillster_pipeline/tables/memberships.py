@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.extract.values import Misfit, inner, upper
 
-from .columns import key, moment, text
 from .keys import invitee_key
-from .schema import Kind, Table
+from .schema import Kind, Table, key, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -57,8 +56,8 @@ GROUP_MEMBERS = Table(
             source="group_members: members[].status",
             nullable=False,
         ),
-        moment("joined_at", "When the person joined.", source="group_members: members[].joined"),
-        moment("invited_at", "When the person was invited.", source="group_members: members[].invited"),
+        timestamp("joined_at", "When the person joined.", source="group_members: members[].joined"),
+        timestamp("invited_at", "When the person was invited.", source="group_members: members[].invited"),
     ),
 )
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.extract.values import identity, seconds, upper
 
-from .columns import key, moment, percentage, text, whole
-from .schema import Kind, Table
+from .schema import Kind, Table, integer, key, percentage, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -36,7 +35,7 @@ OBJECTIVES = Table(
             source="objectives: objectives[].type",
             values=("ONEOFF", "PERMANENT", "RECURRING", "TEST"),
         ),
-        moment(
+        timestamp(
             "review_at",
             "When it is reviewed; NULL where each member has an own date.",
             source="objectives: objectives[].reviewDate",
@@ -51,7 +50,7 @@ OBJECTIVES = Table(
             "Once met, the proficiency may fall to this; the minimum where Drillster leaves it out.",
             source="objectives: objectives[].fallingMinimumProficiency",
         ),
-        whole(
+        integer(
             "estimated_study_seconds",
             "Expected time to study, in seconds.",
             source="objectives: objectives[].estimatedStudyDuration",
@@ -115,7 +114,7 @@ def _readable(norms: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
 
     The objective itself is rejected for them. Everybody's evaluation would be, too, if it took them over.
     """
-    from drillster_pipeline.extract.casts import cast  # with pandas, which the declarations above do not need
+    from drillster_pipeline.extract.parsing import cast  # with pandas, which the declarations above do not need
 
     columns = (OBJECTIVES.column("review_at"), OBJECTIVES.column("minimum_proficiency"))
     wrong = [

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from drillster_pipeline.extract.values import identity, inner
 
-from .columns import key, moment, text, whole
-from .schema import Kind, Table
+from .schema import Kind, Table, integer, key, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -31,9 +30,9 @@ ORGANIZATIONS = Table(
             source="organization: contract.type",
             values=("BUSINESS", "EDUCATION"),
         ),
-        moment("contract_created_at", "When the contract was made.", source="organization: contract.created"),
-        moment("contract_expires_at", "When the contract ends.", source="organization: contract.expires"),
-        whole(
+        timestamp("contract_created_at", "When the contract was made.", source="organization: contract.created"),
+        timestamp("contract_expires_at", "When the contract ends.", source="organization: contract.expires"),
+        integer(
             "group_member_quota",
             "How many group members the contract allows; NULL: no limit was named.",
             source="organization: groupMemberQuota",

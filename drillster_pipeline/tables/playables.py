@@ -8,8 +8,7 @@ from typing import Any
 from drillster_pipeline.extract.merged import Merged
 from drillster_pipeline.extract.values import identity, misfit, upper
 
-from .columns import PLAYABLE_TYPES, key, text
-from .schema import Kind, Table
+from .schema import PLAYABLE_TYPES, Kind, Table, key, text
 
 PLAYABLES = Table(
     name="playables",
@@ -20,7 +19,7 @@ PLAYABLES = Table(
     ),
     key=("playable_id",),
     sources=("group_drillables",),
-    mentions=("catalog_content", "groups", "objectives", "results", "test_results"),
+    secondary_sources=("catalog_content", "groups", "objectives", "results", "test_results"),
     columns=(
         key(
             "playable_id",

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from drillster_pipeline.extract.values import identity, inner
 
-from .columns import EXPORT_DATE, captured_at, key, moment, percentage, whole
-from .schema import Kind, Table
+from .schema import EXPORT_DATE, Kind, Table, captured_at, integer, key, percentage, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -57,14 +56,14 @@ RESULTS = Table(
             "Overall proficiency that remains in the long term if practice stops.",
             source=f"{_ITEM}.practice.eventualProficiency.overall",
         ),
-        whole("time_spent_seconds", "Time practiced, in seconds.", source=f"{_ITEM}.practice.timeSpent"),
-        whole(
+        integer("time_spent_seconds", "Time practiced, in seconds.", source=f"{_ITEM}.practice.timeSpent"),
+        integer(
             "expected_duration_seconds",
             "Expected time to reach 100 %, in seconds.",
             source=f"{_ITEM}.practice.expectedDuration",
         ),
-        moment("last_practiced_at", "Last practice.", source=f"{_ITEM}.practice.lastPracticed"),
-        moment(
+        timestamp("last_practiced_at", "Last practice.", source=f"{_ITEM}.practice.lastPracticed"),
+        timestamp(
             "added_at",
             "When it was added to the person's repertoire; NULL: a trial.",
             source=f"{_ITEM}.practice.added",

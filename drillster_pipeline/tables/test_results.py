@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.extract.values import Misfit, identity, inner
 
-from .columns import flag, key, moment, percentage, text, whole
-from .schema import Column, Kind, Table, Type
+from .schema import Column, Kind, Table, Type, boolean, integer, key, percentage, text, timestamp
 
 if TYPE_CHECKING:
     from drillster_pipeline.extract.batches import Page
@@ -45,15 +44,15 @@ TEST_RESULTS = Table(
             references="accounts.account_id",
             source="test_results: memberTestResults[].user.id",
         ),
-        moment("started_at", "When it was started.", source=f"{_ITEM}.started"),
-        moment(
+        timestamp("started_at", "When it was started.", source=f"{_ITEM}.started"),
+        timestamp(
             "completed_at",
             "When it was handed in or timed out; NULL: under way.",
             source=f"{_ITEM}.completed",
         ),
-        whole("duration_minutes", "Time taken, in minutes.", source=f"{_ITEM}.duration"),
-        whole("question_count", "Number of questions.", source=f"{_ITEM}.size"),
-        whole("correctly_answered", "Questions answered correctly.", source=f"{_ITEM}.correctlyAnswered"),
+        integer("duration_minutes", "Time taken, in minutes.", source=f"{_ITEM}.duration"),
+        integer("question_count", "Number of questions.", source=f"{_ITEM}.size"),
+        integer("correctly_answered", "Questions answered correctly.", source=f"{_ITEM}.correctlyAnswered"),
         Column(
             name="progress",
             type=Type.FLOAT,
@@ -63,7 +62,7 @@ TEST_RESULTS = Table(
             source=f"{_ITEM}.progress",
         ),
         percentage("score_percentage", "Score.", source=f"{_ITEM}.score.percentage"),
-        flag(
+        boolean(
             "passed",
             "Whether the test was passed, by the first transformation of the score that says so; NULL where none does.",
             source=f"{_ITEM}.score.transformations[].passed",
@@ -90,7 +89,7 @@ TEST_RESULT_SCORES = Table(
             source=f"{_ITEM}.score.transformations[].id",
         ),
         text("result", "The outcome, as text.", source=f"{_ITEM}.score.transformations[].result", prose=True),
-        flag(
+        boolean(
             "passed",
             "Whether the outcome is a pass; NULL where the transformation does not say.",
             source=f"{_ITEM}.score.transformations[].passed",

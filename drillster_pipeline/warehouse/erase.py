@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.extract.batches import batch_of
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Table, history_name
 

@@ -10,8 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.tables import TABLES
-from drillster_pipeline.tables.columns import key, moment, text, whole
-from drillster_pipeline.tables.schema import Kind, Table
+from drillster_pipeline.tables.schema import Kind, Table, integer, key, text, timestamp
 
 from .load_plan import LoadPlan
 from .model import lookup
@@ -27,7 +26,7 @@ LOAD_EXCEPTIONS = Table(
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
         text("table_name", "The table.", nullable=False),
-        whole("exception_number", "Number of the exception within its load and table, from 1.", nullable=False),
+        integer("exception_number", "Number of the exception within its load and table, from 1.", nullable=False),
         text(
             "scope",
             "'group': the rows of a group that was closed; 'row': one row, which was rejected; 'mentioned': accounts "
@@ -60,9 +59,9 @@ ERASURES = Table(
     columns=(
         key("erasure_id", "The erasure."),
         text("account_digest", "SHA-256 of the account id, in hex: proves that it was this account.", nullable=False),
-        moment("erased_at", "When.", nullable=False),
-        whole("rows_erased", "Rows of the warehouse that were deleted."),
-        whole("archive_lines", "Archived answers that were changed or removed."),
+        timestamp("erased_at", "When.", nullable=False),
+        integer("rows_erased", "Rows of the warehouse that were deleted."),
+        integer("archive_lines", "Archived answers that were changed or removed."),
         text("program_version", "The version of this program that did it."),
     ),
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drillster_pipeline.extract.batches import Batch, Reject
-from drillster_pipeline.extract.frames import MASKED
+from drillster_pipeline.extract.batches import MASKED, Batch, Reject
 
 from .driver_values import plain
 from .model import KEY_LENGTH, bounded_columns

@@ -16,8 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.extract.batches import Batch, Reject
-from drillster_pipeline.extract.frames import RANK
+from drillster_pipeline.extract.batches import RANK, Batch, Reject
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 

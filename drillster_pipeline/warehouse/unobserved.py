@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.extract.casts import cleaned
+from drillster_pipeline.extract.parsing import cleaned
 from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, RESOURCES
 from drillster_pipeline.tables.schema import Kind, Table
 
@@ -40,7 +40,11 @@ def keeps_mentioned(table: Table, plan: TablePlan, *, unreadable: Collection[str
 
     Where the plan says so, or a row could not be read that may have named it.
     """
-    met_in = {*table.mentions, *(() if tells_mentioned(table) else table.sources)} if table.mentions else set()
+    met_in = (
+        {*table.secondary_sources, *(() if tells_mentioned(table) else table.sources)}
+        if table.secondary_sources
+        else set()
+    )
     told = {source for name in unreadable for source in DATA_TABLES[name].sources} | _hidden(unreadable)
     return plan.keep_mentioned or not told.isdisjoint(met_in)
 

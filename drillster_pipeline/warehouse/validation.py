@@ -10,8 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.extract.batches import Reject
-from drillster_pipeline.extract.frames import shown
+from drillster_pipeline.extract.batches import Reject, redacted
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind
 
@@ -278,7 +277,7 @@ def _references(staged: Staged) -> Iterator[tuple[str, str]]:
 
 def _orphan(staged: Staged, row: Mapping[str, Any], reason: str) -> Reject:
     record = {
-        column.name: shown(column, value) if column.personal or isinstance(value, str) else value
+        column.name: redacted(column, value) if column.personal or isinstance(value, str) else value
         for column, value in ((column, row[column.name]) for column in staged.table.columns)
     }
     return Reject(staged.table.name, reason, record, tuple(_text(row[name]) for name in staged.table.key))

@@ -93,7 +93,7 @@ def test_the_tables_of_an_unavailable_resource_stay_and_no_other_loses_a_row_for
 def test_what_is_only_met_in_passing_is_kept_where_a_place_to_meet_it_is_unavailable(resource: str) -> None:
     plans = plans_of(unavailable=[resource])
     for name, table in DATA_TABLES.items():
-        if resource in table.mentions and resource not in table.sources and name in plans:
+        if resource in table.secondary_sources and resource not in table.sources and name in plans:
             assert plans[name].keep_mentioned or plans[name].mode is ADDITIVE, name
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.extract.batches import batch_of
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.prune import prune
 from drillster_pipeline.tables import DATA_TABLES

@@ -66,14 +66,14 @@ def extract(
     kind: str = "snapshot",
     tables: Collection[str] | None = None,
     chunk_rows: int = 20_000,
-    accounts_whole: bool = True,
+    accounts_complete: bool = True,
 ) -> Extracted:
     """Read pages into all tables of a kind, or into those that are named."""
     extractor = Extractor(
         export_date=EXPORT_DATE,
         kind=kind,
         tables=tables_of(kind) if tables is None else tables,
-        accounts_whole=accounts_whole,
+        accounts_complete=accounts_complete,
         chunk_rows=chunk_rows,
     )
     return Extracted(extractor, extractor.batches(pages))

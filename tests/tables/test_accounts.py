@@ -223,7 +223,7 @@ def somebody(account_id: str) -> Any:
 
 
 def test_a_list_that_is_known_to_be_short_makes_nobody_a_stranger() -> None:
-    found = extract(page("accounts", {"accounts": [{"account": {"id": "a"}}]}), somebody("b"), accounts_whole=False)
+    found = extract(page("accounts", {"accounts": [{"account": {"id": "a"}}]}), somebody("b"), accounts_complete=False)
     assert dict(zip(found.column("accounts", "account_id"), found.column("accounts", "is_managed"), strict=True)) == {
         "a": True,
         "b": None,

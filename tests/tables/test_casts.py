@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.extract.casts import STRING, cast, cleaned
-from drillster_pipeline.tables.columns import flag, key, moment, percentage, text, whole
-from drillster_pipeline.tables.schema import Column, Type
+from drillster_pipeline.extract.parsing import STRING, cast, cleaned
+from drillster_pipeline.tables.schema import Column, Type, boolean, integer, key, percentage, text, timestamp
 
 from .pages import EXPORT_DATE
 
 PROFICIENCY = percentage("proficiency", "A percentage.")
-COUNT = whole("count", "A count.")
+COUNT = integer("count", "A count.")
 YEAR = Column(name="year", type=Type.SMALLINT, description="Any small number.")
 PROGRESS = Column(name="progress", type=Type.FLOAT, minimum=0, maximum=1, description="A share.")
-MET = flag("met", "A flag.")
+MET = boolean("met", "A flag.")
 NAME = text("name", "A text.")
 DAY = Column(name="day", type=Type.DATE, nullable=False, description="A day.")
 
@@ -127,7 +126,7 @@ def test_a_value_that_does_not_fit_leaves_its_neighbours_alone(column: Column, b
         (COUNT, [1, None], "Int64"),
         (PROGRESS, [0.5, None], "Float64"),
         (MET, [True, None], "boolean"),
-        (moment("at", "A moment."), ["2024-01-11T16:54Z", None], "datetime64[us, UTC]"),
+        (timestamp("at", "A moment."), ["2024-01-11T16:54Z", None], "datetime64[us, UTC]"),
         (DAY, [EXPORT_DATE, EXPORT_DATE], object),
     ],
 )
@@ -186,7 +185,9 @@ anything = st.recursive(
 )
 
 
-@given(st.sampled_from([PROFICIENCY, COUNT, YEAR, PROGRESS, MET, NAME, moment("at", "A moment.")]), st.lists(anything))
+@given(
+    st.sampled_from([PROFICIENCY, COUNT, YEAR, PROGRESS, MET, NAME, timestamp("at", "A moment.")]), st.lists(anything)
+)
 def test_any_column_of_json_is_typed_or_refused_value_by_value(column: Column, values: list[Any]) -> None:
     one = cast(column, values)
     assert len(one.array) == len(values)

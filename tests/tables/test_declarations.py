@@ -120,7 +120,7 @@ def test_a_reference_points_to_the_whole_key_of_a_table_that_comes_first(table: 
 
 @pytest.mark.parametrize("table", DATA_TABLES.values(), ids=_name)
 def test_every_column_of_a_data_table_says_where_it_comes_from(table: Table) -> None:
-    drawn_on = {*table.sources, *table.mentions}
+    drawn_on = {*table.sources, *table.secondary_sources}
     assert table.sources
     assert drawn_on <= set(RESOURCES)
     for column in table.columns:

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from drillster_pipeline.extract.batches import Reject
-from drillster_pipeline.extract.frames import MASKED, batch_of
+from drillster_pipeline.extract.batches import MASKED, Reject, batch_of
 from drillster_pipeline.extract.values import Misfit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from drillster_pipeline.extract.batches import Batch, Reject
-from drillster_pipeline.extract.frames import batch_of
+from drillster_pipeline.extract.batches import Batch, Reject, batch_of
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import LoadPlan, LoadReport, TablePlan, Warehouse
 

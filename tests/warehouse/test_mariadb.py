@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, PipelineError, SettingsError
-from drillster_pipeline.extract.frames import MASKED
+from drillster_pipeline.extract.batches import MASKED
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES

@@ -100,8 +100,8 @@ def _table(table: Table) -> str:
     facts = [f"*{table.kind.value.capitalize()}*, key: {_code(table.key)}."]
     if table.sources:
         facts.append(f"Drawn from {_code(table.sources)}.")
-    if table.mentions:
-        facts.append(f"Also from what is met in {_code(table.mentions)}.")
+    if table.secondary_sources:
+        facts.append(f"Also from what is met in {_code(table.secondary_sources)}.")
     if table.counts:
         facts.append(f"Drillster's own count: `{table.counts}`.")
     columns = _grid(
