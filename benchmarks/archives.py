@@ -9,8 +9,8 @@ from pathlib import Path
 from drillster_pipeline.archive import Archive, Capture, utc_moment
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Size
 from drillster_pipeline.settings import Settings, load_settings
+from tests.drillster import Size
 
 from .places import EXPORT_DATE, MOMENT, Served, settings_of
 from .processes import isolated

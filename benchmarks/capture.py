@@ -27,8 +27,8 @@ from urllib.parse import urlsplit
 from drillster_pipeline.api.transport import Reply, Transport
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import load_settings
+from tests.drillster import Faults, Sandbox, Size
 
 MOMENT = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
 SIZE = Size(accounts=302, groups=22, members_per_group=100, objectives_per_group=4, tests_per_group=1, stable=True)

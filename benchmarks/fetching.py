@@ -10,8 +10,8 @@ from pathlib import Path
 
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Failure, How, Size
 from drillster_pipeline.settings import load_settings
+from tests.drillster import Failure, How, Size
 
 from . import peer
 from .comparison import OURS, Claim, Comparison, Measures, alternate

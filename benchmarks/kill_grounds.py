@@ -25,7 +25,7 @@ from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.archive.parts import read_lines
 from drillster_pipeline.archive.records import parse_line
-from drillster_pipeline.sandbox import Sandbox
+from tests.drillster import Sandbox
 
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
 _CHILD = """

@@ -33,7 +33,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.kill_grounds import MOMENT, Ground, Grounds, Moment, Reader
-from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.drillster import Faults, Sandbox
 
 IN_FLIGHT = 8
 """Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 
-from drillster_pipeline.sandbox import Faults, Sandbox, Size
+from tests.drillster import Faults, Sandbox, Size
 
 from .processes import SPAWN
 

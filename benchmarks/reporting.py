@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
-from drillster_pipeline.sandbox import Size
 from drillster_pipeline.warehouse import Warehouse
+from tests.drillster import Size
 
 from .archives import replaying
 from .comparison import OURS, Claim, Comparison, Measures, alternate

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from drillster_pipeline.dates import midnight
-from drillster_pipeline.sandbox import Sandbox, Size
+from tests.drillster import Sandbox, Size
 
 SIZES = (100, 400, 1_200)
 LEARNERS = (1_000, 10_000, 100_000, 1_000_000)

@@ -35,8 +35,8 @@ from drillster_pipeline.errors import GuardRefused, PipelineError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Failure, Faults, Sandbox, Size
 from drillster_pipeline.settings import Secret, Settings, load_settings
+from tests.drillster import Failure, Faults, Sandbox, Size
 
 SIZE = Size(accounts=32, groups=5, objectives_per_group=4, catalogs=2, playables_per_catalog=8, pace=9)
 REPEATS = 0.3

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, Organization, PageFault, closed
+from tests.drillster import Failure, Faults, FieldFault, Organization, PageFault, closed
 
 FIRST = date(2024, 6, 1)
 MISSING = 4

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from drillster_pipeline.sandbox import Organization
+from tests.drillster import Organization
 
 from .soak_nights import Weather
 from .soak_shown import Row, Shown, Sight, dated, invitee_key, keyed, moment_of, strangers

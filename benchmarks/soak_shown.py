@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
-from drillster_pipeline.sandbox import Organization
+from tests.drillster import Organization
 
 from .soak_nights import BENT, MISSING, Loss, Weather
 

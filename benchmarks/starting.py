@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from drillster_pipeline.sandbox import Size
+from tests.drillster import Size
 
 from .comparison import Comparison, Measures, alternate
 from .options import Options

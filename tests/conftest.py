@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 import drillster_pipeline
-from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.drillster import Faults, Sandbox
 
 _TIMES = int(os.environ.get("FUZZ", "0"))
 """How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from drillster_pipeline.sandbox import Sandbox, Size
+from tests.drillster import Sandbox, Size
 from tests.orchestration.houses import DAY, house_in, night_after
 from tests.warehouse import postgresql
 

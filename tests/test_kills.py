@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.kills import MOMENT, Grounds, round_of_kills, undisturbed
-from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.drillster import Faults, Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive
-from drillster_pipeline.sandbox import Sandbox
+from tests.drillster import Sandbox
 
 from .scripted import Reply, Request, ScriptedServer, json_reply
 from .walking import NIGHT, SMALL, Walks, calm, forget_tokens

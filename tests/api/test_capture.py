@@ -22,7 +22,7 @@ from drillster_pipeline.errors import (
     PermissionDenied,
     Unauthorized,
 )
-from drillster_pipeline.sandbox import Failure, Faults, PageFault, Sandbox, Shapes, Size, closed
+from tests.drillster import Failure, Faults, PageFault, Sandbox, Shapes, Size, closed
 
 from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, unit, walk_threads
 

@@ -18,7 +18,7 @@ from drillster_pipeline.errors import (
     RequestRefused,
     Unauthorized,
 )
-from drillster_pipeline.sandbox import Failure, Faults, How, PageFault, closed
+from tests.drillster import Failure, Faults, How, PageFault, closed
 
 from .walking import Interrupter, Walks, entry, held, new_tokens, unit, walk_threads
 

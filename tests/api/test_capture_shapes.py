@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Sandbox, Shapes
+from tests.drillster import Faults, Sandbox, Shapes
 
 from .walking import NIGHT, TINY, WINDOW, Held, Walks, expected_events, forget_tokens, held
 

@@ -21,7 +21,7 @@ from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window
 from drillster_pipeline.privacy.pseudonymize import Privacy
-from drillster_pipeline.sandbox import Faults, Organization, Sandbox, Size
+from tests.drillster import Faults, Organization, Sandbox, Size
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = date(2026, 2, 28)

@@ -14,9 +14,9 @@ from benchmarks.places import EXPORT_DATE, MOMENT, settings_of
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import DATA_TABLES
+from tests.drillster import Sandbox, Size
 
 SIZE = Size(accounts=62, groups=3, members_per_group=20, tests_per_group=1, stable=True)
 

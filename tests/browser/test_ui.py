@@ -18,7 +18,7 @@ import pytest
 
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.pipeline.report import write_report
-from drillster_pipeline.sandbox import Sandbox, Size
+from tests.drillster import Sandbox, Size
 from tests.orchestration.houses import AMSTERDAM, SMALL, House, house_in, night_after
 from tests.orchestration.services import daemon_of, webserver_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.cli.main import main
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import SETTINGS
+from tests.drillster import Sandbox
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, How, Sandbox
 from tests.cli.conftest import Command
+from tests.drillster import Failure, How, Sandbox
 
 TOP = Path(__file__).parents[2]
 

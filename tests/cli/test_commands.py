@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from drillster_pipeline.dates import newest_complete
-from drillster_pipeline.sandbox import Failure, Sandbox
 from tests.cli.conftest import Command
+from tests.drillster import Failure, Sandbox
 from tests.webhooks import running_webhook
 
 NEWEST = newest_complete(datetime.now(UTC), ZoneInfo("Europe/Amsterdam"))

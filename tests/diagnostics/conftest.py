@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.diagnostics import Examination, Report
-from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.drillster import Faults, Sandbox
 
 from .examined import Examine
 

@@ -10,9 +10,9 @@ from drillster_pipeline.diagnostics import Examination, Status
 from drillster_pipeline.diagnostics.probing import MOST_REQUESTS, ORDER
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Failure, Sandbox
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT
+from tests.drillster import Failure, Sandbox
 
 from .examined import Examine, step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drillster_pipeline.api import endpoints as api
 from drillster_pipeline.diagnostics import Status
-from drillster_pipeline.sandbox import FieldFault, Sandbox, Shapes, closed
+from tests.drillster import FieldFault, Sandbox, Shapes, closed
 
 from .examined import Examine, forms, step
 

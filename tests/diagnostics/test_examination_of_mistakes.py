@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drillster_pipeline.diagnostics import Examination, Status
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, Sandbox, Shapes
+from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes
 
 from .examined import Examine, step, steps
 

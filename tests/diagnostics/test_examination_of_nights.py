@@ -9,8 +9,8 @@ import pytest
 from drillster_pipeline.diagnostics import Examination, Status
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.settings import load_settings
+from tests.drillster import Sandbox, Size
 
 from .examined import Examine, step
 

@@ -18,8 +18,8 @@ from drillster_pipeline.diagnostics import Examination, Report, Status
 from drillster_pipeline.diagnostics.report import Notes
 from drillster_pipeline.diagnostics.scheduling import examine_daemon
 from drillster_pipeline.orchestration.home import describe_home
-from drillster_pipeline.sandbox import Sandbox
 from tests.archive.object_store import object_store
+from tests.drillster import Sandbox
 from tests.orchestration.houses import REPOSITORY
 from tests.warehouse import postgresql
 from tests.webhooks import running_webhook

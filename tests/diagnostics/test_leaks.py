@@ -18,8 +18,8 @@ from drillster_pipeline.cli.rendering import show
 from drillster_pipeline.diagnostics import Examination, write_bundle
 from drillster_pipeline.diagnostics.bundle import Scrubber
 from drillster_pipeline.diagnostics.shapes import Names, shape_of
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, Sandbox, Shapes
 from drillster_pipeline.settings import read_settings
+from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes
 
 DATABASE_PASSWORD = "a-password-of-the-database"
 DATABASE_USER = "noor.of.the.loaders"

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
 from drillster_pipeline.warehouse.partitions import ensure_partition
+from tests.drillster import Sandbox
 from tests.orchestration.houses import night_after
 from tests.warehouse.place import Place, metadata_of
 

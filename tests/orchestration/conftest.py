@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.sandbox import Sandbox
+from tests.drillster import Sandbox
 from tests.webhooks import Webhook, running_webhook
 
 from .alerted import look

@@ -21,9 +21,9 @@ from drillster_pipeline.dates import midnight
 from drillster_pipeline.orchestration.nightly import Night, run_nightly
 from drillster_pipeline.orchestration.resources import Run
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse
+from tests.drillster import Faults, Sandbox, Size
 
 REPOSITORY = Path(__file__).parents[2]
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")

@@ -11,7 +11,7 @@ import pytest
 
 from drillster_pipeline.orchestration.alerting import RECORD
 from drillster_pipeline.orchestration.maintenance import alerts as sensor
-from drillster_pipeline.sandbox import Failure, Faults
+from tests.drillster import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 
 from .alerted import begun, look, texts

@@ -14,7 +14,7 @@ from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration import errors as failures
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.sandbox import Failure, Faults
+from tests.drillster import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 
 from .alerted import begun, look, refused, succeeded, texts

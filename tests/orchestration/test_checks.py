@@ -9,8 +9,8 @@ import pytest
 
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.orchestration.checks import complete
-from drillster_pipeline.sandbox import Failure, Faults, How, Sandbox
 from tests.api.walking import NIGHT, TINY, Walks, forget_tokens
+from tests.drillster import Failure, Faults, How, Sandbox
 
 
 @pytest.fixture(scope="module")

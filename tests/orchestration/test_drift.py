@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import GuardRefused, Refused
-from drillster_pipeline.sandbox import Faults, FieldFault
+from tests.drillster import Faults, FieldFault
 
 from .houses import DAY, House, night_after
 

@@ -10,8 +10,8 @@ import pytest
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration import errors as failures
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault
 from drillster_pipeline.settings import SETTINGS
+from tests.drillster import Failure, Faults, FieldFault, How, PageFault
 
 from .houses import DAY, House, found_in, night_after, people_of, secrets_of
 

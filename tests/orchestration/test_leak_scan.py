@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, How, PageFault, closed
+from tests.drillster import Failure, Faults, FieldFault, How, PageFault, closed
 from tests.webhooks import running_webhook
 
 from .alerted import look

@@ -17,7 +17,7 @@ import yaml
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration import JOB
 from drillster_pipeline.orchestration.run_lock import fail_dead_runs, lost_runs, run_lock
-from drillster_pipeline.sandbox import Faults
+from tests.drillster import Faults
 
 from .houses import DAY, REPOSITORY, House, environment_of
 

@@ -12,8 +12,8 @@ import pytest
 from drillster_pipeline.errors import Unauthorized
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.sandbox import Failure, Faults, Sandbox
 from drillster_pipeline.settings import Settings, load_settings
+from tests.drillster import Failure, Faults, Sandbox
 
 NOW = datetime(2026, 3, 1, 1, 30, tzinfo=UTC)
 DAY = date(2026, 2, 28)

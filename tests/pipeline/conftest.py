@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Sandbox
 from tests.api.walking import TINY
+from tests.drillster import Faults, Sandbox
 
 from .captured import NOW, Nights
 

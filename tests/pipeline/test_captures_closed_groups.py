@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, Faults, PageFault, closed
 from tests.api.walking import expected, unit
+from tests.drillster import Failure, Faults, PageFault, closed
 
 from .captured import NOW, Nights
 

@@ -9,8 +9,8 @@ import pytest
 from drillster_pipeline.dates import events_window
 from drillster_pipeline.errors import ArchiveCorrupt, PastDateRefused
 from drillster_pipeline.pipeline.capture import How
-from drillster_pipeline.sandbox import Failure, Faults
 from tests.api.walking import expected_events, held
+from tests.drillster import Failure, Faults
 
 from .captured import DAY, NOW, PAST, Nights
 

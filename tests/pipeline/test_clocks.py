@@ -20,8 +20,8 @@ from drillster_pipeline.errors import PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Faults, Sandbox
 from drillster_pipeline.settings import load_settings
+from tests.drillster import Faults, Sandbox
 
 DAY = date(2026, 6, 9)
 NIGHT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)

@@ -20,8 +20,8 @@ from drillster_pipeline.pipeline.evidence import COLUMNS, NOT_WHOLE, Claim, Evid
 from drillster_pipeline.pipeline.evidence_check import verify
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
+from tests.drillster import Sandbox
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 

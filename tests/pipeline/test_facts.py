@@ -9,8 +9,8 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.quality import COUNTED_TABLES, Facts, gather
-from drillster_pipeline.sandbox import Faults, FieldFault, PageFault
 from drillster_pipeline.tables import DATA_TABLES
+from tests.drillster import Faults, FieldFault, PageFault
 
 from .test_loads import DAY, Place, place_in
 

@@ -21,9 +21,9 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse.lock import LockWait
+from tests.drillster import Sandbox
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 forget_module = import_module("drillster_pipeline.pipeline.forget")

@@ -13,9 +13,9 @@ from drillster_pipeline.errors import Unavailable
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import load_settings
 from tests.disks import Disk, small_disk
+from tests.drillster import Sandbox
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 

@@ -23,9 +23,9 @@ from drillster_pipeline.errors import Interrupted, SettingsError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import PAUSES, publish
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.warehouse.staging import PREFIX
+from tests.drillster import Sandbox
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 

@@ -20,8 +20,8 @@ from drillster_pipeline.api.endpoints import SNAPSHOT_RESOURCES
 from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import events_window
-from drillster_pipeline.sandbox import Faults, Sandbox
 from tests.api.walking import DAY, NIGHT, TINY, expected, expected_events, held, unit
+from tests.drillster import Faults, Sandbox
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,9 +20,9 @@ from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, nights_waiting
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
 from drillster_pipeline.pipeline.quality import gather
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
+from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 
 from .sessions import session_in
 

@@ -15,9 +15,9 @@ from drillster_pipeline.pipeline.capture import How as Came
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Failure, Faults, How, Sandbox
 from drillster_pipeline.tables import DATA_TABLES
 from tests.api.walking import new_tokens
+from tests.drillster import Failure, Faults, How, Sandbox
 
 from .captured import DAY, NOW, Nights
 

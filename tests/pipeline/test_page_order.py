@@ -27,11 +27,11 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.response_shapes import items
-from drillster_pipeline.sandbox import Faults, Sandbox, Size
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import limits
 from tests.conftest import examples
+from tests.drillster import Faults, Sandbox, Size
 
 from .sessions import NOW, session_in
 

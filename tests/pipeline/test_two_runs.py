@@ -17,9 +17,9 @@ from drillster_pipeline.archive import Archive
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.sandbox import Faults, Sandbox
 from drillster_pipeline.settings import load_settings
 from tests.archive.object_store import ObjectStore, object_store
+from tests.drillster import Faults, Sandbox
 
 NIGHT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
 DAY, BEFORE, OLD = date(2026, 6, 9), date(2026, 6, 8), date(2026, 6, 1)

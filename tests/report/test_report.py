@@ -17,8 +17,8 @@ from drillster_pipeline.pipeline.context import Session
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.report import Figures, figures_of, render
-from drillster_pipeline.sandbox import Sandbox
 from drillster_pipeline.settings import Secret, load_settings
+from tests.drillster import Sandbox
 from tests.warehouse import postgresql
 
 NOW = datetime(2026, 6, 20, 1, 0, tzinfo=UTC)

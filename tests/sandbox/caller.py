@@ -14,7 +14,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from drillster_pipeline.sandbox import Sandbox
+from tests.drillster import Sandbox
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

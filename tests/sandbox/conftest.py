@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Sandbox
+from tests.drillster import Faults, Sandbox
 
 from .caller import NIGHT, Caller, Start
 from .shaped import Paths

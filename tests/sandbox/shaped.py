@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drillster_pipeline.sandbox import Faults, Shapes
+from tests.drillster import Faults, Shapes
 
 from .caller import NIGHT, Caller
 

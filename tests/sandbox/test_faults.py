@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, Faults, FieldFault, PageFault, Shapes
+from tests.drillster import Failure, Faults, FieldFault, PageFault, Shapes
 
 from .caller import Caller
 

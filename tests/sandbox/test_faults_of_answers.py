@@ -11,7 +11,8 @@ import requests
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from drillster_pipeline.sandbox import Failure, Faults, How, wire
+from drillster_pipeline.sandbox import wire
+from tests.drillster import Failure, Faults, How
 
 from .caller import Caller, Start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drillster_pipeline.sandbox import Faults, FieldFault
+from tests.drillster import Faults, FieldFault
 
 from .caller import Caller, a_group
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drillster_pipeline.sandbox import Failure, Faults, closed
+from tests.drillster import Failure, Faults, closed
 
 from .caller import Caller, a_group
 

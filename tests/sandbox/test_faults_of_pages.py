@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, PageFault
+from tests.drillster import Faults, PageFault
 
 from .caller import Caller, a_group
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from drillster_pipeline.sandbox import Failure, Faults, How
+from tests.drillster import Failure, Faults, How
 
 from .caller import Caller
 

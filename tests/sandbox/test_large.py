@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from drillster_pipeline.sandbox import Size
 from drillster_pipeline.sandbox.organization import Organization
+from tests.drillster import Size
 
 from .caller import NIGHT, Caller, Start
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Organization, Size
 from drillster_pipeline.sandbox.calendar import DAY, MINUTE, milliseconds
 from drillster_pipeline.sandbox.snapshot import Snapshot
+from tests.drillster import Organization, Size
 
 START = datetime(2026, 2, 1, 0, 30, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Size
 from drillster_pipeline.sandbox.calendar import iso
+from tests.drillster import Size
 
 from .caller import NIGHT, Caller, Start
 

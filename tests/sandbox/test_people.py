@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.sandbox import Size
 from drillster_pipeline.sandbox.calendar import DAY, FOUNDING, horizon_of
 from drillster_pipeline.sandbox.chance import mix, mix_all
 from drillster_pipeline.sandbox.ids import Ids, Kind, Reference
 from drillster_pipeline.sandbox.people import People
 from drillster_pipeline.sandbox.person import Person, Register
 from tests.conftest import examples
+from tests.drillster import Size
 
 MOMENTS = st.integers(FOUNDING - 10 * DAY, FOUNDING + 3000 * DAY)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import threading
 import time
 
-from drillster_pipeline.sandbox import Faults
 from drillster_pipeline.sandbox.recorder import Recorder
+from tests.drillster import Faults
 
 from .caller import Caller, Start
 

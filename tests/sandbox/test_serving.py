@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dotenv import dotenv_values
 
-from drillster_pipeline.sandbox import Sandbox, write_environment
+from tests.drillster import Sandbox, write_environment
 
 from .caller import Caller, Start
 
 PROGRAM = """
 import logging, sys
 from pathlib import Path
-from drillster_pipeline.sandbox import serve, write_environment
+from tests.drillster import serve, write_environment
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
 def ready(sandbox):

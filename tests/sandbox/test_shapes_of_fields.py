@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults
+from tests.drillster import Faults
 
 from .caller import Caller
 from .shaped import Paths, shaped

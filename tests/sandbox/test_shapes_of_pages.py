@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Shapes, Size
+from tests.drillster import Faults, Shapes, Size
 
 from .caller import Caller, Start
 from .shaped import EVERYTHING, Paths, shaped

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox import Faults, Shapes
+from tests.drillster import Faults, Shapes
 
 from .caller import NIGHT, Caller
 from .shaped import Paths

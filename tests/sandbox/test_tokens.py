@@ -6,7 +6,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from drillster_pipeline.sandbox import Faults, Shapes
+from tests.drillster import Faults, Shapes
 
 from .caller import Caller, Start
 

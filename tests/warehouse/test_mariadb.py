@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, PipelineError, SettingsError
 from drillster_pipeline.extract.batches import MASKED
 from drillster_pipeline.privacy.erase import Person
-from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 from drillster_pipeline.warehouse import Warehouse
 from drillster_pipeline.warehouse.dialects import mysql
 from drillster_pipeline.warehouse.model import KEY_LENGTH
 from drillster_pipeline.warehouse.staging import PREFIX
+from tests.drillster import Sandbox, Size
 from tests.orchestration.houses import DAY, house_in, night_after
 
 from .nights import account, batch, day, event, group, load, member, plan, playable, reject, result

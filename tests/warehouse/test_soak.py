@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.soak import History, capture_history
 from benchmarks.soak_shown import KEYS
-from drillster_pipeline.sandbox import Sandbox, Size
 from drillster_pipeline.settings import Secret, Settings, load_settings
+from tests.drillster import Sandbox, Size
 
 from .place import Place
 
