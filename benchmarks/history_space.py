@@ -132,7 +132,7 @@ def _load(warehouse: Warehouse, organization: Organization, day: date) -> None:
     with warehouse.loading(plan) as loading:
         for table in ENTITIES:
             loading.stage(batch_of(table, [*organization.rows[table.name].values()], []))
-        loading.publish()
+        loading.merge()
 
 
 def _size(url: str, table: str) -> int:

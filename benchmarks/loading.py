@@ -171,8 +171,8 @@ def stage_ours(archive: Path, url: str, published: bool) -> Measures:
                 load.stage(batch)
         if published:
             with meter:
-                load.judge()
-                load.publish()
+                load.validate()
+                load.merge()
     warehouse.close()
     return {**meter.read(), "rows": rows}
 

@@ -33,7 +33,7 @@ def the_first_of_march_and_on(warehouse: Warehouse) -> None:
             "group_members": shown,
             "objectives": [objective("o-lifting", "g-night", name="Lifting", minimum_proficiency=norm)],
         }
-        kept = {"group_members": TablePlan(kept_groups=frozenset({"g-theatre"}))} if closed else {}
+        kept = {"group_members": TablePlan(unobserved_groups=frozenset({"g-theatre"}))} if closed else {}
         load(warehouse, date(2026, 3, number), content, plans=kept)
 
     anna: Any = ("g-night", "a-anna", {})

@@ -192,7 +192,7 @@ def _whole(table_of: Table, outcome: PublishOutcome) -> str:
         return f"No. Not seen: {shown}. {_kept(table_of, outcome)}"
     if table_of.kind is Kind.EVENT:
         return "Yes: all that Drillster tells was read. Events are never deleted."
-    if not outcome.judgement.tables[table_of.name].is_complete:
+    if not outcome.validation.tables[table_of.name].is_complete:
         return (
             "Not sure: something that names such rows was not seen, or a row could not be read. Rows that are no "
             "longer there stay as they were."
@@ -205,6 +205,6 @@ def _whole(table_of: Table, outcome: PublishOutcome) -> str:
 def _kept(table_of: Table, outcome: PublishOutcome) -> str:
     if table_of.kind is Kind.EVENT:
         return "What there is stays."
-    if outcome.judgement.tables[table_of.name].is_complete:
+    if outcome.validation.tables[table_of.name].is_complete:
         return "Rows of groups that were not seen whole stay as they were."
     return "Rows that were not seen stay as they were."

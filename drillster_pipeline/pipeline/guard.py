@@ -59,7 +59,7 @@ def _confirmed(session: Session, ref: CaptureRef) -> list[str]:
         return []
 
 
-def nights_waiting(
+def unpublished_captures(
     session: Session, kind: str, export_date: date, tables: Iterable[str]
 ) -> dict[str, list[CaptureRef]]:
     """Per table, the captures that count between this date and the newest one loaded before it, but for refused ones.

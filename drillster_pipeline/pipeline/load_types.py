@@ -16,7 +16,7 @@ from typing import Any
 
 from drillster_pipeline.response_shapes import shown_unit
 from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, Table
-from drillster_pipeline.warehouse import Mode, TablePlan
+from drillster_pipeline.warehouse import LoadType, TablePlan
 
 DETAILED = frozenset({"groups", "catalogs"})
 """Resources with two endpoints: the list (a unit without parameters), and each of its things."""
@@ -62,10 +62,10 @@ def table_plans(manifest: Mapping[str, Any], kind: str, selected: Collection[str
         if plan is not None:
             plans[name] = plan
     for name in _referred(plans):
-        plans.setdefault(name, TablePlan(mode=Mode.ADDITIVE))
+        plans.setdefault(name, TablePlan(load_type=LoadType.ADDITIVE))
     if kind == "events":
         # Events name people; what they say of them is the least that can be known, so it only ever adds.
-        plans["accounts"] = TablePlan(mode=Mode.ADDITIVE)
+        plans["accounts"] = TablePlan(load_type=LoadType.ADDITIVE)
     return {name: plans[name] for name in DATA_TABLES if name in plans}
 
 
@@ -122,16 +122,16 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     resources = manifest["resources"]
     if any(resources[name]["status"] == "unavailable" for name in table.sources if name in resources):
         # People and things that others name are still added; whatever else there is stays as it is.
-        return TablePlan(mode=Mode.ADDITIVE) if table.kind is Kind.ENTITY and table.secondary_sources else None
+        return TablePlan(load_type=LoadType.ADDITIVE) if table.kind is Kind.ENTITY and table.secondary_sources else None
     holes = holes_under(table, manifest)
     kept: frozenset[str] = frozenset()
     if table.kind is Kind.ENTITY and table.group_path is not None:
         kept = frozenset(hole.group for hole in holes if hole.group is not None)
         holes = [hole for hole in holes if hole.group is None]
     return TablePlan(
-        mode=Mode.PARTIAL if holes else Mode.FULL,
-        kept_groups=kept,
-        keep_mentioned=any(_holes(name, manifest) for name in table.secondary_sources),
+        load_type=LoadType.PARTIAL if holes else LoadType.FULL,
+        unobserved_groups=kept,
+        keep_referenced=any(_holes(name, manifest) for name in table.secondary_sources),
     )
 
 

@@ -15,11 +15,11 @@ from drillster_pipeline.dates import day_window
 from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
 from drillster_pipeline.extract.extractor import Extractor, Page
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
-from drillster_pipeline.warehouse import Judgement, LoadPlan, LoadReport, TablePlan
+from drillster_pipeline.warehouse import LoadPlan, LoadReport, TablePlan, ValidationResult
 
 from .context import Session
 from .garbage import collecting_seldom
-from .guard import confirmed_tables, mark_confirmed, mark_refused, nights_waiting
+from .guard import confirmed_tables, mark_confirmed, mark_refused, unpublished_captures
 from .load_types import holes_under, requests_refused, table_plans, unavailable_tables, unread_tables
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
@@ -38,7 +38,7 @@ class PublishOutcome:
     export_date: date
     capture: Capture
     report: LoadReport
-    judgement: Judgement
+    validation: ValidationResult
     plans: dict[str, TablePlan]
     unavailable: dict[str, str]
     """Selected tables that stay as they are, with the reason."""
@@ -98,7 +98,7 @@ def _publish(
             f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
-    waiting = nights_waiting(session, kind, export_date, plans)
+    waiting = unpublished_captures(session, kind, export_date, plans)
     zone = ZoneInfo(capture.manifest["timezone"])
     plan = LoadPlan(
         export_date=export_date,
@@ -112,13 +112,13 @@ def _publish(
         capture_id=capture.capture_id,
         manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
-        is_whole=len(selected) == len(tables_of(kind)),
+        all_tables=len(selected) == len(tables_of(kind)),
         unread=unread_tables(capture.manifest, selected),
         requests_refused=requests_refused(capture.manifest),
         timezone=zone.key,
         window=day_window(export_date, zone),
         mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
-        nights_waiting={name: len(refs) for name, refs in waiting.items()},
+        unpublished_captures={name: len(refs) for name, refs in waiting.items()},
     )
     extractor = Extractor(
         export_date=export_date,
@@ -136,19 +136,19 @@ def _publish(
                     load.stage(batch)
                     rounded[batch.table.name].update(batch.rounded)
                     on_rows(batch.table.name, batch.rows_read)
-            judgement = load.judge(unreadable=extractor.unreadable)
+            validation = load.validate(unreadable=extractor.unreadable)
         except (GuardRefused, ContractError):
             mark_refused(session, capture.ref)
             raise
-        report = load.publish()
-        judgement = load.judge()  # with what showed only then
-    if judgement.mass_deletions:
-        mark_confirmed(session, capture.ref, judgement.mass_deletions)
+        report = load.merge()
+        validation = load.validate()  # with what showed only then
+    if validation.mass_deletions:
+        mark_confirmed(session, capture.ref, validation.mass_deletions)
     for name, columns in rounded.items():
         for column, count in columns.items():
             logger.warning("%s values of %s.%s had a fraction, and were rounded", f"{count:,}", name, column)
     return PublishOutcome(
-        kind, export_date, capture, report, judgement, plans, unavailable, extractor.unknown_fields, rounded
+        kind, export_date, capture, report, validation, plans, unavailable, extractor.unknown_fields, rounded
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.response_shapes import shown_id
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.warehouse import Mode, audit
+from drillster_pipeline.warehouse import LoadType, audit
 from drillster_pipeline.warehouse import ledger_queries as history
 from drillster_pipeline.warehouse import previews as samples
 
@@ -103,7 +103,7 @@ def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str |
     if newest > outcome.export_date:
         return f"this table is as of {newest}, the newest date in the warehouse"
     for needed in (name, COUNTED_BY.get(name, name)):
-        if needed not in outcome.plans or outcome.plans[needed].mode is Mode.ADDITIVE:
+        if needed not in outcome.plans or outcome.plans[needed].load_type is LoadType.ADDITIVE:
             return f"this load has not read {needed} whole, but only added what was missing"
     return None
 

@@ -6,23 +6,23 @@ from .ddl import ddl
 from .ledger import CONTRACT
 from .ledger_queries import LatestLoad, TableLoad
 from .load import Load
-from .load_plan import Judgement, LoadPlan, LoadReport, Mode, TableJudgement, TablePlan, TableReport
+from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, TableValidation, ValidationResult
 from .views import VIEWS, View, ViewColumn
 from .warehouse import Warehouse
 
 __all__ = [
     "CONTRACT",
     "VIEWS",
-    "Judgement",
     "LatestLoad",
     "Load",
     "LoadPlan",
     "LoadReport",
-    "Mode",
-    "TableJudgement",
+    "LoadType",
     "TableLoad",
     "TablePlan",
     "TableReport",
+    "TableValidation",
+    "ValidationResult",
     "View",
     "ViewColumn",
     "Warehouse",

@@ -22,16 +22,16 @@ import sqlalchemy as sa
 from drillster_pipeline.tables.schema import Table
 
 from .ledger import NOTHING_LATER, Later, later_read
-from .load_plan import Mode
+from .load_plan import LoadType
 from .merge_context import UNREAD, Counts, Publication
 from .scd2 import publish_history
 from .staging import Staged
-from .unobserved import MENTIONED_FLAG, absent, excepted, tells_mentioned
+from .unobserved import MENTIONED_FLAG, absent, excepted, flags_referenced
 
 
-def publish_entities(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+def publish_entities(publication: Publication, staged: Staged, load_type: LoadType, *, is_complete: bool) -> Counts:
     """Publish the staged rows of an entity table."""
-    if mode is Mode.ADDITIVE:
+    if load_type is LoadType.ADDITIVE:
         return _publish_named(publication, staged)
     later = _later_read(publication, staged.table)
     seen, named = _divided(publication, staged)
@@ -53,7 +53,7 @@ def _later_read(publication: Publication, table: Table) -> Later:
 
 def _divided(publication: Publication, staged: Staged) -> tuple[Staged, Staged | None]:
     """What a load shows, and whom it met in passing where it could not read the list of accounts whole."""
-    if not tells_mentioned(staged.table) or not publication.count_staged(staged):
+    if not flags_referenced(staged.table) or not publication.count_staged(staged):
         return staged, None
     flag = staged.rows.c[MENTIONED_FLAG]
     named = replace(staged, only=(flag.is_(None),))

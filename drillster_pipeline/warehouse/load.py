@@ -19,7 +19,7 @@ from .dialects.postgresql import see_that_it_is_the_same, server_process
 from .engine import BEGIN_OPTION
 from .errors import database_errors
 from .ledger import CONTRACT, Before, look_back
-from .load_plan import Judgement, LoadPlan, LoadReport
+from .load_plan import LoadPlan, LoadReport, ValidationResult
 from .lock import LockWait
 from .merge import publish
 from .merge_context import Publication
@@ -27,7 +27,7 @@ from .model import lookup
 from .partitions import ensure_partition, gather_statistics
 from .snapshots import RowsRepeat
 from .staging import Staging, StagingTables
-from .validation import Judge
+from .validation import Validator
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class Load:
         self._again = again
         self._started_at = now().astimezone(UTC)
         self._rows_read = dict.fromkeys(plan.tables, 0)
-        self._judge: Judge
-        self._judgement: Judgement | None = None
+        self._validator: Validator
+        self._validation: ValidationResult | None = None
         self._before: Before
         self._ended = False
         names = [name for name in CONTRACT if name in plan.tables]
@@ -66,42 +66,42 @@ class Load:
 
     def stage(self, batch: Batch) -> None:
         """Bring a batch into staging. Raises Unavailable where the database or its disk gives out."""
-        if self._judgement is not None:
+        if self._validation is not None:
             raise RuntimeError("a load that was judged takes no more rows")
         name = batch.table.name
         with self._step(f"staging {name}"):
             self._staging.append(batch)
         self._rows_read[name] += batch.rows_read
 
-    def judge(self, *, unreadable: Collection[str] = ()) -> Judgement:
+    def validate(self, *, unreadable: Collection[str] = ()) -> ValidationResult:
         """Check everything that is staged; nothing is published yet. Raises GuardRefused. Again: what was found.
 
         ``unreadable``: tables that this load leaves out, with rows of which the key could not be read. What such a row
         may have named is not gone because nothing else names it.
         """
-        if self._judgement is None:
+        if self._validation is None:
             self._staging.unreadable.update(unreadable)
             targets = {name: lookup(self._metadata)(name) for name in CONTRACT}
             with self._step("judging what was staged"):
                 names = {*self._staging.tables, *map(history_name, self._staging.tables)}
                 self._before = look_back(self._connection, self._metadata, names, self._plan.export_date)
-                self._judge = Judge(self._connection, self._staging, targets, self._plan, self._before)
-                self._judgement = self._judge.judge(self._rows_read)
-        return self._judgement
+                self._validator = Validator(self._connection, self._staging, targets, self._plan, self._before)
+                self._validation = self._validator.validate(self._rows_read)
+        return self._validation
 
-    def publish(self) -> LoadReport:
+    def merge(self) -> LoadReport:
         """Publish all tables and the ledger in one transaction; judges first where that was not done.
 
         Raises Interrupted where the database broke off the transaction, and nothing of it is there.
         """
-        judgement = self.judge()
+        validation = self.validate()
         grown = self._ensure_partitions()
         while True:
             try:
-                report = self._publish(judgement)
+                report = self._merge(validation)
                 break
             except RowsRepeat:
-                judgement = self._judgement = self._without_repeated(judgement)
+                validation = self._validation = self._without_repeated(validation)
         if grown and not self._ended:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
@@ -110,11 +110,11 @@ class Load:
         self._ended = True
         return report
 
-    def _without_repeated(self, judgement: Judgement) -> Judgement:
+    def _without_repeated(self, validation: ValidationResult) -> ValidationResult:
         with self._step("leaving out repeated rows"):
-            found = self._judge.leave_out_repeated(judgement)
+            found = self._validator.leave_out_repeated(validation)
         again = {
-            name: table.rows_repeated - judgement.tables[name].rows_repeated for name, table in found.tables.items()
+            name: table.rows_repeated - validation.tables[name].rows_repeated for name, table in found.tables.items()
         }
         if told := ", ".join(f"{count:,} of {name}" for name, count in again.items() if count):
             logger.info("Rows came more than once, and are published without their repeats: %s", told)
@@ -134,7 +134,7 @@ class Load:
                         grown.append(table)
         return grown
 
-    def _publish(self, judgement: Judgement) -> LoadReport:
+    def _merge(self, validation: ValidationResult) -> LoadReport:
         """The one transaction; what it did. Raises RowsRepeat: nothing was published then."""
         publication = Publication(
             connection=self._connection,
@@ -150,14 +150,14 @@ class Load:
         try:
             # On SQLite a transaction that will write must say so at once, or it may fail halfway.
             with self._step("publishing", begin="IMMEDIATE"):
-                report = publish(publication, self._plan, judgement, started_at=self._started_at, now=self._now)
+                report = publish(publication, self._plan, validation, started_at=self._started_at, now=self._now)
         except Interrupted:
             # A connection that was lost at the commit leaves open whether that came through.
-            if report is None or not self._is_published():
+            if report is None or not self._is_merged():
                 raise
         return report
 
-    def _is_published(self) -> bool:
+    def _is_merged(self) -> bool:
         """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""
         loads = lookup(self._metadata)("loads")
         query = sa.select(loads.c.load_id).where(loads.c.load_id == self.load_id)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from drillster_pipeline.dates import Window
 
 
-class Mode(StrEnum):
+class LoadType(StrEnum):
     """How much the staged rows of a table say about the rows that are not among them."""
 
     FULL = "full"
@@ -25,10 +25,10 @@ class Mode(StrEnum):
 class TablePlan:
     """How one table is published by one load."""
 
-    mode: Mode = Mode.FULL
-    kept_groups: frozenset[str] = frozenset()
+    load_type: LoadType = LoadType.FULL
+    unobserved_groups: frozenset[str] = frozenset()
     """Groups that were closed to us: their rows are never marked deleted by this load."""
-    keep_mentioned: bool = False
+    keep_referenced: bool = False
     """Something was closed to us, so rows that are only known in passing must not be marked deleted."""
 
 
@@ -50,7 +50,7 @@ class LoadPlan:
     allow_mass_delete: bool = False
     mass_deletes_confirmed: frozenset[str] = frozenset()
     """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""
-    is_whole: bool = True
+    all_tables: bool = True
     """Whether all tables of the kind are asked for, or only some that somebody has selected."""
     unread: Mapping[str, bool] = field(default_factory=dict)
     """Tables of which something could not be read; true: nothing of it, as the service account may not (403, 404)."""
@@ -60,13 +60,13 @@ class LoadPlan:
     """The moments at which that day begins and ends."""
     requests_refused: int | None = None
     """Single requests that were answered with 403 or 404, though the group was not gone."""
-    nights_waiting: Mapping[str, int] = field(default_factory=dict)
+    unpublished_captures: Mapping[str, int] = field(default_factory=dict)
     """Per table, captured nights between this date and the newest one loaded before it: what is gone may have gone on
     any. A table that is not here has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableJudgement:
+class TableValidation:
     """What was found in the staged rows of one table before anything is published."""
 
     rows_read: int
@@ -92,10 +92,10 @@ class TableJudgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class ValidationResult:
     """What was found in all staged tables, parents before children."""
 
-    tables: Mapping[str, TableJudgement] = field(default_factory=dict)
+    tables: Mapping[str, TableValidation] = field(default_factory=dict)
     mass_deletions: tuple[str, ...] = ()
     """Tables that lose more than is borne, as an operator has confirmed."""
 

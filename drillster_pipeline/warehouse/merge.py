@@ -13,7 +13,7 @@ from drillster_pipeline.tables.schema import Kind
 from .entities import publish_entities
 from .events import publish_events
 from .ledger import never_loaded
-from .load_plan import Judgement, LoadPlan, LoadReport, Mode, TableReport
+from .load_plan import LoadPlan, LoadReport, LoadType, TableReport, ValidationResult
 from .merge_context import Counts, Publication
 from .scd2 import leave_to_this_load
 from .snapshots import publish_snapshot
@@ -23,18 +23,18 @@ from .staging import Staged
 def publish(
     publication: Publication,
     plan: LoadPlan,
-    judgement: Judgement,
+    validation: ValidationResult,
     *,
     started_at: datetime,
     now: Callable[[], datetime],
 ) -> LoadReport:
     """Publish what was staged and judged, inside the caller's transaction, which is to be committed at once."""
-    is_complete = _is_complete(publication, plan, judgement)
+    is_complete = _is_complete(publication, plan, validation)
     _write_load(publication, plan, started_at, is_complete=is_complete)
     reports: dict[str, TableReport] = {}
     for name, staged in publication.staging.tables.items():
-        judged = judgement.tables[name]
-        counts = _publish_table(publication, staged, plan.tables[name].mode, is_complete=judged.is_complete)
+        judged = validation.tables[name]
+        counts = _publish_table(publication, staged, plan.tables[name].load_type, is_complete=judged.is_complete)
         reports[name] = TableReport(
             rows_read=judged.rows_staged + judged.rows_rejected,
             rows_rejected=judged.rows_rejected,
@@ -45,29 +45,29 @@ def publish(
             history_rows=counts.history,
         )
     leave_to_this_load(publication, [name for name, report in reports.items() if report.history_rows is not None])
-    _write_tables(publication, plan, judgement, reports)
+    _write_tables(publication, plan, validation, reports)
     _write_rejects(publication)
     loads, finished_at = publication.target("loads"), now().astimezone(UTC)
     publication.run(sa.update(loads).values(finished_at=finished_at).where(loads.c.load_id == publication.load_id))
     return LoadReport(load_id=publication.load_id, tables=reports, finished_at=finished_at, is_complete=is_complete)
 
 
-def _is_complete(publication: Publication, plan: LoadPlan, judgement: Judgement) -> bool:
+def _is_complete(publication: Publication, plan: LoadPlan, validation: ValidationResult) -> bool:
     """Whether all tables of the kind are fully loaded, but for those that nobody could ever expect to be."""
-    if not plan.is_whole or any(table.is_mostly_rejected for table in judgement.tables.values()):
+    if not plan.all_tables or any(table.is_mostly_rejected for table in validation.tables.values()):
         return False
     if not all(plan.unread.values()):
         return False
     return not plan.unread or never_loaded(publication.connection, publication.metadata, plan)
 
 
-def _publish_table(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+def _publish_table(publication: Publication, staged: Staged, load_type: LoadType, *, is_complete: bool) -> Counts:
     if staged.table.kind is Kind.ENTITY:
-        counts = publish_entities(publication, staged, mode, is_complete=is_complete)
+        counts = publish_entities(publication, staged, load_type, is_complete=is_complete)
         stubs = publication.insert_stubs(staged) if len(staged.table.key) == 1 else 0
         return replace(counts, inserted=counts.inserted + stubs)
     if staged.table.kind is Kind.SNAPSHOT:
-        return publish_snapshot(publication, staged, mode, is_complete=is_complete)
+        return publish_snapshot(publication, staged, load_type, is_complete=is_complete)
     return publish_events(publication, staged)
 
 
@@ -86,7 +86,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime, 
             program_version=plan.program_version,
             capture_id=plan.capture_id,
             manifest_sha256=plan.manifest_sha256,
-            is_whole=plan.is_whole,
+            is_whole=plan.all_tables,
             is_complete=is_complete,
             timezone=plan.timezone,
             date_begins_at=plan.window and plan.window.start,
@@ -97,7 +97,7 @@ def _write_load(publication: Publication, plan: LoadPlan, started_at: datetime, 
 
 
 def _write_tables(
-    publication: Publication, plan: LoadPlan, judgement: Judgement, reports: Mapping[str, TableReport]
+    publication: Publication, plan: LoadPlan, validation: ValidationResult, reports: Mapping[str, TableReport]
 ) -> None:
     rows = [
         {
@@ -109,10 +109,10 @@ def _write_tables(
             "rows_updated": report.rows_updated,
             "rows_deleted": report.rows_deleted,
             "rows_unchanged": report.rows_unchanged,
-            "is_complete": judgement.tables[name].is_complete,
+            "is_complete": validation.tables[name].is_complete,
             "is_fully_loaded": None
-            if plan.tables[name].mode is Mode.ADDITIVE
-            else name not in plan.unread and not judgement.tables[name].is_mostly_rejected,
+            if plan.tables[name].load_type is LoadType.ADDITIVE
+            else name not in plan.unread and not validation.tables[name].is_mostly_rejected,
             "in_history": None if report.history_rows is None else True,
             "history_rows": report.history_rows,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .load_plan import Mode
+from .load_plan import LoadType
 from .merge_context import Counts, Publication
 from .staging import Staged
 
@@ -13,20 +13,20 @@ class RowsRepeat(Exception):
     """Staged rows of a snapshot table have the same key, or would be overlooked if they had."""
 
 
-def publish_snapshot(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+def publish_snapshot(publication: Publication, staged: Staged, load_type: LoadType, *, is_complete: bool) -> Counts:
     """Publish the staged rows of a snapshot table: replace the date's, or add to them where the read had holes.
 
     Raises RowsRepeat where the key finds what the judge left to it; the transaction must then be given up.
     """
     try:
-        return _publish(publication, staged, mode, is_complete=is_complete)
+        return _publish(publication, staged, load_type, is_complete=is_complete)
     except sa.exc.IntegrityError:
         if publication.staging.may_repeat(staged.table.name):
             raise RowsRepeat from None  # the error shows whose rows
         raise
 
 
-def _publish(publication: Publication, staged: Staged, mode: Mode, *, is_complete: bool) -> Counts:
+def _publish(publication: Publication, staged: Staged, load_type: LoadType, *, is_complete: bool) -> Counts:
     rows = publication.target(staged.table.name)
     of_date = rows.c.export_date == publication.export_date
     blank = staged.table.name in publication.before.blank
@@ -45,7 +45,7 @@ def _publish(publication: Publication, staged: Staged, mode: Mode, *, is_complet
     )
     if is_complete:
         return _replace(publication, staged, of_date, same, before)
-    updated = publication.overwrite(staged, ~same) if mode is not Mode.ADDITIVE else 0
+    updated = publication.overwrite(staged, ~same) if load_type is not LoadType.ADDITIVE else 0
     inserted = publication.insert_new(staged)
     return Counts(inserted=inserted, updated=updated, unchanged=publication.count_staged(staged) - updated - inserted)
 

@@ -17,7 +17,7 @@ from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, RESOURCES
 from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, MENTIONED, ROW
-from .load_plan import Mode, TablePlan
+from .load_plan import LoadType, TablePlan
 from .staging import KEY_SEPARATOR, Staged, Staging
 
 MENTIONED_FLAG = "is_managed"
@@ -30,23 +30,23 @@ def is_complete(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -
     ``unreadable``: tables with a rejected row of which the key could not be read, so any absent row may be that one,
     or one that is asked for by it: nobody can ask what is in a catalog without an id.
     """
-    keeps_all = plan.keep_mentioned and table.kind is Kind.ENTITY and not tells_mentioned(table)
+    keeps_all = plan.keep_referenced and table.kind is Kind.ENTITY and not flags_referenced(table)
     hidden = table.name in unreadable or not _hidden(unreadable).isdisjoint(table.sources)
-    return plan.mode is Mode.FULL and not hidden and not keeps_all
+    return plan.load_type is LoadType.FULL and not hidden and not keeps_all
 
 
-def keeps_mentioned(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -> bool:
+def keeps_referenced(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -> bool:
     """Whether a thing that is only met in passing may be there although it was not met.
 
     Where the plan says so, or a row could not be read that may have named it.
     """
     met_in = (
-        {*table.secondary_sources, *(() if tells_mentioned(table) else table.sources)}
+        {*table.secondary_sources, *(() if flags_referenced(table) else table.sources)}
         if table.secondary_sources
         else set()
     )
     told = {source for name in unreadable for source in DATA_TABLES[name].sources} | _hidden(unreadable)
-    return plan.keep_mentioned or not told.isdisjoint(met_in)
+    return plan.keep_referenced or not told.isdisjoint(met_in)
 
 
 def _hidden(unreadable: Collection[str]) -> set[str]:
@@ -58,7 +58,7 @@ def _hidden(unreadable: Collection[str]) -> set[str]:
     return found
 
 
-def tells_mentioned(table: Table) -> bool:
+def flags_referenced(table: Table) -> bool:
     """Whether rows of a table tell themselves whether they are known in their own right, or only in passing."""
     return any(column.name == MENTIONED_FLAG for column in table.columns)
 
@@ -68,9 +68,9 @@ def stage_exceptions(connection: sa.Connection, staging: Staging, table: Table, 
     target = staging.exceptions
     values: list[dict[str, Any]] = []
     if table.group_path is not None:
-        groups = sorted(map(cleaned, plan.kept_groups))  # as their rows have them
+        groups = sorted(map(cleaned, plan.unobserved_groups))  # as their rows have them
         values += [{"table_name": table.name, "scope": GROUP, "value": group} for group in groups]
-    if plan.keep_mentioned and tells_mentioned(table):
+    if plan.keep_referenced and flags_referenced(table):
         values.append({"table_name": table.name, "scope": MENTIONED, "value": None})
     if values:
         connection.execute(sa.insert(target), values)
@@ -113,7 +113,7 @@ def _matches(
     table: Table, rows: sa.FromClause, objectives: sa.Table, exceptions: sa.FromClause
 ) -> Iterator[sa.ColumnElement[bool]]:
     yield sa.and_(exceptions.c.scope == ROW, exceptions.c.value == key_text(table, rows))
-    if tells_mentioned(table):
+    if flags_referenced(table):
         yield sa.and_(exceptions.c.scope == MENTIONED, rows.c[MENTIONED_FLAG].is_not(sa.true()))
     group = _group(table, rows, objectives)
     if group is not None:

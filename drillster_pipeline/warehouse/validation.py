@@ -16,15 +16,15 @@ from drillster_pipeline.tables.schema import Kind
 
 from .ledger import Before
 from .limits import SMALL_TABLE_ROWS, bearable, share_exceeded
-from .load_plan import Judgement, LoadPlan, Mode, TableJudgement
+from .load_plan import LoadPlan, LoadType, TableValidation, ValidationResult
 from .staging import Staged, Staging
-from .unobserved import MENTIONED_FLAG, absent, is_complete, keeps_mentioned, stage_exceptions
+from .unobserved import MENTIONED_FLAG, absent, is_complete, keeps_referenced, stage_exceptions
 
 _AT_ONCE = 500
 _REASONS = 3
 
 
-class Judge:
+class Validator:
     """Judges the staged rows of one load against the warehouse as it is."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Judge:
         self._excused = dict.fromkeys(staging.tables, 0)
         """Rows of each table that go because the row that they refer to was rejected: that one is weighed, not they."""
 
-    def judge(self, rows_read: Mapping[str, int]) -> Judgement:
+    def validate(self, rows_read: Mapping[str, int]) -> ValidationResult:
         """Leave out repeated rows and orphans, and weigh what remains. Raises GuardRefused."""
         self._staging.leave_out_repeated_rejects()
         for name, staged in self._staging.tables.items():
@@ -70,17 +70,17 @@ class Judge:
             raise GuardRefused(
                 f"Nothing of {self._plan.export_date} ({self._plan.kind}) was published. " + " ".join(problems)
             )
-        return Judgement(tables=tables, mass_deletions=confirmed)
+        return ValidationResult(tables=tables, mass_deletions=confirmed)
 
-    def leave_out_repeated(self, judgement: Judgement) -> Judgement:
+    def leave_out_repeated(self, validation: ValidationResult) -> ValidationResult:
         """Look for repeated rows where that was left to the insert; what was judged, without those found."""
         for staged in self._staging.tables.values():
             self._leave_out_repeated(staged)
         tables = {
             name: replace(table, rows_staged=self._staging.rows[name], rows_repeated=self._staging.repeated[name])
-            for name, table in judgement.tables.items()
+            for name, table in validation.tables.items()
         }
-        return replace(judgement, tables=tables)
+        return replace(validation, tables=tables)
 
     def _leave_out_repeated(self, staged: Staged) -> int:
         name = staged.table.name
@@ -166,18 +166,18 @@ class Judge:
         found = sa.select(sa.literal(1)).where(fit, rejects.c.row_key == value)
         return found.correlate_except(rejects).exists()
 
-    def _weigh(self, staged: Staged, rows_read: int) -> TableJudgement:
+    def _weigh(self, staged: Staged, rows_read: int) -> TableValidation:
         name = staged.table.name
         plan = self._plan.tables[name]
-        keeps = keeps_mentioned(staged.table, plan, unreadable=self._staging.unreadable)
-        plan = replace(plan, keep_mentioned=keeps)
+        keeps = keeps_referenced(staged.table, plan, unreadable=self._staging.unreadable)
+        plan = replace(plan, keep_referenced=keeps)
         complete = is_complete(staged.table, plan, unreadable=self._staging.unreadable)
         present = to_delete = 0
         if staged.table.kind is Kind.ENTITY and complete:
             stage_exceptions(self._connection, self._staging, staged.table, plan)
             to_delete = 0 if name in self._before.blank else self._to_delete(staged)
             present = self._present(name) if to_delete else 0
-        return TableJudgement(
+        return TableValidation(
             rows_read=rows_read,
             rows_staged=self._staging.rows[name],
             rows_repeated=self._staging.repeated[name],
@@ -196,7 +196,7 @@ class Judge:
         rows = self._targets[staged.table.name]
         return absent(staged, rows, self._targets["objectives"], self._staging, self._plan.export_date)
 
-    def _explained(self, staged: Staged, tables: Mapping[str, TableJudgement]) -> int:
+    def _explained(self, staged: Staged, tables: Mapping[str, TableValidation]) -> int:
         """How many rows would be deleted of which a parent is proven gone: missing from its own, complete list.
 
         A list that lost all that was there proves nothing, and neither does one of things that are only met in other
@@ -224,10 +224,10 @@ class Judge:
     def _count(self, query: sa.Select[Any]) -> int:
         return int(self._connection.execute(query).scalar_one())
 
-    def _mass_deletions(self, tables: Mapping[str, TableJudgement]) -> Iterator[tuple[str, str]]:
+    def _mass_deletions(self, tables: Mapping[str, TableValidation]) -> Iterator[tuple[str, str]]:
         """Tables that lose more than is borne, each with what to tell the operator."""
         for name, table in tables.items():
-            runs = 1 + self._plan.nights_waiting.get(name, 0)
+            runs = 1 + self._plan.unpublished_captures.get(name, 0)
             gone, present = table.rows_to_delete, table.rows_present
             if share_exceeded(gone, present, runs) is None:
                 continue
@@ -243,11 +243,11 @@ class Judge:
                 )
                 yield name, message
 
-    def _too_many_rejects(self, tables: Mapping[str, TableJudgement]) -> Iterator[str]:
+    def _too_many_rejects(self, tables: Mapping[str, TableValidation]) -> Iterator[str]:
         for name, table in tables.items():
             limit = bearable(table.rows_read)
             own = table.rows_rejected - self._excused[name]
-            none_fits = not table.rows_staged and self._plan.tables[name].mode is not Mode.ADDITIVE
+            none_fits = not table.rows_staged and self._plan.tables[name].load_type is not LoadType.ADDITIVE
             if own > limit or (none_fits and own >= SMALL_TABLE_ROWS):
                 accepted = f"{limit:,} are accepted" if own > limit else "one at least must fit"
                 yield (

@@ -59,7 +59,7 @@ def check(house: House, night: Night, before: Mapping[str, list[tuple[Any, ...]]
 
 def _check_ledger(house: House, outcome: PublishOutcome) -> None:
     for name, report in outcome.report.tables.items():
-        judged = outcome.judgement.tables[name]
+        judged = outcome.validation.tables[name]
         told_again = judged.rows_read - judged.rows_staged - judged.rows_repeated - judged.rows_rejected
         # What came twice and was rejected twice is one reject.
         assert told_again == 0 or (told_again > 0 and judged.rows_rejected), name

@@ -17,7 +17,7 @@ from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, nights_waiting
+from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, unpublished_captures
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
 from drillster_pipeline.pipeline.quality import gather
 from drillster_pipeline.settings import Secret, load_settings
@@ -262,7 +262,9 @@ def test_a_night_of_which_only_other_tables_were_loaded_still_waits_for_the_rest
     """What it has lost of them must not be held against the next night."""
     place.night()
     lost = place.next_night(tables=["groups"]).capture.ref
-    waiting = nights_waiting(place.session, "snapshot", DAY + timedelta(days=2), ["groups", "accounts", "catalogs"])
+    waiting = unpublished_captures(
+        place.session, "snapshot", DAY + timedelta(days=2), ["groups", "accounts", "catalogs"]
+    )
     assert waiting == {"groups": [], "accounts": [lost], "catalogs": [lost]}
 
 
@@ -329,7 +331,7 @@ def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(
 ) -> None:
     place.night()
     place.sandbox.faults = Faults(fields=(FieldFault(resource=resource, field=field, what="value", value=[5]),))
-    judged = place.next_night(tables=["playables", "groups"]).judgement.tables
+    judged = place.next_night(tables=["playables", "groups"]).validation.tables
     assert not judged["playables"].is_complete, "what a row that cannot be read named, or leads to, may be there"
     assert judged["groups"].is_complete
 

@@ -15,14 +15,14 @@ from drillster_pipeline.pipeline.load_types import (
     unread_tables,
 )
 from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, tables_of
-from drillster_pipeline.warehouse import Mode, TablePlan
+from drillster_pipeline.warehouse import LoadType, TablePlan
 
 from .manifests import SNAPSHOT, manifest
 
 ALL = tables_of("snapshot")
 IN_GROUPS = ("group_members", "group_staff", "group_playables", "objectives", "objective_playables")
 """Entity tables whose rows belong to a group; ``groups`` itself aside."""
-FULL, PARTIAL, ADDITIVE = Mode.FULL, Mode.PARTIAL, Mode.ADDITIVE
+FULL, PARTIAL, ADDITIVE = LoadType.FULL, LoadType.PARTIAL, LoadType.ADDITIVE
 
 
 def plans_of(*, selected: Collection[str] = ALL, **what: Any) -> dict[str, TablePlan]:
@@ -44,7 +44,7 @@ def test_a_capture_that_saw_everything_lets_absence_mean_deletion_everywhere() -
 
 
 # A resource that could not be read at all. None: its table is not touched.
-UNAVAILABLE: dict[tuple[str, ...], dict[str, Mode | None]] = {
+UNAVAILABLE: dict[tuple[str, ...], dict[str, LoadType | None]] = {
     ("organization",): {"organizations": None},
     ("accounts",): {"accounts": ADDITIVE, "account_external_ids": None},
     ("catalogs", "catalog_content"): {"catalogs": ADDITIVE, "catalog_playables": None},
@@ -78,14 +78,14 @@ UNAVAILABLE: dict[tuple[str, ...], dict[str, Mode | None]] = {
 
 @pytest.mark.parametrize(("resources", "expected"), UNAVAILABLE.items(), ids=lambda case: "+".join(case)[:40])
 def test_the_tables_of_an_unavailable_resource_stay_and_no_other_loses_a_row_for_it(
-    resources: tuple[str, ...], expected: dict[str, Mode | None]
+    resources: tuple[str, ...], expected: dict[str, LoadType | None]
 ) -> None:
     plans = plans_of(unavailable=resources)
     changed = differing(plans)
-    modes = {name: plan and plan.mode for name, plan in changed.items()}
+    modes = {name: plan and plan.load_type for name, plan in changed.items()}
     # Whatever else differs only keeps what it knows in passing.
     assert {name: mode for name, mode in modes.items() if mode is not FULL} == expected
-    assert all(plan.keep_mentioned for plan in changed.values() if plan and plan.mode is FULL)
+    assert all(plan.keep_referenced for plan in changed.values() if plan and plan.load_type is FULL)
     assert "test_results" not in plans if "test_results" in resources else "test_results" in plans
 
 
@@ -94,7 +94,7 @@ def test_what_is_only_met_in_passing_is_kept_where_a_place_to_meet_it_is_unavail
     plans = plans_of(unavailable=[resource])
     for name, table in DATA_TABLES.items():
         if resource in table.secondary_sources and resource not in table.sources and name in plans:
-            assert plans[name].keep_mentioned or plans[name].mode is ADDITIVE, name
+            assert plans[name].keep_referenced or plans[name].load_type is ADDITIVE, name
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -113,9 +113,9 @@ def test_rows_of_one_group_stay_where_that_group_was_not_seen(
     resource: str, unit: dict[str, str], tables: set[str], status: int
 ) -> None:
     plans = plans_of(lost=[(resource, unit, status)])
-    kept = {name for name, plan in plans.items() if plan.kept_groups}
+    kept = {name for name, plan in plans.items() if plan.unobserved_groups}
     assert kept == tables
-    assert all(plans[name] == TablePlan(kept_groups=frozenset({"g1"})) for name in tables)
+    assert all(plans[name] == TablePlan(unobserved_groups=frozenset({"g1"})) for name in tables)
 
 
 @pytest.mark.parametrize(
@@ -133,30 +133,30 @@ def test_a_date_keeps_the_rows_that_an_earlier_capture_saw_in_a_group_that_is_cl
     resource: str, snapshots: set[str]
 ) -> None:
     plans = plans_of(lost=[(resource, {"group_id": "g1"}, 403)])
-    assert {name for name in ("results", "objective_evaluations") if plans[name].mode is PARTIAL} == snapshots
+    assert {name for name in ("results", "objective_evaluations") if plans[name].load_type is PARTIAL} == snapshots
 
 
 def test_a_short_list_of_groups_proves_nothing_about_anything_in_groups() -> None:
     """The members of a group that was never listed were never asked for, however whole all other answers are."""
     plans = plans_of(short=[("groups", {})])
-    modes = {name: plan.mode for name, plan in plans.items() if DATA_TABLES[name].kind is not Kind.EVENT}
+    modes = {name: plan.load_type for name, plan in plans.items() if DATA_TABLES[name].kind is not Kind.EVENT}
     untouched = {"organizations", "account_external_ids", "catalogs", "catalog_playables"}
     assert {name for name, mode in modes.items() if mode is FULL} == untouched | {"accounts"}
-    assert plans["accounts"].keep_mentioned
+    assert plans["accounts"].keep_referenced
     assert modes["playables"] is PARTIAL
 
 
 def test_a_short_list_of_catalogs_proves_nothing_about_their_content() -> None:
     plans = plans_of(short=[("catalogs", {})])
-    assert plans["catalogs"].mode is plans["catalog_playables"].mode is PARTIAL
-    assert plans["playables"].keep_mentioned
+    assert plans["catalogs"].load_type is plans["catalog_playables"].load_type is PARTIAL
+    assert plans["playables"].keep_referenced
     assert plans["groups"] == TablePlan()
 
 
 def test_a_short_list_of_accounts_proves_nothing_about_who_is_not_on_it() -> None:
     plans = plans_of(short=[("accounts", {})])
-    assert plans["accounts"].mode is PARTIAL
-    assert plans["account_external_ids"].mode is PARTIAL
+    assert plans["accounts"].load_type is PARTIAL
+    assert plans["account_external_ids"].load_type is PARTIAL
     assert plans["group_members"] == TablePlan()
 
 
@@ -168,21 +168,21 @@ def test_a_short_list_of_accounts_proves_nothing_about_who_is_not_on_it() -> Non
 def test_a_list_that_is_short_in_one_group_costs_no_deletion_in_the_others(resource: str, unit: dict[str, str]) -> None:
     plans = plans_of(short=[(resource, unit)])
     table = {"group_members": "group_members", "group_drillables": "group_playables"}[resource]
-    assert plans[table] == TablePlan(kept_groups=frozenset({"g2"}))
+    assert plans[table] == TablePlan(unobserved_groups=frozenset({"g2"}))
 
 
 def test_a_short_list_of_members_hides_results_too() -> None:
-    assert plans_of(short=[("group_members", {"group_id": "g2"})])["results"].mode is PARTIAL
+    assert plans_of(short=[("group_members", {"group_id": "g2"})])["results"].load_type is PARTIAL
 
 
 def test_a_group_that_is_closed_and_no_longer_listed_keeps_all_its_rows() -> None:
     unit = {"group_id": "g9"}
     plans = plans_of(lost=[("groups", unit, 403)], closed=["g9"])
     for name in ("groups", *IN_GROUPS):
-        assert plans[name] == TablePlan(kept_groups=frozenset({"g9"})), name
-    assert plans["accounts"].keep_mentioned
-    assert plans["playables"].mode is PARTIAL or plans["playables"].keep_mentioned
-    assert plans["results"].mode is plans["objective_evaluations"].mode is PARTIAL
+        assert plans[name] == TablePlan(unobserved_groups=frozenset({"g9"})), name
+    assert plans["accounts"].keep_referenced
+    assert plans["playables"].load_type is PARTIAL or plans["playables"].keep_referenced
+    assert plans["results"].load_type is plans["objective_evaluations"].load_type is PARTIAL
 
 
 def test_a_group_that_is_gone_loses_its_rows() -> None:
@@ -198,7 +198,7 @@ def test_a_group_that_vanishes_between_listing_and_reading_loses_its_rows() -> N
 def test_a_group_that_is_both_gone_and_closed_proves_nothing() -> None:
     lost = [("groups", {"group_id": "g1"}, 404), ("group_members", {"group_id": "g1"}, 403)]
     plans = plans_of(lost=lost, gone=["g1"], closed=["g1"])
-    assert plans["groups"].kept_groups == plans["group_members"].kept_groups == {"g1"}
+    assert plans["groups"].unobserved_groups == plans["group_members"].unobserved_groups == {"g1"}
 
 
 def test_staff_that_nobody_may_see_costs_no_deletion_of_groups_or_members() -> None:
@@ -210,8 +210,8 @@ def test_staff_that_nobody_may_see_costs_no_deletion_of_groups_or_members() -> N
 
 def test_a_catalog_that_is_closed_keeps_all_rows_of_catalogs() -> None:
     plans = plans_of(lost=[("catalog_content", {"catalog_id": "c1"}, 403)])
-    assert plans["catalog_playables"].mode is PARTIAL
-    assert plans["playables"].keep_mentioned
+    assert plans["catalog_playables"].load_type is PARTIAL
+    assert plans["playables"].keep_referenced
     assert plans["group_playables"] == TablePlan()
 
 
@@ -219,7 +219,7 @@ def test_a_catalog_that_is_closed_keeps_all_rows_of_catalogs() -> None:
 def test_a_table_alone_brings_what_it_refers_to_and_changes_nothing_of_that(name: str) -> None:
     plans = plans_of(selected=[name])
     assert plans[name] == TablePlan()
-    assert all(plan.mode is ADDITIVE for other, plan in plans.items() if other != name)
+    assert all(plan.load_type is ADDITIVE for other, plan in plans.items() if other != name)
     for loaded in plans:
         for column in DATA_TABLES[loaded].columns:
             parent = (column.references or "").split(".")[0]
@@ -233,7 +233,7 @@ def test_tables_come_parents_first_whatever_the_order_of_the_selection() -> None
 
 def test_events_add_people_and_change_nothing_of_them() -> None:
     found = table_plans(manifest(resources=["objective_events"]), "events", tables_of("events"))
-    assert found == {"accounts": TablePlan(mode=ADDITIVE), "objective_events": TablePlan()}
+    assert found == {"accounts": TablePlan(load_type=ADDITIVE), "objective_events": TablePlan()}
 
 
 def test_unavailable_tables_say_which_resource_and_why() -> None:

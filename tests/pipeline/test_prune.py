@@ -189,7 +189,7 @@ def with_snapshots(session: Session, *dates: date) -> None:
             for name in names:
                 table = DATA_TABLES[name]
                 load.stage(batch_of(table, [tuple(told.get(column.name) for column in table.columns)]))
-            load.publish()
+            load.merge()
 
 
 def snapshot_dates(session: Session) -> list[date]:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.warehouse import LoadReport, Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadReport, LoadType, TablePlan, Warehouse
 
 from .nights import account, batch, day, event, group, load, member, objective, plan, playable, reject
 
@@ -40,8 +40,8 @@ class Night:
 
     on: date
     content: Mapping[str, tuple[Mapping[str, Any], ...]]
-    kept_groups: frozenset[str]
-    keep_mentioned: bool
+    unobserved_groups: frozenset[str]
+    keep_referenced: bool
     partial: frozenset[str]
     rejected: Mapping[tuple[str, tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
     """Table and key of rows that did not fit, with what else may not be NULL of them."""
@@ -52,9 +52,9 @@ class Night:
     def publish(self, warehouse: Warehouse) -> LoadReport:
         plans = {
             name: TablePlan(
-                mode=self.mode(name),
-                kept_groups=self.kept_groups,
-                keep_mentioned=self.keep_mentioned and name in {"accounts", "playables"},
+                load_type=self.load_type(name),
+                unobserved_groups=self.unobserved_groups,
+                keep_referenced=self.keep_referenced and name in {"accounts", "playables"},
             )
             for name in self.content
         }
@@ -63,18 +63,18 @@ class Night:
             rejects.setdefault(name, []).append(reject(name, *key, **required))
         return load(warehouse, self.on, self.content, plans=plans, rejects=rejects, allow_mass_delete=True)
 
-    def mode(self, name: str) -> Mode:
+    def load_type(self, name: str) -> LoadType:
         if name in self.additive:
-            return Mode.ADDITIVE
-        return Mode.PARTIAL if name in self.partial else Mode.FULL
+            return LoadType.ADDITIVE
+        return LoadType.PARTIAL if name in self.partial else LoadType.FULL
 
     def is_complete(self, name: str) -> bool:
-        keeps_all = self.keeps_mentioned(name) and name == "playables"
-        return self.mode(name) is Mode.FULL and not self.unreadable & HIDING[name] and not keeps_all
+        keeps_all = self.keeps_referenced(name) and name == "playables"
+        return self.load_type(name) is LoadType.FULL and not self.unreadable & HIDING[name] and not keeps_all
 
-    def keeps_mentioned(self, name: str) -> bool:
+    def keeps_referenced(self, name: str) -> bool:
         """Whether a person or playable that is only known in passing may be there although nothing named it."""
-        return self.keep_mentioned or bool(self.unreadable & NAMING.get(name, frozenset()))
+        return self.keep_referenced or bool(self.unreadable & NAMING.get(name, frozenset()))
 
     def is_in_passing(self, name: str, row: Mapping[str, Any]) -> bool:
         return name in self.additive or (name == "accounts" and row["is_managed"] is None)
@@ -89,11 +89,11 @@ class Evening:
     named: tuple[Mapping[str, Any], ...]
 
     def publish(self, warehouse: Warehouse) -> LoadReport:
-        tables = {"objective_events": TablePlan(), "accounts": TablePlan(mode=Mode.ADDITIVE)}
+        tables = {"objective_events": TablePlan(), "accounts": TablePlan(load_type=LoadType.ADDITIVE)}
         with warehouse.loading(plan(self.on, tables, kind="events")) as loading:
             loading.stage(batch("accounts", self.named))
             loading.stage(batch("objective_events", self.events))
-            return loading.publish()
+            return loading.merge()
 
 
 Loads = list[Night | Evening]
@@ -147,8 +147,8 @@ def nights(draw: st.DrawFn, on: date) -> Night:
     return Night(
         on=on,
         content=content,
-        kept_groups=closed,
-        keep_mentioned=bool(closed),
+        unobserved_groups=closed,
+        keep_referenced=bool(closed),
         partial=frozenset(partial),
         additive=additive,
         rejected=rejected,
@@ -259,7 +259,7 @@ def is_unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, An
     if (name, at) in night.rejected:
         return True
     if name == "accounts":
-        return night.keeps_mentioned(name) and row["is_managed"] is not True
+        return night.keeps_referenced(name) and row["is_managed"] is not True
     if name == "objective_playables":
-        return at[0].removeprefix("o-") in night.kept_groups
-    return row.get("group_id") in night.kept_groups
+        return at[0].removeprefix("o-") in night.unobserved_groups
+    return row.get("group_id") in night.unobserved_groups

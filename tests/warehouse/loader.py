@@ -52,7 +52,7 @@ def publish(warehouse: Any, number: int, *, chunk: int = 200) -> None:
         for name, rows in content.items():
             for start in range(0, len(rows), chunk):
                 loading.stage(batch(name, rows[start : start + chunk]))
-        loading.publish()
+        loading.merge()
 
 
 def die(*_: Any) -> None:

@@ -59,8 +59,10 @@ def load(
         for name, rows in content.items():
             loading.stage(batch(name, rows, (rejects or {}).get(name, ())))
         left_out = {name: found for name, found in (rejects or {}).items() if name not in content}
-        loading.judge(unreadable=[name for name, found in left_out.items() if any(each.key is None for each in found)])
-        return loading.publish()
+        loading.validate(
+            unreadable=[name for name, found in left_out.items() if any(each.key is None for each in found)]
+        )
+        return loading.merge()
 
 
 def reject(table: str, *key: str, reason: str = "name: missing", **required: str) -> Reject:

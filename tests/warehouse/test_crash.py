@@ -188,7 +188,7 @@ def test_a_publish_that_fails_halfway_shows_nothing(warehouse: Warehouse, monkey
     assert {name: rows(warehouse, name, ledger=True) for name in before} == before
 
 
-@pytest.mark.parametrize("step", ["stage", "judge", "publish"])
+@pytest.mark.parametrize("step", ["stage", "validate", "merge"])
 @pytest.mark.parametrize("place", ["postgresql", "mariadb"], indirect=True)
 def test_a_lost_connection_is_an_error_that_says_so_and_the_next_run_goes_on(place: Place, step: str) -> None:
     with place.opened(lock_wait_seconds=20) as warehouse, place.opened() as administrator:
@@ -214,11 +214,11 @@ def test_a_lost_connection_is_an_error_that_says_so_and_the_next_run_goes_on(pla
             if step == "stage":
                 lose()
             loading.stage(batch("accounts", [account("a", "Other")]))
-            if step == "judge":
+            if step == "validate":
                 lose()
-            loading.judge()
+            loading.validate()
             lose()
-            loading.publish()
+            loading.merge()
         assert column(warehouse, "accounts", "name") == {"a": "A"}
         load(warehouse, day(2), {"accounts": [account("a", "Other")]})
         assert column(warehouse, "accounts", "name") == {"a": "Other"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
 from drillster_pipeline.warehouse.staging import PREFIX, StagingTables
 from drillster_pipeline.warehouse.writers import write_generic
 
@@ -20,8 +20,8 @@ from .place import Place, column, is_mariadb, rows, sql
 
 def everything(warehouse: Warehouse) -> None:
     """Loads that reach every statement: repeats, orphans, rejects, marks, old dates with exceptions, events."""
-    kept = TablePlan(kept_groups=frozenset({"g0"}), keep_mentioned=True)
-    additive = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    kept = TablePlan(unobserved_groups=frozenset({"g0"}), keep_referenced=True)
+    additive = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
     for number, plans in ((5, {}), (6, dict.fromkeys(("accounts", "group_members"), kept)), (3, {}), (5, {})):
         content = loader.night(number)
         content["group_members"] = [
@@ -33,12 +33,12 @@ def everything(warehouse: Warehouse) -> None:
     for number in (2, 9, 5):
         load(warehouse, day(number), told, plans=additive, kind="events")
     load(warehouse, day(4), {"accounts": [account("new")]}, plans=additive)
-    partial = {"results": TablePlan(mode=Mode.PARTIAL)}
+    partial = {"results": TablePlan(load_type=LoadType.PARTIAL)}
     load(warehouse, day(5), {"results": loader.night(5)["results"][:7]}, plans=partial)
     with warehouse.loading(plan(day(7), ["accounts"], allow_mass_delete=True)) as loading:
         for name in ("First", "Second"):
             loading.stage(batch("accounts", [account("a", name)]))
-        loading.publish()
+        loading.merge()
 
 
 _NESTED = r"(?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*"

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from drillster_pipeline.warehouse import Mode, TablePlan, TableReport, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, TableReport, Warehouse
 
 from .nights import account, day, group, load, member, reject
 from .place import column, rows
 
-PARTIAL, ADDITIVE = TablePlan(mode=Mode.PARTIAL), TablePlan(mode=Mode.ADDITIVE)
+PARTIAL, ADDITIVE = TablePlan(load_type=LoadType.PARTIAL), TablePlan(load_type=LoadType.ADDITIVE)
 
 
 def counts(report: TableReport) -> tuple[int, int, int, int]:
@@ -129,7 +129,7 @@ def test_rows_of_a_closed_group_stay(warehouse: Warehouse) -> None:
         "group_members": [member("open", "a"), member("closed", "a")],
     }
     load(warehouse, day(1), content)
-    kept = TablePlan(kept_groups=frozenset({"closed"}))
+    kept = TablePlan(unobserved_groups=frozenset({"closed"}))
     seen = {"accounts": [account("a")], "groups": [], "group_members": []}
     load(warehouse, day(2), seen, plans={"groups": kept, "group_members": kept})
 
@@ -147,7 +147,7 @@ def test_objectives_of_a_closed_group_keep_their_playables(warehouse: Warehouse)
         }
 
     load(warehouse, day(1), content(["g1", "g2"]))
-    kept = TablePlan(kept_groups=frozenset({"g2"}))
+    kept = TablePlan(unobserved_groups=frozenset({"g2"}))
     load(warehouse, day(2), content([]), plans={"objectives": kept, "objective_playables": kept})
 
     assert column(warehouse, "objectives", "deleted_on") == {"o-g1": day(2), "o-g2": None}
@@ -157,14 +157,14 @@ def test_objectives_of_a_closed_group_keep_their_playables(warehouse: Warehouse)
 def test_people_known_only_in_passing_stay_when_something_was_closed(warehouse: Warehouse) -> None:
     people = [account("managed"), account("other", is_managed=False), account("unknown", is_managed=None)]
     load(warehouse, day(1), {"accounts": people})
-    load(warehouse, day(2), {"accounts": []}, plans={"accounts": TablePlan(keep_mentioned=True)})
+    load(warehouse, day(2), {"accounts": []}, plans={"accounts": TablePlan(keep_referenced=True)})
 
     assert column(warehouse, "accounts", "deleted_on") == {"managed": day(2), "other": None, "unknown": None}
 
 
 def test_all_playables_stay_when_something_was_closed(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"playables": [{"playable_id": "p"}]})
-    report = load(warehouse, day(2), {"playables": []}, plans={"playables": TablePlan(keep_mentioned=True)})
+    report = load(warehouse, day(2), {"playables": []}, plans={"playables": TablePlan(keep_referenced=True)})
 
     assert column(warehouse, "playables", "deleted_on") == {"p": None}
     assert column(warehouse, "load_tables", "is_complete")[report.load_id, "playables"] is False
@@ -186,7 +186,7 @@ def test_a_reject_without_a_key_may_be_any_row_so_nothing_is_marked(warehouse: W
 
 
 def test_what_a_newer_read_could_not_see_is_not_deleted_by_an_older_one_either(warehouse: Warehouse) -> None:
-    kept = {"group_members": TablePlan(kept_groups=frozenset({"g"}))}
+    kept = {"group_members": TablePlan(unobserved_groups=frozenset({"g"}))}
     newer = {"accounts": [account("a")], "groups": [group("g")], "group_members": []}
     older = {"accounts": [account("a")], "groups": [group("g")], "group_members": [member("g", "a")]}
     load(warehouse, day(3), newer, plans=kept)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.warehouse import LoadReport, Mode, TablePlan, TableReport, Warehouse
+from drillster_pipeline.warehouse import LoadReport, LoadType, TablePlan, TableReport, Warehouse
 
 from .nights import account, day, event, group, load, playable
 from .place import column, rows
 
-ADDITIVE = TablePlan(mode=Mode.ADDITIVE)
+ADDITIVE = TablePlan(load_type=LoadType.ADDITIVE)
 
 
 def counts(report: TableReport) -> tuple[int, int, int, int]:

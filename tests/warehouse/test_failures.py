@@ -28,7 +28,7 @@ def test_an_error_of_the_database_shows_no_value_of_a_row(place: Place, step: st
             if step == "stage":
                 narrow(warehouse, loading)
             loading.stage(batch("accounts", [account("a", SECRET), account("b", SECRET)]))
-            loading.publish()
+            loading.merge()
         told = "".join(traceback.format_exception(caught.value))
         assert SECRET not in told
         assert "Warehouse: " in str(caught.value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
 
 from .nights import account, day, group, load, member, objective, playable, reject, result
 
@@ -23,7 +23,7 @@ def test_a_small_table_loses_at_most_half_of_its_rows_a_run(
 ) -> None:
     load(warehouse, day(1), {"accounts": [account(name) for name in "abcdefghi"[:before]]})
     content = {"accounts": [account(name) for name in "abcdefghi"[:after]]}
-    options: dict[str, Any] = {"nights_waiting": {"accounts": waiting}}
+    options: dict[str, Any] = {"unpublished_captures": {"accounts": waiting}}
     if not accepted:
         with pytest.raises(GuardRefused, match=f"{before - after} of {before} present rows .* more than 50%"):
             load(warehouse, day(3), content, **options)
@@ -73,8 +73,12 @@ def test_what_goes_with_people_who_are_gone_does_not_count_against_the_groups(wa
             "group_members: 2 of 2 present rows would be marked deleted (besides 5",
         ),
         (organization(""), {}, "group_members: 7 of 7 present rows would be marked deleted, which"),
-        (organization("bc"), {"groups": TablePlan(mode=Mode.PARTIAL)}, "group_members: 5 of 7 present rows"),
-        (organization("bc"), {"groups": TablePlan(kept_groups=frozenset("a"))}, "group_members: 5 of 7 present rows"),
+        (organization("bc"), {"groups": TablePlan(load_type=LoadType.PARTIAL)}, "group_members: 5 of 7 present rows"),
+        (
+            organization("bc"),
+            {"groups": TablePlan(unobserved_groups=frozenset("a"))},
+            "group_members: 5 of 7 present rows",
+        ),
     ],
     ids=["more than that goes", "every group is gone", "the list has a hole", "the group is closed"],
 )
@@ -131,7 +135,7 @@ def test_people_met_in_passing_who_do_not_fit_keep_no_event_back(warehouse: Ware
         warehouse,
         day(1),
         {"accounts": [], "objective_events": []},
-        plans={"accounts": TablePlan(mode=Mode.ADDITIVE)},
+        plans={"accounts": TablePlan(load_type=LoadType.ADDITIVE)},
         kind="events",
         rejects={"accounts": [reject("accounts", "a"), reject("accounts", "b")]},
     )

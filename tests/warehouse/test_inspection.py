@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.warehouse import Mode, TablePlan
+from drillster_pipeline.warehouse import LoadType, TablePlan
 from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED, Inspection
 
 from .nights import account, day, load, plan, reject
@@ -70,7 +70,7 @@ def test_what_is_there_is_compared_and_left_alone(place: Place) -> None:
 def test_of_each_date_the_load_that_was_published_last_counts(place: Place) -> None:
     with place.opened() as warehouse:
         warehouse.prepare()
-        partial = {"accounts": TablePlan(mode=Mode.PARTIAL)}
+        partial = {"accounts": TablePlan(load_type=LoadType.PARTIAL)}
         load(warehouse, day(1), {"accounts": [account("a")]}, rejects={"accounts": [reject("accounts", "b")]})
         load(warehouse, day(2), {"accounts": [account("a")]})
         load(warehouse, day(2), {"accounts": [account("a"), account("c")]}, plans=partial, unread={"accounts": False})

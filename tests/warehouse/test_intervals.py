@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 
 from drillster_pipeline.tables import HISTORY_TABLES, history_name
-from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
 from tests.conftest import examples
 
 from .daily import DATES, mixed_loads, runs, states
@@ -173,7 +173,7 @@ def test_what_a_closed_group_hides_is_taken_to_be_as_before(warehouse: Warehouse
         "group_members": [member("g", "a"), member("h", "b")],
     }
     closed = open_ | {"group_members": [member("h", "b")]}
-    plans = {"group_members": TablePlan(kept_groups=frozenset({"g"}))}
+    plans = {"group_members": TablePlan(unobserved_groups=frozenset({"g"}))}
     load(warehouse, day(1), open_)
     for number in range(2, 7):
         load(warehouse, day(number), closed, plans=plans)
@@ -199,7 +199,7 @@ def test_a_row_that_was_rejected_is_taken_to_be_as_before(warehouse: Warehouse) 
 
 def test_what_is_only_met_in_passing_has_no_history(warehouse: Warehouse) -> None:
     named = {"accounts": [account("a", is_managed=None)], "objective_events": [event("e", "a")]}
-    additive = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    additive = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
     report = load(warehouse, day(1), named, plans=additive, kind="events")
     assert report.tables["accounts"].history_rows is None
     assert history(warehouse, "accounts") == []

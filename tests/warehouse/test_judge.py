@@ -164,17 +164,17 @@ def test_each_captured_night_that_was_passed_over_may_have_lost_a_fifth_or_ten_r
     load(warehouse, day(1), {"accounts": people(100)})
     content = {"accounts": people(after)}
     if borne:
-        load(warehouse, day(2 + waiting), content, nights_waiting={"accounts": waiting})
+        load(warehouse, day(2 + waiting), content, unpublished_captures={"accounts": waiting})
     else:
         with pytest.raises(GuardRefused, match=f"{100 - after} of 100 present rows"):
-            load(warehouse, day(2 + waiting), content, nights_waiting={"accounts": waiting})
+            load(warehouse, day(2 + waiting), content, unpublished_captures={"accounts": waiting})
 
 
 @pytest.mark.parametrize("count", [2, 600])
 def test_a_table_is_never_emptied_whatever_was_passed_over(warehouse: Warehouse, count: int) -> None:
     load(warehouse, day(1), {"accounts": people(count)})
     with pytest.raises(GuardRefused, match=f"{count} of {count} present rows"):
-        load(warehouse, day(50), {"accounts": []}, nights_waiting={"accounts": 48})
+        load(warehouse, day(50), {"accounts": []}, unpublished_captures={"accounts": 48})
 
 
 def test_what_was_confirmed_of_a_table_is_not_asked_again_but_of_that_table_only(warehouse: Warehouse) -> None:
@@ -199,7 +199,7 @@ def test_rows_that_may_stay_do_not_count_for_the_guard(warehouse: Warehouse) -> 
     everyone = people(40)
     members = [member("g", person["account_id"]) for person in everyone]
     load(warehouse, day(1), {"accounts": everyone, "groups": [group("g")], "group_members": members})
-    kept = {"group_members": TablePlan(kept_groups=frozenset({"g"}))}
+    kept = {"group_members": TablePlan(unobserved_groups=frozenset({"g"}))}
     report = load(warehouse, day(2), {"group_members": []}, plans=kept)
     assert report.tables["group_members"].rows_deleted == 0
 
@@ -221,14 +221,14 @@ def test_a_load_that_was_refused_publishes_nothing_when_asked_again(warehouse: W
     with warehouse.loading(plan(day(1), ["accounts"])) as loading:
         loading.stage(batch("accounts", people(1), rejects(11)))
         with pytest.raises(GuardRefused):
-            loading.publish()
+            loading.merge()
         with pytest.raises(RuntimeError, match="begin another"):
-            loading.publish()
+            loading.merge()
     assert rows(warehouse, "accounts") == []
 
 
 def test_a_load_that_was_judged_takes_no_more_rows(warehouse: Warehouse) -> None:
     with warehouse.loading(plan(day(1), ["accounts"])) as loading:
-        loading.judge()
+        loading.validate()
         with pytest.raises(RuntimeError, match="takes no more rows"):
             loading.stage(batch("accounts", people(1)))

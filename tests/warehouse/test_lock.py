@@ -55,7 +55,7 @@ def test_a_second_writer_waits_for_the_first(place: Place) -> None:
             waiting.start()
             waiting.join(0.5)
             assert waiting.is_alive()
-            loading.publish()
+            loading.merge()
         waiting.join(20)
         assert column(first, "accounts", "name") == {"a": "Second"}
 

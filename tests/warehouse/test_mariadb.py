@@ -224,7 +224,7 @@ def test_publishing_is_one_transaction_without_ddl(emptied: Warehouse) -> None:
     seen: list[str] = []
     with emptied.loading(plan(day(1), ["accounts", "groups"])) as loading:
         loading.stage(batch("accounts", [account("a")]))
-        loading.judge()
+        loading.validate()
 
         def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
             seen.append(statement.split(maxsplit=1)[0].upper())
@@ -232,7 +232,7 @@ def test_publishing_is_one_transaction_without_ddl(emptied: Warehouse) -> None:
         sa.event.listen(emptied.engine, "before_cursor_execute", note)
         sa.event.listen(emptied.engine, "commit", lambda _connection: seen.append("COMMIT"))
         try:
-            loading.publish()
+            loading.merge()
         finally:
             sa.event.remove(emptied.engine, "before_cursor_execute", note)
     assert {*seen[: seen.index("COMMIT")]} <= {"SELECT", "INSERT", "UPDATE", "DELETE"}

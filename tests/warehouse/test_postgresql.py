@@ -221,7 +221,7 @@ def test_limits_for_people_do_not_stop_a_load(server: Server, owned: Place) -> N
                 loading._connection.rollback()
                 assert limit == "0"
                 loading.stage(batch("accounts", [account("a")]))
-                loading.publish()
+                loading.merge()
     finally:
         server.run(f"ALTER ROLE {server.loader} RESET statement_timeout")
 
@@ -310,7 +310,7 @@ def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
             monkeypatch.setattr(
                 "drillster_pipeline.warehouse.dialects.postgresql.server_process", lambda _connection: process
             )
-            loading.publish()
+            loading.merge()
 
 
 def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: Warehouse) -> None:
@@ -329,7 +329,7 @@ def test_publishing_takes_no_lock_that_keeps_readers_out(postgresql_warehouse: W
             loading.stage(batch("accounts", [account("a", f"day {number}")]))
             sa.event.listen(postgresql_warehouse.engine, "after_cursor_execute", note)
             try:
-                loading.publish()
+                loading.merge()
             finally:
                 sa.event.remove(postgresql_warehouse.engine, "after_cursor_execute", note)
     assert "RowExclusiveLock" in modes

@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import PipelineError
-from drillster_pipeline.warehouse import Judgement, LoadReport, TablePlan, Warehouse
-from drillster_pipeline.warehouse.load_plan import Mode
+from drillster_pipeline.warehouse import LoadReport, TablePlan, ValidationResult, Warehouse
+from drillster_pipeline.warehouse.load_plan import LoadType
 
 from .nights import account, batch, day, evaluation, group, member, objective, plan, playable, reject, result
 from .place import column, is_mariadb, rows, sql, table
@@ -27,14 +27,14 @@ HOUSE: dict[str, list[Any]] = {
 
 def load_pages(
     warehouse: Warehouse, on: int, *pages: tuple[str, list[Any]], **plans: TablePlan
-) -> tuple[LoadReport, Judgement]:
+) -> tuple[LoadReport, ValidationResult]:
     """A load of HOUSE and of pages, each a batch of its own, as answers of Drillster are."""
     staged = [*HOUSE.items(), *pages]
     tables = {name: plans.get(name, TablePlan()) for name, _ in staged}
     with warehouse.loading(plan(day(on), tables)) as loading:
         for name, found in staged:
             loading.stage(batch(name, found))
-        return loading.publish(), loading.judge()
+        return loading.merge(), loading.validate()
 
 
 def test_of_rows_with_the_same_key_the_last_one_is_published(warehouse: Warehouse) -> None:
@@ -42,8 +42,8 @@ def test_of_rows_with_the_same_key_the_last_one_is_published(warehouse: Warehous
         loading.stage(batch("accounts", [account("a", "First"), account("b")]))
         loading.stage(batch("accounts", [account("a", "Second")]))
         loading.stage(batch("accounts", [account("a", "Third"), account("c")]))
-        judged = loading.judge().tables["accounts"]
-        report = loading.publish().tables["accounts"]
+        judged = loading.validate().tables["accounts"]
+        report = loading.merge().tables["accounts"]
 
     assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
     assert report.rows_inserted == 3
@@ -58,7 +58,7 @@ def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(
     if on > 1:
         load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 1)]))
         assert not caplog.messages
-    report, judgement = load_pages(
+    report, validation = load_pages(
         warehouse,
         on,
         ("results", [result(day(on), "g", "a", "p", 10), result(day(on), "g", "a", "q", 20)]),
@@ -70,7 +70,7 @@ def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(
 
     (told,) = caplog.messages
     assert "1 of objective_evaluations, 2 of results" in told
-    judged = judgement.tables["results"]
+    judged = validation.tables["results"]
     assert (judged.rows_read, judged.rows_staged, judged.rows_repeated) == (5, 3, 2)
     assert report.tables["results"].rows_inserted == 3
     there = {key[1:]: known for key, known in column(warehouse, "results", "proficiency").items() if key[0] == day(on)}
@@ -83,26 +83,26 @@ def test_a_snapshot_that_repeats_is_published_with_the_rest_of_its_night(
     }
 
 
-@pytest.mark.parametrize("mode", [Mode.FULL, Mode.PARTIAL, Mode.ADDITIVE])
-def test_a_date_that_is_there_is_given_rows_that_repeat(warehouse: Warehouse, mode: Mode) -> None:
+@pytest.mark.parametrize("load_type", [LoadType.FULL, LoadType.PARTIAL, LoadType.ADDITIVE])
+def test_a_date_that_is_there_is_given_rows_that_repeat(warehouse: Warehouse, load_type: LoadType) -> None:
     load_pages(warehouse, 1, ("results", [result(day(1), "g", "a", "p", 10), result(day(1), "h", "a", "p", 11)]))
     report, _ = load_pages(
         warehouse,
         1,
         ("results", [result(day(1), "g", "a", "p", 20), result(day(1), "g", "b", "p", 30)]),
         ("results", [result(day(1), "g", "a", "p", 40), result(day(1), "g", "b", "p", 50)]),
-        results=TablePlan(mode=mode),
+        results=TablePlan(load_type=load_type),
     )
 
-    kept = {} if mode is Mode.FULL else {(day(1), "h", "a", "p"): 11}
-    known = 10 if mode is Mode.ADDITIVE else 40
+    kept = {} if load_type is LoadType.FULL else {(day(1), "h", "a", "p"): 11}
+    known = 10 if load_type is LoadType.ADDITIVE else 40
     assert column(warehouse, "results", "proficiency") == {
         (day(1), "g", "a", "p"): known,
         (day(1), "g", "b", "p"): 50,
         **kept,
     }
     counts = report.tables["results"]
-    assert (counts.rows_inserted, counts.rows_updated) == (1, 0 if mode is Mode.ADDITIVE else 1)
+    assert (counts.rows_inserted, counts.rows_updated) == (1, 0 if load_type is LoadType.ADDITIVE else 1)
 
 
 def test_a_date_of_which_the_ledger_knows_nothing_is_given_rows_that_repeat(warehouse: Warehouse) -> None:
@@ -115,14 +115,14 @@ def test_a_date_of_which_the_ledger_knows_nothing_is_given_rows_that_repeat(ware
         1,
         ("results", [result(day(1), "g", "a", "p", 20)]),
         ("results", [result(day(1), "g", "a", "p", 40)]),
-        results=TablePlan(mode=Mode.PARTIAL),
+        results=TablePlan(load_type=LoadType.PARTIAL),
     )
 
     assert [*column(warehouse, "results", "proficiency").values()] == [40, 11]
 
 
 def test_an_orphan_that_came_twice_is_one_and_none_if_it_had_parents_the_last_time(warehouse: Warehouse) -> None:
-    report, judgement = load_pages(
+    report, validation = load_pages(
         warehouse,
         1,
         ("results", [result(day(1), "g", "stranger", "p", 10), result(day(1), "g", "a", "p", 20)]),
@@ -132,7 +132,7 @@ def test_an_orphan_that_came_twice_is_one_and_none_if_it_had_parents_the_last_ti
     )
 
     assert {name: found.rows_rejected for name, found in report.tables.items() if found.rows_rejected} == {"results": 1}
-    assert judgement.tables["results"].rows_repeated == 1
+    assert validation.tables["results"].rows_repeated == 1
     assert [row["table_name"] for row in rows(warehouse, "rejected_rows")] == ["results"]
     assert [*column(warehouse, "objective_evaluations", "met").values()] == [True]
     assert [*column(warehouse, "results", "proficiency").values()] == [20]
@@ -146,7 +146,7 @@ def test_rejects_that_repeat_leave_room_for_orphans(warehouse: Warehouse) -> Non
         loading.stage(batch("results", [], [misfit]))
         found = [result(day(1), "g", who, "p") for who in ("stranger", "a")]
         loading.stage(batch("results", found, [misfit, another]))
-        report = loading.publish().tables["results"]
+        report = loading.merge().tables["results"]
 
     assert report.rows_rejected == 3
     assert len(rows(warehouse, "rejected_rows")) == 3

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from drillster_pipeline.warehouse import Mode, TablePlan, TableReport, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, TableReport, Warehouse
 
 from .nights import account, day, group, load, playable, reject, result
 from .place import column, rows
 
-PARTIAL, ADDITIVE = TablePlan(mode=Mode.PARTIAL), TablePlan(mode=Mode.ADDITIVE)
+PARTIAL, ADDITIVE = TablePlan(load_type=LoadType.PARTIAL), TablePlan(load_type=LoadType.ADDITIVE)
 
 
 def counts(report: TableReport) -> tuple[int, int, int, int]:
@@ -80,5 +80,5 @@ def test_an_additive_load_of_a_date_only_adds(warehouse: Warehouse) -> None:
 
 def test_what_was_closed_elsewhere_does_not_keep_the_rows_of_a_date(warehouse: Warehouse) -> None:
     load(warehouse, day(1), night(1, {"a": 10, "b": 20}))
-    load(warehouse, day(1), night(1, {"b": 20}), plans={"results": TablePlan(keep_mentioned=True)})
+    load(warehouse, day(1), night(1, {"b": 20}), plans={"results": TablePlan(keep_referenced=True)})
     assert proficiencies(warehouse) == {(1, "b"): 20}

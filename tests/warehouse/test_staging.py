@@ -55,7 +55,7 @@ def test_memory_does_not_grow_with_what_is_staged(warehouse: Warehouse, batches:
             loading.stage(one)
             measured.append(resident_mib())
         if batches is many_results:
-            assert loading.publish().tables["results"].rows_inserted == CHUNK * CHUNKS
+            assert loading.merge().tables["results"].rows_inserted == CHUNK * CHUNKS
             measured.append(resident_mib())
     # What is staged is some 40 MiB of rows, or 20 of rejects; held as Python objects it would be several times that.
     assert max(measured[3:]) - measured[2] < 12
@@ -66,9 +66,9 @@ def test_nothing_of_a_load_is_seen_before_it_is_published(place: Place) -> None:
         warehouse.prepare()
         with warehouse.loading(plan(day(1), ["accounts"])) as loading:
             loading.stage(batch("accounts", [account("a")]))
-            loading.judge()
+            loading.validate()
             assert rows(reader, "accounts") == rows(reader, "loads") == []
-            loading.publish()
+            loading.merge()
             assert len(rows(reader, "accounts")) == 1
 
 
@@ -86,7 +86,7 @@ def test_staging_on_sqlite_is_not_in_the_file(sqlite: Place) -> None:
         before = file.stat().st_size + file.with_name(f"{file.name}-wal").stat().st_size
         with warehouse.loading(plan(day(1), ["accounts"])) as loading:
             loading.stage(batch("accounts", [account(f"a{number}", "x" * 1_000) for number in range(1_000)]))
-            loading.judge()
+            loading.validate()
             assert file.stat().st_size + file.with_name(f"{file.name}-wal").stat().st_size == before
             assert [name for (name,) in sql(reader, "SELECT name FROM sqlite_master") if PREFIX in name] == []
 

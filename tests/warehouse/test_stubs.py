@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.warehouse import Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
 
 from .nights import CAPTURED, account, day, group, load, member, objective, playable, reject, result
 from .place import column, rows
@@ -117,8 +117,8 @@ def test_an_objective_of_a_load_without_groups_stands_if_its_group_is_there(ware
 @pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)], ids=str)
 def test_a_stub_gives_way_to_whoever_names_it_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
     """On day 1 an event names a person, on day 2 a list that was short; on day 3 the account can't be read."""
-    passing = {"accounts": TablePlan(mode=Mode.PARTIAL)}
-    named = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    passing = {"accounts": TablePlan(load_type=LoadType.PARTIAL)}
+    named = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
     for on in order:
         if on == 1:
             content = {"accounts": [account("a", "As events say", is_managed=None)]}

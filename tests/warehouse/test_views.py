@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.warehouse import VIEWS, Mode, TablePlan, Warehouse
+from drillster_pipeline.warehouse import VIEWS, LoadType, TablePlan, Warehouse
 
 from .nights import account, day, evaluation, group, load, objective, playable, reject, result
 from .place import Place, sql, view
@@ -126,7 +126,7 @@ def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
     [
         {"unread": {"groups": False}},
         {"unread": {"catalogs": True}},
-        {"is_whole": False},
+        {"all_tables": False},
         {"rejects": {"groups": [reject("groups", "a"), reject("groups", "b")]}},
     ],
     ids=["a resource that failed", "one that is refused", "selected tables", "most rows rejected"],
@@ -152,7 +152,7 @@ def test_a_table_that_was_ever_loaded_in_full_is_missed_when_it_is_refused(wareh
 
 def test_loads_of_a_version_that_did_not_say_are_complete_where_all_tables_were_asked_for(warehouse: Warehouse) -> None:
     for number, whole in ((1, True), (2, False)):
-        load(warehouse, day(number), {"groups": [group("icu")]}, is_whole=whole)
+        load(warehouse, day(number), {"groups": [group("icu")]}, all_tables=whole)
     sql(warehouse, "UPDATE {}loads SET is_complete = NULL, requests_refused = NULL")
     sql(warehouse, "UPDATE {}load_tables SET is_fully_loaded = NULL")
     assert complete_dates(warehouse) == (day(1), day(1))
@@ -169,7 +169,7 @@ def test_latest_load_counts_what_was_refused_and_rejected(warehouse: Warehouse) 
 
 
 def test_table_freshness_tells_the_newest_and_the_newest_complete_date_of_each_table(warehouse: Warehouse) -> None:
-    in_passing = {"accounts": TablePlan(mode=Mode.ADDITIVE)}
+    in_passing = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
     content = {"accounts": [account("ann")], "groups": [group("icu"), group("er")]}
     load(warehouse, day(1), content)
     rejects = {"groups": [reject("groups", "x")]}
