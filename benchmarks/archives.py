@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drillster_pipeline.archive import Archive, Capture, utc_moment
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Size
 
@@ -70,7 +70,7 @@ class Archives:
 
 def _capture(environment: dict[str, str], folder: str) -> None:
     settings = load_settings(settings_of(environment, folder))
-    with Session(settings=settings, now=lambda: MOMENT) as session:
+    with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
         capture(session, "snapshot", EXPORT_DATE)
 
 

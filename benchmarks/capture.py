@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 from drillster_pipeline.api.transport import Reply, Transport
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Sandbox, Size
 
@@ -72,7 +72,7 @@ def served(latency: float) -> Iterator[Served]:
 
 
 @contextmanager
-def opened(sandbox: Served, folder: str, concurrency: int) -> Iterator[Session]:
+def opened(sandbox: Served, folder: str, concurrency: int) -> Iterator[PipelineContext]:
     """A session with an empty archive, an empty warehouse, and a token already."""
     settings = load_settings(
         {
@@ -82,7 +82,7 @@ def opened(sandbox: Served, folder: str, concurrency: int) -> Iterator[Session]:
             "DRILLSTER_CONCURRENCY": str(concurrency),
         }
     )
-    with Session(settings=settings, now=lambda: MOMENT) as session:
+    with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
         session.tokens.token()
         session.warehouse  # noqa: B018 - its tables are there on any night but the first
         yield session

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Failure, How, Size
 
@@ -141,7 +141,7 @@ def capture_ours(environment: dict[str, str], in_flight: int = IN_FLIGHT) -> Mea
     with tempfile.TemporaryDirectory() as folder:
         given = settings_of(environment, Path(folder) / "archive")
         settings = load_settings({**given, "DRILLSTER_CONCURRENCY": str(in_flight)})
-        with Session(settings=settings, now=lambda: MOMENT) as session:
+        with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             session.tokens.token()
             session.warehouse  # noqa: B018 - its tables are there on any night but the first
             with Meter() as meter:
@@ -155,7 +155,7 @@ def capture_peer(environment: dict[str, str]) -> Measures:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/nothing.sqlite"
         settings = load_settings(settings_of(environment, Path(folder) / "archive"))
-        with Session(settings=settings, now=lambda: MOMENT) as session:
+        with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             token = token_of(session)
         made = peer.pipeline(folder, url)
         source = api(settings.base_url, token, url=url, events=False)

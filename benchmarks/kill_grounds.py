@@ -34,7 +34,7 @@ from contextlib import suppress
 from datetime import datetime
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.prune import prune
@@ -44,7 +44,8 @@ work, moment, settings, about = sys.argv[1], datetime.fromisoformat(sys.argv[2])
 settings = load_settings(json.loads(settings))
 def step(name):
     print(name, flush=True)
-with Session(settings=settings, now=lambda: moment, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
+clock = {"settings": settings, "now": lambda: moment}
+with PipelineContext(**clock, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
     if work == "night":
         for kind in ("snapshot", "events"):
             step(f"capture {kind}")

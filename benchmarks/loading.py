@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.archive import utc_moment
 from drillster_pipeline.extract.extractor import Batch, Extractor, Page
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import resources_of, tables_of
 from drillster_pipeline.tables.schema import Column, Type
@@ -132,7 +132,7 @@ def _compare(options: Options, archive: Path, rows: int, where: str, place: Any,
 
 def publish_ours(archive: Path, url: str) -> Measures:
     """The whole way from archived pages into an empty warehouse whose tables are there."""
-    with Session(settings=replaying(archive, url), now=lambda: MOMENT) as session:
+    with PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session:
         session.warehouse  # noqa: B018 - made when it is first asked for
         with Meter(server_of(url)) as meter:
             report = publish(session, "snapshot", EXPORT_DATE, run_id="benchmark").report

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import DATA_TABLES
@@ -71,7 +71,7 @@ def ours(environment: dict[str, str], url: str) -> tuple[Measures, dict[str, int
     """Capture, stage, judge and publish, both kinds; making the tables and getting the token included."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(settings_of(environment, Path(folder) / "archive", url))
-        with Meter(server_of(url)) as meter, Session(settings=settings, now=lambda: MOMENT) as session:
+        with Meter(server_of(url)) as meter, PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             for kind in ("snapshot", "events"):
                 capture(session, kind, EXPORT_DATE)
                 publish(session, kind, EXPORT_DATE, run_id="benchmark")
@@ -84,7 +84,7 @@ def theirs(environment: dict[str, str], url: str) -> tuple[Measures, dict[str, i
     peer.configure(url)
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(settings_of(environment, Path(folder) / "archive", url))
-        with Session(settings=settings, now=lambda: MOMENT) as session:
+        with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             token = token_of(session)
         with Meter(server_of(url)) as meter:
             made = peer.pipeline(folder, url)

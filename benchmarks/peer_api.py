@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from drillster_pipeline.dates import events_window
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 
 from .peer import Told, tables_of
 from .peer_rows import LISTS, READERS, Rows
@@ -42,7 +42,7 @@ _ONE_PAGE = frozenset({"group_staff", "group_drillables", "objectives", "test_re
 """Paged by index; in the organization of the benchmark each fits on a page."""
 
 
-def token_of(session: Session) -> str:
+def token_of(session: PipelineContext) -> str:
     """An access token for dlt, which is spared getting one."""
     return session.tokens.token().header().partition(" ")[2]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.warehouse import Warehouse
@@ -80,7 +80,7 @@ def measure(options: Options) -> list[Comparison]:
 
 def fill(archive: Path, url: str) -> None:
     """Publish one night, and copy its snapshots to the nights that follow."""
-    with Session(settings=replaying(archive, url), now=lambda: MOMENT) as session:
+    with PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session:
         publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
         for night in range(1, NIGHTS):
             _copy(session.warehouse, night)
@@ -108,7 +108,7 @@ def report(archive: Path, url: str) -> Measures:
     with (
         tempfile.TemporaryDirectory() as folder,
         Meter(server_of(url)) as meter,
-        Session(settings=replaying(archive, url), now=lambda: MOMENT) as session,
+        PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session,
     ):
         day = EXPORT_DATE + timedelta(days=NIGHTS - 1)
         written = write_report(session, day, output=Path(folder) / "report.html")

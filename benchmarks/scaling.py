@@ -61,12 +61,12 @@ def run_night(day: str) -> None:
     """In a process of its own: the job, as it runs at night."""
     import dagster as dg
 
-    from drillster_pipeline.orchestration.nightly import run_nightly
-    from drillster_pipeline.orchestration.resources import Run
+    from drillster_pipeline.orchestration.in_process import run_nightly
+    from drillster_pipeline.orchestration.resources import RunContext
 
     on = date.fromisoformat(day)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_nightly(instance, on, run=Run(retries=False, now=lambda: night_after(on))).success
+        assert run_nightly(instance, on, run=RunContext(retries=False, now=lambda: night_after(on))).success
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}))
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES, Kind
 
@@ -83,7 +83,7 @@ def _claims(database: str, people: int) -> list[Claim]:
 def ours(archive: Path, url: str, following: date) -> Measures:
     """Both nights; the second one is measured."""
     moment = MOMENT + timedelta(days=1)
-    with Session(settings=replaying(archive, url), now=lambda: moment) as session:
+    with PipelineContext(settings=replaying(archive, url), now=lambda: moment) as session:
         publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
         before = _written(url, "public")
         with Meter(server_of(url)) as meter:

@@ -33,7 +33,7 @@ from benchmarks.soak_rows import has_too_many_rejects, objectives_to_ask, shown_
 from benchmarks.soak_shown import KEYS, Shown
 from drillster_pipeline.errors import GuardRefused, PipelineError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import Secret, Settings, load_settings
 from tests.drillster import Failure, Faults, Sandbox, Size
@@ -64,7 +64,7 @@ class Capturing:
     def __init__(self, sandbox: Sandbox, settings: Settings) -> None:
         self.sandbox = sandbox
         self.moment = datetime(2024, 1, 1, tzinfo=UTC)
-        self.session = Session(settings=settings, now=lambda: self.moment)
+        self.session = PipelineContext(settings=settings, now=lambda: self.moment)
         self.captured: list[Captured] = []
         self.missed: list[date] = []
 
@@ -169,7 +169,7 @@ def load_all(steps: list[Step], settings: Settings, first_archive: Path, *, conf
     """Load in this order; how many loads had to be confirmed by an operator. GuardRefused where nobody confirms."""
     confirmed = 0
     earlier = replace(settings, archive_url=Secret(str(first_archive)))
-    with Session(settings=settings) as now, Session(settings=earlier) as before:
+    with PipelineContext(settings=settings) as now, PipelineContext(settings=earlier) as before:
         for step in steps:
             one = step.captured
             tables = None if step.table is None else [step.table]
@@ -190,7 +190,7 @@ def check(settings: Settings, oracle: Oracle) -> dict[str, int]:
     """Compare every table and some views with the oracle; the number of rows of each. AssertionError if they differ."""
     counts = {}
     told: list[str] = []
-    with Session(settings=settings) as session:
+    with PipelineContext(settings=settings) as session:
         engine, schema = session.warehouse.engine, settings.warehouse_schema
         for name, key in {**KEYS, **VIEWS}.items():
             expected = getattr(oracle, name)() if name in VIEWS else list(oracle.tables[name].values())

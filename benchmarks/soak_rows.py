@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 from tests.drillster import Organization
 
 from .soak_nights import Weather
-from .soak_shown import Row, Shown, Sight, dated, invitee_key, keyed, moment_of, strangers
+from .soak_shown import Row, Shown, TablePreviews, dated, invitee_key, keyed, moment_of, strangers
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 def shown_by_snapshot(organization: Organization, on: date, moment: datetime, weather: Weather) -> Shown:
     """What a snapshot of that moment shows."""
-    sight = Sight(organization, moment, weather)
+    sight = TablePreviews(organization, moment, weather)
     shown = Shown(on=on, kind="snapshot", moment=moment)
     shown.seen = {
         "organizations": keyed("organizations", [organization_row(sight.at.organization())]),
@@ -72,7 +72,7 @@ def shown_by_events(
     organization: Organization, on: date, moment: datetime, weather: Weather, objectives: set[str]
 ) -> Shown:
     """What the events of a date say, asked at that moment; ``objectives`` are those that were asked for."""
-    sight = Sight(organization, moment, weather)
+    sight = TablePreviews(organization, moment, weather)
     shown = Shown(on=on, kind="events", moment=moment, loaded={"objective_events", "accounts"})
     start, end = (datetime.combine(on + timedelta(days=days), datetime.min.time(), AMSTERDAM) for days in (-1, 1))
     since, until = (int(each.timestamp()) * 1000 for each in (start, end))
@@ -102,7 +102,7 @@ def shown_by_events(
 
 def objectives_to_ask(organization: Organization, moment: datetime, weather: Weather) -> set[str]:
     """The objectives that can be listed at a moment."""
-    sight = Sight(organization, moment, weather)
+    sight = TablePreviews(organization, moment, weather)
     return {objective.id for group in sight.inside("objectives") for objective in sight.objectives(group)}
 
 
@@ -139,7 +139,7 @@ def playable_row(thing: Any) -> Row:
     return {"playable_id": thing.id, "type": thing.type, "name": thing.name}
 
 
-def playables(sight: Sight) -> Iterator[Any]:
+def playables(sight: TablePreviews) -> Iterator[Any]:
     """Every one met anywhere."""
     at = sight.at
     for number in sight.catalogs if "catalog_content" not in sight.unavailable else ():
@@ -161,11 +161,11 @@ def playables(sight: Sight) -> Iterator[Any]:
                 yield from [thing for thing in at.drillables(group) if thing.type == "DRILL"][:3]
 
 
-def catalog_id(sight: Sight, number: int) -> str:
+def catalog_id(sight: TablePreviews, number: int) -> str:
     return str(sight.content.catalog_ids()[number])
 
 
-def catalog_rows(sight: Sight) -> Iterator[Row]:
+def catalog_rows(sight: TablePreviews) -> Iterator[Row]:
     for number in sight.catalogs:
         name, description = sight.content.catalog_name(number, sight.at.moment)
         things = sight.content.catalog_content(number, sight.at.moment)
@@ -178,7 +178,7 @@ def catalog_rows(sight: Sight) -> Iterator[Row]:
         }
 
 
-def group_row(sight: Sight, group: Any) -> Row:
+def group_row(sight: TablePreviews, group: Any) -> Row:
     said = sight.at.group(group)
     detail = sight.at.group_detail(group) if group.id != sight.weather.group else {}
     return {
@@ -195,7 +195,7 @@ def group_row(sight: Sight, group: Any) -> Row:
     }
 
 
-def member_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
+def member_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
     for group in sight.inside("group_members"):
         members = sight.members(group)
         bent = sight.bent("group_members", members)
@@ -214,7 +214,7 @@ def member_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
             yield row, any(item is one for one in bent)
 
 
-def objective_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
+def objective_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
     for group in sight.inside("objectives"):
         objectives = sight.objectives(group)
         bent = sight.bent("objectives", objectives)
@@ -235,7 +235,7 @@ def objective_rows(sight: Sight) -> Iterator[tuple[Row, bool]]:
             yield row, any(objective is one for one in bent)
 
 
-def evaluation_rows(sight: Sight, on: date) -> Iterator[Row]:
+def evaluation_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
     for group in sight.inside("objective_evaluations"):
         objectives = sight.objectives(group)
         bent = sight.bent("objectives", objectives)
@@ -257,7 +257,7 @@ def evaluation_rows(sight: Sight, on: date) -> Iterator[Row]:
                 }
 
 
-def result_rows(sight: Sight, on: date) -> Iterator[Row]:
+def result_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
     for group in sight.inside("results"):
         for item in sight.members(group):
             if "id" not in item["member"]:
@@ -283,7 +283,7 @@ def result_rows(sight: Sight, on: date) -> Iterator[Row]:
                 }
 
 
-def _tests(shown: Shown, sight: Sight) -> None:
+def _tests(shown: Shown, sight: TablePreviews) -> None:
     """Attempts at tests, their scores and drills. Parts of an attempt that does not fit are set aside with it."""
     attempts: list[Row] = []
     scores: list[Row] = []
@@ -340,7 +340,7 @@ def _tests(shown: Shown, sight: Sight) -> None:
 # -- people
 
 
-def _people(shown: Shown, sight: Sight) -> None:
+def _people(shown: Shown, sight: TablePreviews) -> None:
     """The list of accounts, and everybody who is named elsewhere."""
     at = sight.at
     listed = sight.listed("accounts", at.accounts().all()) if sight.reads("accounts") else []
@@ -363,7 +363,7 @@ def _people(shown: Shown, sight: Sight) -> None:
     strangers(shown, sight, named, {item["account"]["id"] for item in listed})
 
 
-def _named(sight: Sight) -> Iterator[Mapping[str, Any]]:
+def _named(sight: TablePreviews) -> Iterator[Mapping[str, Any]]:
     """Users in the answers about groups. What they say of one person never contradicts itself."""
     at = sight.at
     for group in sight.inside("group_members"):

@@ -117,7 +117,7 @@ def keyed(table: str, rows: Iterable[Row]) -> Rows:
     return {tuple(row[name] for name in KEYS[table]): row for row in rows}
 
 
-class Sight:
+class TablePreviews:
     """The organization at a moment, as far as it can be read in this weather."""
 
     def __init__(self, organization: Organization, moment: datetime, weather: Weather) -> None:
@@ -231,7 +231,7 @@ class Sight:
         return any("id" in item["member"] for item in self.members(group)) and bool(self.at.drillables(group))
 
 
-def dated(shown: Shown, sight: Sight) -> None:
+def dated(shown: Shown, sight: TablePreviews) -> None:
     """Which tables a snapshot says anything of, and what absence from them means."""
     for table, sources in SOURCES.items():
         if sight.unavailable & set(sources):
@@ -252,7 +252,7 @@ def dated(shown: Shown, sight: Sight) -> None:
             shown.complete.add(table)
 
 
-def strangers(shown: Shown, sight: Sight, named: Mapping[str, Row], listed: Collection[str]) -> None:
+def strangers(shown: Shown, sight: TablePreviews, named: Mapping[str, Row], listed: Collection[str]) -> None:
     """People who are not on the list of accounts: of another organization, if the list was read whole."""
     others = {key: row for key, row in named.items() if key not in listed}
     whole = not sight.holes("accounts")

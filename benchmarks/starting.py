@@ -22,11 +22,11 @@ _SESSION = f"""
 import json, os, sys
 from datetime import datetime
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 moment = datetime.fromisoformat({MOMENT.isoformat()!r})
-with Session(settings=load_settings(json.loads(sys.argv[1])), now=lambda: moment) as session:
+with PipelineContext(settings=load_settings(json.loads(sys.argv[1])), now=lambda: moment) as session:
     for kind in ("snapshot", "events"):
         capture(session, kind, session.newest_complete)
         publish(session, kind, session.newest_complete, run_id="benchmark")
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 ABOUT = """
 Real commands, from the start of the process to the arrival of their first request at the sandbox, and to their end.
-`drillster-pipeline run` is the job as Dagster runs it, in one process; beside it the same night by `Session`,
+`drillster-pipeline run` is the job as Dagster runs it, in one process; beside it the same night by `PipelineContext`,
 `capture` and `publish` alone, and dlt, which has no scheduler either.
 """
 
@@ -112,10 +112,10 @@ def _timed(sandbox: Served, words: list[str], folder: str, more: dict[str, str])
 
 
 def _token(sandbox: Served, folder: str) -> str:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import load_settings
 
     from .peer_api import token_of
 
-    with Session(settings=load_settings(settings_of(sandbox.environment, Path(folder) / "archive"))) as session:
+    with PipelineContext(settings=load_settings(settings_of(sandbox.environment, Path(folder) / "archive"))) as session:
         return token_of(session)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from drillster_pipeline.dates import midnight, newest_complete
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.sandbox import Sandbox, environment
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse
@@ -73,7 +73,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         requests, grants = len(sandbox.requests), sandbox.grants
     took = duration(time.monotonic() - started)
     console.print(f"\n{requests:,} requests, {grants} access tokens, {took} in all.\n", highlight=False)
-    with Session(settings=load_settings()) as session:
+    with PipelineContext(settings=load_settings()) as session:
         _show(console, session.warehouse, days)
     _what_next(console, folder, days)
     return 0

@@ -13,18 +13,18 @@ from rich.table import Table
 from drillster_pipeline.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.evidence import Claim
 
 BROKEN = 6
 """The exit code of evidence that is not true: as of an archive that is not what its seal says."""
 
 
-def write_evidence(console: Console, session: Session, claim: Claim, output: Path | None) -> None:
+def write_evidence(console: Console, session: PipelineContext, claim: Claim, output: Path | None) -> None:
     """Write the CSV and its provenance."""
-    from drillster_pipeline.pipeline.evidence import gather
+    from drillster_pipeline.pipeline.evidence import collect_evidence
 
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     path = output or Path(f"evidence-{_plain(claim.objective_id)}-{claim.export_date}.csv")
     provenance = _provenance_of(path)
     described = json.dumps(evidence.provenance, indent=1).encode()
@@ -49,7 +49,7 @@ def write_evidence(console: Console, session: Session, claim: Claim, output: Pat
     console.print(f"  drillster-pipeline evidence --verify {path}", highlight=False, soft_wrap=True)
 
 
-def verify_evidence(console: Console, session: Session, path: Path) -> int:
+def verify_evidence(console: Console, session: PipelineContext, path: Path) -> int:
     """Prove a file, and print what was found; returns the exit code."""
     from drillster_pipeline.pipeline.evidence_check import verify
 

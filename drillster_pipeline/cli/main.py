@@ -18,7 +18,7 @@ from drillster_pipeline import __version__
 from drillster_pipeline.errors import PipelineError, SettingsError
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 
 def main() -> None:
@@ -44,11 +44,11 @@ def commands() -> None:
     """Every night, what Drillster knows, in your SQL warehouse: whole, or not at all."""
 
 
-def _session(*, needs_api: bool) -> Session:
-    from drillster_pipeline.pipeline.context import Session
+def _session(*, needs_api: bool) -> PipelineContext:
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import load_settings
 
-    return Session(settings=load_settings(needs_api=needs_api))
+    return PipelineContext(settings=load_settings(needs_api=needs_api))
 
 
 _DATE = click.DateTime(["%Y-%m-%d"])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 
-def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None:
+def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool) -> None:
     """Prune the archive and Dagster's runs, and tell what went."""
     import dagster as dg
 
@@ -36,7 +36,7 @@ def run_prune(session: Session, *, keep_month_ends: bool, dry_run: bool) -> None
     )
 
 
-def run_forget(session: Session, account_id: str) -> None:
+def run_forget(session: PipelineContext, account_id: str) -> None:
     """Erase a person, and tell what went."""
     from drillster_pipeline.pipeline.forget import forget
 

@@ -11,10 +11,10 @@ import click
 from drillster_pipeline.errors import Refused
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 
-def run_report(session: Session, day: date | None, *, names: bool, output: Path | None) -> None:
+def run_report(session: PipelineContext, day: date | None, *, names: bool, output: Path | None) -> None:
     """Write the report of a date, or of the newest one in the warehouse."""
     from drillster_pipeline.pipeline.report import write_report
 

@@ -10,8 +10,8 @@ import dagster as dg
 from rich.console import Console
 
 from drillster_pipeline.errors import PipelineError, Unavailable
-from drillster_pipeline.orchestration.nightly import Night, run_nightly
-from drillster_pipeline.orchestration.resources import Run
+from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
+from drillster_pipeline.orchestration.resources import RunContext
 
 from .progress import duration, progress_display
 
@@ -25,11 +25,11 @@ def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_er
     ``settings_error``: why the run can't even begin.
     """
     from drillster_pipeline.orchestration.alerting import send_alerts
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import read_settings
 
     settings, _ = read_settings(needs_api=False)
-    with Session(settings=settings) as session:
+    with PipelineContext(settings=settings) as session:
         send_alerts(instance, session, coming=coming or session.newest_complete, settings_error=settings_error)
 
 
@@ -41,11 +41,11 @@ def run_night(
     only_events: bool = False,
     now: Callable[[], datetime] | None = None,
     **options: bool,
-) -> Night:
+) -> RunResult:
     """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
     started = time.monotonic()
-    with progress_display(console, f"Night of {export_date}") as show:
-        run = Run(retries=False, on_progress=show, now=now)
+    with progress_display(console, f"Run of {export_date}") as show:
+        run = RunContext(retries=False, on_progress=show, now=now)
         night = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
     total = sum(night.rows.values())
@@ -76,9 +76,9 @@ def fetch_missing_events(
     """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
     from drillster_pipeline.orchestration.gaps import dates_to_fetch
 
-    run = Run(now=now)
+    run = RunContext(now=now)
     try:
-        dates, _ = dates_to_fetch(run.session, instance)
+        dates, _ = dates_to_fetch(run.pipeline, instance)
     except PipelineError as problem:
         console.print(
             f"  ! It is not known whether events of past dates are missing: {problem}", highlight=False, markup=False

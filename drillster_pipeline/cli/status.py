@@ -13,7 +13,7 @@ from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.gaps import FETCHED_FOR, State, find_gaps
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.warehouse.ledger_queries import Loaded
 
 MOST_GAPS = 12
@@ -27,7 +27,7 @@ _REMEDIES = {
 }
 
 
-def show_status(console: Console, session: Session, *, nights: int = 14) -> PipelineError | None:
+def show_status(console: Console, session: PipelineContext, *, nights: int = 14) -> PipelineError | None:
     """Print it; gives the first error, if warehouse or archive could not be looked at. The other is shown then."""
     loads: list[Loaded] | None = None
     trouble = None
@@ -53,7 +53,7 @@ def _plain(error: PipelineError) -> str:
     return str(error).replace("[", "\\[")
 
 
-def _loads(session: Session, nights: int) -> tuple[list[Loaded], int]:
+def _loads(session: PipelineContext, nights: int) -> tuple[list[Loaded], int]:
     from drillster_pipeline.warehouse.inspection import Inspection
 
     settings = session.settings
@@ -61,7 +61,7 @@ def _loads(session: Session, nights: int) -> tuple[list[Loaded], int]:
         return inspection.loaded(max(nights, 1))
 
 
-def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> None:
+def _show_newest(console: Console, session: PipelineContext, loads: list[Loaded]) -> None:
     newest, now = session.newest_complete, session.now()
     if not loads:
         console.print(
@@ -101,7 +101,9 @@ def _show_newest(console: Console, session: Session, loads: list[Loaded]) -> Non
         console.print(sentence, style="yellow", highlight=False)
 
 
-def _show_dates(console: Console, session: Session, loads: list[Loaded] | None, nights: int, published: int) -> None:
+def _show_dates(
+    console: Console, session: PipelineContext, loads: list[Loaded] | None, nights: int, published: int
+) -> None:
     captured = session.archive.dates()
     dates = sorted({*captured, *(load.export_date for load in loads or ())}, reverse=True)
     if not dates:
@@ -124,7 +126,7 @@ def _show_dates(console: Console, session: Session, loads: list[Loaded] | None, 
     console.print(table)
 
 
-def _show_gaps(console: Console, session: Session) -> None:
+def _show_gaps(console: Console, session: PipelineContext) -> None:
     ranges: list[tuple[date, date, dict[str, State]]] = []  # the newest first
     for day, known in reversed(find_gaps(session).items()):
         if ranges and ranges[-1][0] == day + timedelta(days=1) and ranges[-1][2] == known:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from drillster_pipeline.pipeline.alerts import Channel
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 RECORD = "drillster-pipeline/alerts"
 TURN_SECONDS = 30
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 def send_alerts(
     instance: dg.DagsterInstance,
-    session: Session,
+    session: PipelineContext,
     *,
     coming: date | None = None,
     settings_error: str | None = None,

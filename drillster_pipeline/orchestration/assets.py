@@ -21,17 +21,17 @@ from drillster_pipeline.tables import tables_of
 from . import checks
 from . import metadata as pages
 from . import run_logging as reports
-from .errors import guarded
+from .errors import error_boundary
 from .keys import resource_key, table_key
 from .partitions import export_date
-from .resources import DrillsterResource, Run
+from .resources import DrillsterResource, RunContext
 from .specs import CAPTURED, data_tables, resource_spec, table_spec
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import Facts
+    from drillster_pipeline.pipeline.quality import LoadQuality
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -91,12 +91,12 @@ def capture_assets(
 
         def work() -> "CaptureOutcome":
             day = export_date(context.run.tags)
-            session = drillster.run.session
+            session = drillster.run.pipeline
             session.on_progress = _progress(context, drillster.run)
             session.run_id, session.ended_well = context.run.run_id, partial(_ended_well, context.instance)
             return capture_date(session, kind, day, again=config.capture_again)
 
-        outcome = guarded(context, drillster.run, work)
+        outcome = error_boundary(context, drillster.run, work)
         context.log.info(reports.capture_sentence(kind, outcome))
         reports.tag_capture(context, kind, outcome)
         for resource in resources:
@@ -144,29 +144,29 @@ def publish_assets(
         context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
         from drillster_pipeline.pipeline.publish import publish as publish_date
-        from drillster_pipeline.pipeline.quality import gather
+        from drillster_pipeline.pipeline.quality import load_quality
 
         selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]
         started = time.monotonic()
 
-        def work() -> "tuple[PublishOutcome, Facts]":
+        def work() -> "tuple[PublishOutcome, LoadQuality]":
             day = export_date(context.run.tags)
             outcome = publish_date(
-                drillster.run.session,
+                drillster.run.pipeline,
                 kind,
                 day,
                 run_id=context.run.run_id,
                 tables=[table.name for table in selected],
                 allow_mass_delete=config.allow_mass_delete,
             )
-            return outcome, gather(drillster.run.session, outcome)
+            return outcome, load_quality(drillster.run.pipeline, outcome)
 
-        outcome, facts = guarded(context, drillster.run, work)
+        outcome, facts = error_boundary(context, drillster.run, work)
         seconds = time.monotonic() - started
         context.log.info(reports.publish_sentence(outcome, seconds))
         reports.tag_load(context, outcome)
         if kind == "snapshot" and len(selected) == len(tables):
-            _beat(context, drillster.run.session, outcome.export_date)
+            _beat(context, drillster.run.pipeline, outcome.export_date)
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
@@ -186,7 +186,7 @@ def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult
             yield check
 
 
-def _beat(context: dg.AssetExecutionContext, session: "Session", published: date) -> None:
+def _beat(context: dg.AssetExecutionContext, session: "PipelineContext", published: date) -> None:
     """Ask DRILLSTER_HEARTBEAT_URL when the newest date was published; that it fails is no reason to fail."""
     from drillster_pipeline.pipeline.alert_channels import ping
 
@@ -201,7 +201,7 @@ def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.status is dg.DagsterRunStatus.SUCCESS
 
 
-def _progress(context: dg.AssetExecutionContext, run: Run) -> Callable[[Any], None]:
+def _progress(context: dg.AssetExecutionContext, run: RunContext) -> Callable[[Any], None]:
     """Show every progress in the console, and one now and then in Dagster's log."""
     last = time.monotonic()
 

@@ -19,7 +19,7 @@ from .keys import resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import Facts
+    from drillster_pipeline.pipeline.quality import LoadQuality
 
 COMPLETE = "complete"
 NO_REJECTS = "no_rejects"
@@ -137,7 +137,7 @@ def _unit(unit: Mapping[str, str]) -> str:
     return shown_unit(unit) or "The list"
 
 
-def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.AssetCheckResult]:
+def published(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> list[dg.AssetCheckResult]:
     """The checks of one published table; ``facts`` are what the warehouse was asked after the publish."""
     found = [_no_rejects(table, outcome, facts)]
     if table.name in _RESOURCE_OF:
@@ -147,7 +147,7 @@ def published(table: Table, outcome: PublishOutcome, facts: Facts) -> list[dg.As
     return found
 
 
-def _no_rejects(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
+def _no_rejects(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> dg.AssetCheckResult:
     if table.name in outcome.unavailable:
         what = "Only what other answers name was added" if table.name in outcome.plans else "The table stays as it is"
         told = f"{what}: {outcome.unavailable[table.name]}. {_WHAT_TO_DO}"
@@ -187,7 +187,7 @@ def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckRe
     return _check(table, outcome, NO_UNKNOWN_FIELDS, told, passed=False, metadata=metadata)
 
 
-def _agrees(table: Table, outcome: PublishOutcome, facts: Facts) -> dg.AssetCheckResult:
+def _agrees(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> dg.AssetCheckResult:
     if table.name in outcome.unavailable:
         return _check(table, outcome, AGREES, f"Not compared: {outcome.unavailable[table.name]}")
     if table.name in facts.not_compared:

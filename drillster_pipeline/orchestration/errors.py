@@ -11,7 +11,7 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError, Unavailable
 
-from .resources import Run
+from .resources import RunContext
 
 Outcome = TypeVar("Outcome")
 
@@ -21,12 +21,12 @@ OUTAGE_WAIT_SECONDS = 600
 _TOLD = (ImportError, NameError, AttributeError, TypeError, NotImplementedError, MemoryError, RecursionError)
 """Unexpected errors whose message speaks of code. Any other may quote a value, so that its message is withheld."""
 _FRAMES_SHOWN = 12
-FAILED_WITH = "drillster/failed_with"
+ERROR_TYPE_TAG = "drillster/failed_with"
 ERROR_TYPE, EXIT_CODE, WHERE = "kind of error", "exit code", "where"
 """Metadata of a failure; ``WHERE`` is there if the error was not expected."""
 
 
-def guarded(context: dg.AssetExecutionContext, run: Run, work: Callable[[], Outcome]) -> Outcome:
+def error_boundary(context: dg.AssetExecutionContext, run: RunContext, work: Callable[[], Outcome]) -> Outcome:
     """Do the work of a step; whatever goes wrong is told without a secret, a body or a personal value.
 
     Raises ``RetryRequested`` for an outage, where the run may wait; ``Failure`` for everything else.
@@ -67,7 +67,7 @@ def _fail_unexpectedly(context: dg.AssetExecutionContext, error: Exception) -> N
 
 def _tag(context: dg.AssetExecutionContext, why: str) -> None:
     """Note on the run what it failed with: the list of runs shows that, and can be searched for it."""
-    context.instance.add_run_tags(context.run.run_id, {FAILED_WITH: why})
+    context.instance.add_run_tags(context.run.run_id, {ERROR_TYPE_TAG: why})
 
 
 def _in_words(kind: type[PipelineError]) -> str:

@@ -16,7 +16,7 @@ from .partitions import export_dates
 from .specs import CAPTURED
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 NAME = "missing_events"
 EVERY_SECONDS = 3600
@@ -33,7 +33,7 @@ events = dg.define_asset_job(
 )
 
 
-def dates_to_fetch(session: Session, instance: dg.DagsterInstance) -> tuple[list[date], int]:
+def dates_to_fetch(session: PipelineContext, instance: dg.DagsterInstance) -> tuple[list[date], int]:
     """Dates without events of which no run waits or is under way, the oldest first; and how many such runs are ours.
 
     Raises PipelineError where warehouse or archive can't be read.
@@ -56,11 +56,11 @@ def dates_to_fetch(session: Session, instance: dg.DagsterInstance) -> tuple[list
 )
 def missing_events_sensor(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for some of them."""
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import load_settings
 
     try:
-        with Session(settings=load_settings()) as session:
+        with PipelineContext(settings=load_settings()) as session:
             dates, ours = dates_to_fetch(session, context.instance)
             keys = {day: f"events of {day}, missing on {session.newest_complete}" for day in dates}
     except PipelineError as error:

@@ -49,12 +49,12 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
 @dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, runs of that age, and old snapshots if wanted.")
 def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.prune import prune
     from drillster_pipeline.settings import load_settings
 
     try:
-        with Session(settings=load_settings(needs_api=False)) as session:
+        with PipelineContext(settings=load_settings(needs_api=False)) as session:
             outcome = prune(session, keep_month_ends=config.keep_month_ends)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -90,10 +90,10 @@ def upkeep_schedule(timezone: str) -> dg.ScheduleDefinition:
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Report what is new, and send what could not be sent before; also while other settings are wrong."""
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import read_settings
 
     settings, problems = read_settings(needs_api=False)
-    with Session(settings=settings) as session:
+    with PipelineContext(settings=settings) as session:
         sent, waiting = send_alerts(context.instance, session, settings_error="; ".join(problems) or None)
     return dg.SkipReason(f"{sent} sent, {waiting} waiting.")

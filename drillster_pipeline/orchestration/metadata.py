@@ -20,7 +20,7 @@ from .markdown import bar, columns_picture, table
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
     from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import Sight
+    from drillster_pipeline.pipeline.quality import TablePreviews
     from drillster_pipeline.warehouse import TableLoad, TableReport
 
 HOLES_SHOWN = 10
@@ -55,7 +55,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
     )
 
 
-def published(table: Table, outcome: PublishOutcome, sight: Sight, seconds: float) -> dg.MaterializeResult[Any]:
+def published(table: Table, outcome: PublishOutcome, sight: TablePreviews, seconds: float) -> dg.MaterializeResult[Any]:
     """The asset of a table, after its load."""
     report = outcome.report.tables[table.name]
     rows = report.rows_inserted + report.rows_updated + report.rows_unchanged
@@ -135,7 +135,7 @@ def _day(day: date) -> str:
     return f"{day.day}\N{NO-BREAK SPACE}{day:%b}"
 
 
-def _figures(table_of: Table, sight: Sight) -> dict[str, Any]:
+def _figures(table_of: Table, sight: TablePreviews) -> dict[str, Any]:
     """What a number or a picture says of a table."""
     if table_of.name == "objective_evaluations" and sight.evaluated:
         return {"objectives met, %": round(100 * sight.met / sight.evaluated, 1)}
@@ -160,7 +160,7 @@ def spread_picture(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
     return columns_picture(spread, most=max(spread), first="0", last="100", told=f"Results by proficiency: {told}")
 
 
-def _glimpse(table_of: Table, sight: Sight) -> dict[str, Any]:
+def _glimpse(table_of: Table, sight: TablePreviews) -> dict[str, Any]:
     """A few rows, one beside the other, without what may say who they are about."""
     from drillster_pipeline.warehouse.previews import columns_shown
 
@@ -184,9 +184,9 @@ def shown_value(name: str, value: Any) -> Any:
 
 def _whole(table_of: Table, outcome: PublishOutcome) -> str:
     """Whether all of it was seen, and what that means for rows that are no longer in Drillster's answers."""
-    from drillster_pipeline.pipeline.load_types import holes_under
+    from drillster_pipeline.pipeline.load_types import read_gaps_of
 
-    holes = holes_under(table_of, outcome.capture.manifest)
+    holes = read_gaps_of(table_of, outcome.capture.manifest)
     if holes:
         shown = "; ".join(map(str, holes[:HOLES_SHOWN])) + ("; …" if len(holes) > HOLES_SHOWN else "")
         return f"No. Not seen: {shown}. {_kept(table_of, outcome)}"

@@ -22,7 +22,7 @@ from .keys import ASSET_FOLDERS, JOBS, UPKEEP
 from .partitions import export_dates
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
 """Characters of a message and, in one of a backfill, of a cause: Slack shows no more, and refuses far longer ones."""
@@ -74,7 +74,7 @@ class Outcomes:
     """A round: what is new since the last one, as messages of the state."""
 
     instance: dg.DagsterInstance
-    session: Session
+    session: PipelineContext
     state: State
 
     def read_runs(self) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from drillster_pipeline.settings import ScheduleSettings
 
-from .errors import guarded
+from .errors import error_boundary
 from .keys import table_key
 from .markdown import columns_picture, table
 from .metadata import shown_value, spread_picture
@@ -60,9 +60,9 @@ def nightly_report(
         from drillster_pipeline.pipeline.report import write_report as write
 
         def work() -> "Written":
-            return write(drillster.run.session, export_date(context.run.tags))
+            return write(drillster.run.pipeline, export_date(context.run.tags))
 
-        return _reported(guarded(context, drillster.run, work))
+        return _reported(error_boundary(context, drillster.run, work))
 
     return write_report
 

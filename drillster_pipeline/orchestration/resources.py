@@ -16,10 +16,10 @@ from .run_lock import run_lock
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
-    from drillster_pipeline.pipeline.context import Session
+    from drillster_pipeline.pipeline.context import PipelineContext
 
 
-class Run:
+class RunContext:
     """A session, opened at the first use, and what the console wants to see and know of a run."""
 
     def __init__(
@@ -37,18 +37,18 @@ class Run:
         self._now = now
 
     @cached_property
-    def session(self) -> Session:
+    def pipeline(self) -> PipelineContext:
         """The session of this process. Raises SettingsError with all that is wrong in the settings."""
-        from drillster_pipeline.pipeline.context import Session
+        from drillster_pipeline.pipeline.context import PipelineContext
         from drillster_pipeline.settings import load_settings
 
         settings = load_settings()
-        return Session(settings=settings, now=self._now) if self._now else Session(settings=settings)
+        return PipelineContext(settings=settings, now=self._now) if self._now else PipelineContext(settings=settings)
 
     def close(self) -> None:
         """Close what was opened."""
-        if "session" in vars(self):
-            self.session.close()
+        if "pipeline" in vars(self):
+            self.pipeline.close()
 
 
 class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is its own value
@@ -58,17 +58,17 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # i
     token lives about an hour, and is renewed ahead of its end while other requests go on.
     """
 
-    _run: Run = PrivateAttr(default_factory=Run)
+    _run: RunContext = PrivateAttr(default_factory=RunContext)
     _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @property
-    def run(self) -> Run:
+    def run(self) -> RunContext:
         """What the steps of this process share."""
         return self._run
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Begin a run; nothing is opened but what Dagster itself writes to."""
-        self._run = Run()
+        self._run = RunContext()
         self._opened.callback(self._run.close)
         if context.instance is not None and context.run is not None:
             self._opened.enter_context(run_lock(context.instance, context.run.run_id))
@@ -82,4 +82,4 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # i
 class ConsoleResource:
     """Stands in for DrillsterResource where the console makes the run, watches it and closes it."""
 
-    run: Run
+    run: RunContext

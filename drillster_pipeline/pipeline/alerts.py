@@ -12,7 +12,7 @@ from drillster_pipeline.dates import midnight
 from drillster_pipeline.pipeline.alert_channels import notify, post
 from drillster_pipeline.settings import Settings
 
-from .context import Session
+from .context import PipelineContext
 
 STALE_AFTER = timedelta(hours=6)
 """How long after the hour of the schedule the newest date may still be missing from the warehouse."""
@@ -42,7 +42,7 @@ def channels_of(settings: Settings) -> list[Channel]:
     ]
 
 
-def expected_date(session: Session, *, coming: date | None = None) -> date | None:
+def expected_date(session: PipelineContext, *, coming: date | None = None) -> date | None:
     """The newest date that should be in the warehouse by now; None where none is due yet.
 
     ``coming`` is a date that a run is just about to load, or has just failed to, and so is not missed.
@@ -54,7 +54,7 @@ def expected_date(session: Session, *, coming: date | None = None) -> date | Non
     return expected if expected >= settings.first_export_date else None
 
 
-def why_stale(session: Session, expected: date) -> str | None:
+def why_stale(session: PipelineContext, expected: date) -> str | None:
     """Why the warehouse is stale, as neither that date nor a later one is in it; None where one is.
 
     Raises PipelineError where the warehouse can't be read.

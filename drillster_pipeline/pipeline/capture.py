@@ -26,9 +26,9 @@ from drillster_pipeline.errors import (
     Refused,
 )
 
-from .context import Session
+from .context import PipelineContext
 from .earlier import groups_before, objectives_on
-from .garbage import collecting_seldom
+from .garbage import infrequent_gc
 from .guard import is_refused
 
 SLEPT_SECONDS = 3600.0
@@ -63,7 +63,7 @@ class CaptureOutcome:
         return self.how in {How.CAPTURED, How.RESUMED}
 
 
-def capture(session: Session, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
+def capture(session: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
     ``again``: ask Drillster anew even where an earlier run's capture still waits to be published, or where events of a
@@ -79,7 +79,7 @@ def capture(session: Session, kind: str, export_date: date, *, again: bool = Fal
         return done if done is not None else _walk(session, kind, export_date, still_ours)
 
 
-def _done(session: Session, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
+def _done(session: PipelineContext, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
     """The capture that is there and counts; None where one is to be made."""
     newest = session.newest_complete
     if export_date >= newest:
@@ -101,7 +101,7 @@ def _no_archive(export_date: date, newest: date) -> str:
     )
 
 
-def _kept(session: Session, kind: str, export_date: date) -> CaptureOutcome | None:
+def _kept(session: PipelineContext, kind: str, export_date: date) -> CaptureOutcome | None:
     """The newest capture of a date that is still open, if it only waits to be published."""
     try:
         sealed = session.archive.newest_sealed(export_date, kind)
@@ -111,7 +111,7 @@ def _kept(session: Session, kind: str, export_date: date) -> CaptureOutcome | No
     return CaptureOutcome(sealed, How.KEPT) if sealed is not None and _waits(session, sealed) else None
 
 
-def _waits(session: Session, sealed: Capture) -> bool:
+def _waits(session: PipelineContext, sealed: Capture) -> bool:
     """Whether an earlier run captured this date just now, and ended before the night was whole.
 
     That is: before this capture was published, or before its run was through with everything else.
@@ -131,7 +131,7 @@ def _waits(session: Session, sealed: Capture) -> bool:
         return True
 
 
-def _walk(session: Session, kind: str, export_date: date, still_ours: StillOurs) -> CaptureOutcome:
+def _walk(session: PipelineContext, kind: str, export_date: date, still_ours: StillOurs) -> CaptureOutcome:
     settings = session.settings
     window = (events_window if kind == "events" else day_window)(export_date, settings.timezone)
     purpose = _purpose(session, kind, window)
@@ -151,7 +151,7 @@ def _walk(session: Session, kind: str, export_date: date, still_ours: StillOurs)
 
 
 def _writer(
-    session: Session, kind: str, export_date: date, purpose: dict[str, Any], still_ours: StillOurs
+    session: PipelineContext, kind: str, export_date: date, purpose: dict[str, Any], still_ours: StillOurs
 ) -> tuple[CaptureWriter, How]:
     """One that goes on with the capture that was interrupted, or one that begins anew."""
     archive = session.archive
@@ -164,7 +164,7 @@ def _writer(
     return archive.begin(export_date, kind, purpose, session.now(), still_ours=still_ours), How.CAPTURED
 
 
-def _purpose(session: Session, kind: str, window: Window) -> dict[str, Any]:
+def _purpose(session: PipelineContext, kind: str, window: Window) -> dict[str, Any]:
     """What a capture is made of; one that was begun with anything else is not gone on with."""
     settings = session.settings
     key = settings.pseudonym_key
@@ -182,7 +182,9 @@ def _purpose(session: Session, kind: str, window: Window) -> dict[str, Any]:
     }
 
 
-def _read(session: Session, kind: str, export_date: date, window: Window, writer: CaptureWriter) -> dict[str, Any]:
+def _read(
+    session: PipelineContext, kind: str, export_date: date, window: Window, writer: CaptureWriter
+) -> dict[str, Any]:
     """Walk, and say in a manifest what was met."""
     from drillster_pipeline.api.capture import capture_events, capture_snapshot
 
@@ -193,7 +195,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
         "on_progress": session.on_progress,
     }
     started = session.steady()
-    with session.client() as client, collecting_seldom():
+    with session.client() as client, infrequent_gc():
         if kind == "snapshot":
             result = capture_snapshot(
                 client,
@@ -227,7 +229,7 @@ def _read(session: Session, kind: str, export_date: date, window: Window, writer
     }
 
 
-def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
+def _awake(session: PipelineContext, export_date: date) -> Callable[[], datetime]:
     """The clock of a walk over the present, asked before each answer is kept.
 
     A machine that slept may wake on another day, of which the answers are then: raises PastDateRefused. One whose
@@ -253,7 +255,7 @@ def _awake(session: Session, export_date: date) -> Callable[[], datetime]:
     return now
 
 
-def _require_same_day(session: Session, export_date: date, started: datetime) -> None:
+def _require_same_day(session: PipelineContext, export_date: date, started: datetime) -> None:
     """Raise Refused where the export date is the newest complete one by our clock, but not by Drillster's."""
     skew = session.tokens.skew.ahead if session.tokens.skew else 0.0
     newest = newest_complete(started - timedelta(seconds=skew), session.settings.timezone)

@@ -28,7 +28,7 @@ def _wall_clock() -> datetime:
 
 
 @dataclass(kw_only=True)
-class Session:
+class PipelineContext:
     """Opened lazily, so that a replay needs no network and a capture no database driver. Close it when done."""
 
     settings: Settings

@@ -11,12 +11,12 @@ from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ContractError, Interrupted, PipelineError
 from drillster_pipeline.response_shapes import id_text, items
 
-from .context import Session
+from .context import PipelineContext
 
 logger = logging.getLogger(__name__)
 
 
-def groups_before(session: Session, export_date: date) -> set[str]:
+def groups_before(session: PipelineContext, export_date: date) -> set[str]:
     """The groups that the captures before this one knew, whether they could read them or not.
 
     Of this date, and of the dates before it up to the newest that has read the list of groups whole: what a night did
@@ -56,7 +56,7 @@ def _has_whole_list(entry: Mapping[str, Any]) -> bool:
     return entry["status"] == "captured" and all(short["unit"] for short in entry["short"])
 
 
-def objectives_on(session: Session, export_date: date) -> set[tuple[str, str]] | None:
+def objectives_on(session: PipelineContext, export_date: date) -> set[tuple[str, str]] | None:
     """Group and objective ids in the snapshot of the date; None where it has none, or could not read objectives."""
     try:
         snapshot = session.archive.newest_sealed(export_date, "snapshot")

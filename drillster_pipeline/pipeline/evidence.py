@@ -26,7 +26,7 @@ from drillster_pipeline.extract.batches import RANK
 from drillster_pipeline.extract.extractor import Extractor, Page
 from drillster_pipeline.tables import DATA_TABLES
 
-from .context import Session
+from .context import PipelineContext
 from .seals import RESOURCES, parts_findings, seal_finding
 
 EVALUATION = ("export_date", "objective_id", "group_id", "account_id", "met", "proficiency")
@@ -57,7 +57,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The CSV, and where its rows are known from (see ``gather``)."""
+    """The CSV, and where its rows are known from (see ``collect_evidence``)."""
 
     content: bytes
     rows: int
@@ -66,7 +66,7 @@ class Evidence:
     """What its reader must know: that it is not whole, or not proven."""
 
 
-def gather(session: Session, claim: Claim) -> Evidence:
+def collect_evidence(session: PipelineContext, claim: Claim) -> Evidence:
     """The evidence for a claim.
 
     Raises Refused where the warehouse has nothing of that date and objective, ArchiveCorrupt where archive and
@@ -112,7 +112,7 @@ def gather(session: Session, claim: Claim) -> Evidence:
     return Evidence(content, len(rows), _provenance(session, claim, load, capture, content, len(rows)), tuple(notes))
 
 
-def load_of(session: Session, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
+def load_of(session: PipelineContext, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
     """The load that last published the evaluations of the date, or the one that is named."""
     with session.warehouse.reading() as (connection, tables):
         loads, load_tables = tables("loads"), tables("load_tables")
@@ -132,7 +132,7 @@ def load_of(session: Session, claim: Claim, load_id: str | None = None) -> Mappi
     return None if found is None else dict(found)
 
 
-def published(session: Session, claim: Claim) -> list[Row]:
+def published(session: PipelineContext, claim: Claim) -> list[Row]:
     """The rows as the warehouse has them, with the names of today."""
     with session.warehouse.reading() as (connection, tables):
         evaluations, accounts = tables("objective_evaluations"), tables("accounts")
@@ -159,7 +159,7 @@ def published(session: Session, claim: Claim) -> list[Row]:
         )
 
 
-def capture_of(session: Session, claim: Claim, capture_id: str | None) -> Capture | None:
+def capture_of(session: PipelineContext, claim: Claim, capture_id: str | None) -> Capture | None:
     """A capture of the date, if the archive still has it. Raises ArchiveCorrupt where it is there without a seal."""
     for ref in session.archive.captures(claim.export_date, "snapshot"):
         if ref.capture_id != capture_id:
@@ -276,7 +276,7 @@ def csv_of(rows: list[Row]) -> bytes:
 
 
 def _provenance(
-    session: Session,
+    session: PipelineContext,
     claim: Claim,
     load: Mapping[str, Any],
     capture: Capture | None,

@@ -16,7 +16,7 @@ from typing import Any
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 
-from .context import Session
+from .context import PipelineContext
 from .evidence import (
     COLUMNS,
     EVALUATION,
@@ -40,7 +40,7 @@ from .seals import Finding, erased, is_seal_of, parts_findings, seal_finding
 _ERASURE_CHANGES = frozenset({"manifest_sha256", "redacted", "parts"})
 
 
-def verify(session: Session, content: bytes, provenance: Mapping[str, Any]) -> list[Finding]:
+def verify(session: PipelineContext, content: bytes, provenance: Mapping[str, Any]) -> list[Finding]:
     """Prove a CSV against its provenance, the archive and the warehouse. Raises Refused for another format."""
     if provenance.get("format") != FORMAT:
         raise Refused("This is not the provenance file of evidence that this program wrote (its format is unknown)")
@@ -77,7 +77,7 @@ def verify(session: Session, content: bytes, provenance: Mapping[str, Any]) -> l
     return findings
 
 
-def _ledger(session: Session, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Iterator[Finding]:
+def _ledger(session: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Iterator[Finding]:
     """Whether the load is still as the provenance has it. In a warehouse that was built anew it has another id."""
     load, last = load_of(session, claim, load_id), load_of(session, claim)
     if load is None:
@@ -100,7 +100,7 @@ def _ledger(session: Session, claim: Claim, load_id: str, was: Mapping[str, Any]
     yield Finding("load", is_right=not changed, told=told)
 
 
-def _seal(session: Session, claim: Claim, load_id: str, was: Mapping[str, Any], capture: Capture) -> Finding:
+def _seal(session: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any], capture: Capture) -> Finding:
     """Whether the ledger still names the seal of the capture."""
     load = load_of(session, claim, load_id) or load_of(session, claim)
     if load is None or load["capture_id"] != capture.capture_id:

@@ -23,7 +23,7 @@ from drillster_pipeline.archive.storage import REPORTS, Storage, open_storage
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 from drillster_pipeline.privacy.erase import GONE, Eraser, Person
 
-from .context import Session
+from .context import PipelineContext
 
 NOTES = "forgetting"
 """The folder of the archive with the names of people whose erasure is not finished."""
@@ -44,7 +44,7 @@ class ForgetOutcome:
     """Pages in DRILLSTER_REPORTS_FOLDER that named the person, and were removed."""
 
 
-def forget(session: Session, account_id: str) -> ForgetOutcome:
+def forget(session: PipelineContext, account_id: str) -> ForgetOutcome:
     """Erase a person.
 
     Raises SettingsError where nothing knows an account of that id, Busy while a capture or load is under way (nothing
@@ -86,7 +86,7 @@ def forget(session: Session, account_id: str) -> ForgetOutcome:
     return outcome
 
 
-def _require_idle(session: Session) -> None:
+def _require_idle(session: PipelineContext) -> None:
     """Raise Busy while a capture is under way: it has written something, and holds its lock."""
     for day in session.archive.dates():
         for ref in session.archive.captures(day):
@@ -102,7 +102,7 @@ def _remove_unfinished(storage: Storage) -> None:
             storage.remove(f"{WRITING}/{name}")
 
 
-def _recall(session: Session, person: Person, note: str) -> bool:
+def _recall(session: PipelineContext, person: Person, note: str) -> bool:
     """Whether an erasure of the person was interrupted, which has noted names and addresses."""
     storage = session.archive.storage
     if note not in storage.names(NOTES):
@@ -113,14 +113,14 @@ def _recall(session: Session, person: Person, note: str) -> bool:
     return True
 
 
-def _remove_note(session: Session, note: str) -> None:
+def _remove_note(session: PipelineContext, note: str) -> None:
     """Remove a note; with the last one goes the folder."""
     storage = session.archive.storage
     others = [name for name in storage.names(NOTES) if name != note]
     storage.remove(f"{NOTES}/{note}" if others else NOTES)
 
 
-def _learn(session: Session, person: Person) -> bool:
+def _learn(session: PipelineContext, person: Person) -> bool:
     """Add the names and addresses that sealed captures have of the person; whether any has the account id."""
     eraser = Eraser(Person(person.account_id))
     is_known = False
@@ -143,7 +143,7 @@ def _without(eraser: Eraser, resource: str, line: Line) -> Line | None:
     return line if body is line.body else replace(line, body=None if body is GONE else body)
 
 
-def _redact(session: Session, eraser: Eraser, outcome: ForgetOutcome) -> None:
+def _redact(session: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) -> None:
     """Take the person out of sealed captures, and remove all others; the newest first, where a capture may begin.
 
     Raises Busy where one has begun.
@@ -169,14 +169,14 @@ def _redact(session: Session, eraser: Eraser, outcome: ForgetOutcome) -> None:
                 outcome.lines += changed
 
 
-def _sealed(session: Session) -> Iterator[Capture]:
+def _sealed(session: PipelineContext) -> Iterator[Capture]:
     for day in session.archive.dates():
         for ref in session.archive.captures(day):
             if ref.sealed:
                 yield session.archive.open(ref)
 
 
-def _renew_seals(session: Session) -> None:
+def _renew_seals(session: PipelineContext) -> None:
     """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
     for capture in _sealed(session):
         redacted = capture.manifest.get("redacted", [])
@@ -185,7 +185,7 @@ def _renew_seals(session: Session) -> None:
             session.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
 
 
-def _remove_reports(session: Session, eraser: Eraser) -> Iterator[str]:
+def _remove_reports(session: PipelineContext, eraser: Eraser) -> Iterator[str]:
     """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does.
 
     Also those that a process which was killed has not finished.

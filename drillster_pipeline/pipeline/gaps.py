@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from drillster_pipeline.archive import KINDS
 
-from .context import Session
+from .context import PipelineContext
 from .guard import is_refused
 
 FETCHED_FOR = timedelta(days=31)
@@ -27,7 +27,7 @@ class State(StrEnum):
     UNEXAMINED = "in the archive"
 
 
-def find_gaps(session: Session, *, since: date = date.min) -> dict[date, dict[str, State]]:
+def find_gaps(session: PipelineContext, *, since: date = date.min) -> dict[date, dict[str, State]]:
     """The dates without all of their data, the oldest first, with what is known of each kind.
 
     They are between the oldest published date (not before ``since``) and the newest complete one, which is not among
@@ -58,7 +58,7 @@ def find_gaps(session: Session, *, since: date = date.min) -> dict[date, dict[st
     return {day: {kind: state(day, kind) for kind in KINDS} for day in missing}
 
 
-def missing_events(session: Session) -> list[date]:
+def missing_events(session: PipelineContext) -> list[date]:
     """Dates of the last 31 days whose events can be fetched or published and were not, the oldest first."""
     since = max(session.settings.first_export_date, session.newest_complete - FETCHED_FOR)
     gaps = find_gaps(session, since=since)

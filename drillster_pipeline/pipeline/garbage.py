@@ -11,7 +11,7 @@ _SELDOM = (50_000, 20, 100)
 
 
 @contextmanager
-def collecting_seldom() -> Iterator[None]:
+def infrequent_gc() -> Iterator[None]:
     """Look less often than after every 700 new objects, in the whole process.
 
     A page of answers is some thousand objects, and none of them refers back to another: looking through them, and

@@ -14,7 +14,7 @@ from itertools import chain
 
 from drillster_pipeline.archive import CaptureRef
 
-from .context import Session
+from .context import PipelineContext
 
 logger = logging.getLogger(__name__)
 
@@ -24,32 +24,32 @@ CONFIRMED_MARK = "confirmed.json"
 """Beside a manifest whose mass deletion an operator has allowed: the tables, so that no backfill asks once more."""
 
 
-def mark_refused(session: Session, ref: CaptureRef) -> None:
+def mark_refused(session: PipelineContext, ref: CaptureRef) -> None:
     """Note that a capture was judged unfit, so that it is not taken for one that only waits."""
     session.archive.storage.write(f"{ref.folder}/{REFUSED_MARK}", b"{}")
 
 
-def is_refused(session: Session, ref: CaptureRef) -> bool:
+def is_refused(session: PipelineContext, ref: CaptureRef) -> bool:
     """Whether the publish of a capture was refused, and has not been allowed since."""
     names = session.archive.storage.names(ref.folder)
     return REFUSED_MARK in names and CONFIRMED_MARK not in names
 
 
-def mark_confirmed(session: Session, ref: CaptureRef, tables: Iterable[str]) -> None:
+def mark_confirmed(session: PipelineContext, ref: CaptureRef, tables: Iterable[str]) -> None:
     """Note that an operator has allowed a capture to delete so much of these tables."""
     allowed = sorted({*tables, *_confirmed(session, ref)})
     session.archive.storage.write(f"{ref.folder}/{CONFIRMED_MARK}", json.dumps({"tables": allowed}).encode())
 
 
 def confirmed_tables(
-    session: Session, waiting: Mapping[str, Iterable[CaptureRef]], current: CaptureRef
+    session: PipelineContext, waiting: Mapping[str, Iterable[CaptureRef]], current: CaptureRef
 ) -> frozenset[str]:
     """Tables of which a mass deletion was allowed, of the current capture or on a night that they wait for."""
     confirmed = {ref: _confirmed(session, ref) for ref in {current, *chain.from_iterable(waiting.values())}}
     return frozenset(name for name, refs in waiting.items() if any(name in confirmed[ref] for ref in (current, *refs)))
 
 
-def _confirmed(session: Session, ref: CaptureRef) -> list[str]:
+def _confirmed(session: PipelineContext, ref: CaptureRef) -> list[str]:
     if CONFIRMED_MARK not in session.archive.storage.names(ref.folder):
         return []
     try:
@@ -60,7 +60,7 @@ def _confirmed(session: Session, ref: CaptureRef) -> list[str]:
 
 
 def unpublished_captures(
-    session: Session, kind: str, export_date: date, tables: Iterable[str]
+    session: PipelineContext, kind: str, export_date: date, tables: Iterable[str]
 ) -> dict[str, list[CaptureRef]]:
     """Per table, the captures that count between this date and the newest one loaded before it, but for refused ones.
 

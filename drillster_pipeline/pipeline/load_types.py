@@ -37,7 +37,7 @@ _REFUSALS = frozenset({403, 404})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hole:
+class ReadGap:
     """Something that a capture did not see."""
 
     resource: str
@@ -51,7 +51,7 @@ class Hole:
         return f"{self.resource} {self.what}"
 
 
-def table_plans(manifest: Mapping[str, Any], kind: str, selected: Collection[str]) -> dict[str, TablePlan]:
+def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collection[str]) -> dict[str, TablePlan]:
     """A plan per table to load: the selected ones that could be read, and what they refer to.
 
     A selected table that is missing from the answer stays as it is: its resource was unavailable.
@@ -85,7 +85,7 @@ def unread_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dic
 
     What is closed within a resource that can be read is no part of what the service account is given.
     """
-    holes = {name: holes_under(DATA_TABLES[name], manifest) for name in selected}
+    holes = {name: read_gaps_of(DATA_TABLES[name], manifest) for name in selected}
     causes = {name: {hole.cause for hole in found} - {Cause.CLOSED} for name, found in holes.items()}
     return {name: found == {Cause.REFUSED} for name, found in causes.items() if found}
 
@@ -100,7 +100,7 @@ def requests_refused(manifest: Mapping[str, Any]) -> int:
     )
 
 
-def holes_under(table: Table, manifest: Mapping[str, Any]) -> list[Hole]:
+def read_gaps_of(table: Table, manifest: Mapping[str, Any]) -> list[ReadGap]:
     """What was not seen of the resources that decide which rows a table has."""
     return list(dict.fromkeys(hole for source in table.sources for hole in _holes(source, manifest)))
 
@@ -123,7 +123,7 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     if any(resources[name]["status"] == "unavailable" for name in table.sources if name in resources):
         # People and things that others name are still added; whatever else there is stays as it is.
         return TablePlan(load_type=LoadType.ADDITIVE) if table.kind is Kind.ENTITY and table.secondary_sources else None
-    holes = holes_under(table, manifest)
+    holes = read_gaps_of(table, manifest)
     kept: frozenset[str] = frozenset()
     if table.kind is Kind.ENTITY and table.group_path is not None:
         kept = frozenset(hole.group for hole in holes if hole.group is not None)
@@ -135,14 +135,14 @@ def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
     )
 
 
-def _holes(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
+def _holes(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
     """The holes of one resource, those of the lists that lead to it included."""
     entry = manifest["resources"].get(resource)
     if entry is None:
         return []  # not part of this kind of capture
     if entry["status"] == "unavailable":
         cause = Cause.REFUSED if _is_refused(resource, manifest["resources"]) else Cause.FAILED
-        return [Hole(resource=resource, group=None, what=f"could not be read ({entry['why']})", cause=cause)]
+        return [ReadGap(resource=resource, group=None, what=f"could not be read ({entry['why']})", cause=cause)]
     found = [hole for _, hole in _own_holes(resource, entry, manifest["groups"])]
     for parent in LISTED_IN.get(resource, ()):
         found += _holes_of_list(parent, manifest)
@@ -157,7 +157,7 @@ def _is_refused(resource: str, resources: Mapping[str, Any]) -> bool:
     return all(_is_refused(name, resources) for name in parents)
 
 
-def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
+def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
     """Those holes of a resource that hide units of other resources."""
     entry = manifest["resources"].get(resource)
     if entry is None or resource not in DETAILED or entry["status"] == "unavailable":
@@ -173,7 +173,7 @@ def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[Hole]:
 
 def _own_holes(
     resource: str, entry: Mapping[str, Any], groups: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, str], Hole]]:
+) -> Iterator[tuple[Mapping[str, str], ReadGap]]:
     # A group that answers 404 to everything is gone, and so are its rows; one that is also closed proves nothing.
     gone = set(groups["gone"]) - set(groups["closed"])
     for lost in entry["lost"]:
@@ -183,11 +183,11 @@ def _own_holes(
                 f"{_of(unit)}: {lost['status']}",
                 Cause.CLOSED if lost["status"] in _REFUSALS else Cause.FAILED,
             )
-            yield unit, Hole(resource=resource, group=unit.get("group_id"), what=what, cause=cause)
+            yield unit, ReadGap(resource=resource, group=unit.get("group_id"), what=what, cause=cause)
     for short in entry["short"]:
         unit = short["unit"]
         what = f"{_of(unit)}: {short['items']} of {short['expected']}"
-        yield unit, Hole(resource=resource, group=unit.get("group_id"), what=what)
+        yield unit, ReadGap(resource=resource, group=unit.get("group_id"), what=what)
 
 
 def _of(unit: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from itertools import islice
 from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
 from drillster_pipeline.errors import Busy
 
-from .context import Session
+from .context import PipelineContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PruneOutcome:
     """Snapshots of dates before this one are old; None: none are."""
 
 
-def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
+def prune(session: PipelineContext, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
     """Remove what may go; with ``dry_run`` only say what that is.
 
     ``keep_month_ends``: as if DRILLSTER_KEEP_MONTH_ENDS said so. Raises Unavailable where the storage gives out, Busy
@@ -63,20 +63,20 @@ def prune(session: Session, *, keep_month_ends: bool = False, dry_run: bool = Fa
     return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before, rows, oldest)
 
 
-def _newest_captured(session: Session, dates: list[date]) -> Iterator[date]:
+def _newest_captured(session: PipelineContext, dates: list[date]) -> Iterator[date]:
     """The newest date with a sealed capture, if there is one."""
     sealed = (day for day in reversed(dates) if any(ref.sealed for ref in session.archive.captures(day)))
     yield from islice(sealed, 1)
 
 
-def _oldest_snapshot(session: Session) -> date | None:
+def _oldest_snapshot(session: PipelineContext) -> date | None:
     """The oldest date to keep, counted from the newest that is there: where nights stopped, what there is stays."""
     days = session.settings.snapshot_days
     newest = None if days is None else session.warehouse.latest_loads().get("snapshot")
     return None if days is None or newest is None else newest.export_date - timedelta(days=days)
 
 
-def _removed(session: Session, ref: CaptureRef) -> bool:
+def _removed(session: PipelineContext, ref: CaptureRef) -> bool:
     """Remove a capture, unless somebody is at work on captures of its date and kind: then a later prune does."""
     try:
         with session.archive.locked(ref.export_date, ref.kind):
@@ -88,11 +88,11 @@ def _removed(session: Session, ref: CaptureRef) -> bool:
     return True
 
 
-def _same(session: Session, ref: CaptureRef) -> list[CaptureRef]:
+def _same(session: PipelineContext, ref: CaptureRef) -> list[CaptureRef]:
     return session.archive.captures(ref.export_date, ref.kind)
 
 
-def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:
+def _month_ends(session: PipelineContext, dates: list[date], before: date) -> set[date]:
     """Per month, the last old date with a sealed snapshot."""
     last: dict[tuple[int, int], date] = {}
     for day in dates:
@@ -101,7 +101,7 @@ def _month_ends(session: Session, dates: list[date], before: date) -> set[date]:
     return set(last.values())
 
 
-def _left_behind(session: Session, captures: list[CaptureRef]) -> list[CaptureRef]:
+def _left_behind(session: PipelineContext, captures: list[CaptureRef]) -> list[CaptureRef]:
     """Unfinished captures that nothing will come of."""
     sealed_kinds = {ref.kind for ref in captures if ref.sealed}
     return [

@@ -17,10 +17,10 @@ from drillster_pipeline.extract.extractor import Extractor, Page
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.warehouse import LoadPlan, LoadReport, TablePlan, ValidationResult
 
-from .context import Session
-from .garbage import collecting_seldom
+from .context import PipelineContext
+from .garbage import infrequent_gc
 from .guard import confirmed_tables, mark_confirmed, mark_refused, unpublished_captures
-from .load_types import holes_under, requests_refused, table_plans, unavailable_tables, unread_tables
+from .load_types import read_gaps_of, requests_refused, table_load_types, unavailable_tables, unread_tables
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
@@ -49,7 +49,7 @@ class PublishOutcome:
 
 
 def publish(
-    session: Session,
+    session: PipelineContext,
     kind: str,
     export_date: date,
     *,
@@ -75,7 +75,7 @@ def publish(
 
 
 def _publish(
-    session: Session,
+    session: PipelineContext,
     kind: str,
     export_date: date,
     run_id: str,
@@ -91,7 +91,7 @@ def _publish(
         )
     _require_as_private(session, capture)
     selected = [name for name in tables_of(kind) if tables is None or name in tables]
-    plans = table_plans(capture.manifest, kind, selected)
+    plans = table_load_types(capture.manifest, kind, selected)
     unavailable = unavailable_tables(capture.manifest, selected)
     if not plans:
         raise Refused(
@@ -124,14 +124,14 @@ def _publish(
         export_date=export_date,
         kind=kind,
         tables=plans,
-        accounts_complete=not holes_under(DATA_TABLES["accounts"], capture.manifest),
+        accounts_complete=not read_gaps_of(DATA_TABLES["accounts"], capture.manifest),
     )
     rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
     with session.warehouse.loading(plan) as load:
         # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
         capture = session.archive.open(capture.ref)
         try:
-            with collecting_seldom():
+            with infrequent_gc():
                 for batch in extractor.batches(_pages(capture, plans)):
                     load.stage(batch)
                     rounded[batch.table.name].update(batch.rounded)
@@ -152,7 +152,7 @@ def _publish(
     )
 
 
-def _require_as_private(session: Session, capture: Capture) -> None:
+def _require_as_private(session: PipelineContext, capture: Capture) -> None:
     """Raise Refused for a capture that holds more of people than the setting allows now: it is replayed as it lies."""
     now, then = session.settings.personal_data, capture.manifest.get("personal_data")
     if then in _PRIVACY and _PRIVACY.index(then) < _PRIVACY.index(now):

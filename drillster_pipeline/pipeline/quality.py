@@ -13,7 +13,7 @@ from drillster_pipeline.warehouse import LoadType, audit
 from drillster_pipeline.warehouse import ledger_queries as history
 from drillster_pipeline.warehouse import previews as samples
 
-from .context import Session
+from .context import PipelineContext
 
 if TYPE_CHECKING:
     from .publish import PublishOutcome
@@ -32,7 +32,7 @@ ROWS_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class TablePreviews:
     """What is to be seen of a load without looking into the warehouse; nothing of it is personal."""
 
     nights: Mapping[str, list[history.TableLoad]]
@@ -46,7 +46,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class LoadQuality:
     """Answers to the questions of the checks, and what the pages of the tables show."""
 
     differences: Mapping[str, str]
@@ -55,10 +55,10 @@ class Facts:
     """Table -> why its rows could not be compared with what Drillster counts."""
     reasons: Mapping[str, list[tuple[str, int]]]
     """Table -> why rows were rejected, and how many for each reason, the most frequent first."""
-    sight: Sight
+    sight: TablePreviews
 
 
-def gather(session: Session, outcome: PublishOutcome) -> Facts:
+def load_quality(session: PipelineContext, outcome: PublishOutcome) -> LoadQuality:
     """Ask the warehouse what the checks of the tables of a load need."""
     newest = session.warehouse.loaded_before(outcome.kind, date.max) or outcome.export_date
     differences: dict[str, str] = {}
@@ -74,10 +74,12 @@ def gather(session: Session, outcome: PublishOutcome) -> Facts:
     if any(report.rows_rejected for report in outcome.report.tables.values()):
         with session.warehouse.reading() as (connection, table):
             reasons = audit.reject_reasons(connection, table, outcome.report.load_id)
-    return Facts(differences=differences, not_compared=not_compared, reasons=reasons, sight=_look(session, outcome))
+    return LoadQuality(
+        differences=differences, not_compared=not_compared, reasons=reasons, sight=_look(session, outcome)
+    )
 
 
-def _look(session: Session, outcome: PublishOutcome) -> Sight:
+def _look(session: PipelineContext, outcome: PublishOutcome) -> TablePreviews:
     day, written = outcome.export_date, outcome.plans
     with session.warehouse.reading() as (connection, table):
         evaluated, met = (0, 0)
@@ -86,7 +88,7 @@ def _look(session: Session, outcome: PublishOutcome) -> Sight:
         rows = {
             name: samples.rows_shown(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN) for name in written
         }
-        return Sight(
+        return TablePreviews(
             nights=history.nights(connection, table, outcome.kind, day, NIGHTS_SHOWN),
             rows=rows,
             proficiencies=samples.proficiencies(connection, table, day) if "results" in written else {},
@@ -108,7 +110,7 @@ def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str |
     return None
 
 
-def _difference(session: Session, outcome: PublishOutcome, name: str) -> str | None:
+def _difference(session: PipelineContext, outcome: PublishOutcome, name: str) -> str | None:
     if name in COUNTED_BY:
         with session.warehouse.reading() as (connection, table):
             found = audit.count_differences(connection, table, name, outcome.export_date)

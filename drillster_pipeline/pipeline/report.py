@@ -13,7 +13,7 @@ from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.archive.storage import REPORTS, open_storage
 from drillster_pipeline.errors import Refused, Unavailable
 
-from .context import Session
+from .context import PipelineContext
 
 if TYPE_CHECKING:
     from drillster_pipeline.report import Figures
@@ -28,7 +28,7 @@ class Written:
     figures: Figures
 
 
-def write_report(session: Session, day: date, *, names: bool = False, output: Path | None = None) -> Written:
+def write_report(session: PipelineContext, day: date, *, names: bool = False, output: Path | None = None) -> Written:
     """Write it; a reader of an older one of the same date never meets half a page.
 
     Raises Refused without a snapshot of the date, or where names are asked for that are not kept; Unavailable where

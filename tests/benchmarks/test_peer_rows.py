@@ -12,7 +12,7 @@ from benchmarks.peer import TABLES_OF, items_of
 from benchmarks.peer_rows import READERS
 from benchmarks.places import EXPORT_DATE, MOMENT, settings_of
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import DATA_TABLES
@@ -28,7 +28,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], dict
     found: dict[str, Counter[tuple[Any, ...]]] = {name: Counter() for name in DATA_TABLES}
     with Sandbox(size=SIZE, now=MOMENT) as sandbox:
         settings = load_settings(settings_of(sandbox.environment(), folder / "archive", f"sqlite:///{folder}/w.sqlite"))
-        with Session(settings=settings, now=lambda: MOMENT) as session:
+        with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             for kind in ("snapshot", "events"):
                 pages = capture(session, kind, EXPORT_DATE).capture
                 publish(session, kind, EXPORT_DATE, run_id="peer")

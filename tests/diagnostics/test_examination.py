@@ -9,7 +9,7 @@ import pytest
 from drillster_pipeline.diagnostics import Examination, Status
 from drillster_pipeline.diagnostics.probing import MOST_REQUESTS, ORDER
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT
 from tests.drillster import Failure, Sandbox
@@ -35,7 +35,7 @@ def test_nothing_is_left_behind(examine: Examine, tmp_path: Path) -> None:
 def test_a_warehouse_and_an_archive_that_are_there_stay_as_they_are(
     examine: Examine, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    with Session(settings=load_settings(sandbox.environment())) as session:
+    with PipelineContext(settings=load_settings(sandbox.environment())) as session:
         day = session.newest_complete
         capture(session, "events", day)
         assert session.warehouse.latest_loads() == {}

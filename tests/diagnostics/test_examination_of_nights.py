@@ -8,7 +8,7 @@ import pytest
 
 from drillster_pipeline.diagnostics import Examination, Status
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Sandbox, Size
 
@@ -21,7 +21,7 @@ def test_the_estimate_is_what_a_night_then_asks_for() -> None:
         night = report.night
         assert night is not None
         sandbox.clear()
-        with Session(
+        with PipelineContext(
             settings=load_settings({**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": "memory://n"})
         ) as session:
             captures = [capture(session, kind, session.newest_complete) for kind in ("snapshot", "events")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
@@ -41,7 +41,7 @@ def write_nights(folder: Path, first: date = FIRST, last: date = LAST) -> Place:
             "DRILLSTER_WAREHOUSE_URL": url,
             "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
         }
-        with Session(settings=load_settings(settings), now=now) as session:
+        with PipelineContext(settings=load_settings(settings), now=now) as session:
             for back in reversed(range((last - first).days + 1)):
                 day = last - timedelta(days=back)
                 moment = sandbox.now = night_after(day)

@@ -21,9 +21,9 @@ from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
-from drillster_pipeline.pipeline.quality import gather
+from drillster_pipeline.pipeline.quality import load_quality
 from drillster_pipeline.settings import Settings, load_settings
 
 from .server import FuzzedDrillster, Script, Tale
@@ -32,7 +32,7 @@ from .truth import DAY, NIGHT
 IMPATIENT = Backoff(attempts=4, seconds=60.0, first=0.0, cap=0.0)
 
 
-class FastSession(Session):
+class FastSession(PipelineContext):
     """Never waits before it tries again, and shares its tokens with others on the same Drillster."""
 
     def client(self) -> Client:
@@ -86,7 +86,7 @@ class House:
                     night.outcomes[kind] = publish(
                         session, kind, day, run_id="run", allow_mass_delete=allow_mass_delete
                     )
-                    gather(session, night.outcomes[kind])
+                    load_quality(session, night.outcomes[kind])
                 except PipelineError as error:
                     night.errors[kind] = error
         finally:
@@ -95,7 +95,7 @@ class House:
         night.log = listener.text
         return night
 
-    def session(self, moment: datetime) -> Session:
+    def session(self, moment: datetime) -> PipelineContext:
         session = FastSession(settings=self.settings, now=lambda: moment)
         vars(session)["tokens"] = self.tokens
         return session
@@ -148,6 +148,6 @@ def houses(folder: Path) -> Iterator[Callable[[], House]]:
             moved = replace(settings, **{name: secret(value) for name, value in places.items()})
             return House(own, server, moved, session.tokens, template)
 
-        with Session(settings=settings) as session:
+        with PipelineContext(settings=settings) as session:
             session.warehouse.close()
             yield make

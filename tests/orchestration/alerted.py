@@ -11,7 +11,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration.alerting import send_alerts
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from tests.webhooks import Webhook
 
@@ -21,7 +21,7 @@ from .houses import DAY, House
 def look(house: House, **options: Any) -> tuple[int, int]:
     """A round, by the clock of the house."""
     settings = load_settings(needs_api=False, tolerant=True)
-    with Session(settings=settings, now=lambda: house.now) as session:
+    with PipelineContext(settings=settings, now=lambda: house.now) as session:
         return send_alerts(house.instance, session, **{"coming": DAY, **options})
 
 

@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.dates import midnight
-from drillster_pipeline.orchestration.nightly import Night, run_nightly
-from drillster_pipeline.orchestration.resources import Run
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
+from drillster_pipeline.orchestration.resources import RunContext
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse
 from tests.drillster import Faults, Sandbox, Size
@@ -79,18 +79,18 @@ class House:
             yield self.instance
         self.instance = in_memory
 
-    def night(self, day: date = DAY, **options: Any) -> Night:
+    def night(self, day: date = DAY, **options: Any) -> RunResult:
         """The job in this process, as the console runs it."""
         return run_nightly(self.instance, day, run=self.run(), **options)
 
-    def run(self, **options: Any) -> Run:
+    def run(self, **options: Any) -> RunContext:
         """What a run in this process shares: it goes by the clock of the house, and never waits for another try."""
-        return Run(**{"retries": False, "now": lambda: self.now, **options})
+        return RunContext(**{"retries": False, "now": lambda: self.now, **options})
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> Iterator[PipelineContext]:
         """A session of its own."""
-        with Session(settings=load_settings(), now=lambda: self.now) as session:
+        with PipelineContext(settings=load_settings(), now=lambda: self.now) as session:
             yield session
 
     @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused, PastDateRefused
-from drillster_pipeline.orchestration.nightly import Night
+from drillster_pipeline.orchestration.in_process import RunResult
 from drillster_pipeline.tables import DATA_TABLES, RESOURCES
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, closed
 
@@ -25,7 +25,7 @@ NEXT = DAY + timedelta(days=1)
 class Told:
     """What Dagster keeps of a run."""
 
-    night: Night
+    night: RunResult
     metadata: dict[str, dict[str, object]]
     checks: dict[str, tuple[bool, str]]
     tags: dict[str, str]
@@ -36,7 +36,7 @@ class Told:
         return {name: told for name, (passed, told) in self.checks.items() if not passed}
 
 
-def told_of(house: House, night: Night) -> Told:
+def told_of(house: House, night: RunResult) -> Told:
     run = house.instance.get_run_by_id(night.run_id)
     assert run is not None
     return Told(

@@ -26,7 +26,7 @@ from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
-from drillster_pipeline.orchestration.nightly import run_nightly
+from drillster_pipeline.orchestration.in_process import run_nightly
 from drillster_pipeline.tables import DATA_TABLES, RESOURCES
 from tests.drillster import Faults
 

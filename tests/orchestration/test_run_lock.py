@@ -34,11 +34,11 @@ NIGHT = """
 import sys
 from datetime import date, datetime
 import dagster as dg
-from drillster_pipeline.orchestration.nightly import run_nightly
-from drillster_pipeline.orchestration.resources import Run
+from drillster_pipeline.orchestration.in_process import run_nightly
+from drillster_pipeline.orchestration.resources import RunContext
 moment = datetime.fromisoformat(sys.argv[3])
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
-    run_nightly(instance, date.fromisoformat(sys.argv[2]), run=Run(retries=False, now=lambda: moment))
+    run_nightly(instance, date.fromisoformat(sys.argv[2]), run=RunContext(retries=False, now=lambda: moment))
 """
 
 

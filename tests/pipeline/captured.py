@@ -11,7 +11,7 @@ import pytest
 
 from drillster_pipeline.errors import Unauthorized
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Failure, Faults, Sandbox
 
@@ -33,9 +33,9 @@ class Nights:
         self.folder = folder
         self.now = NOW
         self.settings: dict[str, str] = {}
-        self._open: list[Session] = []
+        self._open: list[PipelineContext] = []
 
-    def session(self, **settings: str) -> Session:
+    def session(self, **settings: str) -> PipelineContext:
         environment = {
             **self.sandbox.environment(),
             "DRILLSTER_ARCHIVE_URL": str(self.folder / "archive"),
@@ -45,7 +45,7 @@ class Nights:
             **self.settings,
             **settings,
         }
-        self._open.append(Session(settings=_settings(tuple(environment.items())), now=lambda: self.now))
+        self._open.append(PipelineContext(settings=_settings(tuple(environment.items())), now=lambda: self.now))
         return self._open[-1]
 
     def capture(self, kind: str = "snapshot", day: date = DAY, *, again: bool = False, **settings: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from drillster_pipeline.archive import CaptureWriter, End
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 
 DAYS = (date(2026, 6, 8), date(2026, 6, 9))
 ROLE = {"relationTypes": ["ACCOUNT"]}
@@ -85,7 +85,7 @@ def organizations(draw: st.DrawFn) -> Organization:
     )
 
 
-def put(session: Session, organization: Organization) -> None:
+def put(session: PipelineContext, organization: Organization) -> None:
     """Put a snapshot of each day and the events of the last one into the archive."""
     for number in range(len(DAYS)):
         _Snapshot(session, organization, number).put()
@@ -103,7 +103,7 @@ def put(session: Session, organization: Organization) -> None:
     _seal(writer, DAYS[-1], "events", {"objective_events": []})
 
 
-def _begun(session: Session, day: date, kind: str) -> CaptureWriter:
+def _begun(session: PipelineContext, day: date, kind: str) -> CaptureWriter:
     return session.archive.begin(day, kind, {"kind": kind}, _moment(day))
 
 
@@ -135,7 +135,7 @@ def _seal(writer: CaptureWriter, day: date, kind: str, lost: dict[str, list[Any]
 class _Snapshot:
     """One capture of an organization."""
 
-    def __init__(self, session: Session, organization: Organization, number: int) -> None:
+    def __init__(self, session: PipelineContext, organization: Organization, number: int) -> None:
         self.org = organization
         self.day = DAYS[number]
         self.texts = iter(organization.texts[number])

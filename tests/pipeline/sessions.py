@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from drillster_pipeline.archive import CaptureRef
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 """03:00 in Amsterdam: the newest complete date is 9 June."""
 
 
-def session_in(folder: Path, settings: Mapping[str, str] | None = None, *, now: datetime = NOW) -> Session:
+def session_in(folder: Path, settings: Mapping[str, str] | None = None, *, now: datetime = NOW) -> PipelineContext:
     """A session that needs no Drillster."""
     environment = {
         "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
         **(settings or {}),
     }
-    return Session(settings=load_settings(environment, needs_api=False), now=lambda: now)
+    return PipelineContext(settings=load_settings(environment, needs_api=False), now=lambda: now)
 
 
 def put_capture(
-    session: Session, day: date, kind: str = "snapshot", *, sealed: bool = True, started: datetime | None = None
+    session: PipelineContext, day: date, kind: str = "snapshot", *, sealed: bool = True, started: datetime | None = None
 ) -> CaptureRef:
     """Put a small capture into the archive, as if it had been made in the night after ``day``."""
     moment = started or datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)

@@ -55,13 +55,13 @@ import json, os, sys
 from datetime import date, datetime
 from drillster_pipeline.archive import lease, remote
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings, load_settings
 
 lease.HEARTBEAT_SECONDS, remote.PART_SECONDS = 0.05, 0.0
 order = json.loads(sys.stdin.readline())
 now = datetime.fromisoformat(order["now"])
-with Session(settings=load_settings(order["environment"]), now=lambda: now) as session:
+with PipelineContext(settings=load_settings(order["environment"]), now=lambda: now) as session:
     session.on_progress = lambda progress: print(progress.requests, flush=True)
     capture(session, "snapshot", date.fromisoformat(order["date"]))
 """

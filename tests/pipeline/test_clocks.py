@@ -18,7 +18,7 @@ import pytest
 from drillster_pipeline.api.clock_skew import Skew
 from drillster_pipeline.errors import PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Sandbox
@@ -58,7 +58,7 @@ class Clocks:
         return self._jump.total_seconds() if self.jumped and self._sleeps else 0.0
 
 
-def session(sandbox: Sandbox, folder: Path, clocks: Clocks | None = None) -> Session:
+def session(sandbox: Sandbox, folder: Path, clocks: Clocks | None = None) -> PipelineContext:
     settings = {
         **sandbox.environment(),
         "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
@@ -67,7 +67,7 @@ def session(sandbox: Sandbox, folder: Path, clocks: Clocks | None = None) -> Ses
     options: dict[str, Any] = {"now": lambda: NIGHT}
     if clocks is not None:
         options = {"now": clocks.now, "steady": clocks.steady}
-    return Session(settings=load_settings(settings), **options)
+    return PipelineContext(settings=load_settings(settings), **options)
 
 
 @pytest.mark.parametrize("hours", [-30, -5, 5, 30])
@@ -134,10 +134,10 @@ CAPTURE = """
 import json, sys
 from datetime import date, datetime
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 moment = datetime.fromisoformat(sys.argv[2])
-with Session(settings=load_settings(json.loads(sys.argv[1])), now=lambda: moment) as session:
+with PipelineContext(settings=load_settings(json.loads(sys.argv[1])), now=lambda: moment) as session:
     capture(session, "snapshot", session.newest_complete)
 """
 

@@ -15,8 +15,8 @@ import pytest
 
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
-from drillster_pipeline.pipeline.evidence import COLUMNS, NOT_WHOLE, Claim, Evidence, gather
+from drillster_pipeline.pipeline.context import PipelineContext
+from drillster_pipeline.pipeline.evidence import COLUMNS, NOT_WHOLE, Claim, Evidence, collect_evidence
 from drillster_pipeline.pipeline.evidence_check import verify
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
@@ -33,7 +33,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def session(tmp_path: Path, sandbox: Sandbox) -> Iterator[Session]:
+def session(tmp_path: Path, sandbox: Sandbox) -> Iterator[PipelineContext]:
     """A session whose archive and warehouse hold one night."""
     settings = load_settings(
         {
@@ -42,14 +42,14 @@ def session(tmp_path: Path, sandbox: Sandbox) -> Iterator[Session]:
             "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/warehouse.sqlite",
         }
     )
-    with Session(settings=settings, now=lambda: NOW) as opened:
+    with PipelineContext(settings=settings, now=lambda: NOW) as opened:
         capture(opened, "snapshot", opened.newest_complete)
         publish(opened, "snapshot", opened.newest_complete, run_id="test")
         yield opened
 
 
 @pytest.fixture
-def claim(session: Session, tmp_path: Path) -> Claim:
+def claim(session: PipelineContext, tmp_path: Path) -> Claim:
     """Of the objective that most were evaluated on."""
     (found,) = ask(
         tmp_path,
@@ -67,7 +67,7 @@ def ask(folder: Path, sql: str) -> list[Any]:
         connection.close()
 
 
-def wrong(session: Session, evidence: Evidence, content: bytes | None = None) -> dict[str, str]:
+def wrong(session: PipelineContext, evidence: Evidence, content: bytes | None = None) -> dict[str, str]:
     findings = verify(session, evidence.content if content is None else content, evidence.provenance)
     return {finding.what: finding.told for finding in findings if not finding.is_right}
 
@@ -77,9 +77,9 @@ def rows_of(evidence: Evidence) -> list[dict[str, str]]:
 
 
 def test_everyone_evaluated_is_named_with_the_norm_and_review_date_of_that_day(
-    session: Session, claim: Claim, tmp_path: Path
+    session: PipelineContext, claim: Claim, tmp_path: Path
 ) -> None:
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     rows = rows_of(evidence)
     assert tuple(rows[0]) == COLUMNS
     expected = ask(
@@ -95,9 +95,9 @@ def test_everyone_evaluated_is_named_with_the_norm_and_review_date_of_that_day(
 
 
 def test_the_provenance_names_load_capture_parts_and_the_service_account(
-    session: Session, claim: Claim, sandbox: Sandbox, tmp_path: Path
+    session: PipelineContext, claim: Claim, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    provenance = gather(session, claim).provenance
+    provenance = collect_evidence(session, claim).provenance
     ((load_id, sealed),) = ask(tmp_path, "SELECT load_id, manifest_sha256 FROM loads")
     assert provenance["load"]["load_id"] == load_id
     assert provenance["capture"]["manifest_sha256"] == sealed
@@ -106,32 +106,32 @@ def test_the_provenance_names_load_capture_parts_and_the_service_account(
     assert json.loads(json.dumps(provenance)) == provenance
 
 
-def test_one_group_can_be_asked_for(session: Session, claim: Claim) -> None:
-    group = rows_of(gather(session, claim))[0]["group_id"]
-    narrow = gather(session, Claim(claim.objective_id, claim.export_date, group))
+def test_one_group_can_be_asked_for(session: PipelineContext, claim: Claim) -> None:
+    group = rows_of(collect_evidence(session, claim))[0]["group_id"]
+    narrow = collect_evidence(session, Claim(claim.objective_id, claim.export_date, group))
     assert {row["group_id"] for row in rows_of(narrow)} == {group}
     assert wrong(session, narrow) == {}
     with pytest.raises(Refused, match="Nobody was evaluated"):
-        gather(session, Claim(claim.objective_id, claim.export_date, "another"))
+        collect_evidence(session, Claim(claim.objective_id, claim.export_date, "another"))
 
 
 @pytest.mark.parametrize(
     ("of_load", "of_table", "notes"), [("NULL", 1, ()), (0, 1, ()), (1, 0, (NOT_WHOLE,))], ids=["old", "else", "here"]
 )
 def test_it_is_as_complete_as_the_read_of_the_evaluations_not_as_the_load(
-    session: Session, claim: Claim, tmp_path: Path, of_load: object, of_table: int, notes: tuple[str, ...]
+    session: PipelineContext, claim: Claim, tmp_path: Path, of_load: object, of_table: int, notes: tuple[str, ...]
 ) -> None:
     """Loads of older versions do not say whether they are complete, and a complete load may lack a closed group."""
-    before = gather(session, claim)
+    before = collect_evidence(session, claim)
     ask(tmp_path, f"UPDATE loads SET is_complete = {of_load}")
     ask(tmp_path, f"UPDATE load_tables SET is_complete = {of_table} WHERE table_name = 'objective_evaluations'")
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     assert (evidence.notes, evidence.provenance["load"]["is_complete"]) == (notes, not notes)
     assert ("ledger" in str(wrong(session, before))) == bool(notes)
 
 
-def test_a_changed_file_is_found(session: Session, claim: Claim) -> None:
-    evidence = gather(session, claim)
+def test_a_changed_file_is_found(session: PipelineContext, claim: Claim) -> None:
+    evidence = collect_evidence(session, claim)
     changed = evidence.content.replace(b"false", b"true", 1)
     assert changed != evidence.content
     found = wrong(session, evidence, changed)
@@ -140,31 +140,31 @@ def test_a_changed_file_is_found(session: Session, claim: Claim) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\r\n1\r\n", b'"'])
-def test_a_file_that_is_none_any_more_is_found(session: Session, claim: Claim, content: bytes) -> None:
-    assert "file" in wrong(session, gather(session, claim), content)
+def test_a_file_that_is_none_any_more_is_found(session: PipelineContext, claim: Claim, content: bytes) -> None:
+    assert "file" in wrong(session, collect_evidence(session, claim), content)
 
 
-def test_a_changed_warehouse_is_found(session: Session, claim: Claim, tmp_path: Path) -> None:
-    evidence = gather(session, claim)
+def test_a_changed_warehouse_is_found(session: PipelineContext, claim: Claim, tmp_path: Path) -> None:
+    evidence = collect_evidence(session, claim)
     ask(tmp_path, f"UPDATE objective_evaluations SET met = 1 - met WHERE objective_id = '{claim.objective_id}'")
     assert set(wrong(session, evidence)) == {"rows and the warehouse"}
     with pytest.raises(ArchiveCorrupt, match="rows differ in met"):
-        gather(session, claim)
+        collect_evidence(session, claim)
 
 
-def test_a_changed_part_of_the_archive_is_found(session: Session, claim: Claim, tmp_path: Path) -> None:
-    evidence = gather(session, claim)
+def test_a_changed_part_of_the_archive_is_found(session: PipelineContext, claim: Claim, tmp_path: Path) -> None:
+    evidence = collect_evidence(session, claim)
     part = next((tmp_path / "archive").rglob("objective_evaluations/part-*"))
     part.write_bytes(gzip.compress(gzip.decompress(part.read_bytes()).replace(b'"met":false', b'"met":true')))
     assert "parts" in wrong(session, evidence)
     with pytest.raises(ArchiveCorrupt, match="no evidence"):
-        gather(session, claim)
+        collect_evidence(session, claim)
 
 
 def test_an_archive_that_was_sealed_anew_after_a_change_is_found(
-    session: Session, claim: Claim, tmp_path: Path
+    session: PipelineContext, claim: Claim, tmp_path: Path
 ) -> None:
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     part = next((tmp_path / "archive").rglob("objective_evaluations/part-*"))
     was = hashlib.sha256(part.read_bytes()).hexdigest()
     part.write_bytes(gzip.compress(gzip.decompress(part.read_bytes()).replace(b'"met":false', b'"met":true')))
@@ -173,36 +173,42 @@ def test_an_archive_that_was_sealed_anew_after_a_change_is_found(
     found = wrong(session, evidence)
     assert {"seal", "provenance", "rows and the archived answers"} <= set(found)
     with pytest.raises(ArchiveCorrupt, match="not the one that was loaded"):
-        gather(session, claim)
+        collect_evidence(session, claim)
 
 
-def test_erasing_a_person_is_no_tampering_but_takes_the_person_out_of_the_proof(session: Session, claim: Claim) -> None:
-    evidence = gather(session, claim)
+def test_erasing_a_person_is_no_tampering_but_takes_the_person_out_of_the_proof(
+    session: PipelineContext, claim: Claim
+) -> None:
+    evidence = collect_evidence(session, claim)
     forget(session, rows_of(evidence)[0]["account_id"])
-    after = gather(session, claim)
+    after = collect_evidence(session, claim)
     assert after.rows == evidence.rows - 1
     assert wrong(session, after) == {}
     assert set(wrong(session, evidence)) == {"rows and the archived answers", "rows and the warehouse"}
 
 
-def test_without_its_archive_the_warehouse_is_told_and_said_to_be_unproven(session: Session, claim: Claim) -> None:
+def test_without_its_archive_the_warehouse_is_told_and_said_to_be_unproven(
+    session: PipelineContext, claim: Claim
+) -> None:
     for ref in session.archive.captures(claim.export_date):
         session.archive.remove(ref)
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     assert evidence.provenance["capture"] is None
     assert set(wrong(session, evidence)) == {"archive"}
 
 
-def test_a_name_that_a_spreadsheet_would_run_is_made_harmless(session: Session, claim: Claim, tmp_path: Path) -> None:
+def test_a_name_that_a_spreadsheet_would_run_is_made_harmless(
+    session: PipelineContext, claim: Claim, tmp_path: Path
+) -> None:
     for ref in session.archive.captures(claim.export_date):
         session.archive.remove(ref)  # so that the names of the warehouse are shown
     ask(tmp_path, "UPDATE accounts SET name = '=HYPERLINK(1)'")
-    assert {row["account_name"] for row in rows_of(gather(session, claim))} == {"'=HYPERLINK(1)"}
+    assert {row["account_name"] for row in rows_of(collect_evidence(session, claim))} == {"'=HYPERLINK(1)"}
 
 
-def test_a_date_that_was_never_loaded_is_refused(session: Session) -> None:
+def test_a_date_that_was_never_loaded_is_refused(session: PipelineContext) -> None:
     with pytest.raises(Refused, match="no evaluations of 2026-01-05"):
-        gather(session, Claim("x", datetime(2026, 1, 5, tzinfo=UTC).date()))
+        collect_evidence(session, Claim("x", datetime(2026, 1, 5, tzinfo=UTC).date()))
 
 
 def rewritten(evidence: Evidence, rows: list[dict[str, str]]) -> tuple[bytes, dict[str, Any]]:
@@ -216,8 +222,10 @@ def rewritten(evidence: Evidence, rows: list[dict[str, str]]) -> tuple[bytes, di
     return content, {**evidence.provenance, "csv": promised}
 
 
-def test_names_that_changed_places_are_found_though_the_checksum_was_made_anew(session: Session, claim: Claim) -> None:
-    evidence = gather(session, claim)
+def test_names_that_changed_places_are_found_though_the_checksum_was_made_anew(
+    session: PipelineContext, claim: Claim
+) -> None:
+    evidence = collect_evidence(session, claim)
     rows = rows_of(evidence)
     rows[0]["account_name"], rows[1]["account_name"] = rows[1]["account_name"], rows[0]["account_name"]
     content, provenance = rewritten(evidence, rows)
@@ -225,8 +233,10 @@ def test_names_that_changed_places_are_found_though_the_checksum_was_made_anew(s
     assert found == {"rows and the archived answers": "they do not agree: 2 rows differ in account_name"}
 
 
-def test_a_column_that_was_added_is_found_though_the_checksum_was_made_anew(session: Session, claim: Claim) -> None:
-    evidence = gather(session, claim)
+def test_a_column_that_was_added_is_found_though_the_checksum_was_made_anew(
+    session: PipelineContext, claim: Claim
+) -> None:
+    evidence = collect_evidence(session, claim)
     content, provenance = rewritten(evidence, [{**row, "verdict": "fine"} for row in rows_of(evidence)])
     assert [each.what for each in verify(session, content, provenance) if not each.is_right] == ["file"]
 
@@ -245,9 +255,9 @@ def test_a_column_that_was_added_is_found_though_the_checksum_was_made_anew(sess
     ],
 )
 def test_a_changed_provenance_file_is_found(
-    session: Session, claim: Claim, part: str, name: str, forged: object, finding: str
+    session: PipelineContext, claim: Claim, part: str, name: str, forged: object, finding: str
 ) -> None:
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     provenance = {**evidence.provenance, part: {**evidence.provenance[part], name: forged}}
     assert finding in [each.what for each in verify(session, evidence.content, provenance) if not each.is_right]
 
@@ -261,30 +271,36 @@ def test_a_changed_provenance_file_is_found(
         ("DELETE FROM loads", "load"),
     ],
 )
-def test_a_changed_ledger_is_found(session: Session, claim: Claim, tmp_path: Path, change: str, finding: str) -> None:
-    evidence = gather(session, claim)
+def test_a_changed_ledger_is_found(
+    session: PipelineContext, claim: Claim, tmp_path: Path, change: str, finding: str
+) -> None:
+    evidence = collect_evidence(session, claim)
     ask(tmp_path, change)
     assert finding in wrong(session, evidence)
 
 
-def test_evidence_is_proven_in_a_warehouse_that_was_built_anew(session: Session, claim: Claim, tmp_path: Path) -> None:
-    evidence = gather(session, claim)
+def test_evidence_is_proven_in_a_warehouse_that_was_built_anew(
+    session: PipelineContext, claim: Claim, tmp_path: Path
+) -> None:
+    evidence = collect_evidence(session, claim)
     settings = {
         "DRILLSTER_ARCHIVE_URL": str(tmp_path / "archive"),
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/2",
     }
-    with Session(settings=load_settings(settings, needs_api=False), now=lambda: NOW) as other:
+    with PipelineContext(settings=load_settings(settings, needs_api=False), now=lambda: NOW) as other:
         publish(other, "snapshot", claim.export_date, run_id="another")
         assert wrong(other, evidence) == {}
 
 
-def test_an_archive_without_its_seal_is_no_archive_that_is_gone(session: Session, claim: Claim, tmp_path: Path) -> None:
-    evidence = gather(session, claim)
+def test_an_archive_without_its_seal_is_no_archive_that_is_gone(
+    session: PipelineContext, claim: Claim, tmp_path: Path
+) -> None:
+    evidence = collect_evidence(session, claim)
     manifest = next((tmp_path / "archive").rglob("manifest.json"))
     sealed = manifest.read_text()
     manifest.unlink()
     with pytest.raises(ArchiveCorrupt, match="lost its seal"):
-        gather(session, claim)
+        collect_evidence(session, claim)
     assert "lost its seal" in wrong(session, evidence)["archive"]
     manifest.write_text('{"format": 1}')
     assert "names no resources" in wrong(session, evidence)["archive"]
@@ -292,11 +308,11 @@ def test_an_archive_without_its_seal_is_no_archive_that_is_gone(session: Session
     assert "another date" in wrong(session, evidence)["archive"]
 
 
-def test_a_night_that_did_not_see_everything_is_said_to(session: Session, claim: Claim, tmp_path: Path) -> None:
-    assert gather(session, claim).notes == ()
+def test_a_night_that_did_not_see_everything_is_said_to(session: PipelineContext, claim: Claim, tmp_path: Path) -> None:
+    assert collect_evidence(session, claim).notes == ()
     ask(tmp_path, "UPDATE load_tables SET is_complete = 0")
-    evidence = gather(session, claim)
+    evidence = collect_evidence(session, claim)
     assert "some may be missing" in evidence.notes[0]
     assert evidence.provenance["load"]["is_complete"] is False
     with pytest.raises(Refused, match="as far as that night could see"):
-        gather(session, Claim("unknown", claim.export_date))
+        collect_evidence(session, Claim("unknown", claim.export_date))

@@ -18,7 +18,7 @@ from drillster_pipeline.archive import Capture, End
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.errors import Busy
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
@@ -30,7 +30,7 @@ forget_module = import_module("drillster_pipeline.pipeline.forget")
 
 
 @pytest.fixture
-def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]:
+def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PipelineContext]:
     """A session whose archive and warehouse hold one night; its parameter is what becomes of personal data."""
     with Sandbox(accounts=40, seed=11, now=NOW) as sandbox:
         settings = load_settings(
@@ -43,7 +43,7 @@ def session(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]
                 "DRILLSTER_PSEUDONYM_KEY": "a key of more than sixteen characters",
             }
         )
-        with Session(settings=settings, now=lambda: NOW) as opened:
+        with PipelineContext(settings=settings, now=lambda: NOW) as opened:
             for kind in ("snapshot", "events"):
                 capture(opened, kind, opened.newest_complete)
                 publish(opened, kind, opened.newest_complete, run_id="test")
@@ -78,7 +78,9 @@ def learner(folder: Path) -> tuple[str, str, str]:
     return str(row[0]), str(row[1]), str(row[2])
 
 
-def test_nothing_of_the_person_is_left_and_everything_of_the_others_is(session: Session, tmp_path: Path) -> None:
+def test_nothing_of_the_person_is_left_and_everything_of_the_others_is(
+    session: PipelineContext, tmp_path: Path
+) -> None:
     account, name, email = learner(tmp_path)
     others = f"SELECT * FROM results WHERE account_id <> '{account}' ORDER BY 1, 2, 3, 4"
     before = ask(tmp_path, others)
@@ -93,7 +95,7 @@ def test_nothing_of_the_person_is_left_and_everything_of_the_others_is(session: 
         assert trace not in left
 
 
-def test_the_person_is_taken_out_of_what_is_said_of_others(session: Session, tmp_path: Path) -> None:
+def test_the_person_is_taken_out_of_what_is_said_of_others(session: PipelineContext, tmp_path: Path) -> None:
     account, name, email = learner(tmp_path)
     connection = sqlite3.connect(tmp_path / "warehouse.sqlite")
     with connection:
@@ -108,7 +110,7 @@ def test_the_person_is_taken_out_of_what_is_said_of_others(session: Session, tmp
 
 
 def test_a_person_is_found_in_any_case_and_alphabet_and_in_the_name_of_a_thing(
-    session: Session, tmp_path: Path
+    session: PipelineContext, tmp_path: Path
 ) -> None:
     account, *_ = learner(tmp_path)
     name = "Özlem Ångström"
@@ -132,7 +134,7 @@ def test_a_person_is_found_in_any_case_and_alphabet_and_in_the_name_of_a_thing(
     }
 
 
-def test_pages_that_name_the_person_go_and_others_stay(session: Session, tmp_path: Path) -> None:
+def test_pages_that_name_the_person_go_and_others_stay(session: PipelineContext, tmp_path: Path) -> None:
     account, name, _ = learner(tmp_path)
     folder = tmp_path / "reports"
     folder.mkdir()
@@ -142,7 +144,7 @@ def test_pages_that_name_the_person_go_and_others_stay(session: Session, tmp_pat
     assert [page.name for page in folder.iterdir()] == ["2026-06-09.html"]
 
 
-def test_what_only_the_history_knows_of_the_person_goes_too(session: Session, tmp_path: Path) -> None:
+def test_what_only_the_history_knows_of_the_person_goes_too(session: PipelineContext, tmp_path: Path) -> None:
     """A former name and address, in the person's own history, in an old invitation and in what a group once said."""
     account, *_ = learner(tmp_path)
     former = ("Wilhelmina Vandersloot", "wilhelmína@example.org")
@@ -168,7 +170,7 @@ def test_what_only_the_history_knows_of_the_person_goes_too(session: Session, tm
         assert trace not in left
 
 
-def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: Session, tmp_path: Path) -> None:
+def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: PipelineContext, tmp_path: Path) -> None:
     """Its capture was looked up before, and the parts that it names are gone when its turn comes."""
     account, *_ = learner(tmp_path)
     found = session.archive.newest_sealed(session.newest_complete, "snapshot")
@@ -179,7 +181,7 @@ def test_a_person_stays_forgotten_by_a_load_that_waited_for_it(session: Session,
     assert ask(tmp_path, f"SELECT COUNT(*) FROM accounts WHERE account_id = '{account}'") == [(0,)]
 
 
-def test_while_a_capture_is_under_way_nothing_is_changed(session: Session, tmp_path: Path) -> None:
+def test_while_a_capture_is_under_way_nothing_is_changed(session: PipelineContext, tmp_path: Path) -> None:
     account, *_ = learner(tmp_path)
     session.archive.begin(session.newest_complete, "events", {"kind": "events"}, NOW)
     before = sorted((tmp_path / "archive").rglob("*.gz"))
@@ -190,7 +192,7 @@ def test_while_a_capture_is_under_way_nothing_is_changed(session: Session, tmp_p
 
 
 def test_while_a_load_is_under_way_nothing_is_changed(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: PipelineContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account, *_ = learner(tmp_path)
     monkeypatch.setattr(session.warehouse, "_wait", LockWait(seconds=0))
@@ -200,7 +202,7 @@ def test_while_a_load_is_under_way_nothing_is_changed(
 
 
 @pytest.mark.parametrize("session", ["pseudonymize", "drop"], indirect=True)
-def test_a_person_whose_name_is_hidden_is_forgotten_too(session: Session, tmp_path: Path) -> None:
+def test_a_person_whose_name_is_hidden_is_forgotten_too(session: PipelineContext, tmp_path: Path) -> None:
     ((account,),) = ask(
         tmp_path,
         "SELECT account_id FROM accounts WHERE account_id IN (SELECT account_id FROM test_results) LIMIT 1",
@@ -211,7 +213,9 @@ def test_a_person_whose_name_is_hidden_is_forgotten_too(session: Session, tmp_pa
     assert str(account) not in everything(tmp_path)
 
 
-def test_a_replay_after_it_brings_nobody_back_and_marks_nobody_else_deleted(session: Session, tmp_path: Path) -> None:
+def test_a_replay_after_it_brings_nobody_back_and_marks_nobody_else_deleted(
+    session: PipelineContext, tmp_path: Path
+) -> None:
     account, *_ = learner(tmp_path)
     forget(session, account)
     publish(session, "snapshot", session.newest_complete, run_id="replay")
@@ -221,7 +225,7 @@ def test_a_replay_after_it_brings_nobody_back_and_marks_nobody_else_deleted(sess
     assert ask(tmp_path, "SELECT COUNT(*) FROM rejected_rows") == [(0,)]
 
 
-def test_it_is_recorded_without_the_account_id(session: Session, tmp_path: Path) -> None:
+def test_it_is_recorded_without_the_account_id(session: PipelineContext, tmp_path: Path) -> None:
     account, *_ = learner(tmp_path)
     forget(session, account)
     ((digest, rows),) = ask(tmp_path, "SELECT account_digest, rows_erased > 0 FROM erasures")
@@ -229,7 +233,7 @@ def test_it_is_recorded_without_the_account_id(session: Session, tmp_path: Path)
     assert digest == hashlib.sha256(account.encode()).hexdigest()
 
 
-def test_a_file_that_no_manifest_names_is_swept(session: Session, tmp_path: Path) -> None:
+def test_a_file_that_no_manifest_names_is_swept(session: PipelineContext, tmp_path: Path) -> None:
     account, *_ = learner(tmp_path)
     folder = next((tmp_path / "archive").rglob("accounts"))
     (folder / "part-00001-r00000000.jsonl.gz").write_bytes(b"left by a redaction that was cut short")
@@ -237,14 +241,14 @@ def test_a_file_that_no_manifest_names_is_swept(session: Session, tmp_path: Path
     assert len(list(folder.iterdir())) == 1
 
 
-def test_captures_that_were_never_sealed_go(session: Session, tmp_path: Path) -> None:
+def test_captures_that_were_never_sealed_go(session: PipelineContext, tmp_path: Path) -> None:
     account, *_ = learner(tmp_path)
     session.archive.begin(session.newest_complete, "events", {"kind": "events"}, NOW)
     assert forget(session, account).unfinished == 1
 
 
 def test_one_that_is_cut_short_and_begun_again_finds_the_names_that_went_first(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: PipelineContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older capture alone knows a former name, which stands in running text of a newer one."""
     account, *_ = learner(tmp_path)
@@ -274,7 +278,7 @@ def test_one_that_is_cut_short_and_begun_again_finds_the_names_that_went_first(
 
 
 def test_a_capture_that_is_sealed_in_the_meantime_is_not_missed(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: PipelineContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account, *_ = learner(tmp_path)
     writer = session.archive.begin(session.newest_complete, "snapshot", {}, NOW)
@@ -292,7 +296,7 @@ def test_a_capture_that_is_sealed_in_the_meantime_is_not_missed(
     assert account not in everything(tmp_path)
 
 
-def test_while_a_capture_is_made_it_says_so_and_finishes_later(session: Session, tmp_path: Path) -> None:
+def test_while_a_capture_is_made_it_says_so_and_finishes_later(session: PipelineContext, tmp_path: Path) -> None:
     account, *_ = learner(tmp_path)
     with (
         session.archive.locked(session.newest_complete, "snapshot"),
@@ -306,7 +310,7 @@ def test_while_a_capture_is_made_it_says_so_and_finishes_later(session: Session,
 
 
 def test_a_reader_that_keeps_the_log_of_sqlite_from_being_emptied_is_told_of(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: PipelineContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("drillster_pipeline.warehouse.engine.SQLITE_BUSY_SECONDS", 0.2)
     account, *_ = learner(tmp_path)

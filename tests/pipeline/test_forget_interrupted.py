@@ -19,7 +19,7 @@ import pytest
 from drillster_pipeline.archive import Capture, End
 from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.errors import Busy, SettingsError
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.warehouse import Warehouse
@@ -61,11 +61,11 @@ def folder(template: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-def opened(folder: Path) -> Session:
+def opened(folder: Path) -> PipelineContext:
     return session_in(folder, {"DRILLSTER_REPORTS_FOLDER": str(folder / "reports")})
 
 
-def sealed(session: Session, lines: dict[str, Any], **manifest: Any) -> Capture:
+def sealed(session: PipelineContext, lines: dict[str, Any], **manifest: Any) -> Capture:
     """A sealed capture with one line per resource: a unit and a body."""
     moment = datetime(2026, 6, 10, 1, tzinfo=UTC)
     writer = session.archive.begin(DAYS[-1], "snapshot", {}, moment)

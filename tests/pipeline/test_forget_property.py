@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
@@ -65,7 +65,7 @@ def test_a_replay_gives_all_that_is_not_the_persons_and_so_does_the_warehouse(
 
 
 @contextmanager
-def published(folder: Path, blank: Path, name: str, organization: Organization | None) -> Iterator[Session]:
+def published(folder: Path, blank: Path, name: str, organization: Organization | None) -> Iterator[PipelineContext]:
     """A session with an own warehouse beside an archive, which is filled with an organization where one is given."""
     shutil.copy(blank, folder / f"{name}.sqlite")
     with session_in(folder, {"DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/{name}.sqlite"}) as session:

@@ -11,7 +11,7 @@ import pytest
 from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.errors import Unavailable
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from tests.disks import Disk, small_disk
@@ -32,13 +32,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         yield mounted
 
 
-def session(sandbox: Sandbox, archive: Path, warehouse: Path) -> Session:
+def session(sandbox: Sandbox, archive: Path, warehouse: Path) -> PipelineContext:
     settings = {
         **sandbox.environment(),
         "DRILLSTER_ARCHIVE_URL": str(archive),
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{warehouse}",
     }
-    return Session(settings=load_settings(settings), now=lambda: NOW)
+    return PipelineContext(settings=load_settings(settings), now=lambda: NOW)
 
 
 def asked(sandbox: Sandbox) -> list[str]:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Interrupted, SettingsError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PAUSES, publish
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.warehouse.staging import PREFIX
@@ -99,19 +99,19 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox,
 
 
 @contextmanager
-def opened(sandbox: Sandbox, archive: Path, url: str, schema: str = "") -> Iterator[Session]:
+def opened(sandbox: Sandbox, archive: Path, url: str, schema: str = "") -> Iterator[PipelineContext]:
     settings = {
         **sandbox.environment(),
         "DRILLSTER_ARCHIVE_URL": str(archive),
         "DRILLSTER_WAREHOUSE_URL": url,
         "DRILLSTER_WAREHOUSE_SCHEMA": schema,
     }
-    with Session(settings=load_settings(settings), now=lambda: NOW) as session:
+    with PipelineContext(settings=load_settings(settings), now=lambda: NOW) as session:
         yield session
 
 
 @pytest.fixture
-def session(server: Server, archive: tuple[Sandbox, Path]) -> Iterator[Session]:
+def session(server: Server, archive: tuple[Sandbox, Path]) -> Iterator[PipelineContext]:
     schema = f"test_{secrets.token_hex(4)}"
     with opened(*archive, server.url, schema) as made:
         made.sleep = slept.append  # type: ignore[assignment]  # only counts
@@ -129,7 +129,7 @@ def once(action: Callable[[], None]) -> Callable[..., None]:
     return lambda *_: action() if next(calls) == 0 else None
 
 
-def check_that_all_is_there_once(session: Session, server: Server, rows: dict[str, int]) -> None:
+def check_that_all_is_there_once(session: PipelineContext, server: Server, rows: dict[str, int]) -> None:
     assert session.warehouse.row_counts(rows) == rows
     assert rows["results"] > 0
     assert len(session.warehouse.table_history("accounts")) == 1
@@ -144,7 +144,9 @@ def rows_of(outcome: Any) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("how", ["end_sessions", "restart"])
-def test_a_load_that_is_broken_off_while_it_stages_begins_again(session: Session, server: Server, how: str) -> None:
+def test_a_load_that_is_broken_off_while_it_stages_begins_again(
+    session: PipelineContext, server: Server, how: str
+) -> None:
     lose = once(getattr(server, how))
     outcome = publish(session, "snapshot", session.newest_complete, run_id="run", on_rows=lose)
     assert slept == [PAUSES[0]]
@@ -153,7 +155,7 @@ def test_a_load_that_is_broken_off_while_it_stages_begins_again(session: Session
 
 @pytest.mark.parametrize(("where", "how"), [("_write_tables", "end_sessions"), ("_write_rejects", "crash")])
 def test_a_load_that_is_broken_off_while_it_is_published_begins_again(
-    session: Session, server: Server, monkeypatch: pytest.MonkeyPatch, where: str, how: str
+    session: PipelineContext, server: Server, monkeypatch: pytest.MonkeyPatch, where: str, how: str
 ) -> None:
     from drillster_pipeline.warehouse import merge as module
 
@@ -170,7 +172,7 @@ def test_a_load_that_is_broken_off_while_it_is_published_begins_again(
     check_that_all_is_there_once(session, server, rows_of(outcome))
 
 
-def test_a_server_that_is_down_for_a_while_is_waited_for(session: Session, server: Server) -> None:
+def test_a_server_that_is_down_for_a_while_is_waited_for(session: PipelineContext, server: Server) -> None:
     server.stop()
 
     def sleep(seconds: float) -> None:
@@ -184,7 +186,7 @@ def test_a_server_that_is_down_for_a_while_is_waited_for(session: Session, serve
     check_that_all_is_there_once(session, server, rows_of(outcome))
 
 
-def test_a_server_that_stays_down_is_told_and_the_next_run_finishes(session: Session, server: Server) -> None:
+def test_a_server_that_stays_down_is_told_and_the_next_run_finishes(session: PipelineContext, server: Server) -> None:
     server.stop()
     try:
         with pytest.raises(Interrupted, match="the database cannot be reached") as caught:
@@ -242,7 +244,7 @@ class Wire:
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(
-    session: Session, server: Server, archive: tuple[Sandbox, Path]
+    session: PipelineContext, server: Server, archive: tuple[Sandbox, Path]
 ) -> None:
     wire = Wire(server)
     url = f"postgresql://postgres@127.0.0.1:{wire.port}/postgres"
@@ -256,12 +258,14 @@ def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(
 
 
 @pytest.mark.parametrize("wrong", ["nobody@/postgres", "postgres@/nowhere"])
-def test_a_server_that_does_not_let_us_in_is_not_waited_for(session: Session, server: Server, wrong: str) -> None:
+def test_a_server_that_does_not_let_us_in_is_not_waited_for(
+    session: PipelineContext, server: Server, wrong: str
+) -> None:
     url = server.url.replace("postgres:@/postgres", wrong)
     assert url != server.url
     settings = replace(session.settings, warehouse_url=Secret(url))
     with (
-        Session(settings=settings, now=session.now, sleep=slept.append) as other,
+        PipelineContext(settings=settings, now=session.now, sleep=slept.append) as other,
         pytest.raises(SettingsError, match="the server answers, and does not let us in"),
     ):
         publish(other, "snapshot", other.newest_complete, run_id="run")

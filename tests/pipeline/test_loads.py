@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, unpublished_captures
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
-from drillster_pipeline.pipeline.quality import gather
+from drillster_pipeline.pipeline.quality import load_quality
 from drillster_pipeline.settings import Secret, load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
@@ -54,7 +54,7 @@ class Place:
                 "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{self.folder / 'warehouse.sqlite'}",
             }
         )
-        self.session = Session(settings=settings, now=lambda: night_after(self.day))
+        self.session = PipelineContext(settings=settings, now=lambda: night_after(self.day))
 
     def night(self, **options: Any) -> PublishOutcome:
         """Capture the day and publish it."""
@@ -247,7 +247,7 @@ def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(plac
     expected = [place.rows(name) for name in ENTITIES]
     for number, order in enumerate([(0, 1, 2), (0, 2, 1)]):
         url = f"sqlite:///{tmp_path}/again{number}.sqlite"
-        with Session(settings=replace(place.session.settings, warehouse_url=Secret(url))) as session:
+        with PipelineContext(settings=replace(place.session.settings, warehouse_url=Secret(url))) as session:
             for days in order:
                 publish(session, "snapshot", DAY + timedelta(days=days), run_id="again")
             again = Place(place.sandbox, place.folder)
@@ -274,7 +274,7 @@ def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: 
     confirmed = place.next_night(allow_mass_delete=True).capture
     place.session.archive.storage.write(f"{confirmed.ref.folder}/{CONFIRMED_MARK}", b"{")
     settings = replace(place.session.settings, warehouse_url=Secret(f"sqlite:///{tmp_path}/again.sqlite"))
-    with Session(settings=settings) as session:
+    with PipelineContext(settings=settings) as session:
         publish(session, "snapshot", DAY, run_id="again")
         with pytest.raises(GuardRefused):
             publish(session, "snapshot", place.day, run_id="again")
@@ -292,7 +292,7 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     place.night()
     place.next_night(tables=["groups"])
     assert newest() == {DAY}
-    assert gather(place.session, place.night(tables=["groups"])).differences == {}
+    assert load_quality(place.session, place.night(tables=["groups"])).differences == {}
     place.night()
     assert newest() == {DAY + timedelta(days=1)}
 
@@ -301,7 +301,7 @@ def test_a_load_has_the_time_zone_that_its_capture_was_made_in(place: Place) -> 
     """A replay does not move the day that was captured, whatever the setting is by then."""
     capture(place.session, "snapshot", DAY)
     settings = replace(place.session.settings, timezone=ZoneInfo("Pacific/Tongatapu"))
-    with Session(settings=settings, now=place.session.now) as session:
+    with PipelineContext(settings=settings, now=place.session.now) as session:
         publish(session, "snapshot", DAY, run_id="later")
         with session.warehouse.reading() as (connection, _):
             query = "SELECT timezone, date_begins_at, date_ends_at FROM loads"
@@ -356,7 +356,7 @@ def test_each_table_alone_fills_an_empty_warehouse_with_what_it_needs(
 ) -> None:
     place, before = unchanged
     settings = replace(place.session.settings, warehouse_url=Secret(f"sqlite:///{tmp_path / 'w.sqlite'}"))
-    with Session(settings=settings, now=place.session.now) as session:
+    with PipelineContext(settings=settings, now=place.session.now) as session:
         outcome = publish(session, "snapshot", DAY, run_id="run", tables=[name])
         rows = session.warehouse.row_counts()
     assert not any(report.rows_rejected for report in outcome.report.tables.values())

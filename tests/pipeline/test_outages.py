@@ -13,7 +13,7 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.errors import ApiUnavailable
 from drillster_pipeline.pipeline.capture import How as Came
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES
 from tests.api.walking import new_tokens
@@ -47,7 +47,7 @@ class Outage:
             if self.now >= self._over_at:
                 self._sandbox.faults = Faults()
 
-    def meet(self, nights: Nights, concurrency: int) -> Session:
+    def meet(self, nights: Nights, concurrency: int) -> PipelineContext:
         """A session whose client waits by this clock."""
         session = nights.session(DRILLSTER_CONCURRENCY=str(concurrency))
         times: dict[str, Any] = {"clock": self.clock, "sleep": self.sleep, "random": random.Random(7).random}
@@ -60,7 +60,7 @@ class Outage:
         return session
 
 
-def tables(session: Session) -> dict[str, list[Any]]:
+def tables(session: PipelineContext) -> dict[str, list[Any]]:
     """All rows of a warehouse, but for which load they are of, and when it was."""
     found = {}
     with session.warehouse.engine.connect() as connection:

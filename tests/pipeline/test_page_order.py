@@ -24,7 +24,7 @@ from drillster_pipeline.archive.parts import part_name, read_lines
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline import publish as loads
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.response_shapes import items
 from drillster_pipeline.settings import load_settings
@@ -50,7 +50,7 @@ def answers() -> Iterator[tuple[Capture, Lines]]:
             "DRILLSTER_ARCHIVE_URL": f"{folder}/archive",
             "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
         }
-        with Session(settings=load_settings(environment), now=lambda: NOW) as session:
+        with PipelineContext(settings=load_settings(environment), now=lambda: NOW) as session:
             found = capture(session, "snapshot", session.newest_complete).capture
             lines = {
                 resource: [

@@ -8,9 +8,9 @@ import pytest
 from drillster_pipeline.api.capture_summary import Tally
 from drillster_pipeline.pipeline.load_types import (
     DETAILED,
-    holes_under,
+    read_gaps_of,
     requests_refused,
-    table_plans,
+    table_load_types,
     unavailable_tables,
     unread_tables,
 )
@@ -26,7 +26,7 @@ FULL, PARTIAL, ADDITIVE = LoadType.FULL, LoadType.PARTIAL, LoadType.ADDITIVE
 
 
 def plans_of(*, selected: Collection[str] = ALL, **what: Any) -> dict[str, TablePlan]:
-    return table_plans(manifest(**what), "snapshot", selected)
+    return table_load_types(manifest(**what), "snapshot", selected)
 
 
 def differing(plans: dict[str, TablePlan]) -> dict[str, TablePlan | None]:
@@ -232,7 +232,7 @@ def test_tables_come_parents_first_whatever_the_order_of_the_selection() -> None
 
 
 def test_events_add_people_and_change_nothing_of_them() -> None:
-    found = table_plans(manifest(resources=["objective_events"]), "events", tables_of("events"))
+    found = table_load_types(manifest(resources=["objective_events"]), "events", tables_of("events"))
     assert found == {"accounts": TablePlan(load_type=ADDITIVE), "objective_events": TablePlan()}
 
 
@@ -285,11 +285,11 @@ def test_holes_are_told_in_words_without_more_than_ids() -> None:
         lost=[("objectives", {"group_id": "g1"}, 403)],
         short=[("groups", {}), ("group_members", {"group_id": "g2"})],
     )
-    assert [str(hole) for hole in holes_under(DATA_TABLES["objectives"], what)] == [
+    assert [str(hole) for hole in read_gaps_of(DATA_TABLES["objectives"], what)] == [
         "objectives of group g1: 403",
         "groups list: 5 of 50",
     ]
-    assert [str(hole) for hole in holes_under(DATA_TABLES["results"], what)] == [
+    assert [str(hole) for hole in read_gaps_of(DATA_TABLES["results"], what)] == [
         "group_members of group g2: 5 of 50",
         "groups list: 5 of 50",
     ]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drillster_pipeline.extract.batches import batch_of
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.prune import prune
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import LoadPlan, TablePlan
@@ -173,7 +173,7 @@ def test_old_snapshots_go_counted_from_the_newest_that_is_there(tmp_path: Path) 
     assert snapshot_dates(session) == dates[1:]
 
 
-def with_snapshots(session: Session, *dates: date) -> None:
+def with_snapshots(session: PipelineContext, *dates: date) -> None:
     for day in dates:
         names = ("accounts", "groups", "playables", "results")
         plan = LoadPlan(
@@ -192,6 +192,6 @@ def with_snapshots(session: Session, *dates: date) -> None:
             load.merge()
 
 
-def snapshot_dates(session: Session) -> list[date]:
+def snapshot_dates(session: PipelineContext) -> list[date]:
     with session.warehouse.reading() as (connection, tables):
         return list(connection.scalars(sa.select(tables("results").c.export_date).order_by("export_date")))

@@ -15,7 +15,7 @@ import pytest
 
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
 from tests.archive.object_store import ObjectStore, object_store
@@ -30,7 +30,7 @@ from datetime import date, datetime
 from drillster_pipeline.archive import lease
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.prune import prune
@@ -41,7 +41,7 @@ moment, settings, works = datetime.fromisoformat(sys.argv[1]), load_settings(jso
 print("ready", flush=True)
 sys.stdin.readline()
 said = []
-with Session(settings=settings, now=lambda: moment) as session:
+with PipelineContext(settings=settings, now=lambda: moment) as session:
     for what, kind, of in (work.split() for work in works):
         try:
             if what == "night":
@@ -85,8 +85,8 @@ def settings(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -
     }
 
 
-def opened(settings: dict[str, str], *, now: datetime = NIGHT) -> Session:
-    return Session(settings=load_settings(settings), now=lambda: now)
+def opened(settings: dict[str, str], *, now: datetime = NIGHT) -> PipelineContext:
+    return PipelineContext(settings=load_settings(settings), now=lambda: now)
 
 
 def at_once(settings: dict[str, str], *runs: Sequence[str]) -> list[list[str]]:
@@ -121,7 +121,7 @@ def nights(day: date) -> list[str]:
     return [f"night snapshot {day}", f"night events {day}"]
 
 
-def content(session: Session) -> dict[str, Any]:
+def content(session: PipelineContext) -> dict[str, Any]:
     with session.warehouse.reading() as (connection, tables):
         names = ("accounts", "groups", "results", "objective_events")
         return {

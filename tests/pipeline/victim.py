@@ -24,7 +24,7 @@ from drillster_pipeline.archive import lease, local
 from drillster_pipeline.archive import object_store as remote
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Secret, Settings, load_settings
 from drillster_pipeline.warehouse import Warehouse  # noqa: F401 - likewise
 
@@ -92,7 +92,7 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
     killer = Killer(order.get("kill_at"), order.get("kill_on"), order.get("seed", 0))
     now = datetime.fromisoformat(order["now"])
     settings = replace(_settings(order), archive_url=Secret(order["environment"]["DRILLSTER_ARCHIVE_URL"]))
-    with Session(settings=settings, now=lambda: now) as session:
+    with PipelineContext(settings=settings, now=lambda: now) as session:
         try:
             outcome = capture(session, order.get("kind", "snapshot"), date.fromisoformat(order["date"]))
         except PipelineError as error:

@@ -13,7 +13,7 @@ import pytest
 
 from drillster_pipeline.errors import Refused, Unavailable
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import Session
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.report import Figures, figures_of, render
@@ -27,7 +27,7 @@ VOID = {"meta", "br", "path", "use", "rect", "img", "link", "hr", "input"}
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineContext]:
     """A session whose warehouse holds three nights."""
     folder = tmp_path_factory.mktemp("report")
     clock = [NIGHTS[0]]
@@ -40,7 +40,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
                 "DRILLSTER_REPORTS_FOLDER": str(folder / "reports"),
             }
         )
-        with Session(settings=settings, now=lambda: clock[0]) as opened:
+        with PipelineContext(settings=settings, now=lambda: clock[0]) as opened:
             for night in NIGHTS:
                 clock[0] = sandbox.now = night
                 for kind in ("snapshot", "events"):
@@ -50,11 +50,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="module")
-def figures(session: Session) -> Figures:
+def figures(session: PipelineContext) -> Figures:
     return figures_of(session.warehouse, session.newest_complete)
 
 
-def ask(session: Session, sql: str) -> list[Any]:
+def ask(session: PipelineContext, sql: str) -> list[Any]:
     connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
     try:
         return connection.execute(sql).fetchall()
@@ -88,7 +88,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def test_the_figures_are_those_of_the_analysts_views(session: Session, figures: Figures) -> None:
+def test_the_figures_are_those_of_the_analysts_views(session: PipelineContext, figures: Figures) -> None:
     day = figures.export_date
     compliance = ask(
         session, f"SELECT group_id, evaluated, met FROM group_compliance WHERE export_date = '{day}' ORDER BY 1, 2, 3"
@@ -107,7 +107,7 @@ def test_the_figures_are_those_of_the_analysts_views(session: Session, figures: 
     assert sum(figures.spread) == results
 
 
-def test_attempts_that_were_not_judged_are_no_part_of_the_pass_rate(session: Session, figures: Figures) -> None:
+def test_attempts_that_were_not_judged_are_no_part_of_the_pass_rate(session: PipelineContext, figures: Figures) -> None:
     connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
     failed = connection.execute("SELECT test_result_id FROM test_results WHERE passed = 0").fetchall()
     try:
@@ -123,7 +123,7 @@ def test_attempts_that_were_not_judged_are_no_part_of_the_pass_rate(session: Ses
     assert {one.rate for one in found if one.passed} == {100.0}
 
 
-def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: Session, figures: Figures) -> None:
+def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: PipelineContext, figures: Figures) -> None:
     assert [str(day) for day in figures.dates] == [
         row[0] for row in ask(session, "SELECT DISTINCT export_date FROM results ORDER BY 1")
     ]
@@ -137,7 +137,7 @@ def test_trends_run_over_the_loaded_dates_up_to_the_export_date(session: Session
     assert earlier.data.newest == figures.export_date
 
 
-def test_the_page_stands_by_itself_and_names_nobody(session: Session) -> None:
+def test_the_page_stands_by_itself_and_names_nobody(session: PipelineContext) -> None:
     written = write_report(session, session.newest_complete)
     text = Path(written.location).read_text()
     shown = " ".join(Page(text).text)
@@ -150,7 +150,7 @@ def test_the_page_stands_by_itself_and_names_nobody(session: Session) -> None:
         assert email is None or email not in text
 
 
-def test_names_are_shown_when_asked_for_in_a_file_for_its_owner_alone(session: Session) -> None:
+def test_names_are_shown_when_asked_for_in_a_file_for_its_owner_alone(session: PipelineContext) -> None:
     written = write_report(session, session.newest_complete, names=True)
     text = Path(written.location).read_text()
     Page(text)
@@ -161,12 +161,12 @@ def test_names_are_shown_when_asked_for_in_a_file_for_its_owner_alone(session: S
     assert Path(written.location).stat().st_mode & 0o077 == 0
 
 
-def test_the_same_numbers_give_the_same_page(session: Session) -> None:
+def test_the_same_numbers_give_the_same_page(session: PipelineContext) -> None:
     first = Path(write_report(session, session.newest_complete).location).read_bytes()
     assert Path(write_report(session, session.newest_complete).location).read_bytes() == first
 
 
-def test_a_name_cannot_bring_its_own_markup(session: Session, tmp_path: Path) -> None:
+def test_a_name_cannot_bring_its_own_markup(session: PipelineContext, tmp_path: Path) -> None:
     connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
     ((group, name),) = connection.execute("SELECT group_id, name FROM groups WHERE deleted_on IS NULL LIMIT 1")
     try:
@@ -202,7 +202,7 @@ def test_what_was_not_read_is_not_said_to_be_nothing(figures: Figures) -> None:
         assert words in shown
 
 
-def test_events_that_were_not_loaded_are_no_zero(session: Session, figures: Figures) -> None:
+def test_events_that_were_not_loaded_are_no_zero(session: PipelineContext, figures: Figures) -> None:
     assert figures.came_to_meet is not None
     snapshot, events = sorted(
         ask(session, f"SELECT kind, load_id FROM loads WHERE export_date = '{figures.export_date}'")
@@ -221,7 +221,7 @@ def test_events_that_were_not_loaded_are_no_zero(session: Session, figures: Figu
     assert snapshot[0] == "snapshot"
 
 
-def test_who_practiced_on_a_date_without_results_is_not_known(session: Session, figures: Figures) -> None:
+def test_who_practiced_on_a_date_without_results_is_not_known(session: PipelineContext, figures: Figures) -> None:
     day = figures.export_date
     move = "UPDATE results SET export_date = :to WHERE export_date = :day"
     with session.warehouse.engine.begin() as connection:
@@ -250,27 +250,27 @@ def test_a_name_that_runs_from_right_to_left_turns_no_number_around(figures: Fig
     assert body.count(turned) == body.count(f"<bdi>{turned}</bdi>")
 
 
-def test_a_date_without_a_snapshot_is_refused(session: Session) -> None:
+def test_a_date_without_a_snapshot_is_refused(session: PipelineContext) -> None:
     with pytest.raises(Refused, match="no snapshot of 2026-06-01"):
         write_report(session, datetime(2026, 6, 1, tzinfo=UTC).date())
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(session: Session, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_told(session: PipelineContext, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="--output"):
         write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
     settings = replace(session.settings, reports_folder=Secret(str(tmp_path / "file")))
     with (
-        Session(settings=settings, now=session.now) as elsewhere,
+        PipelineContext(settings=settings, now=session.now) as elsewhere,
         pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"),
     ):
         write_report(elsewhere, session.newest_complete)
 
 
-def test_postgresql_tells_the_same_figures(session: Session, figures: Figures, tmp_path: Path) -> None:
+def test_postgresql_tells_the_same_figures(session: PipelineContext, figures: Figures, tmp_path: Path) -> None:
     with postgresql.server() as url:
         settings = replace(session.settings, warehouse_url=Secret(url), warehouse_schema="drillster")
-        with Session(settings=settings, now=session.now) as other:
+        with PipelineContext(settings=settings, now=session.now) as other:
             for day in figures.dates:
                 for kind in ("snapshot", "events"):
                     publish(other, kind, day, run_id="replay")

@@ -12,7 +12,7 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError
 
 from .keys import EVENTS, NIGHTLY
-from .resources import ConsoleResource, Run
+from .resources import ConsoleResource, RunContext
 from .run_lock import fail_dead_runs, run_lock
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class RunResult:
     """What a run of the job came to."""
 
     run_id: str
@@ -49,12 +49,12 @@ def run_nightly(
     instance: dg.DagsterInstance,
     export_date: date,
     *,
-    run: Run,
+    run: RunContext,
     allow_mass_delete: bool = False,
     capture_again: bool = False,
     only_events: bool = False,
-) -> Night:
-    """Run the job for one export date. Raises nothing that a step raised: see :class:`Night`."""
+) -> RunResult:
+    """Run the job for one export date. Raises nothing that a step raised: see :class:`RunResult`."""
     from drillster_pipeline.definitions import defs
 
     capture = {"config": {"capture_again": capture_again}}
@@ -82,7 +82,7 @@ def run_nightly(
     finally:
         run.close()
     failed = [event.step_key or "" for event in result.all_events if event.is_step_failure]
-    return Night(
+    return RunResult(
         run_id=run_id,
         success=result.success,
         errors=tuple(run.errors.values()),
