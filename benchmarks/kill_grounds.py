@@ -158,7 +158,7 @@ class Ground:
                 line = parse_line(text, body=False)
                 if line.end is not None:
                     unit = unit_of(part.parent.name, line.unit)
-                    path = unit.endpoint.places[0].path.format(organization_id="self", **unit.params)
+                    path = unit.endpoint.path.format(organization_id="self", **unit.params)
                     found.add(f"/api/2.1.1/{path}")
         return found
 

@@ -22,7 +22,8 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.dates import newest_complete
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Faults, Sandbox
 from tests.orchestration.houses import AMSTERDAM, REPOSITORY, SMALL, House, environment_of, house_in
 from tests.orchestration.services import daemon_of, webserver_of

@@ -7,42 +7,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.response_shapes import SHAPES, field_name, items, named_total, shown
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.response_shapes import field_name, named_total, shown
 
+LISTS = [name for name, resource in RESOURCES.items() if resource.is_list]
 ITEMS = [{"id": "a"}, {"id": "b"}]
 PAGINATION = {"total": 2, "lastOnPage": "b", "moreAvailable": False}
 
 
-@pytest.mark.parametrize("resource", SHAPES)
+@pytest.mark.parametrize("resource", LISTS)
 def test_a_bare_array_is_the_list(resource: str) -> None:
-    assert items(resource, ITEMS) is ITEMS
+    assert RESOURCES[resource].items(ITEMS) is ITEMS
 
 
 @pytest.mark.parametrize(
-    ("resource", "name"), [(resource, name) for resource, shape in SHAPES.items() for name in shape.names]
+    ("resource", "name"), [(resource, name) for resource in LISTS for name in RESOURCES[resource].list_names]
 )
 def test_a_list_is_found_under_each_documented_name(resource: str, name: str) -> None:
-    assert items(resource, {"pagination": PAGINATION, name: ITEMS, "other": [{"x": 1}]}) is ITEMS
+    assert RESOURCES[resource].items({"pagination": PAGINATION, name: ITEMS, "other": [{"x": 1}]}) is ITEMS
 
 
-@pytest.mark.parametrize("resource", SHAPES)
+@pytest.mark.parametrize("resource", LISTS)
 def test_failing_a_documented_name_the_only_list_of_objects_is_the_list(resource: str) -> None:
     body = {"pagination": PAGINATION, "counts": {"x": 1}, "tags": ["a"], "whatever": ITEMS, "total": 2}
-    assert items(resource, body) is ITEMS
+    assert RESOURCES[resource].items(body) is ITEMS
 
 
-@pytest.mark.parametrize("resource", SHAPES)
+@pytest.mark.parametrize("resource", LISTS)
 def test_several_lists_are_a_contract_error_that_names_them(resource: str) -> None:
     with pytest.raises(ContractError, match="several: first, second"):
-        items(resource, {"second": ITEMS, "first": ITEMS})
+        RESOURCES[resource].items({"second": ITEMS, "first": ITEMS})
 
 
 def test_an_empty_list_beside_a_filled_one_is_not_in_doubt() -> None:
-    assert items("objective_events", {"happened": ITEMS, "warnings": []}) is ITEMS
+    assert RESOURCES["objective_events"].items({"happened": ITEMS, "warnings": []}) is ITEMS
 
 
 def test_the_tests_of_a_group_are_not_taken_for_its_drillables() -> None:
-    assert items("group_drillables", {"id": "g", "tests": ITEMS, "members": ITEMS}) == []
+    assert RESOURCES["group_drillables"].items({"id": "g", "tests": ITEMS, "members": ITEMS}) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_the_tests_of_a_group_are_not_taken_for_its_drillables() -> None:
     ],
 )
 def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
-    assert items("group_members", body) == []
+    assert RESOURCES["group_members"].items(body) == []
 
 
 @pytest.mark.parametrize(
@@ -74,22 +76,22 @@ def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
 )
 def test_an_answer_without_a_list_is_a_contract_error_that_names_what_was_met(body: Any, met: str) -> None:
     with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', met .*{met}"):
-        items("groups", body)
+        RESOURCES["groups"].items(body)
 
 
 @pytest.mark.parametrize("body", ["<html>", 7, None, True])
 def test_an_answer_that_is_neither_object_nor_list_is_a_contract_error(body: Any) -> None:
     with pytest.raises(ContractError, match="expected an object or a list, met"):
-        items("groups", body)
+        RESOURCES["groups"].items(body)
 
 
 def test_a_documented_name_that_holds_no_list_is_a_contract_error() -> None:
     with pytest.raises(ContractError, match="'groups' should be a list, is dict"):
-        items("groups", {"groups": {"id": "g"}})
+        RESOURCES["groups"].items({"groups": {"id": "g"}})
 
 
 def test_a_documented_name_that_is_null_counts_as_left_out() -> None:
-    assert items("accounts", {"accounts": None, "organizationAccounts": ITEMS}) is ITEMS
+    assert RESOURCES["accounts"].items({"accounts": None, "organizationAccounts": ITEMS}) is ITEMS
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(SHAPES)), json_values)
+@given(st.sampled_from(sorted(LISTS)), json_values)
 def test_any_answer_gives_a_list_of_its_own_or_a_contract_error(resource: str, body: Any) -> None:
     inside = list(body.values()) if isinstance(body, dict) else [body]
     try:
-        found = items(resource, body)
+        found = RESOURCES[resource].items(body)
     except ContractError:
         found = []
     assert found == [] or any(found is value for value in inside)

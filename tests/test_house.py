@@ -13,18 +13,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from drillster_pipeline.api.endpoints import OBJECTIVE_EVENTS, SNAPSHOT_RESOURCES
-from drillster_pipeline.response_shapes import SHAPES
-from drillster_pipeline.tables import RESOURCES
-
-
-def test_the_walk_and_the_tables_name_the_same_resources_in_the_same_order() -> None:
-    assert (*SNAPSHOT_RESOURCES, OBJECTIVE_EVENTS.resource) == RESOURCES
-
-
-def test_every_resource_but_the_organization_has_a_list_whose_shape_is_known() -> None:
-    assert set(SHAPES) == set(RESOURCES) - {"organization"}
-
 
 def test_a_night_asks_its_first_question_before_pandas_is_loaded() -> None:
     modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.capture"]

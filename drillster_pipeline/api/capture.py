@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter
 from drillster_pipeline.errors import PermissionDenied
+from drillster_pipeline.resources import CAPTURED
 
-from . import endpoints as api
 from .crawler import Clock, Walk
-from .endpoints import SNAPSHOT_RESOURCES
 from .progress import Progress
 from .units import Unit
 
@@ -75,7 +75,7 @@ def capture_snapshot(
     )
     # The long lists first, one page of which leads to the next.
     roots = [Unit(root, {}) for root in (api.ACCOUNTS, api.GROUPS, api.ORGANIZATION, api.CATALOGS)]
-    result = _run(walk, client, roots, SNAPSHOT_RESOURCES, now, on_progress)
+    result = _run(walk, client, roots, CAPTURED["snapshot"], now, on_progress)
     if all(entry["status"] == "unavailable" for entry in result.resources.values()):
         raise PermissionDenied(
             "The service account may read neither the organization nor its accounts nor any group: give it the "

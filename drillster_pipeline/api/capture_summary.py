@@ -8,28 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillster_pipeline.archive import End
+from drillster_pipeline.resources import CAPTURED, RESOURCES
 
 from .completeness import promised
-from .endpoints import SNAPSHOT_RESOURCES
-
-_PARENT = {
-    "catalog_content": "catalogs",
-    "group_members": "groups",
-    "group_staff": "groups",
-    "group_drillables": "groups",
-    "objectives": "groups",
-    "objective_evaluations": "objectives",
-    "results": "group_members",
-    "test_results": "groups",
-    "objective_events": "objectives",
-}
-"""Where a resource's units come from: if that can't be read, neither can this."""
-_OUT_OF_REACH = {
-    "groups": ("test_results",),
-    "group_members": ("results",),
-    "objectives": ("objective_evaluations", "test_results", "objective_events"),
-}
-"""What can't be asked for in a group of which such a unit was lost."""
 
 
 @dataclass(slots=True)
@@ -118,8 +99,10 @@ class Tally:
         group = unit.get("group_id")
         if group is None:
             return
-        for following in _OUT_OF_REACH.get(name, ()):
-            self._of(following).out_of_reach.setdefault(group, status)
+        for following in RESOURCES.values():
+            # What is asked for with the group's id alone is asked for all the same.
+            if name in following.parents and len(following.unit) > 1:
+                self._of(following.resource).out_of_reach.setdefault(group, status)
         if status == 403:
             self._refused.add(group)
         elif status == 404 and name == "groups":
@@ -146,7 +129,7 @@ class Tally:
         with self._lock:
             return sorted(self._missing - self._answering - self._refused)
 
-    def manifest(self, names: tuple[str, ...] = SNAPSHOT_RESOURCES) -> dict[str, dict[str, Any]]:
+    def manifest(self, names: tuple[str, ...] = CAPTURED["snapshot"]) -> dict[str, dict[str, Any]]:
         """The manifest's entries, but for the parts."""
         with self._lock:
             return {name: self._entry(name) for name in names}
@@ -175,9 +158,9 @@ class Tally:
         tally = self._of(name)
         if tally.units == 0 and tally.statuses:
             return "unavailable", _why(tally.statuses)
-        parent = _PARENT.get(name)
-        if parent and self._status(parent)[0] == "unavailable":
-            return "unavailable", f"it is reached by way of {parent}, which could not be read"
+        for parent in RESOURCES[name].parents[:1]:
+            if self._status(parent)[0] == "unavailable":
+                return "unavailable", f"it is reached by way of {parent}, which could not be read"
         return "captured", None
 
 

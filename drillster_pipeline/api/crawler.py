@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter, End, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
 
-from . import endpoints as api
 from .capture_summary import Tally
 from .endpoint_client import Asker
 from .grant import ENDPOINT as TOKEN_ENDPOINT
@@ -164,7 +164,7 @@ class Walk:
         """Read one unit to its end, into the archive, or give it up for now."""
         unit, reading.error = reading.unit, None
         try:
-            if unit.endpoint.identify is None:
+            if not unit.endpoint.is_list:
                 self._read_thing(unit)
             else:
                 self._read_list(reading)
@@ -188,7 +188,7 @@ class Walk:
         """Read a list on to its end, and once more where Drillster's own count says that something was missed."""
         unit = reading.unit
         attempt = self._writer.attempt(unit.resource, self._named(unit))
-        listing = reading.listing = reading.listing or Listing(unit.endpoint, unit.expected)
+        listing = reading.listing = reading.listing or Listing(api.RESOURCES[unit.resource], unit.expected)
         while (query := listing.query) is not None:
             again = listing.passes > 1
             try:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from drillster_pipeline import resources as api
+from drillster_pipeline.api.paging import PAGE_SIZES, SMALLEST_PAGE
 from drillster_pipeline.errors import NotFound, RequestRefused
+from drillster_pipeline.resources import Endpoint, Path
 
-from . import endpoints as api
-from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Endpoint, Place
 from .units import Unit
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Asker:
         self._lock = threading.Lock()
         self._sizes: dict[str, tuple[int | None, ...]] = {}
         """Per path template, the sizes that are left to ask for; None: Drillster's own default."""
-        self._settled: dict[str, Place] = {}
-        """Per path template, the place that has answered."""
+        self._settled: dict[str, Path] = {}
+        """Per path template, the path that has answered."""
 
     def page(self, unit: Unit, query: Mapping[str, str | int], *, size: int | None = None) -> tuple[Answer, int]:
         """A page of a list, and the size that it was asked for with: ``size`` if that is granted.
@@ -44,7 +45,7 @@ class Asker:
             except RequestRefused as refusal:
                 if not _may_be_the_size(refusal):
                     raise
-        path = unit.endpoint.places[0].path
+        path = unit.endpoint.path
         sizes = self._sizes.get(path, (*PAGE_SIZES, None))
         refused: RequestRefused | None = None
         for number, each in enumerate(sizes):
@@ -62,9 +63,9 @@ class Asker:
         assert refused is not None
         raise refused
 
-    def place(self, endpoint: Endpoint) -> Place | None:
+    def place(self, endpoint: Endpoint) -> Path | None:
         """Which of an endpoint's addresses has answered; None where none has."""
-        return self._settled.get(endpoint.places[0].path)
+        return self._settled.get(endpoint.path)
 
     def ask(self, unit: Unit, query: Mapping[str, str | int]) -> Answer:
         """One answer, from the endpoint's place that works. Raises what :meth:`Client.get` raises."""
@@ -76,9 +77,9 @@ class Asker:
                 "fromDate": self._window.start.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "toDate": self._window.end.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
-        places = endpoint.places
+        places = endpoint.paths
         if endpoint is api.ORGANIZATION and self._organization_id != "self":
-            places = (Place("organization/{organization_id}"),)
+            places = (Path("organization/{organization_id}"),)
         key = places[0].path
         if (settled := self._settled.get(key)) is not None:
             places = (settled,)
@@ -89,7 +90,7 @@ class Asker:
                 continue
         return self._get(key, places[-1], params, query)
 
-    def _get(self, key: str, place: Place, params: Mapping[str, str], query: Mapping[str, str | int]) -> Answer:
+    def _get(self, key: str, place: Path, params: Mapping[str, str], query: Mapping[str, str | int]) -> Answer:
         answer = self._client.get(place.path, params, query, version=place.version)
         with self._lock:
             self._settled.setdefault(key, place)

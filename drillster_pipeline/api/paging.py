@@ -15,10 +15,14 @@ from typing import Any, NoReturn
 from drillster_pipeline import response_shapes as answers
 from drillster_pipeline.archive import End
 from drillster_pipeline.errors import AnswerError, ContractError
+from drillster_pipeline.resources import Resource
 
 from .completeness import allowed_difference, promised
-from .endpoints import PAGE_SIZES, SMALLEST_PAGE, Endpoint
 
+PAGE_SIZES = (100, 50, 10)
+"""Sizes to ask for, in turn, as Drillster refuses them (400 ``invalid_result_size``); 100 is the documented maximum."""
+SMALLEST_PAGE = 10
+"""Drillster's default for most lists: no page but the last is shorter, whatever size is asked for."""
 MOST_PAGES_WITHOUT_NEWS = 3
 """Pages in a row that bring nothing new, while more is promised: overlap explains one or two, not more."""
 
@@ -27,7 +31,7 @@ MOST_PAGES_WITHOUT_NEWS = 3
 class Listing:
     """How far a list has been read."""
 
-    endpoint: Endpoint
+    endpoint: Resource
     expected: int | None = None
     """How many items Drillster's counts of the group promise, where they do."""
     total: int | None = None
@@ -73,7 +77,7 @@ class Listing:
 
     def __post_init__(self) -> None:
         self._now = self.seen
-        self._counts_people = self.endpoint.taker is None
+        self._counts_people = self.endpoint.attempt_by is None
 
     @property
     def query(self) -> dict[str, str | int] | None:
@@ -121,9 +125,9 @@ class Listing:
 
         Raises AnswerError where the page has no list, or the list can't be followed further.
         """
-        path = self.endpoint.places[0].path
+        path = self.endpoint.path
         try:
-            items = answers.items(self.endpoint.resource, body)
+            items = self.endpoint.items(body)
             named = answers.named_total(body)
             pagination = _pagination(body)
             more = _more(pagination)
@@ -150,17 +154,16 @@ class Listing:
 
     def _account(self, items: list[Any]) -> tuple[list[Any], int]:
         """The items that neither pass has seen, and how many this one had not."""
-        assert self.endpoint.identify is not None
         fresh, news = [], 0
         on_page: set[str] = set()
         for item in items:
-            key = self.endpoint.identify(item)
+            key = self.endpoint.identity(item)
             if key in on_page:
                 self._doubled.add(key)
             elif key in self._now and key not in self._page_before:
                 self._repeated.add(key)
             on_page.add(key)
-            if self.endpoint.taker is not None and self.endpoint.taker(item) is None:
+            if self.endpoint.attempt_by is not None and self.endpoint.attempt_by(item) is None:
                 self._counts_people = True
             if key not in self._now:
                 news += 1
@@ -247,7 +250,7 @@ class Listing:
         ``GET groups`` documents ``resultFrom`` as the id of the last element of the page before.
         """
         if news:
-            self._last_id = self.endpoint.identify(items[-1]) if self.endpoint.identify else None
+            self._last_id = self.endpoint.identity(items[-1])
         if not (stuck and not self._by_id) and not (self._by_id and news):
             return False
         if not self.endpoint.pages_by_id or self._last_id is None:
@@ -258,12 +261,12 @@ class Listing:
 
     def _takers(self, items: list[Any]) -> int | None:
         """How many people's deeds the items are; None where an item is one person, or whatever is counted."""
-        if self.endpoint.taker is None or self._counts_people:
+        if self.endpoint.attempt_by is None or self._counts_people:
             return None
-        return len({self.endpoint.taker(item) for item in items})
+        return len({self.endpoint.attempt_by(item) for item in items})
 
     def _stuck(self, how: str) -> NoReturn:
-        path = self.endpoint.places[0].path
+        path = self.endpoint.path
         raise AnswerError(
             f"The list at {path} {how} (page {self.pages}, {len(self.seen)} items so far). "
             "Nothing of it is used. Report it to Drillster; the next run tries again",

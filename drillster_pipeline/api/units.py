@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drillster_pipeline.response_shapes import id_text, items
-
-from . import endpoints as api
-from .endpoints import Endpoint
+from drillster_pipeline import resources as api
+from drillster_pipeline.resources import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +30,20 @@ class Unit:
         return self.params.get("group_id")
 
 
-PARENTS = frozenset({"catalogs", "groups", "group_members", "objectives"})
+PARENTS = frozenset(parent for resource in api.RESOURCES.values() for parent in resource.parents)
 """Resources from whose answers other units follow."""
-_ENDPOINTS = [value for value in vars(api).values() if isinstance(value, Endpoint)]
 
 
 def unit_of(resource: str, params: Mapping[str, str]) -> Unit:
     """The unit that an archived answer belongs to."""
-    endpoint = next(each for each in _ENDPOINTS if each.resource == resource and set(each.unit) == set(params))
-    return Unit(endpoint, params)
+    declared = api.RESOURCES[resource]
+    is_detail = declared.detail is not None and len(params) > len(declared.unit)
+    return Unit(declared.detail if is_detail and declared.detail else declared, params)
 
 
 def found_in(unit: Unit, body: Any) -> list[Any]:
     """The things that an answer tells of."""
-    return [body] if unit.endpoint.identify is None else items(unit.resource, body)
+    return api.RESOURCES[unit.resource].items(body) if unit.endpoint.is_list else [body]
 
 
 def followers(unit: Unit, found: list[Any], *, events: bool) -> list[Unit]:
@@ -56,7 +54,7 @@ def followers(unit: Unit, found: list[Any], *, events: bool) -> list[Unit]:
     endpoint, group = unit.endpoint, unit.params.get("group_id", "")
     if endpoint.resource not in PARENTS:
         return []
-    ids = [(item, id_of(item, endpoint)) for item in found]
+    ids = [(item, api.RESOURCES[unit.resource].id_of(item)) for item in found]
     if endpoint is api.CATALOGS:
         return [Unit(each, {"catalog_id": key}) for _, key in ids if key for each in (api.CATALOG, api.CATALOG_CONTENT)]
     if endpoint is api.GROUP_MEMBERS:
@@ -75,7 +73,7 @@ def followers(unit: Unit, found: list[Any], *, events: bool) -> list[Unit]:
 
 def group_units(group: Any, *, events: bool) -> list[Unit]:
     """What is to be read of a group as the list gives it, its members last; nothing where it has no id."""
-    key = id_of(group, api.GROUPS)
+    key = api.GROUPS.id_of(group)
     if key is None:
         return []
     params = {"group_id": key}
@@ -91,20 +89,6 @@ def group_units(group: Any, *, events: bool) -> list[Unit]:
     ]
 
 
-def id_of(item: Any, endpoint: Endpoint) -> str | None:
-    """The id that is asked for with; None for an invitee without an account, or for what is malformed."""
-    thing = item
-    if isinstance(item, Mapping):
-        for name in _WRAPPERS.get(endpoint.resource, ()):
-            if isinstance(item.get(name), Mapping):
-                thing = item[name]
-                break
-    return id_text(thing.get("id")) if isinstance(thing, Mapping) else None
-
-
-_WRAPPERS = {"group_members": ("member", "user"), "catalogs": ("catalog",), "groups": ("group",)}
-
-
 def count_in(counts: Any, name: str) -> int | None:
     """A count of a group (object GroupCounts), if there is one."""
     value = counts.get(name) if isinstance(counts, Mapping) else None
@@ -115,5 +99,5 @@ def _tests(group: str, thing: Any, name: str) -> list[Unit]:
     tests = thing.get(name) if isinstance(thing, Mapping) else None
     if not isinstance(tests, list):
         return []
-    keys = [id_of(test, api.TEST_RESULTS) for test in tests]
+    keys = [api.TEST_RESULTS.id_of(test) for test in tests]
     return [Unit(api.TEST_RESULTS, {"group_id": group, "test_id": key}) for key in keys if key]

@@ -87,7 +87,7 @@ def _short(path: str) -> str:
 
 
 def _number(probed: Probed) -> str:
-    if probed.best is None or probed.endpoint.identify is None:
+    if probed.best is None or not probed.endpoint.is_list:
         return ""
     seen, total = len(probed.best.items), probed.best.total
     return f"{count(seen)} of {count(total)}" if total is not None and total > seen else count(seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.units import Unit
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.response_shapes import named_total

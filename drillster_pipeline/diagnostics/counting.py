@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.endpoints import PAGE_SIZES, Endpoint
-from drillster_pipeline.api.units import count_in, id_of
+from drillster_pipeline import resources as api
+from drillster_pipeline.api.paging import PAGE_SIZES
+from drillster_pipeline.api.units import count_in
+from drillster_pipeline.resources import Endpoint
 
 from .amounts import Amount, scaled, total
 
@@ -34,7 +35,7 @@ class Counted:
         listed = [item for item in probe.of(api.GROUPS).items if isinstance(item, dict)]
         self.groups = _all_of(probe.of(api.GROUPS).pages)
         asked = probe.of(api.OBJECTIVES).pages
-        known = {key: _group(item) for item in listed if (key := id_of(item, api.GROUPS))}
+        known = {key: _group(item) for item in listed if (key := api.GROUPS.id_of(item))}
         self._complete(known)
         self.listed = [group for group in known.values() if group.members is not None]
         self.asked = len(asked)
@@ -82,7 +83,7 @@ class Counted:
         for page in self._probe.of(api.GROUP_MEMBERS).pages:
             promised = page.unit.expected
             if promised and not page.more:
-                ids += sum(id_of(item, api.GROUP_MEMBERS) is not None for item in page.items)
+                ids += sum(api.GROUP_MEMBERS.id_of(item) is not None for item in page.items)
                 counts += promised
         return ids / counts if counts else 1.0
 

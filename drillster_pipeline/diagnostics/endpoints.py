@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.endpoints import PAGE_SIZES
+from drillster_pipeline import resources as api
+from drillster_pipeline.api.paging import PAGE_SIZES
 
 from .amounts import count, lasting
 from .looking import Reading, look
@@ -41,7 +41,7 @@ def judge_endpoints(notes: Notes, probe: Probe, export_date: date) -> None:
 
 def _note_endpoint(notes: Notes, probed: Probed) -> None:
     step, outcome = _step(probed), probed.outcome
-    tried = f"a page of at most {PAGE_SIZES[0]} items" if probed.endpoint.identify else "the thing itself"
+    tried = f"a page of at most {PAGE_SIZES[0]} items" if probed.endpoint.is_list else "the thing itself"
     if outcome == "not tried":
         notes.skip(Part.ENDPOINTS, step, probed.untried)
     elif outcome == "failed":
@@ -76,7 +76,7 @@ def _note_refused(notes: Notes, probed: Probed, tried: str) -> None:
 
 def _described(probed: Probed) -> str:
     words = [lasting(probed.median)] if probed.median is not None else ["answers"]
-    if probed.best is not None and probed.endpoint.identify is not None:
+    if probed.best is not None and probed.endpoint.is_list:
         items = f"{count(len(probed.best.items))} item{'' if len(probed.best.items) == 1 else 's'}"
         total = probed.best.total
         words.append(f"{items} of {count(total)}" if total is not None and total > len(probed.best.items) else items)

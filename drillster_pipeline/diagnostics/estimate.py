@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.tokens import EARLY_SECONDS, EARLY_SHARE
 
 from .amounts import Amount, total

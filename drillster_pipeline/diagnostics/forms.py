@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drillster_pipeline.response_shapes import SHAPES, Json, field_name
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.response_shapes import Json, field_name
 
 from .shapes import precision_of
 
@@ -35,14 +36,14 @@ class Form:
 
 def list_form(resource: str, body: Json) -> Form:
     """Where the items are."""
-    shape = SHAPES[resource]
+    shape = RESOURCES[resource]
     if isinstance(body, list):
         # The 2.0 page of group objectives gives one; that of evaluations was never seen.
         usual = resource in {"objectives", "objective_evaluations"}
         return Form("items", "a bare list", "documented" if usual else "alternative")
-    for name in shape.names:
+    for name in shape.list_names:
         if body.get(name) is not None:
-            return Form("items", f"under `{name}`", "documented" if name == shape.names[0] else "alternative")
+            return Form("items", f"under `{name}`", "documented" if name == shape.list_names[0] else "alternative")
     lists = [name for name, value in body.items() if isinstance(value, list) and name not in shape.other_lists]
     if lists:
         return Form("items", f"under `{field_name(lists[0])}`", "unknown")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.response_shapes import SHAPES
+from drillster_pipeline.resources import RESOURCES
 
 from .forms import item_forms, list_form, paging_form, timestamp_form, total_form
 from .shapes import HIDDEN, Names, shape_of
@@ -47,7 +47,7 @@ def _forms(probed: Probed) -> list[Form]:
         return []
     resource = probed.endpoint.resource
     found = []
-    if probed.endpoint.identify is not None:
+    if probed.endpoint.is_list:
         found = [list_form(resource, best.body), paging_form(best.body), total_form(resource, best.body)]
         found += item_forms(resource, probed.items)
     timestamps = timestamp_form(page.body for page in probed.pages)
@@ -64,7 +64,8 @@ def _look_for_unknown(found: list[Probed], names: Names) -> None:
         for page in each.pages:
             unknown.look(resource, Page({}, 1, datetime.now(UTC), page.body))
         bodies = [
-            {SHAPES[resource].names[0]: page.body} if isinstance(page.body, list) else page.body for page in each.pages
+            {RESOURCES[resource].list_names[0]: page.body} if isinstance(page.body, list) else page.body
+            for page in each.pages
         ]
         types = shape_of(bodies, names).types_by_path()
         for path in unknown.found.get(resource, ()):

@@ -6,8 +6,9 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.api.endpoints import PAGE_SIZES, Endpoint
+from drillster_pipeline.api.paging import PAGE_SIZES
 from drillster_pipeline.errors import NotFound, PipelineError
+from drillster_pipeline.resources import RESOURCES, Endpoint
 
 from .forms import Form
 
@@ -37,7 +38,7 @@ class Observation:
     def is_clamped(self) -> bool:
         """Whether the server gave fewer items than it was asked for, although there are more."""
         # Where the items are attempts, nothing tells how many people the page was of.
-        return self.more and len(self.items) < (self.size or 0) and self.unit.endpoint.taker is None
+        return self.more and len(self.items) < (self.size or 0) and RESOURCES[self.unit.resource].attempt_by is None
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Probed:
     @property
     def path(self) -> str:
         """Its address, as a template."""
-        return self.endpoint.places[0].path
+        return self.endpoint.path
 
     @property
     def items(self) -> list[Any]:
@@ -89,7 +90,7 @@ class Probed:
         """What is not as it was asked for."""
         found = []
         best = self.best
-        if self.version and self.version != self.endpoint.places[0].version:
+        if self.version and self.version != self.endpoint.paths[0].version:
             found.append(f"under version {self.version} of the API")
         if best is None or best.size is None:
             return found
@@ -125,8 +126,8 @@ class Probed:
             "outcome": self.outcome,
             "asked": len(self.pages) + len(self.refusals) + (self.trouble is not None),
             "refused": len(self.refusals),
-            "items": len(self.items) if self.endpoint.identify else None,
-            "total": named if self.endpoint.identify and not self.endpoint.unit else None,
+            "items": len(self.items) if self.endpoint.is_list else None,
+            "total": named if self.endpoint.is_list and not self.endpoint.unit else None,
             "page_size": min(sizes) if sizes else None,
             "milliseconds": None if self.median is None else round(1000 * self.median, 1),
             "bytes": max((len(page.content) for page in self.pages), default=None),

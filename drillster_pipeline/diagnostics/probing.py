@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.api import endpoints as api
-from drillster_pipeline.api.endpoints import Endpoint
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.paging import Listing
-from drillster_pipeline.api.units import Unit, count_in, followers, group_units, id_of
+from drillster_pipeline.api.units import Unit, count_in, followers, group_units
 from drillster_pipeline.errors import NotFound, PermissionDenied, PipelineError, SettingsError, Unavailable
+from drillster_pipeline.resources import Endpoint
 
 from .pages import Observation, Probed
 
@@ -66,14 +66,14 @@ class Probe:
         self._clock = clock
         self._began = clock()
         self._candidates: dict[str, list[Unit]] = {
-            root.places[0].path: [Unit(root, {})] for root in (api.ORGANIZATION, api.ACCOUNTS, api.CATALOGS, api.GROUPS)
+            root.path: [Unit(root, {})] for root in (api.ORGANIZATION, api.ACCOUNTS, api.CATALOGS, api.GROUPS)
         }
         self._in_trouble = 0
 
     def run(self, on_step: Callable[[str], None] = lambda _: None) -> None:
         """Each endpoint in turn; ``on_step`` hears which comes."""
         for endpoint in ORDER:
-            path = endpoint.places[0].path
+            path = endpoint.path
             on_step(f"GET {path}")
             probed = self.probed[path] = Probed(endpoint)
             probed.untried = self._reason_not_to_try(endpoint)
@@ -82,14 +82,14 @@ class Probe:
 
     def of(self, endpoint: Endpoint) -> Probed:
         """What came of an endpoint."""
-        return self.probed.get(endpoint.places[0].path) or Probed(endpoint)
+        return self.probed.get(endpoint.path) or Probed(endpoint)
 
     def _reason_not_to_try(self, endpoint: Endpoint) -> str:
         if self._in_trouble >= MOST_TROUBLE:
             return "Drillster does not answer as it should; see the endpoints before"
         if self._client.stats.requests >= MOST_REQUESTS or self._clock() - self._began > LONGEST_SECONDS:
             return "this check has taken its share of requests and time"
-        if not self._candidates.get(endpoint.places[0].path):
+        if not self._candidates.get(endpoint.path):
             return f"no {endpoint.unit[-1].removesuffix('_id')} was found to ask for"
         return ""
 
@@ -117,9 +117,9 @@ class Probe:
         if endpoint is api.OBJECTIVES:
             return False  # how many a group has is known from nowhere else
         if endpoint is api.GROUP:
-            return bool(self._candidates.get(api.TEST_RESULTS.places[0].path))
+            return bool(self._candidates.get(api.TEST_RESULTS.path))
         if endpoint is api.GROUP_MEMBERS:
-            return bool(self._candidates.get(api.RESULTS.places[0].path)) and self._groups_have_counts
+            return bool(self._candidates.get(api.RESULTS.path)) and self._groups_have_counts
         return bool(probed.items)
 
     @property
@@ -129,12 +129,12 @@ class Probe:
     def _look(self, unit: Unit) -> Observation:
         before = self._client.stats.requests
         started = self._clock()
-        if unit.endpoint.identify is None:
+        if not unit.endpoint.is_list:
             answer = self._asker.ask(unit, {})
             items, size, total, more = [answer.body], None, None, False
         else:
             answer, size = self._asker.page(unit, {})
-            listing = Listing(unit.endpoint, unit.expected)
+            listing = Listing(api.RESOURCES[unit.resource], unit.expected)
             items = listing.take(answer.body, size)
             total, more = listing.total, listing.query is not None
         seconds = self._clock() - started
@@ -151,14 +151,14 @@ class Probe:
             if page.unit.endpoint is api.OBJECTIVES:
                 units += followers(page.unit, page.items, events=True)
         for unit in units:
-            known = self._candidates.setdefault(unit.endpoint.places[0].path, [])
+            known = self._candidates.setdefault(unit.endpoint.path, [])
             if unit not in known:
                 known.append(unit)
 
 
 def chosen_groups(groups: list[Any]) -> list[Any]:
     """A handful: the one that promises most, and others from the largest to the smallest."""
-    named = [group for group in _objects(groups) if id_of(group, api.GROUPS)]
+    named = [group for group in _objects(groups) if api.GROUPS.id_of(group)]
     ranked = sorted(named, key=_promise, reverse=True)
     if len(ranked) <= HANDFUL:
         return ranked

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillster_pipeline.extract.documented_fields import ANSWERS, ITEMS, Fields
-from drillster_pipeline.response_shapes import SHAPES, Json, field_name
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.response_shapes import Json, field_name
 
 HIDDEN = "*"
 MOST_UNKNOWN_KEYS = 12
@@ -36,7 +37,7 @@ def _documented(fields: Fields) -> Iterator[str]:
 
 DOCUMENTED = frozenset(
     name for fields in (*ITEMS.values(), *ANSWERS.values()) for name in _documented(fields)
-) | frozenset(name for shape in SHAPES.values() for name in (*shape.names, *shape.other_lists))
+) | frozenset(name for each in RESOURCES.values() for name in (*each.list_names, *each.other_lists))
 """Names of fields that the documentation gives: these are never anybody's data."""
 
 

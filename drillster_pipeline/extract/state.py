@@ -7,14 +7,17 @@ from datetime import date
 from typing import Any
 
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.response_shapes import Json, items, shown_id
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.response_shapes import Json, shown_id
+from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.accounts import People
 from drillster_pipeline.tables.playables import Playables
 
 from .batches import Page, Reject, Row
 from .merged import Merged, order_of, rank_of
 from .values import met
+
+_ORDER = {resource: number for number, resource in enumerate(RESOURCES)}
 
 
 class Findings:
@@ -41,7 +44,7 @@ class Findings:
     def begin(self, resource: str, page: Page) -> None:
         """Turn to another page: what is found from now on is said by this one."""
         if resource != self._resource:
-            self._resource, self._resource_number = resource, RESOURCES.index(resource)
+            self._resource, self._resource_number = resource, _ORDER[resource]
             self.playables.settle()
         self.rank = rank_of(page)
         order = order_of(self._resource_number, self.rank)
@@ -51,7 +54,7 @@ class Findings:
     def items(self, resource: str, page: Page) -> list[Json]:
         """The list that a page carries; ContractError, with the unit, where it has none."""
         try:
-            return items(resource, page.body)
+            return RESOURCES[resource].items(page.body)
         except ContractError as error:
             asked = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
             raise ContractError(f"{error} ({asked or 'the list'}, page {page.number})") from None

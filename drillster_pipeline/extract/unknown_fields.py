@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.response_shapes import SHAPES, Json, field_name, items, shown_id
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.response_shapes import Json, field_name, shown_id
 
 from .batches import Page
 from .documented_fields import ANSWERS, ITEMS, Fields
@@ -66,7 +67,7 @@ class _Node:
 
 
 def _list_names(resource: str) -> tuple[str, ...]:
-    return SHAPES[resource].names
+    return RESOURCES[resource].list_names
 
 
 def _answer(resource: str) -> _Node:
@@ -107,7 +108,7 @@ def _objects_in(values: list[Json]) -> Iterator[dict[str, Any]]:
 def _is_the_list(resource: str, answer: dict[str, Any], inside: Json) -> bool:
     """Whether a member with a name of its own is the list that the answer is for: then all of it is loaded."""
     try:
-        return items(resource, answer) is inside
+        return RESOURCES[resource].items(answer) is inside
     except ContractError:
         return False
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from drillster_pipeline.resources import CAPTURED
 from drillster_pipeline.settings import ScheduleSettings
 from drillster_pipeline.tables import tables_of
 
@@ -25,7 +26,7 @@ from .errors import error_boundary
 from .keys import resource_key, table_key
 from .partitions import export_date
 from .resources import DrillsterResource, RunContext
-from .specs import CAPTURED, data_tables, resource_spec, table_spec
+from .specs import data_tables, resource_spec, table_spec
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.resources import CAPTURED
 from drillster_pipeline.tables import tables_of
 
 from .keys import EVENTS, resource_key, table_key
 from .partitions import export_dates
-from .specs import CAPTURED
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext

@@ -5,44 +5,21 @@ All of it is derived from the declarations of tables; nothing here knows a colum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
 import sqlalchemy as sa
 
+from drillster_pipeline.resources import CAPTURED, RESOURCES
 from drillster_pipeline.settings import ScheduleSettings
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Kind, Table
+from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 
 from .columns import column_lineage, column_schema, field_schemas
 from .keys import resource_key, table_key
 
-CAPTURED: Mapping[str, tuple[str, ...]] = {
-    "snapshot": tuple(name for name in RESOURCES if name != "objective_events"),
-    "events": ("objective_events",),
-}
-"""The resources of each kind of capture."""
 LATE_AFTER = timedelta(hours=6)
 """How long after the hour of the schedule a night may end before Dagster shows its tables as overdue."""
 
-RESOURCE_DESCRIPTIONS: Mapping[str, str] = {
-    "organization": "The organization, as `organization` answers it.",
-    "accounts": "All accounts that the organization manages, staff included (`organizations/{o}/accounts`).",
-    "catalogs": "The catalogs of the organization (`organization/{o}/catalogs`) and each of them (`catalog/{c}`).",
-    "catalog_content": "The playables of each catalog (`catalog/{c}/content`).",
-    "groups": "The groups that the service account may see (`groups`), and each of them with its tests (`group/{g}`).",
-    "group_members": "Members and invitees of each group (`group/{g}/members`).",
-    "group_staff": "Who may view or manage each group (`group/{g}/staff`).",
-    "group_drillables": "Drills and courses of each group (`group/{g}/drillables`).",
-    "objectives": "Objectives of each group (`group/{g}/objectives`).",
-    "objective_evaluations": "Who meets each objective now (`group/{g}/objective/{o}/evaluations`).",
-    "results": "Results of each member for each drillable (`group/{g}/member-results/{a}`): the cost driver.",
-    "test_results": "Attempts at each test of each group (`group/{g}/test-results/{t}`).",
-    "objective_events": (
-        "Who came to meet an objective, or no longer met it, in the window of the partition and the day before "
-        "(`objectives/{o}/events`): the one resource that can be fetched for a past date."
-    ),
-}
 _KIND_WORDS = {
     Kind.ENTITY: "**Entity**: things as they are now; what is gone stays, with `deleted_on` set.",
     Kind.SNAPSHOT: "**Snapshot**: things as they were on each `export_date`.",
@@ -54,7 +31,7 @@ def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str], setti
     """The asset of a resource."""
     return dg.AssetSpec(
         resource_key(resource),
-        description=RESOURCE_DESCRIPTIONS[resource],
+        description=RESOURCES[resource].description,
         group_name="drillster",
         kinds={"json"},
         owners=settings.owners,

@@ -9,7 +9,8 @@ from typing import Any
 
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ContractError, Interrupted, PipelineError
-from drillster_pipeline.response_shapes import id_text, items
+from drillster_pipeline.resources import OBJECTIVES
+from drillster_pipeline.response_shapes import id_text
 
 from .context import PipelineContext
 
@@ -65,7 +66,7 @@ def objectives_on(session: PipelineContext, export_date: date) -> set[tuple[str,
         return {
             (line.unit["group_id"], objective_id)
             for line in snapshot.pages("objectives")
-            for objective in items("objectives", line.body)
+            for objective in OBJECTIVES.items(line.body)
             if isinstance(objective, dict) and (objective_id := id_text(objective.get("id"))) is not None
         }
     except (ContractError, Interrupted) as damage:

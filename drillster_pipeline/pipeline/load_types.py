@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import shown_unit
-from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, Kind, Table
+from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 from drillster_pipeline.warehouse import LoadType, TablePlan
-
-DETAILED = frozenset({"groups", "catalogs"})
-"""Resources with two endpoints: the list (a unit without parameters), and each of its things."""
 
 
 class Cause(StrEnum):
@@ -144,7 +142,7 @@ def _holes(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
         cause = Cause.REFUSED if _is_refused(resource, manifest["resources"]) else Cause.FAILED
         return [ReadGap(resource=resource, group=None, what=f"could not be read ({entry['why']})", cause=cause)]
     found = [hole for _, hole in _own_holes(resource, entry, manifest["groups"])]
-    for parent in LISTED_IN.get(resource, ()):
+    for parent in RESOURCES[resource].parents:
         found += _holes_of_list(parent, manifest)
     return found
 
@@ -153,14 +151,14 @@ def _is_refused(resource: str, resources: Mapping[str, Any]) -> bool:
     """Whether nothing but 403 and 404 keeps a resource from being read: its own, or of the lists that lead to it."""
     if lost := resources[resource]["lost"]:
         return all(each["status"] in _REFUSALS for each in lost)
-    parents = [name for name in LISTED_IN.get(resource, ()) if resources.get(name, {}).get("status") == "unavailable"]
+    parents = [name for name in RESOURCES[resource].parents if resources.get(name, {}).get("status") == "unavailable"]
     return all(_is_refused(name, resources) for name in parents)
 
 
 def _holes_of_list(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
     """Those holes of a resource that hide units of other resources."""
     entry = manifest["resources"].get(resource)
-    if entry is None or resource not in DETAILED or entry["status"] == "unavailable":
+    if entry is None or RESOURCES[resource].detail is None or entry["status"] == "unavailable":
         return _holes(resource, manifest)
     # A thing that is listed is asked for everything else, whether it answers for itself or not.
     listed = set(manifest["groups"]["listed"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from drillster_pipeline.resources import RESOURCES
+
 from .accounts import ACCOUNT_EXTERNAL_IDS, ACCOUNTS
 from .bookkeeping import LOAD_TABLES, LOADS, REJECTED_ROWS
 from .catalogs import CATALOG_PLAYABLES, CATALOGS
@@ -21,8 +23,6 @@ from .test_results import TEST_RESULT_DRILLS, TEST_RESULT_SCORES, TEST_RESULTS
 __all__ = [
     "DATA_TABLES",
     "HISTORY_TABLES",
-    "LISTED_IN",
-    "RESOURCES",
     "TABLES",
     "Column",
     "Kind",
@@ -32,36 +32,6 @@ __all__ = [
     "resources_of",
     "tables_of",
 ]
-
-RESOURCES: tuple[str, ...] = (
-    "organization",
-    "accounts",
-    "catalogs",
-    "catalog_content",
-    "groups",
-    "group_members",
-    "group_staff",
-    "group_drillables",
-    "objectives",
-    "objective_evaluations",
-    "results",
-    "test_results",
-    "objective_events",
-)
-"""What is captured, in the order of the walk."""
-
-LISTED_IN: Mapping[str, tuple[str, ...]] = {
-    "catalog_content": ("catalogs",),
-    "group_members": ("groups",),
-    "group_staff": ("groups",),
-    "group_drillables": ("groups",),
-    "objectives": ("groups",),
-    "objective_evaluations": ("objectives",),
-    "results": ("group_members",),
-    "test_results": ("groups", "objectives"),
-    "objective_events": ("objectives",),
-}
-"""The resources whose lists decide what else is asked for; each fills the table of the same name."""
 
 DATA_TABLES: dict[str, Table] = {
     table.name: table
@@ -122,7 +92,7 @@ def resources_of(tables: Collection[str]) -> tuple[str, ...]:
     declared = [DATA_TABLES[name] for name in tables]
     drawn_on = {resource for table in declared for resource in table.sources + table.secondary_sources}
     named_in = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.secondary_sources}
-    for resource in reversed(RESOURCES):
+    for resource in reversed(tuple(RESOURCES)):
         if resource in named_in:
-            named_in.update(LISTED_IN.get(resource, ()))
+            named_in.update(RESOURCES[resource].parents)
     return tuple(resource for resource in RESOURCES if resource in drawn_on | named_in)

@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.extract.parsing import cleaned
-from drillster_pipeline.tables import DATA_TABLES, LISTED_IN, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, MENTIONED, ROW
@@ -53,7 +54,7 @@ def _hidden(unreadable: Collection[str]) -> set[str]:
     """The resources that tables with unreadable rows lead to, and these themselves."""
     found = set(unreadable)
     for resource in RESOURCES:  # in the order of the walk: what leads to another comes before it
-        if not found.isdisjoint(LISTED_IN.get(resource, ())):
+        if not found.isdisjoint(RESOURCES[resource].parents):
             found.add(resource)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.paging import Listing
 
 MOST = 300

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.crawler import Walk
 from drillster_pipeline.api.units import Unit
 from drillster_pipeline.api.worker_pool import Pool

@@ -218,7 +218,7 @@ def test_an_interrupted_capture_is_gone_on_with_and_fetches_nothing_again(walks:
 
 def path_of(resource: str, key: str) -> str:
     found = unit_of(resource, json.loads(key))
-    path = found.endpoint.places[0].path.format(**{"organization_id": "self", **found.params})
+    path = found.endpoint.path.format(**{"organization_id": "self", **found.params})
     return f"/api/2.1.1/{path}"
 
 

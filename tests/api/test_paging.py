@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.completeness import allowed_difference, promised
 
 from .paged import Server, read

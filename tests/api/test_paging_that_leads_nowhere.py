@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.api.paging import Listing
 from drillster_pipeline.errors import AnswerError
 

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline import response_shapes as answers
 from drillster_pipeline.api.capture import CaptureResult, capture_events, capture_snapshot
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.retry import Backoff
@@ -21,6 +20,7 @@ from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window
 from drillster_pipeline.privacy.pseudonymize import Privacy
+from drillster_pipeline.resources import RESOURCES
 from tests.drillster import Faults, Organization, Sandbox, Size
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
@@ -174,7 +174,7 @@ def _items(resource: str, params: dict[str, str], body: Any) -> Iterator[str]:
     if resource == "organization" or (resource in {"groups", "catalogs"} and params):
         yield body["id"]
         return
-    for item in answers.items(resource, body):
+    for item in RESOURCES[resource].items(body):
         yield from _TELL[resource](item)
 
 

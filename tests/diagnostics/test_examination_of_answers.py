@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drillster_pipeline.api import endpoints as api
+from drillster_pipeline import resources as api
 from drillster_pipeline.diagnostics import Status
 from tests.drillster import FieldFault, Sandbox, Shapes, closed
 

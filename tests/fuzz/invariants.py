@@ -11,7 +11,7 @@ from drillster_pipeline.archive import Capture
 from drillster_pipeline.archive.parts import read_lines
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.pipeline.publish import PublishOutcome
-from drillster_pipeline.response_shapes import items
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables.keys import invitee_key
 
 from .nights import House, Night
@@ -172,7 +172,7 @@ def _things(said: Said) -> list[Thing]:
     if said.endpoint in {"group", "catalog"}:
         return [(f"{said.endpoint}s", (unit[0],))]
     found: list[Thing] = []
-    for item in items(said.resource, body):
+    for item in RESOURCES[said.resource].items(body):
         if isinstance(item, dict):
             found += _OF[said.endpoint](item, unit)
         else:

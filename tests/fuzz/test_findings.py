@@ -158,8 +158,8 @@ def _too_deep(_text: bytes, **_: Any) -> Any:
 
 
 def test_an_item_too_deep_to_be_told_apart_is_an_answer_error() -> None:
-    from drillster_pipeline.api.endpoints import ACCOUNTS
     from drillster_pipeline.api.paging import Listing
+    from drillster_pipeline.resources import ACCOUNTS
 
     deep: Any = []
     for _ in range(3_000):

@@ -14,8 +14,9 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from drillster_pipeline.orchestration import definitions
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import SETTINGS
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 
 from .houses import AMSTERDAM, REPOSITORY, utc
 

@@ -12,7 +12,8 @@ from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused, PastDateRefused
 from drillster_pipeline.orchestration.in_process import RunResult
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, closed
 
 from .houses import AMSTERDAM, DAY, NOW, House, checks_of, house_in, metadata_of, night_after

@@ -12,7 +12,8 @@ import pytest
 
 from drillster_pipeline.orchestration import markdown
 from drillster_pipeline.orchestration.columns import column_lineage, field_schemas
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES, Kind
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES, Kind
 from drillster_pipeline.warehouse.previews import columns_shown
 
 from .houses import DAY, House, metadata_of, night_after

@@ -27,7 +27,8 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from drillster_pipeline.orchestration.in_process import run_nightly
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Faults
 
 from .houses import DAY, FIRST, House, night_after

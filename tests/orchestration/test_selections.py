@@ -12,7 +12,8 @@ import pytest
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration.resources import ConsoleResource
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Sandbox
 
 from .houses import DAY, House, checks_of, house_in, metadata_of

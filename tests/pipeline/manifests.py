@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from drillster_pipeline.tables import RESOURCES
+from drillster_pipeline.resources import RESOURCES
 
 SNAPSHOT = tuple(name for name in RESOURCES if name != "objective_events")
 GROUPS = ("g1", "g2", "g3")

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from drillster_pipeline.api.endpoints import SNAPSHOT_RESOURCES
 from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import events_window
+from drillster_pipeline.resources import CAPTURED
 from tests.api.walking import DAY, NIGHT, TINY, expected, expected_events, held, unit
 from tests.drillster import Faults, Sandbox
 
@@ -83,11 +83,11 @@ def finished(folder: Path, scratch: Path) -> set[str]:
     paths = set()
     for ref in archive.captures(DAY)[-1:]:
         writer = archive.resume(ref)
-        for resource in SNAPSHOT_RESOURCES:
+        for resource in CAPTURED["snapshot"]:
             for line in writer.recovered(resource, bodies=False):
                 if line.end is not None:
                     found = unit_of(resource, line.unit)
-                    path = found.endpoint.places[0].path.format(organization_id="self", **found.params)
+                    path = found.endpoint.path.format(organization_id="self", **found.params)
                     paths.add(f"/api/2.1.1/{path}")
     return paths
 

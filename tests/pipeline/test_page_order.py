@@ -26,7 +26,7 @@ from drillster_pipeline.pipeline import publish as loads
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.response_shapes import items
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import limits
@@ -96,7 +96,7 @@ def listed(resource: str, line: dict[str, Any]) -> list[Any]:
     unit, body = line["unit"], line["body"]
     if body is None or resource == "organization" or (resource in {"groups", "catalogs"} and unit):
         return []
-    return items(resource, body)
+    return RESOURCES[resource].items(body)
 
 
 def changed(item: Any, chance: random.Random, name: str = "") -> Any:

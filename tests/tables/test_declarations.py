@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import (
     DATA_TABLES,
     HISTORY_TABLES,
-    RESOURCES,
     TABLES,
     Column,
     Kind,
@@ -167,7 +167,7 @@ def test_a_snapshot_and_the_events_publish_each_data_table_once() -> None:
         (("results",), ("results",)),
         (("objective_evaluations",), ("objectives", "objective_evaluations")),
         (("group_playables", "organizations"), ("organization", "groups", "group_drillables")),
-        (tuple(DATA_TABLES), RESOURCES),
+        (tuple(DATA_TABLES), tuple(RESOURCES)),
     ],
     ids=["nothing", "results", "evaluations with their norm", "two tables", "everything"],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from drillster_pipeline.extract.documented_fields import ANSWERS, ITEMS
 from drillster_pipeline.extract.unknown_fields import MOST_PATHS, UnknownFields
-from drillster_pipeline.tables import RESOURCES
+from drillster_pipeline.resources import RESOURCES
 
 from .pages import extract, page
 from .test_evaluations import EVALUATION

@@ -8,7 +8,8 @@ import pytest
 
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.extract.extractor import Page
-from drillster_pipeline.tables import DATA_TABLES, RESOURCES, resources_of
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES, resources_of
 
 from .pages import CAPTURED_AT, Asked, extract, page
 
