@@ -1,14 +1,14 @@
-# Everything a newcomer needs: `make demo` runs the job on a made-up organization, `make test` passes the tests.
+# `make demo` runs the job on a made-up organization, `make test` runs the tests.
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-benchmark
 PYTHON ?= python3
 
-.PHONY: help install demo ui test fuzz browser pictures lint docs lock benchmark clean
+.PHONY: help install demo ui test test-fast test-deep fuzz browser pictures lint docs lock benchmark clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## Make .venv with exactly what requirements.lock names, hashes checked
 
@@ -29,15 +29,22 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 	sandbox=$$!; trap 'kill $$sandbox 2>/dev/null' EXIT INT TERM; \
 	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
 
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
 test: install  ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST) -m "not deep"
+
+test-fast: install  ## Only those that need no service, kill or browser
+	$(PYTEST) -m "not slow and not deep"
+
+test-deep: install  ## Only those that take minutes: soak, kills, scale
+	$(PYTEST) -m deep
 
 # No limit of time: to make an example that fails as small as it can be takes longer than to find it.
 TIMES ?= 10
 fuzz: install  ## Only the property tests, with TIMES=10 as many examples, others each time (or those of a SEED=…)
 	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
 	echo "make fuzz TIMES=$(TIMES) SEED=$$seed"; \
-	FUZZ=$(TIMES) $(BIN)/python -m pytest -n auto --dist loadfile -m hypothesis -o timeout=0 --hypothesis-seed=$$seed
+	FUZZ=$(TIMES) $(PYTEST) -m hypothesis -o timeout=0 --hypothesis-seed=$$seed
 
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
 	@tests/browser/install

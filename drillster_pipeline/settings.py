@@ -1,6 +1,6 @@
 """Settings from the environment and ``.env``: read once, all mistakes reported at once, secrets masked.
 
-The names and defaults are promises to users. ``SETTINGS`` documents each; the README's table is made from it.
+The names and defaults are promises to users. ``SETTINGS`` documents each; docs/settings.md is checked against it.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def examine_settings(notes: Notes, environ: Mapping[str, str]) -> tuple[Settings
         notes.note(Part.SETTINGS, "settings", Status.OK, found, tried=tried)
     for name in _misspelled(environ):
         near = difflib.get_close_matches(name, NAMES, n=1)
-        advice = f"Did you mean {near[0]}?" if near else "The README lists them all."
+        advice = f"Did you mean {near[0]}?" if near else "docs/settings.md lists them all."
         notes.note(
             Part.SETTINGS, name, Status.WARNING, "is no setting, and nothing reads it.", tried=tried, advice=advice
         )

@@ -14,6 +14,8 @@ from tests.drillster import Sandbox, Size
 
 from .place import Place
 
+pytestmark = pytest.mark.deep
+
 SIZE = Size(accounts=13, groups=3, objectives_per_group=4, catalogs=2, playables_per_catalog=6, pace=9)
 NIGHTS, SEED = 10, 32
 
