@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from typing import Any
 import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pydantic import SecretStr
 
 from benchmarks.soak_nights import FAIR, Night, Weather, nights
 from benchmarks.soak_oracle import Oracle, differences
@@ -35,7 +37,7 @@ from drillster_pipeline.errors import GuardRefused, PipelineError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.settings import Secret, Settings, load_settings
+from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Failure, Faults, Sandbox, Size
 
 SIZE = Size(accounts=32, groups=5, objectives_per_group=4, catalogs=2, playables_per_catalog=8, pace=9)
@@ -168,7 +170,7 @@ def before_it_was_superseded(archive: Path, folder: Path, captured: list[Capture
 def load_all(steps: list[Step], settings: Settings, first_archive: Path, *, confirm: bool) -> int:
     """Load in this order; how many loads had to be confirmed by an operator. GuardRefused where nobody confirms."""
     confirmed = 0
-    earlier = replace(settings, archive_url=Secret(str(first_archive)))
+    earlier = settings.model_copy(update={"archive_url": SecretStr(str(first_archive))})
     with PipelineContext(settings=settings) as now, PipelineContext(settings=earlier) as before:
         for step in steps:
             one = step.captured
@@ -313,13 +315,14 @@ def warehouses(kind: str, folder: Path, settings: Settings) -> Iterator[Iterator
     """Settings of one empty warehouse after the other."""
     if kind == "sqlite":
         yield (
-            replace(settings, warehouse_url=Secret(f"sqlite:///{folder}/order-{number}.sqlite"))
+            settings.model_copy(update={"warehouse_url": SecretStr(f"sqlite:///{folder}/order-{number}.sqlite")})
             for number in range(1_000)
         )
         return
     with postgresql_server(folder) as url:
         yield (
-            replace(settings, warehouse_url=Secret(url), warehouse_schema=f"order_{number}") for number in range(1_000)
+            settings.model_copy(update={"warehouse_url": SecretStr(url), "warehouse_schema": f"order_{number}"})
+            for number in range(1_000)
         )
 
 

@@ -1,55 +1,232 @@
-"""Settings from the environment and ``.env``: read once, all mistakes reported at once, secrets masked.
+"""Settings from the environment and ``.env``: declared once, read once, all mistakes reported at once, secrets masked.
 
-The names and defaults are promises to users. ``SETTINGS`` documents each; docs/settings.md is checked against it.
+Each field of :class:`Settings` is the environment variable ``DRILLSTER_`` and its name in capitals. Names and defaults
+are promises to users. ``SETTINGS`` describes them; docs/settings.md is made from it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
 from .errors import SettingsError
-from .pipeline.alert_channels import split_urls
+
+PREFIX = "DRILLSTER_"
 
 
-class Secret:
-    """A text that shows itself only to who asks with ``reveal()``; every other way to print it gives ``***``.
-
-    No dataclass: ``dataclasses.asdict`` of the settings would take it apart.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The text itself."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "***"
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name can only mean this machine."""
+    host = (host or "").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+def _setting(default: Any, meaning: str, **limits: Any) -> Any:
+    return Field(default, description=meaning, **limits)
+
+
+def _matching(pattern: str, complaint: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(complaint)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _web_address(value: str) -> str:
+    """The scheme and host of a web address that has nothing else."""
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise ValueError("is not a URL: put something like https://www.drillster.com there") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not a web address: put something like https://www.drillster.com there")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("may have neither user, password, query nor fragment: put only the address there")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must start with https:// (plain http is for a loopback address only)")
+    if parts.path.strip("/"):
+        raise ValueError("must not have a path: leave out what follows the host (the API's path is added)")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _webhook(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        try:
+            parts = urlsplit(value.get_secret_value())
+        except ValueError:
+            raise ValueError("is not a URL: put the address of the incoming webhook there") from None
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+            raise ValueError("must be an https:// address")
+    return value
+
+
+def _timezone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("is not an IANA time zone: put something like Europe/Amsterdam there") from None
+
+
+def _owners(value: str) -> tuple[str, ...]:
+    owners = tuple(owner.strip() for owner in value.split(",") if owner.strip())
+    # As strict as Dagster, whose definitions do not load with an owner that it refuses.
+    if not all(re.fullmatch(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner) for owner in owners):
+        raise ValueError("must be e-mail addresses or team:name, with commas between them")
+    return owners
+
+
+def _pseudonym_key(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value) < 16:
+        raise ValueError("is too short: at least 16 characters")
+    return value
+
+
+def _alert_urls(value: str) -> tuple[SecretStr, ...]:
+    """The URLs that Apprise knows. The others are reported by `read_settings`: alerts about them go to these."""
+    from .pipeline.alert_channels import split_urls
+
+    return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
+
+
+def _check_pem(pem: str) -> str:
+    """A private key in PEM form. Raises ValueError, whose text has nothing of the key."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        # Whether its numbers fit together is checked where it signs: that takes as long as all other settings.
+        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+    except TypeError:
+        raise ValueError("is protected by a passphrase: put the key without one there") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not a private key in PEM form: it should start with -----BEGIN PRIVATE KEY-----") from None
+    if isinstance(key, RSAPrivateKey):
+        return pem
+    raise ValueError("is not an RSA key: put the key that Drillster gave for the service account there")
+
+
+def _read_key_file(name: str) -> str:
+    try:
+        return _check_pem(Path(name).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not a text file"
+        raise ValueError(f"cannot be read ({reason}): put the path of the PEM file there") from None
+
+
+def _key_file(name: str) -> str:
+    if name:
+        _read_key_file(name)
+    return name
+
+
+class Settings(BaseModel):
+    """All settings, checked."""
+
+    model_config = ConfigDict(frozen=True, validate_default=True, hide_input_in_errors=True)
+
+    base_url: Annotated[str, AfterValidator(_web_address)] = _setting(
+        "https://www.drillster.com", "Where Drillster is. Plain http only for a loopback address."
+    )
+    client_id: str = _setting("", "Client ID of the registered application.")
+    client_secret: SecretStr = _setting("", "One of its client secrets.")
+    service_account_id: str = _setting("", "ID of the service account that the export runs as.")
+    private_key_file: Annotated[str, AfterValidator(_key_file)] = _setting(
+        "", "The file that holds its private key (PEM)."
+    )
+    private_key: SecretStr = _setting("", "Or the PEM text itself (line ends may be written as `\\n`).")
+    organization_id: str = _setting("self", "The organization to export; `self` is the service account's own.")
+    warehouse_url: Annotated[
+        SecretStr,
+        _matching(
+            r"[a-z][a-z0-9_+]*://.*",
+            "is not a SQLAlchemy URL: put something like sqlite:///data/warehouse.sqlite there",
+        ),
+    ] = _setting("sqlite:///data/warehouse.sqlite", "SQLAlchemy URL of the warehouse.")
+    warehouse_schema: str | None = _setting(None, "Schema for the tables, where the database has schemas.")
+    archive_url: SecretStr = _setting(
+        "data/archive", "Folder of the archive, or the URL of an object store (`s3://…`)."
+    )
+    archive_days: int = _setting(400, "How many days `prune` keeps captures.", ge=1, le=100_000)
+    keep_month_ends: Annotated[bool, _matching(r"(?i)yes|no|true|false|1|0", "must be yes or no")] = _setting(
+        "no", "`yes`: `prune` keeps the last captured date of every month for ever, however old."
+    )
+    snapshot_days: int | None = _setting(
+        None, "How many days `prune` keeps rows of snapshot tables; empty: for ever.", ge=1, le=100_000
+    )
+    reports_folder: SecretStr = _setting("data/reports", "Folder or fsspec URL (`s3://…`) of the nightly reports.")
+    timezone: Annotated[ZoneInfo, PlainValidator(_timezone)] = _setting(
+        "Europe/Amsterdam", "IANA time zone in which export dates are days."
+    )
+    first_export_date: Annotated[date, _matching(r"\d{4}-\d\d-\d\d", "must be a date such as 2026-01-01")] = _setting(
+        "2026-01-01", "First daily partition."
+    )
+    nightly_at: Annotated[time, _matching(r"\d\d:\d\d", "must be a time of day such as 02:30")] = _setting(
+        "02:30", "When the schedule runs, in that time zone."
+    )
+    owners: Annotated[tuple[str, ...], PlainValidator(_owners)] = _setting(
+        "", "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them."
+    )
+    concurrency: int = _setting(8, "Requests in flight, 1 to 64.", ge=1, le=64)
+    requests_per_second: float | None = _setting(
+        None, "Upper limit for the rate of requests; empty: no limit.", ge=0.01, le=100_000
+    )
+    personal_data: Literal["keep", "pseudonymize", "drop"] = _setting(
+        "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."
+    )
+    pseudonym_key: Annotated[SecretStr | None, AfterValidator(_pseudonym_key)] = _setting(
+        None, "Secret of at least 16 characters for stable pseudonyms."
+    )
+    alert_webhook: Annotated[SecretStr | None, AfterValidator(_webhook)] = _setting(
+        None, "URL that gets a Slack-compatible message when a run goes wrong."
+    )
+    alert_urls: Annotated[tuple[SecretStr, ...], PlainValidator(_alert_urls)] = _setting(
+        "", "Apprise URLs (e-mail, Teams, …) that get the same, separated by spaces."
+    )
+    heartbeat_url: Annotated[
+        SecretStr | None,
+        _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL that your monitoring service names there"),
+    ] = _setting(None, "URL of a dead man's switch: asked when the newest date was published.")
+
+    @field_validator("private_key")
+    @classmethod
+    def _key_from_either(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        file = info.data.get("private_key_file")
+        if key and file:
+            raise ValueError(f"and {PREFIX}PRIVATE_KEY_FILE are both set: keep only one")
+        if file:
+            return SecretStr(_read_key_file(file))
+        return SecretStr(_check_pem(key.get_secret_value().replace("\\n", "\n"))) if key else key
+
+
+class Setting(NamedTuple):
     """One setting as users know it."""
 
     name: str
@@ -57,98 +234,28 @@ class Setting:
     meaning: str
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "DRILLSTER_BASE_URL",
-        "https://www.drillster.com",
-        "Where Drillster is. Plain http only for a loopback address.",
-    ),
-    Setting("DRILLSTER_CLIENT_ID", "", "Client ID of the registered application."),
-    Setting("DRILLSTER_CLIENT_SECRET", "", "One of its client secrets."),
-    Setting("DRILLSTER_SERVICE_ACCOUNT_ID", "", "ID of the service account that the export runs as."),
-    Setting("DRILLSTER_PRIVATE_KEY", "", "Its private key: the PEM text (line ends may be written as `\\n`)."),
-    Setting("DRILLSTER_PRIVATE_KEY_FILE", "", "Or the file that holds the PEM text."),
-    Setting(
-        "DRILLSTER_ORGANIZATION_ID",
-        "self",
-        "The organization to export; `self` is the service account's own.",
-    ),
-    Setting("DRILLSTER_WAREHOUSE_URL", "sqlite:///data/warehouse.sqlite", "SQLAlchemy URL of the warehouse."),
-    Setting("DRILLSTER_WAREHOUSE_SCHEMA", "", "Schema for the tables, where the database has schemas."),
-    Setting(
-        "DRILLSTER_ARCHIVE_URL", "data/archive", "Folder of the archive, or the URL of an object store (`s3://…`)."
-    ),
-    Setting("DRILLSTER_ARCHIVE_DAYS", "400", "How many days `prune` keeps captures."),
-    Setting(
-        "DRILLSTER_KEEP_MONTH_ENDS",
-        "no",
-        "`yes`: `prune` keeps the last captured date of every month for ever, however old.",
-    ),
-    Setting("DRILLSTER_SNAPSHOT_DAYS", "", "How many days `prune` keeps rows of snapshot tables; empty: for ever."),
-    Setting("DRILLSTER_REPORTS_FOLDER", "data/reports", "Folder or fsspec URL (`s3://…`) of the nightly reports."),
-    Setting("DRILLSTER_TIMEZONE", "Europe/Amsterdam", "IANA time zone in which export dates are days."),
-    Setting("DRILLSTER_FIRST_EXPORT_DATE", "2026-01-01", "First daily partition."),
-    Setting("DRILLSTER_NIGHTLY_AT", "02:30", "When the schedule runs, in that time zone."),
-    Setting(
-        "DRILLSTER_OWNERS",
-        "",
-        "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them.",
-    ),
-    Setting("DRILLSTER_CONCURRENCY", "8", "Requests in flight, 1 to 64."),
-    Setting("DRILLSTER_REQUESTS_PER_SECOND", "", "Upper limit for the rate of requests; empty: no limit."),
-    Setting("DRILLSTER_PERSONAL_DATA", "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."),
-    Setting("DRILLSTER_PSEUDONYM_KEY", "", "Secret of at least 16 characters for stable pseudonyms."),
-    Setting("DRILLSTER_ALERT_WEBHOOK", "", "URL that gets a Slack-compatible message when a run goes wrong."),
-    Setting("DRILLSTER_ALERT_URLS", "", "Apprise URLs (e-mail, Teams, …) that get the same, separated by spaces."),
-    Setting("DRILLSTER_HEARTBEAT_URL", "", "URL of a dead man's switch: asked when the newest date was published."),
+SETTINGS = tuple(
+    Setting(PREFIX + name.upper(), "" if field.default is None else str(field.default), field.description or "")
+    for name, field in Settings.model_fields.items()
 )
-_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleSettings:
-    """The few settings that the Dagster definitions are made from; these alone are read when they are imported."""
-
-    timezone: ZoneInfo
-    first_export_date: date
-    nightly_at: time
-    warehouse_url: Secret
-    warehouse_schema: str | None
-    owners: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ScheduleSettings):
-    """All settings, checked. Secrets are :class:`Secret` and masked in every repr."""
-
-    base_url: str
-    client_id: str
-    client_secret: Secret
-    service_account_id: str
-    private_key: Secret
-    organization_id: str
-    archive_url: Secret
-    archive_days: int
-    keep_month_ends: bool
-    snapshot_days: int | None
-    reports_folder: Secret
-    concurrency: int
-    requests_per_second: float | None
-    personal_data: Literal["keep", "pseudonymize", "drop"]
-    pseudonym_key: Secret | None
-    alert_webhook: Secret | None
-    alert_urls: tuple[Secret, ...]
-    heartbeat_url: Secret | None
+_CREDENTIALS = {
+    "client_id": "put the client ID of your application there",
+    "client_secret": "put a client secret of your application there",
+    "service_account_id": "put the ID of the service account there",
+    "private_key": "put the service account's private key (PEM) there, or the name of its file in "
+    f"{PREFIX}PRIVATE_KEY_FILE",
+}
 
 
 def load_settings(
     environ: Mapping[str, str] | None = None, *, needs_api: bool = True, tolerant: bool = False
 ) -> Settings:
-    """Read and check everything; ``environ`` stands in for the environment and ``.env`` in tests.
+    """Read and check everything; ``environ`` stands in for the environment and ``.env``.
 
-    Without ``needs_api`` the credentials of Drillster may be missing (``status`` and ``prune`` ask nothing of it).
-    Raises SettingsError, whose message lists every mistake by name with its cure; ``tolerant``: never, and a wrong
-    value gives its default. That is for telling people that a setting is wrong, and for nothing else.
+    Without ``needs_api`` the credentials of Drillster may be missing. Raises SettingsError, whose message lists every
+    mistake by name with its cure; ``tolerant``: a wrong value gives its default instead. That is for Dagster's
+    definitions and for messages that a setting is wrong, and for nothing else.
     """
     settings, problems = read_settings(environ, needs_api=needs_api)
     if problems and not tolerant:
@@ -163,40 +270,46 @@ def load_settings(
 def read_settings(
     environ: Mapping[str, str] | None = None, *, needs_api: bool = True
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings, with a default in place of each wrong one; and what is wrong, each beginning with its name."""
-    reader = _Reader(environment() if environ is None else environ)
-    schedule = _schedule(reader)
-    settings = Settings(
-        **{f.name: getattr(schedule, f.name) for f in fields(ScheduleSettings)},
-        base_url=reader.get("DRILLSTER_BASE_URL", _base_url),
-        client_id=reader.get("DRILLSTER_CLIENT_ID", _required("the client ID of your application", needs_api)),
-        client_secret=Secret(
-            reader.get("DRILLSTER_CLIENT_SECRET", _required("a client secret of your application", needs_api))
-        ),
-        service_account_id=reader.get(
-            "DRILLSTER_SERVICE_ACCOUNT_ID", _required("the ID of the service account", needs_api)
-        ),
-        private_key=Secret(_private_key(reader, needs_api)),
-        organization_id=reader.get("DRILLSTER_ORGANIZATION_ID", _text),
-        archive_url=Secret(reader.get("DRILLSTER_ARCHIVE_URL", _text)),
-        archive_days=reader.get("DRILLSTER_ARCHIVE_DAYS", _days),
-        keep_month_ends=reader.get("DRILLSTER_KEEP_MONTH_ENDS", _yes_or_no),
-        snapshot_days=reader.get("DRILLSTER_SNAPSHOT_DAYS", lambda value: _days(value) if value else None),
-        reports_folder=Secret(reader.get("DRILLSTER_REPORTS_FOLDER", _text)),
-        concurrency=reader.get("DRILLSTER_CONCURRENCY", _whole_number(1, 64)),
-        requests_per_second=reader.get("DRILLSTER_REQUESTS_PER_SECOND", _rate),
-        personal_data=reader.get("DRILLSTER_PERSONAL_DATA", _choice("keep", "pseudonymize", "drop")),
-        pseudonym_key=_pseudonym_key(reader),
-        alert_webhook=Secret(reader.get("DRILLSTER_ALERT_WEBHOOK", _webhook)) or None,
-        alert_urls=_alert_urls(reader),
-        heartbeat_url=Secret(reader.get("DRILLSTER_HEARTBEAT_URL", _heartbeat)) or None,
-    )
-    return settings, tuple(reader.problems)
+    """The settings, with a default in place of each wrong one; and the mistakes, each beginning with its name."""
+    environ = environment() if environ is None else environ
+    fields = list(Settings.model_fields)
+    given = {name: text for name in fields if (text := environ.get(PREFIX + name.upper(), "").strip())}
+    mistakes: dict[str, str] = {}
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_input=False):
+            is_ours = each["type"] == "value_error"
+            complaint = str(each["ctx"]["error"]) if is_ours else each["msg"].replace("Input should be", "must be")
+            mistakes[str(each["loc"][0])] = complaint
+        settings = Settings.model_validate({name: text for name, text in given.items() if name not in mistakes})
+    mistakes |= _mistakes_between(settings, given, needs_api=needs_api)
+    return settings, tuple(f"{PREFIX}{name.upper()} {mistakes[name]}" for name in fields if name in mistakes)
 
 
-def load_schedule_settings(environ: Mapping[str, str] | None = None) -> ScheduleSettings:
-    """What the definitions need at import: never fails, a wrong value gives its default and is reported by the run."""
-    return _schedule(_Reader(environment() if environ is None else environ))
+def _mistakes_between(settings: Settings, given: Mapping[str, str], *, needs_api: bool) -> dict[str, str]:
+    """What one field alone does not show."""
+    found = {}
+    if needs_api:
+        found = {name: f"is missing: {cure}" for name, cure in _CREDENTIALS.items() if name not in given}
+        if "private_key_file" in given:
+            found.pop("private_key", None)
+    if settings.personal_data == "pseudonymize" and "pseudonym_key" not in given:
+        found["pseudonym_key"] = (
+            f"is missing: {PREFIX}PERSONAL_DATA=pseudonymize needs a secret of at least 16 characters there, the same "
+            "for every run"
+        )
+    if urls := given.get("alert_urls"):
+        from .pipeline.alert_channels import split_urls
+
+        known = [is_known for _, is_known in split_urls(urls)]
+        if not all(known):
+            wrong = ", ".join(str(number) for number, is_known in enumerate(known, 1) if not is_known)
+            found["alert_urls"] = (
+                f"has URLs that Apprise does not know ({wrong} of {len(known)}). Put URLs such as "
+                "mailtos://user:password@example.org there, separated by commas or spaces"
+            )
+    return found
 
 
 def environment() -> Mapping[str, str]:
@@ -204,238 +317,3 @@ def environment() -> Mapping[str, str]:
     from dotenv import dotenv_values
 
     return {**{k: v for k, v in dotenv_values(Path(".env")).items() if v is not None}, **os.environ}
-
-
-class _Reader:
-    """Takes settings one by one and remembers what was wrong with each."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[str] = []
-
-    def raw(self, name: str) -> str:
-        return self.environ.get(name, "").strip() or _DEFAULTS[name]
-
-    def get(self, name: str, parse: Callable[[str], Any]) -> Any:
-        """The parsed value; on a mistake the parsed default (or the empty text), and a problem noted."""
-        try:
-            return parse(self.raw(name))
-        except ValueError as problem:
-            self.problems.append(f"{name} {problem}")
-        try:
-            return parse(_DEFAULTS[name])
-        except ValueError:
-            return ""
-
-
-def _schedule(reader: _Reader) -> ScheduleSettings:
-    return ScheduleSettings(
-        timezone=reader.get("DRILLSTER_TIMEZONE", _timezone),
-        first_export_date=reader.get("DRILLSTER_FIRST_EXPORT_DATE", _date),
-        nightly_at=reader.get("DRILLSTER_NIGHTLY_AT", _time),
-        warehouse_url=Secret(reader.get("DRILLSTER_WAREHOUSE_URL", _warehouse_url)),
-        warehouse_schema=reader.get("DRILLSTER_WAREHOUSE_SCHEMA", _text) or None,
-        owners=reader.get("DRILLSTER_OWNERS", _owners),
-    )
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _required(what: str, needed: bool) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not value and needed:
-            raise ValueError(f"is missing: put {what} there")
-        return value
-
-    return parse
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this machine."""
-    host = (host or "").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _base_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise ValueError("is no URL: put something like https://www.drillster.com there") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is no web address: put something like https://www.drillster.com there")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("may hold neither user, password, query nor fragment: put only the address there")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("must start with https:// (plain http is for a loopback address only)")
-    if parts.path.strip("/"):
-        raise ValueError("must not have a path: leave out what follows the host (the API's path is added)")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _private_key(reader: _Reader, needed: bool) -> str:
-    inline, file = reader.raw("DRILLSTER_PRIVATE_KEY"), reader.raw("DRILLSTER_PRIVATE_KEY_FILE")
-    if inline and file:
-        reader.problems.append("DRILLSTER_PRIVATE_KEY and DRILLSTER_PRIVATE_KEY_FILE are both set: keep only one")
-        return ""
-    if not inline and not file:
-        if needed:
-            reader.problems.append(
-                "DRILLSTER_PRIVATE_KEY is missing: put the service account's private key (PEM) there, "
-                "or the name of its file in DRILLSTER_PRIVATE_KEY_FILE"
-            )
-        return ""
-    name = "DRILLSTER_PRIVATE_KEY" if inline else "DRILLSTER_PRIVATE_KEY_FILE"
-    try:
-        pem = inline.replace("\\n", "\n") if inline else Path(file).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not a text file"
-        reader.problems.append(f"{name} cannot be read ({reason}): put the path of the PEM file there")
-        return ""
-    if mistake := _pem_mistake(pem):
-        reader.problems.append(f"{name} {mistake}")
-    return pem
-
-
-def _pem_mistake(pem: str) -> str | None:
-    """What is wrong with a private key, without a word of it; None if nothing is."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        # Whether its numbers fit together is found out by who loads it to sign with. That takes as long as all other
-        # settings together, and settings are read several times in a run.
-        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
-    except TypeError:
-        return "is protected by a passphrase: put the key without one there"
-    except (ValueError, UnsupportedAlgorithm):
-        return "is not a private key in PEM form: it should start with -----BEGIN PRIVATE KEY-----"
-    if not isinstance(key, RSAPrivateKey):
-        return "is not an RSA key: put the key that Drillster gave for the service account there"
-    return None
-
-
-def _pseudonym_key(reader: _Reader) -> Secret | None:
-    key = reader.raw("DRILLSTER_PSEUDONYM_KEY")
-    if not key and reader.raw("DRILLSTER_PERSONAL_DATA") == "pseudonymize":
-        reader.problems.append(
-            "DRILLSTER_PSEUDONYM_KEY is missing: DRILLSTER_PERSONAL_DATA=pseudonymize needs a secret of at least "
-            "16 characters there, the same every night"
-        )
-    if key and len(key) < 16:
-        reader.problems.append("DRILLSTER_PSEUDONYM_KEY is too short: at least 16 characters")
-    return Secret(key) if key else None
-
-
-def _owners(value: str) -> tuple[str, ...]:
-    owners = tuple(owner.strip() for owner in value.split(",") if owner.strip())
-    # No laxer than Dagster, whose definitions do not load with an owner that it refuses.
-    if not all(re.fullmatch(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner) for owner in owners):
-        raise ValueError("must be e-mail addresses or team:name, with commas between them")
-    return owners
-
-
-def _warehouse_url(value: str) -> str:
-    if not re.match(r"^[a-z][a-z0-9_+]*://", value):
-        raise ValueError("is no SQLAlchemy URL: put something like sqlite:///data/warehouse.sqlite there")
-    return value
-
-
-def _webhook(value: str) -> str:
-    if not value:
-        return value
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        raise ValueError("is no URL: put the address of the incoming webhook there") from None
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)):
-        return value
-    raise ValueError("must be an https:// address")
-
-
-def _alert_urls(reader: _Reader) -> tuple[Secret, ...]:
-    """Those that are right: they are what the operator hears of the wrong ones by."""
-    urls = split_urls(reader.raw("DRILLSTER_ALERT_URLS"))
-    reader.problems += [
-        f"DRILLSTER_ALERT_URLS is wrong: URL {position} of {len(urls)} is none that Apprise knows. Put URLs such as "
-        "mailtos://user:password@example.org there, separated by commas or spaces"
-        for position, (_, is_known) in enumerate(urls, 1)
-        if not is_known
-    ]
-    return tuple(Secret(url) for url, is_known in urls if is_known)
-
-
-def _heartbeat(value: str) -> str:
-    if not re.match(r"(https?://[^\s/]+\S*)?$", value):
-        raise ValueError("is no web address: put the URL that your monitoring service names there")
-    return value
-
-
-def _whole_number(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(value)
-
-    return parse
-
-
-_days = _whole_number(1, 100_000)
-
-
-def _rate(value: str) -> float | None:
-    if not value:
-        return None
-    try:
-        rate = float(value)
-    except ValueError:
-        rate = 0.0
-    if not 0.01 <= rate <= 100_000:  # also catches nan and infinity
-        raise ValueError("must be a number of requests per second of at least 0.01, or empty for no limit")
-    return rate
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return value
-
-    return parse
-
-
-def _yes_or_no(value: str) -> bool:
-    answers = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-    if value.lower() not in answers:
-        raise ValueError("must be yes or no")
-    return answers[value.lower()]
-
-
-def _timezone(value: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is no IANA time zone: put something like Europe/Amsterdam there") from None
-
-
-def _date(value: str) -> date:
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass
-    raise ValueError("must be a date such as 2026-01-01")
-
-
-def _time(value: str) -> time:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
-        raise ValueError("must be a time of day such as 02:30")
-    return time.fromisoformat(value)

@@ -57,7 +57,7 @@ def _loads(session: PipelineContext, nights: int) -> tuple[list[Loaded], int]:
     from drillster_pipeline.warehouse.inspection import Inspection
 
     settings = session.settings
-    with Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema) as inspection:
+    with Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection:
         return inspection.loaded(max(nights, 1))
 
 

@@ -27,7 +27,9 @@ from .settings import shown_settings
 from .shapes import Names, shape_of
 
 if TYPE_CHECKING:
-    from drillster_pipeline.settings import Secret, Settings
+    from pydantic import SecretStr
+
+    from drillster_pipeline.settings import Settings
 
     from .run import Examination
 
@@ -157,11 +159,11 @@ def _secrets(settings: Settings) -> Iterable[str]:
         settings.archive_url,
     ):
         if secret:
-            yield secret.reveal()
-            yield from (line for line in secret.reveal().splitlines() if len(line) > 20)
+            yield secret.get_secret_value()
+            yield from (line for line in secret.get_secret_value().splitlines() if len(line) > 20)
 
 
-def _alert_urls(settings: Settings) -> Iterable[Secret | None]:
+def _alert_urls(settings: Settings) -> Iterable[SecretStr | None]:
     return (settings.alert_webhook, *settings.alert_urls, settings.heartbeat_url)
 
 
@@ -175,7 +177,7 @@ def _addresses(settings: Settings) -> Iterable[str]:
         if not secret:
             continue
         try:
-            parts = urlsplit(secret.reveal())
+            parts = urlsplit(secret.get_secret_value())
             found = [parts.hostname, parts.netloc, parts.username, parts.password, parts.path.strip("/")]
         except ValueError:
             continue

@@ -108,9 +108,9 @@ def token_source(settings: Settings, now: Callable[[], datetime]) -> TokenSource
     return TokenSource(
         token_url=f"{settings.base_url}/{ENDPOINT}",
         client_id=settings.client_id,
-        client_secret=settings.client_secret.reveal(),
+        client_secret=settings.client_secret.get_secret_value(),
         service_account_id=settings.service_account_id,
-        private_key=settings.private_key.reveal(),
+        private_key=settings.private_key.get_secret_value(),
         backoff=PATIENCE,
         answer_seconds=ANSWER_SECONDS,
         now=now,

@@ -107,7 +107,9 @@ def examine_alerts(notes: Notes, settings: Settings, *, send: bool) -> None:
                 advice="Set one: docs/deployment.md has examples.",
             )
     if settings.heartbeat_url:
-        trials.append(("heartbeat", "DRILLSTER_HEARTBEAT_URL", partial(ping, settings.heartbeat_url.reveal())))
+        trials.append(
+            ("heartbeat", "DRILLSTER_HEARTBEAT_URL", partial(ping, settings.heartbeat_url.get_secret_value()))
+        )
     for part, name, trial in trials:
         with notes.step(Part.OPERATION, part, name) as step:
             if not send:

@@ -42,7 +42,7 @@ def examine_warehouse(notes: Notes, settings: Settings, newest: date) -> bool:
         inspection: Inspection | None = None
         with notes.step(Part.WAREHOUSE, "warehouse", "connecting, and asking for the version") as step:
             inspection = opened.enter_context(
-                Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema)
+                Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema)
             )
             _note_server(step, inspection, inspection.connect())
         if inspection is not None and step.is_ok:
@@ -115,7 +115,7 @@ def examine_archive(notes: Notes, settings: Settings) -> None:
     """Write as a capture does, lock, read back, remove; and what is there."""
     tried = "writing aside, syncing, renaming, reading back, locking, removing"
     with notes.step(Part.ARCHIVE, "archive", tried) as step:
-        archive = Archive(settings.archive_url.reveal())
+        archive = Archive(settings.archive_url.get_secret_value())
         with _as_it_was(archive.storage):
             _try_storage(archive.storage)
         dates = archive.dates()
@@ -163,7 +163,7 @@ def examine_room(notes: Notes, settings: Settings, *, warehouse: bool, archive: 
     night = notes.report.night
     if archive:
         with notes.step(Part.ARCHIVE, "room", "free space where the archive is") as step:
-            free = Archive(settings.archive_url.reveal()).storage.free_bytes()
+            free = Archive(settings.archive_url.get_secret_value()).storage.free_bytes()
             nightly = night.archive_bytes.likely if night else None
             days = settings.archive_days
             if free is None:
@@ -177,7 +177,7 @@ def examine_room(notes: Notes, settings: Settings, *, warehouse: bool, archive: 
 
         with (
             notes.step(Part.WAREHOUSE, "room", "free space where the SQLite file is") as step,
-            Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema) as inspection,
+            Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection,
         ):
             free, now = inspection.free_bytes(), inspection.size_bytes()
             if free is None:
@@ -204,7 +204,7 @@ def _note_room(step: Step, free: int, nightly: float | None, more: str, *, is_sh
 def examine_reports(notes: Notes, settings: Settings) -> None:
     """Whether the folder of the nightly report may be written."""
     with notes.step(Part.OPERATION, "reports", "making a file in DRILLSTER_REPORTS_FOLDER, and removing it") as step:
-        storage = open_storage(settings.reports_folder.reveal(), REPORTS)
+        storage = open_storage(settings.reports_folder.get_secret_value(), REPORTS)
         if not isinstance(storage, LocalStorage):
             _try_storage(storage)
             step.ok("may be written, read and removed from")

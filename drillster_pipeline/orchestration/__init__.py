@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from drillster_pipeline.settings import load_schedule_settings
+from drillster_pipeline.settings import load_settings
 
 from .assets import capture_assets, publish_assets
 from .gaps import events, missing_events_sensor
@@ -22,7 +22,7 @@ PRIORITY = "10"
 
 def definitions() -> dg.Definitions:
     """Everything that Dagster loads. Needs no settings, touches no network."""
-    settings = load_schedule_settings()
+    settings = load_settings(needs_api=False, tolerant=True)
     partitions = daily(settings)
     # The snapshot goes first: its objectives are then known to the events, and need not be asked for twice.
     assets = [

@@ -16,7 +16,7 @@ import dagster as dg
 from pydantic import Field
 
 from drillster_pipeline.resources import CAPTURED
-from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import tables_of
 
 from . import checks
@@ -69,7 +69,7 @@ class PublishConfig(dg.Config):
 
 
 def capture_assets(
-    kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+    kind: str, partitions: dg.PartitionsDefinition[str], settings: Settings, *, priority: int
 ) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``."""
     resources = CAPTURED[kind]
@@ -125,7 +125,7 @@ _PUBLISH_WORDS = (
 
 
 def publish_assets(
-    kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+    kind: str, partitions: dg.PartitionsDefinition[str], settings: Settings, *, priority: int
 ) -> dg.AssetsDefinition:
     """``publish_snapshot`` or ``publish_events``."""
     tables = data_tables(tables_of(kind))
@@ -192,7 +192,7 @@ def _beat(context: dg.AssetExecutionContext, session: "PipelineContext", publish
     from drillster_pipeline.pipeline.alert_channels import ping
 
     url = session.settings.heartbeat_url
-    if url and published == session.newest_complete and (problem := ping(url.reveal())):
+    if url and published == session.newest_complete and (problem := ping(url.get_secret_value())):
         context.log.warning("DRILLSTER_HEARTBEAT_URL took no notice (%s): its service may raise an alarm.", problem)
 
 

@@ -8,14 +8,14 @@ from datetime import date
 import dagster as dg
 
 from drillster_pipeline.errors import Refused
-from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.settings import Settings
 
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 
 
-def daily(settings: ScheduleSettings) -> dg.DailyPartitionsDefinition:
+def daily(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition per export date, from the first one on; the newest is the day that ended last."""
     return dg.DailyPartitionsDefinition(
         start_date=str(settings.first_export_date), timezone=settings.timezone.key, fmt="%Y-%m-%d"

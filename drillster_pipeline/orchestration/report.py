@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.settings import Settings
 
 from .errors import error_boundary
 from .keys import table_key
@@ -32,7 +32,7 @@ _WORDS = (
 
 
 def nightly_report(
-    partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings, *, priority: int
+    partitions: dg.PartitionsDefinition[str], settings: Settings, *, priority: int
 ) -> dg.AssetsDefinition:
     """The asset of the report."""
 

@@ -11,7 +11,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from drillster_pipeline.resources import CAPTURED, RESOURCES
-from drillster_pipeline.settings import ScheduleSettings
+from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 
 from .columns import column_lineage, column_schema, field_schemas
@@ -27,7 +27,7 @@ _KIND_WORDS = {
 }
 
 
-def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings) -> dg.AssetSpec:
+def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetSpec:
     """The asset of a resource."""
     return dg.AssetSpec(
         resource_key(resource),
@@ -40,9 +40,7 @@ def resource_spec(resource: str, partitions: dg.PartitionsDefinition[str], setti
     )
 
 
-def table_spec(
-    table: Table, kind: str, partitions: dg.PartitionsDefinition[str], settings: ScheduleSettings
-) -> dg.AssetSpec:
+def table_spec(table: Table, kind: str, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetSpec:
     """The asset of a table, with its columns and where they come from.
 
     It depends on the resources of its own kind of capture only: events name people as well, but a night whose events
@@ -68,10 +66,10 @@ def table_spec(
     )
 
 
-def qualified_name(table: str, settings: ScheduleSettings) -> str:
+def qualified_name(table: str, settings: Settings) -> str:
     """The table as its database names it: ``database.schema.table``, or what that has of these; never credentials."""
     try:
-        url = sa.make_url(settings.warehouse_url.reveal())
+        url = sa.make_url(settings.warehouse_url.get_secret_value())
     except (sa.exc.ArgumentError, ValueError):  # the run says what is wrong with it
         return table
     schema = settings.warehouse_schema
@@ -88,7 +86,7 @@ def qualified_name(table: str, settings: ScheduleSettings) -> str:
     return ".".join(part for part in parts if part)
 
 
-def fresh_by_morning(settings: ScheduleSettings) -> dg.FreshnessPolicy:
+def fresh_by_morning(settings: Settings) -> dg.FreshnessPolicy:
     """Written since the schedule's hour. Dagster looks at when, not at which date: the view latest_load tells that."""
     minutes = settings.nightly_at.hour * 60 + settings.nightly_at.minute + LATE_AFTER // timedelta(minutes=1)
     hour, minute = divmod(minutes % (24 * 60), 60)

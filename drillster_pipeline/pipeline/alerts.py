@@ -34,10 +34,14 @@ def channels_of(settings: Settings) -> list[Channel]:
     """The channels of the settings; each gets every message."""
     urls = [("DRILLSTER_ALERT_WEBHOOK", post, settings.alert_webhook)] if settings.alert_webhook else []
     for position, secret in enumerate(settings.alert_urls, 1):
-        kind = secret.reveal().partition("://")[0]
+        kind = secret.get_secret_value().partition("://")[0]
         urls.append((f"DRILLSTER_ALERT_URLS {position} ({kind})", notify, secret))
     return [
-        Channel(name, hashlib.sha256(url.reveal().encode()).hexdigest()[:12], functools.partial(send, url.reveal()))
+        Channel(
+            name,
+            hashlib.sha256(url.get_secret_value().encode()).hexdigest()[:12],
+            functools.partial(send, url.get_secret_value()),
+        )
         for name, send, url in urls
     ]
 

@@ -176,7 +176,7 @@ def _purpose(session: PipelineContext, kind: str, window: Window) -> dict[str, A
         "organization_id": settings.organization_id,
         "service_account_id": settings.service_account_id,
         "personal_data": settings.personal_data,
-        "pseudonym_key_digest": hashlib.sha256(b"drillster-pipeline:" + key.reveal().encode()).hexdigest()[:8]
+        "pseudonym_key_digest": hashlib.sha256(b"drillster-pipeline:" + key.get_secret_value().encode()).hexdigest()[:8]
         if key
         else None,
     }

@@ -47,14 +47,14 @@ class PipelineContext:
     @cached_property
     def archive(self) -> Archive:
         """The archive of the settings."""
-        return Archive(self.settings.archive_url.reveal())
+        return Archive(self.settings.archive_url.get_secret_value())
 
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse of the settings, created or migrated where that is needed."""
         from drillster_pipeline.warehouse import Warehouse
 
-        warehouse = Warehouse(self.settings.warehouse_url.reveal(), schema=self.settings.warehouse_schema)
+        warehouse = Warehouse(self.settings.warehouse_url.get_secret_value(), schema=self.settings.warehouse_schema)
         try:
             warehouse.prepare()
         except BaseException:
@@ -70,9 +70,9 @@ class PipelineContext:
         return TokenSource(
             token_url=f"{self.settings.base_url}/daas/oauth/token",
             client_id=self.settings.client_id,
-            client_secret=self.settings.client_secret.reveal(),
+            client_secret=self.settings.client_secret.get_secret_value(),
             service_account_id=self.settings.service_account_id,
-            private_key=self.settings.private_key.reveal(),
+            private_key=self.settings.private_key.get_secret_value(),
         )
 
     @cached_property
@@ -81,7 +81,7 @@ class PipelineContext:
         key = self.settings.pseudonym_key
         return Privacy(
             self.settings.personal_data,
-            key.reveal() if key else None,
+            key.get_secret_value() if key else None,
             organization_id=self.settings.organization_id,
         )
 

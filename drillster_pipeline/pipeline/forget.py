@@ -191,7 +191,7 @@ def _remove_reports(session: PipelineContext, eraser: Eraser) -> Iterator[str]:
     Also those that a process which was killed has not finished.
     """
     try:
-        storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
+        storage = open_storage(session.settings.reports_folder.get_secret_value(), REPORTS)
         unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
         for name in [*storage.names(""), *unfinished]:
             if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):

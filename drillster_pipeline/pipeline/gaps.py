@@ -37,7 +37,7 @@ def find_gaps(session: PipelineContext, *, since: date = date.min) -> dict[date,
     from drillster_pipeline.warehouse.inspection import Inspection
 
     settings = session.settings
-    with Inspection(settings.warehouse_url.reveal(), schema=settings.warehouse_schema) as inspection:
+    with Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection:
         published = inspection.published()
     start = max(since, min((day for day, _ in published), default=session.newest_complete))
     days = [start + timedelta(days=number) for number in range((session.newest_complete - start).days)]

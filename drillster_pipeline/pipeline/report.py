@@ -44,7 +44,7 @@ def write_report(session: PipelineContext, day: date, *, names: bool = False, ou
     content = render(figures, now=session.now()).encode()
     if output is None:
         name = f"{day}{'-names' if names else ''}.html"
-        storage = open_storage(session.settings.reports_folder.reveal(), REPORTS)
+        storage = open_storage(session.settings.reports_folder.get_secret_value(), REPORTS)
         if not isinstance(storage, LocalStorage):
             storage.write(name, content)
             return Written(f"{storage.url.rstrip('/')}/{name}", len(content), figures)

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def houses(folder: Path) -> Iterator[Callable[[], House]]:
             own.mkdir()
             places = {"archive_url": str(own / "archive"), "warehouse_url": f"sqlite:///{own}/warehouse.sqlite"}
             secret = type(settings.archive_url)
-            moved = replace(settings, **{name: secret(value) for name, value in places.items()})
+            moved = settings.model_copy(update={**{name: secret(value) for name, value in places.items()}})
             return House(own, server, moved, session.tokens, template)
 
         with PipelineContext(settings=settings) as session:

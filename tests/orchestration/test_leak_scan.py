@@ -6,7 +6,7 @@ import gzip
 import logging
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -171,7 +171,7 @@ def test_nights_that_fail_in_every_way_show_nobody_and_no_secret(
         fails(5)
     with house.session() as session:
         shown += [session, session.settings, session.tokens, session.privacy, session.warehouse, vars(session)]
-        shown.append(asdict(session.settings))
+        shown.append(session.settings.model_dump())
     assert len(told) > 2
     out = "".join(capfd.readouterr()) + caplog.text + repr(shown) + repr(told)
     outside = bytes_of(house.folder, but=("archive-", "warehouse.sqlite"))

@@ -152,8 +152,8 @@ def test_a_process_that_stood_still_for_longer_than_its_token_lives_goes_on_with
     with session(sandbox, tmp_path) as opened:
         settings = {
             **sandbox.environment(),
-            "DRILLSTER_ARCHIVE_URL": opened.settings.archive_url.reveal(),
-            "DRILLSTER_WAREHOUSE_URL": opened.settings.warehouse_url.reveal(),
+            "DRILLSTER_ARCHIVE_URL": opened.settings.archive_url.get_secret_value(),
+            "DRILLSTER_WAREHOUSE_URL": opened.settings.warehouse_url.get_secret_value(),
         }
         command = [sys.executable, "-c", CAPTURE, json.dumps(settings), NIGHT.isoformat()]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:

@@ -10,7 +10,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from drillster_pipeline.errors import Interrupted, SettingsError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PAUSES, publish
-from drillster_pipeline.settings import Secret, load_settings
+from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse.staging import PREFIX
 from tests.drillster import Sandbox
 
@@ -263,7 +263,7 @@ def test_a_server_that_does_not_let_us_in_is_not_waited_for(
 ) -> None:
     url = server.url.replace("postgres:@/postgres", wrong)
     assert url != server.url
-    settings = replace(session.settings, warehouse_url=Secret(url))
+    settings = session.settings.model_copy(update={"warehouse_url": SecretStr(url)})
     with (
         PipelineContext(settings=settings, now=session.now, sleep=slept.append) as other,
         pytest.raises(SettingsError, match="the server answers, and does not let us in"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
@@ -20,7 +21,7 @@ from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, unpublished_captures
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
 from drillster_pipeline.pipeline.quality import load_quality
-from drillster_pipeline.settings import Secret, load_settings
+from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 
@@ -247,7 +248,9 @@ def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(plac
     expected = [place.rows(name) for name in ENTITIES]
     for number, order in enumerate([(0, 1, 2), (0, 2, 1)]):
         url = f"sqlite:///{tmp_path}/again{number}.sqlite"
-        with PipelineContext(settings=replace(place.session.settings, warehouse_url=Secret(url))) as session:
+        with PipelineContext(
+            settings=place.session.settings.model_copy(update={"warehouse_url": SecretStr(url)})
+        ) as session:
             for days in order:
                 publish(session, "snapshot", DAY + timedelta(days=days), run_id="again")
             again = Place(place.sandbox, place.folder)
@@ -273,7 +276,9 @@ def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: 
     lose_all_groups(place)
     confirmed = place.next_night(allow_mass_delete=True).capture
     place.session.archive.storage.write(f"{confirmed.ref.folder}/{CONFIRMED_MARK}", b"{")
-    settings = replace(place.session.settings, warehouse_url=Secret(f"sqlite:///{tmp_path}/again.sqlite"))
+    settings = place.session.settings.model_copy(
+        update={"warehouse_url": SecretStr(f"sqlite:///{tmp_path}/again.sqlite")}
+    )
     with PipelineContext(settings=settings) as session:
         publish(session, "snapshot", DAY, run_id="again")
         with pytest.raises(GuardRefused):
@@ -300,7 +305,7 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
 def test_a_load_has_the_time_zone_that_its_capture_was_made_in(place: Place) -> None:
     """A replay does not move the day that was captured, whatever the setting is by then."""
     capture(place.session, "snapshot", DAY)
-    settings = replace(place.session.settings, timezone=ZoneInfo("Pacific/Tongatapu"))
+    settings = place.session.settings.model_copy(update={"timezone": ZoneInfo("Pacific/Tongatapu")})
     with PipelineContext(settings=settings, now=place.session.now) as session:
         publish(session, "snapshot", DAY, run_id="later")
         with session.warehouse.reading() as (connection, _):
@@ -355,7 +360,9 @@ def test_each_table_alone_fills_an_empty_warehouse_with_what_it_needs(
     unchanged: tuple[Place, dict[str, Any]], tmp_path: Path, name: str
 ) -> None:
     place, before = unchanged
-    settings = replace(place.session.settings, warehouse_url=Secret(f"sqlite:///{tmp_path / 'w.sqlite'}"))
+    settings = place.session.settings.model_copy(
+        update={"warehouse_url": SecretStr(f"sqlite:///{tmp_path / 'w.sqlite'}")}
+    )
     with PipelineContext(settings=settings, now=place.session.now) as session:
         outcome = publish(session, "snapshot", DAY, run_id="run", tables=[name])
         rows = session.warehouse.row_counts()

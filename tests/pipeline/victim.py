@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy  # noqa: F401 - so that a forked process need not read it
+from pydantic import SecretStr
 
 from drillster_pipeline.api import capture as _api  # noqa: F401 - likewise
 from drillster_pipeline.archive import lease, local
@@ -25,7 +25,7 @@ from drillster_pipeline.archive import object_store as remote
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.settings import Secret, Settings, load_settings
+from drillster_pipeline.settings import Settings, load_settings
 from drillster_pipeline.warehouse import Warehouse  # noqa: F401 - likewise
 
 
@@ -91,7 +91,9 @@ def _work(order: dict[str, Any]) -> dict[str, Any]:
     lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.05, 0.4
     killer = Killer(order.get("kill_at"), order.get("kill_on"), order.get("seed", 0))
     now = datetime.fromisoformat(order["now"])
-    settings = replace(_settings(order), archive_url=Secret(order["environment"]["DRILLSTER_ARCHIVE_URL"]))
+    settings = _settings(order).model_copy(
+        update={"archive_url": SecretStr(order["environment"]["DRILLSTER_ARCHIVE_URL"])}
+    )
     with PipelineContext(settings=settings, now=lambda: now) as session:
         try:
             outcome = capture(session, order.get("kind", "snapshot"), date.fromisoformat(order["date"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from drillster_pipeline.errors import Refused, Unavailable
 from drillster_pipeline.pipeline.capture import capture
@@ -17,7 +18,7 @@ from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.report import Figures, figures_of, render
-from drillster_pipeline.settings import Secret, load_settings
+from drillster_pipeline.settings import load_settings
 from tests.drillster import Sandbox
 from tests.warehouse import postgresql
 
@@ -55,7 +56,7 @@ def figures(session: PipelineContext) -> Figures:
 
 
 def ask(session: PipelineContext, sql: str) -> list[Any]:
-    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    connection = sqlite3.connect(session.settings.warehouse_url.get_secret_value().removeprefix("sqlite:///"))
     try:
         return connection.execute(sql).fetchall()
     finally:
@@ -108,7 +109,7 @@ def test_the_figures_are_those_of_the_analysts_views(session: PipelineContext, f
 
 
 def test_attempts_that_were_not_judged_are_no_part_of_the_pass_rate(session: PipelineContext, figures: Figures) -> None:
-    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    connection = sqlite3.connect(session.settings.warehouse_url.get_secret_value().removeprefix("sqlite:///"))
     failed = connection.execute("SELECT test_result_id FROM test_results WHERE passed = 0").fetchall()
     try:
         with connection:
@@ -167,7 +168,7 @@ def test_the_same_numbers_give_the_same_page(session: PipelineContext) -> None:
 
 
 def test_a_name_cannot_bring_its_own_markup(session: PipelineContext, tmp_path: Path) -> None:
-    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    connection = sqlite3.connect(session.settings.warehouse_url.get_secret_value().removeprefix("sqlite:///"))
     ((group, name),) = connection.execute("SELECT group_id, name FROM groups WHERE deleted_on IS NULL LIMIT 1")
     try:
         with connection:
@@ -207,7 +208,7 @@ def test_events_that_were_not_loaded_are_no_zero(session: PipelineContext, figur
     snapshot, events = sorted(
         ask(session, f"SELECT kind, load_id FROM loads WHERE export_date = '{figures.export_date}'")
     )[::-1]
-    connection = sqlite3.connect(session.settings.warehouse_url.reveal().removeprefix("sqlite:///"))
+    connection = sqlite3.connect(session.settings.warehouse_url.get_secret_value().removeprefix("sqlite:///"))
     try:
         with connection:
             connection.execute("UPDATE loads SET export_date = '2026-01-01' WHERE load_id = ?", (events[1],))
@@ -259,7 +260,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(session: PipelineContext, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="--output"):
         write_report(session, session.newest_complete, output=tmp_path / "file" / "page.html")
-    settings = replace(session.settings, reports_folder=Secret(str(tmp_path / "file")))
+    settings = session.settings.model_copy(update={"reports_folder": SecretStr(str(tmp_path / "file"))})
     with (
         PipelineContext(settings=settings, now=session.now) as elsewhere,
         pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER"),
@@ -269,7 +270,9 @@ def test_a_folder_that_cannot_be_written_to_is_told(session: PipelineContext, tm
 
 def test_postgresql_tells_the_same_figures(session: PipelineContext, figures: Figures, tmp_path: Path) -> None:
     with postgresql.server() as url:
-        settings = replace(session.settings, warehouse_url=Secret(url), warehouse_schema="drillster")
+        settings = session.settings.model_copy(
+            update={"warehouse_url": SecretStr(url), "warehouse_schema": "drillster"}
+        )
         with PipelineContext(settings=settings, now=session.now) as other:
             for day in figures.dates:
                 for kind in ("snapshot", "events"):

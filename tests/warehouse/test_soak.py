@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from benchmarks.soak import History, capture_history
 from benchmarks.soak_shown import KEYS
-from drillster_pipeline.settings import Secret, Settings, load_settings
+from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox, Size
 
 from .place import Place
@@ -42,6 +42,6 @@ def test_a_history_in_random_order_holds_what_the_organization_was(
     made: tuple[History, Settings], place: Place
 ) -> None:
     history, settings = made
-    settings = replace(settings, warehouse_url=Secret(place.url), warehouse_schema=place.schema)
+    settings = settings.model_copy(update={"warehouse_url": SecretStr(place.url), "warehouse_schema": place.schema})
     counts = history.load_in_random_order(settings, random.Random(place.url.split(":")[0]))
     assert all(counts[name] for name in KEYS), counts
