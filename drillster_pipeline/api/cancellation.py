@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Stopped(PipelineError):
+class Cancelled(PipelineError):
     """The work was called off while this thread waited; the reason is with whoever called it off."""
 
 
-class Pause:
+class CancelToken:
     """Sleeps until a time is over or the work is called off, whichever is first.
 
     ``stop`` is the event that calls the work off; ``sleep`` replaces the real sleeping (tests pass one that only
@@ -44,7 +44,7 @@ class Pause:
     def check(self) -> None:
         """Raise Stopped if the work was called off."""
         if self.stopped:
-            raise Stopped("The work was called off: another part of it failed, or someone stopped it.")
+            raise Cancelled("The work was called off: another part of it failed, or someone stopped it.")
 
     @property
     def stopped(self) -> bool:

@@ -17,7 +17,7 @@ from drillster_pipeline.archive import CaptureWriter
 from drillster_pipeline.errors import PermissionDenied
 from drillster_pipeline.resources import CAPTURED
 
-from .crawler import Clock, Walk
+from .crawler import Clock, Crawler
 from .progress import Progress
 from .units import Unit
 
@@ -64,7 +64,7 @@ def capture_snapshot(
     Raises PermissionDenied where nothing at all may be read; ApiUnavailable, AnswerError and Unauthorized as they
     come; Unavailable and Busy of the archive.
     """
-    walk = Walk(
+    walk = Crawler(
         client,
         writer,
         privacy=privacy,
@@ -102,7 +102,7 @@ def capture_events(
     ``objectives`` are pairs of group and objective id, known from a snapshot of the same date; where they are not
     given, the groups and their objectives are listed first. Raises what :func:`capture_snapshot` raises.
     """
-    walk = Walk(client, writer, privacy=privacy, window=window, concurrency=concurrency, now=now)
+    walk = Crawler(client, writer, privacy=privacy, window=window, concurrency=concurrency, now=now)
     if objectives is None:
         roots = [Unit(api.GROUPS, {})]
         resources: tuple[str, ...] = EVENTS_RESOURCES
@@ -116,7 +116,7 @@ def capture_events(
 
 
 def _run(
-    walk: Walk,
+    walk: Crawler,
     client: Client,
     roots: list[Unit],
     resources: tuple[str, ...],

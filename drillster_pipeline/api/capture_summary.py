@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drillster_pipeline.archive import End
+from drillster_pipeline.archive import UnitFooter
 from drillster_pipeline.resources import CAPTURED, RESOURCES
 
 from .completeness import promised
 
 
 @dataclass(slots=True)
-class ResourceTally:
+class ResourceSummary:
     """One resource."""
 
     units: int = 0
@@ -39,12 +39,12 @@ class ResourceTally:
         return {status for _, status in self.lost} | ({404} if self.absent else set())
 
 
-class Tally:
+class CaptureSummary:
     """All resources of a walk; safe for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._resources: dict[str, ResourceTally] = {}
+        self._resources: dict[str, ResourceSummary] = {}
         self._root_lost: dict[str, int] = {}
         """Status of resources whose list itself could not be read."""
         self._listed: set[str] = set()
@@ -67,7 +67,7 @@ class Tally:
         with self._lock:
             return sorted(set(groups) - self._listed)
 
-    def count(self, name: str, unit: Mapping[str, str], pages: int, end: End) -> None:
+    def count(self, name: str, unit: Mapping[str, str], pages: int, end: UnitFooter) -> None:
         """A unit is done with, just now or in an earlier process."""
         with self._lock:
             if end.status == 200:
@@ -75,7 +75,7 @@ class Tally:
             else:
                 self._lost(name, unit, end.status)
 
-    def _read(self, name: str, unit: Mapping[str, str], pages: int, end: End) -> None:
+    def _read(self, name: str, unit: Mapping[str, str], pages: int, end: UnitFooter) -> None:
         tally = self._of(name)
         tally.units += 1
         tally.pages += pages
@@ -108,8 +108,8 @@ class Tally:
         elif status == 404 and name == "groups":
             self._missing.add(group)
 
-    def _of(self, name: str) -> ResourceTally:
-        return self._resources.setdefault(name, ResourceTally())
+    def _of(self, name: str) -> ResourceSummary:
+        return self._resources.setdefault(name, ResourceSummary())
 
     @property
     def listed_groups(self) -> list[str]:

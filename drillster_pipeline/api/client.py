@@ -20,10 +20,10 @@ from drillster_pipeline import __version__
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, RequestRefused, Unauthorized
 from drillster_pipeline.json_decoding import decoded
 
-from .cancellation import Pause
-from .metrics import Stats
+from .cancellation import CancelToken
+from .metrics import Metrics
 from .redirects import REDIRECTS, redirected
-from .responses import OVERLOAD, PERMISSION_IDS, described, error_id, is_transient, refused
+from .responses import OVERLOAD, PERMISSION_IDS, described, error_for, error_id, is_transient
 from .retry import Backoff, RetryState, http_date, retry_after
 from .throttle import Throttle
 from .transport import (
@@ -31,10 +31,10 @@ from .transport import (
     CONNECT_SECONDS,
     LARGEST_ANSWER,
     READ_SECONDS,
-    Broken,
-    Reply,
-    TooLarge,
+    RawResponse,
+    ResponseTooLarge,
     Transport,
+    TransportError,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JsonResponse:
     """A successful answer: its decoded JSON, its HTTP status, and the same JSON as text in UTF-8."""
 
     body: Json
@@ -88,16 +88,16 @@ class Client:
         sleep: Callable[[float], None] | None = None,
         random: Callable[[], float] = chance.random,
     ) -> None:
-        self.stats = Stats(tokens)
+        self.stats = Metrics(tokens)
         self._base_url = base_url.rstrip("/")
         self.tokens = tokens
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._now = now
         self._random = random
-        self._pause = Pause(stop=stop, sleep=sleep)
+        self._cancel = CancelToken(stop=stop, sleep=sleep)
         self._throttle = Throttle(
-            concurrency=concurrency, requests_per_second=requests_per_second, pause=self._pause, clock=clock
+            concurrency=concurrency, requests_per_second=requests_per_second, cancel=self._cancel, clock=clock
         )
         self._transport = Transport(
             self._base_url,
@@ -110,7 +110,7 @@ class Client:
 
     def get(
         self, path: str, unit: Mapping[str, str], query: Mapping[str, str | int], *, version: str = VERSION
-    ) -> Answer:
+    ) -> JsonResponse:
         """The answer of ``path`` (a template such as ``group/{group_id}/members``), filled from ``unit``.
 
         Raises PermissionDenied, NotFound, RequestRefused (also for an id that makes no address), Unauthorized (a
@@ -125,14 +125,14 @@ class Client:
         )
         while True:
             outcome = self._attempt(call)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, JsonResponse):
                 return outcome
             if outcome is not None:
                 self._back_off(call, *outcome)
 
     def interrupt(self) -> None:
         """Call off what is under way: every thread that waits, sleeps or reads raises Stopped at once."""
-        self._pause.stop()
+        self._cancel.stop()
 
     def close(self) -> None:
         """Call off what is under way and close the connections."""
@@ -156,13 +156,13 @@ class Client:
         url = f"{self._base_url}/api/{version}/{path.format_map(filled)}"
         return f"{url}?{urlencode(query, quote_via=quote, errors=_ANY_TEXT)}" if query else url
 
-    def _attempt(self, call: _Call) -> Answer | tuple[str, float] | None:
+    def _attempt(self, call: _Call) -> JsonResponse | tuple[str, float] | None:
         """Send once: an answer; or (reason, seconds the server asks to wait) to retry; or None to retry at once."""
         try:
             reply, token = self._exchange(call)
-        except Broken as broken:
+        except TransportError as broken:
             return str(broken), 0.0
-        except TooLarge:
+        except ResponseTooLarge:
             raise AnswerError(
                 f"An answer of {call.path} is too large to be held in memory; that is not what Drillster's lists are.",
                 endpoint=call.path,
@@ -178,7 +178,7 @@ class Client:
         if is_transient(reply.status):
             return f"status {described(reply.status, identifier)}", self._asked_wait(reply)
         if reply.status != 401 or identifier in PERMISSION_IDS:
-            raise refused(reply.status, identifier, call.path)
+            raise error_for(reply.status, identifier, call.path)
         if call.refused is not None:
             raise Unauthorized(
                 f"Drillster refuses a token that it issued a moment ago, at {call.path} "
@@ -192,7 +192,7 @@ class Client:
         self.stats.replayed()
         return None
 
-    def _exchange(self, call: _Call) -> tuple[Reply, Token]:
+    def _exchange(self, call: _Call) -> tuple[RawResponse, Token]:
         """Wait for a turn, take a token, send, and tell the others when Drillster has enough."""
         began = self._clock()
         throttled = self._throttle.enter()
@@ -204,7 +204,7 @@ class Client:
             call.retry.excuse(self._clock() - began)
             headers = {**_HEADERS, "Authorization": token.header()}
             try:
-                reply = self._transport.send("GET", call.url, headers=headers, pause=self._pause)
+                reply = self._transport.send("GET", call.url, headers=headers, cancel=self._cancel)
                 received = len(reply.body)
             finally:
                 self.stats.sent(received_bytes=received, throttled=throttled)
@@ -217,10 +217,10 @@ class Client:
 
     def _token(self, refused: Token | None) -> Token:
         if refused is None:
-            return self.tokens.token(pause=self._pause)
-        return self.tokens.renew(refused, pause=self._pause)
+            return self.tokens.token(cancel=self._cancel)
+        return self.tokens.renew(refused, cancel=self._cancel)
 
-    def _asked_wait(self, reply: Reply) -> float:
+    def _asked_wait(self, reply: RawResponse) -> float:
         """Seconds that the answer asks us to wait (Retry-After), by its own clock where it carries one."""
         value = reply.headers.get("Retry-After")
         if value is None:
@@ -238,7 +238,7 @@ class Client:
         level = logging.DEBUG if call.retry.failures < _WORTH_TELLING else logging.INFO
         logger.log(level, "GET %s: %s; trying again in %.1f s.", call.path, call.retry, wait)
         self.stats.retried(wait)
-        self._pause.sleep(wait)
+        self._cancel.sleep(wait)
 
 
 @dataclass(slots=True)
@@ -280,13 +280,13 @@ def _text(content: bytes) -> str:
     return content.decode(json.detect_encoding(content))
 
 
-def _decoded(reply: Reply) -> Answer | tuple[str, float]:
+def _decoded(reply: RawResponse) -> JsonResponse | tuple[str, float]:
     """The answer in a success; why to back off where it holds none."""
     if not reply.body.strip():
         return "empty answer", 0.0
     try:
         body = decoded(reply.body, _strictly)
         in_utf8 = json.detect_encoding(reply.body) == "utf-8"
-        return Answer(body, reply.status, reply.body if in_utf8 else _text(reply.body).encode())
+        return JsonResponse(body, reply.status, reply.body if in_utf8 else _text(reply.body).encode())
     except (ValueError, RecursionError):
         return "answer that is not JSON", 0.0

@@ -6,7 +6,7 @@ absence means nothing.
 
 from __future__ import annotations
 
-from drillster_pipeline.archive import End
+from drillster_pipeline.archive import UnitFooter
 
 
 def allowed_difference(total: int) -> int:
@@ -14,7 +14,7 @@ def allowed_difference(total: int) -> int:
     return min(max(3, total // 100), max(1, total // 10))
 
 
-def promised(end: End) -> int | None:
+def promised(end: UnitFooter) -> int | None:
     """How many items Drillster counts, where that is more than an answer that ends so explains; else None.
 
     A total that never changed while the list was read is no matter of a long walk: then a single one is missing.

@@ -11,22 +11,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.archive import CaptureWriter, End, body_bytes, utc_moment
+from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
 
-from .capture_summary import Tally
-from .endpoint_client import Asker
+from .capture_summary import CaptureSummary
+from .endpoint_client import EndpointClient
 from .grant import ENDPOINT as TOKEN_ENDPOINT
 from .paging import Listing
 from .progress import Meter, Progress
 from .units import PARENTS, Unit, followers, found_in, group_units, unit_of
-from .worker_pool import Pool
+from .worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
     from drillster_pipeline.privacy.pseudonymize import Privacy
 
-    from .client import Answer, Client
+    from .client import Client, JsonResponse
 
 TICK_SECONDS = 0.25
 MOST_GIVEN_UP = 10
@@ -40,7 +40,7 @@ Clock = Callable[[], datetime]
 logger = logging.getLogger(__name__)
 
 
-class Walk:
+class Crawler:
     """One walk of one process, over a snapshot, or with a ``window`` over the events in it.
 
     ``earlier_groups`` are groups of earlier captures: one that is no longer listed is asked for by its id.
@@ -58,7 +58,7 @@ class Walk:
         concurrency: int,
         now: Clock,
     ) -> None:
-        self.tally = Tally()
+        self.tally = CaptureSummary()
         self.first: datetime | None = None
         """Moment of the earliest answer, also of one that an earlier process got; None before there is any."""
         self.last: datetime | None = None
@@ -69,9 +69,11 @@ class Walk:
         self._events = window is not None
         self._earlier_groups = frozenset(earlier_groups)
         self._now = now
-        self._asker = Asker(client, organization_id=organization_id, window=window)
+        self._asker = EndpointClient(client, organization_id=organization_id, window=window)
         self._meter = Meter(time.monotonic())
-        self._pool: Pool[_Reading] = Pool(self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank)
+        self._pool: WorkerPool[_Reading] = WorkerPool(
+            self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank
+        )
         self._turns: dict[str | None, int] = {None: -1}
         """Groups in the order in which they are read; before any of them, what belongs to none."""
         self._lock = threading.Lock()
@@ -112,7 +114,7 @@ class Walk:
         try:
             while (query := listing.query) is not None:
                 answer, size = self._asker.page(unit, query)
-                listing.take(answer.body, size)
+                listing.add_page(answer.body, size)
                 self._privacy.learn(api.ACCOUNTS.resource, answer.body)
             self._privacy.knows_everyone = True
         except (PermissionDenied, NotFound, RequestRefused) as refusal:
@@ -177,7 +179,7 @@ class Walk:
 
     def _read_thing(self, unit: Unit) -> None:
         answer = self._asker.ask(unit, {})
-        end = End(1, None)
+        end = UnitFooter(1, None)
         self._keep(unit, 1, answer, self._writer.attempt(unit.resource, self._named(unit)), end)
         self.tally.count(unit.resource, self._named(unit), 1, end)
         self._follow(unit, [answer.body])
@@ -197,11 +199,11 @@ class Walk:
                 # The item that the cursor names may have gone since: then the list has changed under our hands.
                 if refusal.error_id != "invalid_result_from" or "resultFrom" not in query or again:
                     raise
-                listing.begin_again()
+                listing.restart()
                 continue
-            fresh = listing.take(answer.body, size)
-            if listing.query is None and listing.doubtful and not again:
-                listing.begin_again()
+            fresh = listing.add_page(answer.body, size)
+            if listing.query is None and listing.needs_second_pass and not again:
+                listing.restart()
             self._keep(unit, listing.pages, answer, attempt, None if listing.query is not None else listing.end)
             if unit.endpoint is api.GROUPS:
                 self._meter.groups_named(listing.total)
@@ -212,7 +214,7 @@ class Walk:
 
     def _lose(self, unit: Unit, status: int) -> None:
         """Remember that a unit can't be read; pages that it gave before do not count."""
-        end = End(0, None, status=status)
+        end = UnitFooter(0, None, status=status)
         self._write(unit, 0, b"null", self._writer.attempt(unit.resource, self._named(unit)), end)
         self.tally.count(unit.resource, self._named(unit), 0, end)
 
@@ -238,7 +240,7 @@ class Walk:
 
     # Answers
 
-    def _keep(self, unit: Unit, page: int, answer: Answer, attempt: int, end: End | None) -> None:
+    def _keep(self, unit: Unit, page: int, answer: JsonResponse, attempt: int, end: UnitFooter | None) -> None:
         """Put an answer into the archive: as it came, but for what privacy changes; as one line."""
         body = self._privacy.apply(unit.resource, answer.body)
         content = answer.content
@@ -246,7 +248,7 @@ class Walk:
             content = body_bytes(body)
         self._write(unit, page, content, attempt, end)
 
-    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: End | None) -> None:
+    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: UnitFooter | None) -> None:
         moment = self._now()
         self._saw(moment)
         self._writer.append(unit.resource, self._named(unit), page, moment, content, attempt=attempt, end=end)

@@ -16,10 +16,10 @@ from .units import Unit
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
 
-    from .client import Answer, Client
+    from .client import Client, JsonResponse
 
 
-class Asker:
+class EndpointClient:
     """Remembers, for all threads of a walk, what each endpoint has taught so far."""
 
     def __init__(self, client: Client, *, organization_id: str, window: Window | None = None) -> None:
@@ -33,7 +33,7 @@ class Asker:
         self._settled: dict[str, Path] = {}
         """Per path template, the path that has answered."""
 
-    def page(self, unit: Unit, query: Mapping[str, str | int], *, size: int | None = None) -> tuple[Answer, int]:
+    def page(self, unit: Unit, query: Mapping[str, str | int], *, size: int | None = None) -> tuple[JsonResponse, int]:
         """A page of a list, and the size that it was asked for with: ``size`` if that is granted.
 
         A size that is refused, while a smaller one is not, is not asked for again. Raises what :meth:`Client.get`
@@ -67,7 +67,7 @@ class Asker:
         """Which of an endpoint's addresses has answered; None where none has."""
         return self._settled.get(endpoint.path)
 
-    def ask(self, unit: Unit, query: Mapping[str, str | int]) -> Answer:
+    def ask(self, unit: Unit, query: Mapping[str, str | int]) -> JsonResponse:
         """One answer, from the endpoint's place that works. Raises what :meth:`Client.get` raises."""
         endpoint = unit.endpoint
         params = {"organization_id": self._organization_id, **unit.params}
@@ -90,7 +90,7 @@ class Asker:
                 continue
         return self._get(key, places[-1], params, query)
 
-    def _get(self, key: str, place: Path, params: Mapping[str, str], query: Mapping[str, str | int]) -> Answer:
+    def _get(self, key: str, place: Path, params: Mapping[str, str], query: Mapping[str, str | int]) -> JsonResponse:
         answer = self._client.get(place.path, params, query, version=place.version)
         with self._lock:
             self._settled.setdefault(key, place)

@@ -15,7 +15,7 @@ from .retry import http_date
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .transport import Reply
+    from .transport import RawResponse
 
 ENDPOINT = "daas/oauth/token"
 DEFAULT_LIFETIME = 600.0
@@ -34,7 +34,7 @@ class Grant:
     """Whether the answer named a lifetime at all."""
 
 
-def granted(reply: Reply) -> Grant | None:
+def granted(reply: RawResponse) -> Grant | None:
     """The token in a 200 (RFC 6749, section 5.1); None where the body is not JSON, which another attempt may mend.
 
     Raises AnswerError where it is JSON, but no token can be had from it.
@@ -88,7 +88,7 @@ def refusal(status: int, identifier: str | None, skew: float | None) -> str:
     return f"Drillster refused to issue a token ({described(status, identifier)}). Check: {'; '.join(checks)}."
 
 
-def skew_of(reply: Reply, now: datetime) -> float | None:
+def skew_of(reply: RawResponse, now: datetime) -> float | None:
     """Seconds that ``now`` is ahead of the answer's Date header; None without a usable one."""
     date = http_date(reply.headers.get("Date"))
     return None if date is None else (now - date).total_seconds()

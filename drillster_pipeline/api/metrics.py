@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .tokens import TokenSource
 
 
-class Stats:
+class Metrics:
     """Counters that all threads add to. Each is a plain attribute to read; ``snapshot`` gives all of one moment."""
 
     def __init__(self, tokens: TokenSource) -> None:

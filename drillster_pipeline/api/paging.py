@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from drillster_pipeline import response_shapes as answers
-from drillster_pipeline.archive import End
+from drillster_pipeline.archive import UnitFooter
 from drillster_pipeline.errors import AnswerError, ContractError
 from drillster_pipeline.resources import Resource
 
@@ -85,7 +85,7 @@ class Listing:
         return self._query
 
     @property
-    def doubtful(self) -> bool:
+    def needs_second_pass(self) -> bool:
         """Whether another pass may find what this one has missed.
 
         Where a list has several pages, that is so for any difference: a cursor that is a moment skips those who share
@@ -105,13 +105,13 @@ class Listing:
         return self._longest - max(1, self._longest // 10) if self.passes > 1 and self._longest > 1 else None
 
     @property
-    def end(self) -> End:
+    def end(self) -> UnitFooter:
         """What the archive keeps of the reading."""
         total = self.total if self._counts_people else None
         doubled = len(self._doubled | (self._repeated & self._repeated_before))
-        return End(len(self.seen), total, self.expected, cut=self._cut, moved=self._moved, doubled=doubled)
+        return UnitFooter(len(self.seen), total, self.expected, cut=self._cut, moved=self._moved, doubled=doubled)
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Read from the start once more; everything that was seen stays so."""
         self._whole_before = self._query is None
         self.passes += 1
@@ -120,7 +120,7 @@ class Listing:
         self._start, self._cursor, self._idle_pages, self._pages_now, self._pages_with_news = 0, None, 0, 0, 0
         self._shifted = self._cut = self._by_id = self._by_place = False
 
-    def take(self, body: Any, size: int) -> list[Any]:
+    def add_page(self, body: Any, size: int) -> list[Any]:
         """Account for a page that was asked for with ``resultSize=size``; returns its items that are new.
 
         Raises AnswerError where the page has no list, or the list can't be followed further.

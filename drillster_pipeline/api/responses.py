@@ -77,7 +77,7 @@ def is_transient(status: int) -> bool:
     return status in TRANSIENT or (status > 504 and status not in _FINAL)
 
 
-def refused(status: int, identifier: str | None, endpoint: str) -> ApiError:
+def error_for(status: int, identifier: str | None, endpoint: str) -> ApiError:
     """The error for an answer that no other attempt mends; ``endpoint`` is the path template."""
     said = described(status, identifier)
     if status == 403 or (status in {400, 401} and identifier in PERMISSION_IDS):

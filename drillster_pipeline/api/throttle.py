@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .cancellation import Pause
+    from .cancellation import CancelToken
 
 # Per answer the limit shrinks by 3 % if it meant overload, and grows by a fifth of that if not. The two balance
 # where one answer in six means overload: failures that come by chance, one in ten say, never narrow it, while a
@@ -35,12 +35,12 @@ class Throttle:
         *,
         concurrency: int,
         requests_per_second: float | None,
-        pause: Pause,
+        cancel: CancelToken,
         clock: Callable[[], float],
     ) -> None:
         self._most = float(concurrency)
         self._interval = 1.0 / requests_per_second if requests_per_second else 0.0
-        self._pause = pause
+        self._cancel = cancel
         self._clock = clock
         self._turn = threading.Condition()
         self._limit = float(concurrency)
@@ -89,7 +89,7 @@ class Throttle:
     def _await_place(self) -> None:
         with self._turn:
             while self._in_flight >= self._limit:
-                self._pause.check()
+                self._cancel.check()
                 self._turn.wait(_LOOK_AGAIN)
             self._in_flight += 1
 
@@ -100,7 +100,7 @@ class Throttle:
                 # The place in the row counts from the end of the hold, so that nobody bursts when it ends.
                 send_at = max(now, self._next_send, self._held_until)
                 self._next_send = send_at + self._interval
-            self._pause.sleep(send_at - now)
+            self._cancel.sleep(send_at - now)
             with self._turn:
                 if not self._held(self._clock()):
                     return

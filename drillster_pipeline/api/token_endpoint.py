@@ -15,12 +15,12 @@ from drillster_pipeline import __version__
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, PipelineError, SettingsError
 
 from .assertion import Signer
-from .cancellation import Pause
+from .cancellation import CancelToken
 from .clock_skew import Skew, skew_between
 from .grant import ENDPOINT, Grant, granted, refusal, skew_of
-from .responses import described, error_id, host_named_in, is_transient, refused
+from .responses import described, error_for, error_id, host_named_in, is_transient
 from .retry import RetryState, http_date, retry_after
-from .transport import Broken, Reply, TooLarge, Transport
+from .transport import RawResponse, ResponseTooLarge, Transport, TransportError
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 """The grant type (RFC 7523, section 2.1)."""
@@ -64,15 +64,15 @@ class TokenEndpoint:
         """The host that is asked."""
         return self._transport.host
 
-    def ask(self, retry: RetryState, pause: Pause) -> tuple[Grant, float]:
+    def ask(self, retry: RetryState, cancel: CancelToken) -> tuple[Grant, float]:
         """A grant, and the moment before the attempt that brought it.
 
         Raises AuthenticationError where it is refused, SettingsError where there is no such endpoint, AnswerError where
-        the answer makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Stopped with ``pause``.
+        the answer makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Stopped with ``cancel``.
         """
         while True:
             asked = self._clock()
-            outcome = self._attempt(pause)
+            outcome = self._attempt(cancel)
             if isinstance(outcome, Grant):
                 return outcome, asked
             reason, asked_wait = outcome
@@ -84,19 +84,19 @@ class TokenEndpoint:
                     endpoint=ENDPOINT,
                 )
             logger.info("No token (%s); trying again in %.1f s.", reason, wait)
-            pause.sleep(wait)
+            cancel.sleep(wait)
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 
-    def _attempt(self, pause: Pause) -> Grant | tuple[str, float]:
+    def _attempt(self, cancel: CancelToken) -> Grant | tuple[str, float]:
         """One request: a grant, or (reason, seconds the server asks to wait) to retry."""
         try:
-            reply = self._send(pause)
-        except Broken as broken:
+            reply = self._send(cancel)
+        except TransportError as broken:
             return str(broken), 0.0
-        except TooLarge:
+        except ResponseTooLarge:
             return "answer too large", 0.0
         if 200 <= reply.status < 300:
             return granted(reply) or ("answer that is not JSON", 0.0)
@@ -108,7 +108,7 @@ class TokenEndpoint:
             )
         raise self._refused(reply, identifier)
 
-    def _send(self, pause: Pause) -> Reply:
+    def _send(self, cancel: CancelToken) -> RawResponse:
         form = {
             "client_id": self._client_id,
             "client_secret": self._client_secret,
@@ -124,11 +124,11 @@ class TokenEndpoint:
             "User-Agent": f"drillster-pipeline/{__version__}",
         }
         asked = self._now()
-        reply = self._transport.send("POST", self._url, headers=headers, pause=pause, body=body)
+        reply = self._transport.send("POST", self._url, headers=headers, cancel=cancel, body=body)
         self.skew = skew_between(reply.headers, asked, self._now()) or self.skew
         return reply
 
-    def _refused(self, reply: Reply, identifier: str | None) -> PipelineError:
+    def _refused(self, reply: RawResponse, identifier: str | None) -> PipelineError:
         if 300 <= reply.status < 400:
             target = host_named_in(reply.headers.get("Location", ""))
             return SettingsError(
@@ -139,4 +139,4 @@ class TokenEndpoint:
             return SettingsError(f"{self.host} has no token endpoint ({reply.status}): check DRILLSTER_BASE_URL.")
         if 400 <= reply.status < 500:
             return AuthenticationError(refusal(reply.status, identifier, skew_of(reply, self._now())))
-        return refused(reply.status, identifier, ENDPOINT)
+        return error_for(reply.status, identifier, ENDPOINT)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
 
 from .assertion import Signer
-from .cancellation import Pause, Stopped
+from .cancellation import Cancelled, CancelToken
 from .clock import steady
 from .grant import Grant
 from .retry import Backoff, RetryState
@@ -101,7 +101,7 @@ class TokenSource:
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._random = random
-        self._pause = Pause(sleep=sleep)
+        self._cancel = CancelToken(sleep=sleep)
         self._renewing = Lock()
         self._current: Token | None = None
         self._next_early_try = -math.inf
@@ -109,8 +109,8 @@ class TokenSource:
         self._failures = 0
         self._refused_until = -math.inf
 
-    def token(self, *, pause: Pause | None = None) -> Token:
-        """A token that is good for a request that is sent now. Waiting for it ends when ``pause`` is stopped.
+    def token(self, *, cancel: CancelToken | None = None) -> Token:
+        """A token that is good for a request that is sent now. Waiting for it ends when ``cancel`` is stopped.
 
         Raises AuthenticationError where Drillster refuses to issue one, ApiUnavailable where it does not answer
         within the budget, AnswerError where it answers nonsense, Stopped when the work is called off.
@@ -120,18 +120,18 @@ class TokenSource:
         if token is not None and now < token.mandatory_at:
             if now >= token.renew_at and now >= self._next_early_try and self._renewing.acquire(blocking=False):
                 try:
-                    return self._renew_early(token, pause or self._pause)
+                    return self._renew_early(token, cancel or self._cancel)
                 finally:
                     self._renewing.release()
             return token
-        return self._renew(None, pause or self._pause)
+        return self._renew(None, cancel or self._cancel)
 
-    def renew(self, refused: Token, *, pause: Pause | None = None) -> Token:
+    def renew(self, refused: Token, *, cancel: CancelToken | None = None) -> Token:
         """A token other than ``refused``, which Drillster answered with 401.
 
         Where another thread has renewed it meanwhile, that one is given, without a request. Raises as ``token``.
         """
-        return self._renew(refused, pause or self._pause)
+        return self._renew(refused, cancel or self._cancel)
 
     @property
     def skew(self) -> Skew | None:
@@ -140,7 +140,7 @@ class TokenSource:
 
     def close(self) -> None:
         """Close the connection and wake every thread that waits for a token; they raise Stopped."""
-        self._pause.stop()
+        self._cancel.stop()
         self._endpoint.close()
 
     def __enter__(self) -> Self:
@@ -152,22 +152,22 @@ class TokenSource:
     def __repr__(self) -> str:
         return f"TokenSource(host={self._endpoint.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
 
-    def _renew(self, refused: Token | None, pause: Pause) -> Token:
+    def _renew(self, refused: Token | None, cancel: CancelToken) -> Token:
         """Wait for whoever is renewing, and renew if that did not give us a good token."""
-        self._pause.check()
+        self._cancel.check()
         failures = self._failures
         while not self._renewing.acquire(timeout=_LOOK_AGAIN):
-            pause.check()
+            cancel.check()
         try:
             token = self._current
             good = token is not None and self._clock() < token.mandatory_at
             if token is not None and good and (refused is None or token.generation != refused.generation):
                 return token
-            return self._renew_now(fallback=None if refused else token, failures=failures, pause=pause)
+            return self._renew_now(fallback=None if refused else token, failures=failures, cancel=cancel)
         finally:
             self._renewing.release()
 
-    def _renew_early(self, token: Token, pause: Pause) -> Token:
+    def _renew_early(self, token: Token, cancel: CancelToken) -> Token:
         """Renew while the old token is good: one attempt, and the old one if it fails, which is no failure.
 
         The lock is held.
@@ -176,8 +176,8 @@ class TokenSource:
         if current is not None and current.generation != token.generation:
             return current
         try:
-            return self._grant(Backoff(attempts=1), pause)
-        except Stopped:
+            return self._grant(Backoff(attempts=1), cancel)
+        except Cancelled:
             raise
         except PipelineError as error:
             # The rest of the zone is divided anew each time, so the tries come closer towards its end.
@@ -186,7 +186,7 @@ class TokenSource:
             logger.warning("The token could not be renewed early; going on with the old one. %s", error)
             return token
 
-    def _renew_now(self, *, fallback: Token | None, failures: int, pause: Pause) -> Token:
+    def _renew_now(self, *, fallback: Token | None, failures: int, cancel: CancelToken) -> Token:
         """Renew because it must be; the lock is held.
 
         ``fallback`` serves if that fails while it is still valid. ``failures`` is their number when this thread
@@ -195,8 +195,8 @@ class TokenSource:
         failure = self._failure
         if failure is None or (failures == self._failures and self._clock() >= self._refused_until):
             try:
-                return self._grant(self._backoff, pause)
-            except Stopped:
+                return self._grant(self._backoff, cancel)
+            except Cancelled:
                 raise
             except PipelineError as error:
                 failure = self._failure = _again(error)
@@ -207,10 +207,10 @@ class TokenSource:
             return fallback
         raise _again(failure)
 
-    def _grant(self, backoff: Backoff, pause: Pause) -> Token:
+    def _grant(self, backoff: Backoff, cancel: CancelToken) -> Token:
         """Get a token from Drillster and make it the current one."""
         # From before the request: the life of the token may begin at any moment of it.
-        grant, asked = self._endpoint.ask(RetryState(backoff, clock=self._clock, random=self._random), pause)
+        grant, asked = self._endpoint.ask(RetryState(backoff, clock=self._clock, random=self._random), cancel)
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1

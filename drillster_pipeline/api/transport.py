@@ -27,12 +27,12 @@ from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import is_loopback
 
 from .adapter import HostAdapter
-from .watchdog import Watch
+from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .cancellation import Pause
+    from .cancellation import CancelToken
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -48,16 +48,16 @@ _MOST_INFLATED = 1032
 """Bytes that one byte of gzip can hold at most (zlib's documentation, "Maximum Compression Factor")."""
 
 
-class Broken(Exception):
+class TransportError(Exception):
     """No whole answer came. The message is one of a few fixed phrases: nothing of the request or the answer."""
 
 
-class TooLarge(Exception):
+class ResponseTooLarge(Exception):
     """The answer is larger than we are willing to hold in memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RawResponse:
     """A whole answer: its status, its headers (any case), and its body, decompressed."""
 
     status: int
@@ -93,21 +93,21 @@ class Transport:
         # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
         self._proxy = select_proxy(base_url, get_environ_proxies(base_url)) if parts.scheme == "https" else None
         self._adapter = HostAdapter(f"{parts.scheme}://{parts.netloc}/", connections=connections)
-        self._watch = Watch(answer_seconds=answer_seconds)
+        self._watch = Watchdog(answer_seconds=answer_seconds)
 
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], pause: Pause, body: str | None = None
-    ) -> Reply:
+        self, method: str, url: str, *, headers: Mapping[str, str], cancel: CancelToken, body: str | None = None
+    ) -> RawResponse:
         """Send one request and read its answer to the end.
 
-        Raises Broken where no whole answer came (worth another attempt), SettingsError where none ever will
-        (certificate, proxy), TooLarge, and Stopped when ``pause`` is stopped.
+        Raises TransportError where no whole answer came (worth another attempt), SettingsError where none ever will
+        (certificate, proxy), ResponseTooLarge, and Cancelled when ``cancel`` is stopped.
         """
         request = requests.PreparedRequest()
         request.method, request.url, request.body = method, url, body
         request.headers = headers  # type: ignore[assignment]  # only read from here on; any mapping will do
-        pause.check()
-        wire = self._watch.begin(pause)
+        cancel.check()
+        wire = self._watch.begin(cancel)
         # Made here and raised below: an exception of requests holds the request, and with it the token. Raised
         # outside the except clause, ours has neither a cause nor a context that leads there.
         failure: Exception | None = None
@@ -117,10 +117,10 @@ class Transport:
             failure = _failure(error, host=self.host, proxy=self._proxy)
         finally:
             self._watch.end(wire)
-        pause.check()
+        cancel.check()
         # Asked first: a head that is cut short looks like a whole one with fewer lines.
         if wire.cut:
-            raise Broken(f"no whole answer within {self._answer_seconds:g} s")
+            raise TransportError(f"no whole answer within {self._answer_seconds:g} s")
         if failure is not None:
             raise failure
         return reply
@@ -135,7 +135,7 @@ class Transport:
         self._watch.close()
         self._adapter.close()
 
-    def _exchange(self, request: requests.PreparedRequest) -> Reply:
+    def _exchange(self, request: requests.PreparedRequest) -> RawResponse:
         response = self._adapter.send(
             request,
             stream=True,
@@ -159,8 +159,8 @@ class Transport:
             else:
                 raw.close()
         if body is None:
-            raise TooLarge
-        return Reply(raw.status, raw.headers, body)
+            raise ResponseTooLarge
+        return RawResponse(raw.status, raw.headers, body)
 
     def _read(self, raw: urllib3.HTTPResponse) -> bytes | None:
         """The whole body, decompressed; None where it is larger than we are willing to hold."""
@@ -214,7 +214,7 @@ def _unusable_proxy(host: str, proxy: str | None) -> SettingsError:
     )
 
 
-def _failure(error: BaseException, *, host: str, proxy: str | None) -> Broken | SettingsError:
+def _failure(error: BaseException, *, host: str, proxy: str | None) -> TransportError | SettingsError:
     """What an exception of requests, urllib3 or the socket comes to, in words of our own."""
     chain = tuple(_chain(error))
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
@@ -230,11 +230,11 @@ def _failure(error: BaseException, *, host: str, proxy: str | None) -> Broken | 
     if unusable or (proxied and any(" 407 " in str(link) for link in chain)):
         return _unusable_proxy(host, proxy)
     if proxied:
-        return Broken("no connection through the proxy")
+        return TransportError("no connection through the proxy")
     for kinds, reason in _REASONS:
         if any(isinstance(link, kinds) for link in chain):
-            return Broken(reason)
-    return Broken("connection lost")
+            return TransportError(reason)
+    return TransportError("connection lost")
 
 
 _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (

@@ -24,7 +24,7 @@ from .response_head import HeadResponse
 if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
-    from .cancellation import Pause
+    from .cancellation import CancelToken
 
 _LONGEST_INTERVAL = 0.2
 """Seconds between two looks; an exchange may take that much longer than it should."""
@@ -42,15 +42,15 @@ _of_thread = threading.local()
 
 
 @dataclass(slots=True, eq=False)
-class Wire:
+class Exchange:
     """An exchange under way: until when it may take, and on which socket it is (None: not connected yet)."""
 
     deadline: float
-    pause: Pause
+    cancel: CancelToken
     socket: socket.socket | None = None
     cut: bool = False
 
-    def sever(self) -> None:
+    def abort(self) -> None:
         """Shut the socket down: whoever reads from it meets its end."""
         self.cut = True
         if self.socket is not None:
@@ -59,20 +59,20 @@ class Wire:
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
 
-class Watch:
+class Watchdog:
     """Looks after the exchanges of one transport; its thread starts with the first of them."""
 
     def __init__(self, *, answer_seconds: float) -> None:
         self._answer_seconds = answer_seconds
         self._interval = min(_LONGEST_INTERVAL, answer_seconds / 4)
         self._lock = threading.Lock()
-        self._wires: set[Wire] = set()
+        self._wires: set[Exchange] = set()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
 
-    def begin(self, pause: Pause) -> Wire:
-        """Note that this thread begins an exchange, which ends early when ``pause`` is stopped."""
-        wire = Wire(time.monotonic() + self._answer_seconds, pause)
+    def begin(self, cancel: CancelToken) -> Exchange:
+        """Note that this thread begins an exchange, which ends early when ``cancel`` is stopped."""
+        wire = Exchange(time.monotonic() + self._answer_seconds, cancel)
         with self._lock:
             self._wires.add(wire)
             if self._thread is None:
@@ -81,7 +81,7 @@ class Watch:
         _of_thread.wire = wire
         return wire
 
-    def end(self, wire: Wire) -> None:
+    def end(self, wire: Exchange) -> None:
         """Note that the exchange is over."""
         _of_thread.wire = None
         with self._lock:
@@ -92,20 +92,20 @@ class Watch:
         self._closed.set()
         with self._lock:
             for wire in self._wires:
-                wire.sever()
+                wire.abort()
 
     def _look(self) -> None:
         while not self._closed.wait(self._interval):
             now = time.monotonic()
             with self._lock:
                 for wire in self._wires:
-                    if now > wire.deadline or wire.pause.stopped:
-                        wire.sever()
+                    if now > wire.deadline or wire.cancel.stopped:
+                        wire.abort()
 
 
 def _carry(sock: socket.socket | None) -> None:
     """Tell the exchange of this thread which socket its answer comes on."""
-    wire: Wire | None = getattr(_of_thread, "wire", None)
+    wire: Exchange | None = getattr(_of_thread, "wire", None)
     if wire is not None:
         wire.socket = sock
         if wire.cut:  # while it was still connecting

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 Task = TypeVar("Task")
 
 
-class Pool(Generic[Task]):
+class WorkerPool(Generic[Task]):
     """Runs ``work`` on tasks with up to ``size`` threads; ``work`` may ``add`` tasks.
 
     ``rank`` says which tasks go before others: those of the lowest; of the same, the one that was added first.

@@ -3,8 +3,8 @@
 from .archive import KINDS, RESUMABLE_FOR, Archive
 from .capture_reader import Capture, CaptureRef, utc_moment, utc_text
 from .capture_writer import CaptureWriter
-from .records import End, Line, body_bytes, unit_key
-from .storage import StillOurs
+from .records import PageRecord, UnitFooter, body_bytes, unit_key
+from .storage import LockCheck
 
 __all__ = [
     "KINDS",
@@ -13,9 +13,9 @@ __all__ = [
     "Capture",
     "CaptureRef",
     "CaptureWriter",
-    "End",
-    "Line",
-    "StillOurs",
+    "LockCheck",
+    "PageRecord",
+    "UnitFooter",
     "body_bytes",
     "unit_key",
     "utc_moment",

@@ -19,7 +19,7 @@ from drillster_pipeline.errors import ArchiveCorrupt, Busy
 
 from .capture_reader import FORMAT, MANIFEST, Capture, CaptureRef, described, utc_moment, utc_text
 from .capture_writer import CaptureWriter
-from .storage import StillOurs, Storage, open_storage
+from .storage import LockCheck, Storage, open_storage
 
 RESUMABLE_FOR = timedelta(hours=12)
 """An unsealed capture that is older describes another evening, and is not gone on with."""
@@ -68,7 +68,7 @@ class Archive:
                 return self.open(ref)
         return None
 
-    def locked(self, export_date: date, kind: str) -> AbstractContextManager[StillOurs]:
+    def locked(self, export_date: date, kind: str) -> AbstractContextManager[LockCheck]:
         """Keep other processes from capturing the same; raises Busy. Gives what asks whether that still holds."""
         return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}")
 
@@ -99,7 +99,7 @@ class Archive:
         purpose: Mapping[str, Any],
         now: datetime,
         *,
-        still_ours: StillOurs = lambda: None,
+        check_lock: LockCheck = lambda: None,
     ) -> CaptureWriter:
         """Start a capture. ``purpose`` says what it is made of; one with another purpose is never resumed as this."""
         self.storage.finish_removals()
@@ -109,11 +109,11 @@ class Archive:
         ref = CaptureRef(export_date, f"{stamp:%Y%m%dT%H%M%SZ}-{kind}-{secrets.token_hex(4)}", sealed=False)
         begun = {"format": FORMAT, "capture_id": ref.capture_id, "started_at": utc_text(now), "purpose": dict(purpose)}
         self.storage.write(f"{ref.folder}/{_BEGUN}", json.dumps(begun, indent=1).encode())
-        return CaptureWriter(self.storage, ref, still_ours=still_ours)
+        return CaptureWriter(self.storage, ref, check_lock=check_lock)
 
-    def resume(self, ref: CaptureRef, *, still_ours: StillOurs = lambda: None) -> CaptureWriter:
+    def resume(self, ref: CaptureRef, *, check_lock: LockCheck = lambda: None) -> CaptureWriter:
         """Go on with an unsealed capture. Raises ArchiveCorrupt where what is there can't be gone on with."""
-        writer = CaptureWriter(self.storage, ref, still_ours=still_ours)
+        writer = CaptureWriter(self.storage, ref, check_lock=check_lock)
         writer.recover()
         return writer
 

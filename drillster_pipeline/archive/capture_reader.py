@@ -12,7 +12,7 @@ from typing import Any
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
 from .parts import read_lines, verified
-from .records import Line, unit_key
+from .records import PageRecord, unit_key
 from .recovery import whole
 from .storage import Storage
 
@@ -94,7 +94,7 @@ class Capture:
         """Its name."""
         return self.ref.capture_id
 
-    def pages(self, resource: str) -> Iterator[Line]:
+    def pages(self, resource: str) -> Iterator[PageRecord]:
         """The answers of a resource that count.
 
         Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
@@ -106,7 +106,7 @@ class Capture:
             if line.body is not None and not (superseded and (unit_key(line.unit), line.attempt) in superseded):
                 yield line
 
-    def lines(self, resource: str) -> Iterator[Line]:
+    def lines(self, resource: str) -> Iterator[PageRecord]:
         """All that was written of a resource, each part checked against its checksum before it is read.
 
         Raises ArchiveCorrupt where a part is missing or is not what was sealed; Interrupted where ``forget`` or

@@ -14,18 +14,18 @@ from drillster_pipeline.errors import PipelineError, Unavailable
 
 from .capture_reader import FORMAT, MANIFEST, Capture, CaptureRef, utc_text
 from .parts import Part, PartWriter, read_lines
-from .records import End, Line, line_bytes, unit_key
-from .recovery import Attempt, Holdings, head, holdings, whole
-from .storage import StillOurs, Storage
+from .records import PageRecord, UnitFooter, line_bytes, unit_key
+from .recovery import Attempt, RecoveredState, head, recovered_state, whole
+from .storage import LockCheck, Storage
 
 
 class CaptureWriter:
-    """An unsealed capture. ``still_ours`` raises Busy where another process goes on with it."""
+    """An unsealed capture. ``check_lock`` raises Busy where another process goes on with it."""
 
-    def __init__(self, storage: Storage, ref: CaptureRef, *, still_ours: StillOurs = lambda: None) -> None:
+    def __init__(self, storage: Storage, ref: CaptureRef, *, check_lock: LockCheck = lambda: None) -> None:
         self.storage = storage
         self.ref = ref
-        self._still_ours = still_ours
+        self._check_lock = check_lock
         self._resources: dict[str, _ResourceWriter] = {}
         self._lock = threading.Lock()
 
@@ -33,7 +33,7 @@ class CaptureWriter:
         """Find what an earlier process has written. Raises ArchiveCorrupt where that can't be gone on with."""
         for name in self.storage.names(self.ref.folder):
             if not name.startswith(".") and not name.endswith(".json"):
-                self._resources[name] = self._begun(name, holdings(self.storage, f"{self.ref.folder}/{name}"))
+                self._resources[name] = self._begun(name, recovered_state(self.storage, f"{self.ref.folder}/{name}"))
 
     def append(
         self,
@@ -44,7 +44,7 @@ class CaptureWriter:
         body: bytes,
         *,
         attempt: int = 1,
-        end: End | None = None,
+        end: UnitFooter | None = None,
     ) -> None:
         """Add an answer; ``end`` comes with the last one of a unit and makes the unit finished.
 
@@ -61,7 +61,7 @@ class CaptureWriter:
         """The number for a new attempt at a unit: 1, unless an earlier process began one."""
         return self._resource(resource).found.begun.get(unit_key(unit), 0) + 1
 
-    def recovered(self, resource: str, *, bodies: bool) -> Iterator[Line]:
+    def recovered(self, resource: str, *, bodies: bool) -> Iterator[PageRecord]:
         """The lines of units that an earlier process finished; without ``bodies`` these are None."""
         return self._resource(resource).recovered(bodies=bodies)
 
@@ -76,7 +76,7 @@ class CaptureWriter:
             entry["parts"] = [part.as_json() for part in parts]
             entry["superseded"] = [list(attempt) for attempt in sorted(void)]
         sealed = {"format": FORMAT, "capture_id": self.ref.capture_id, **manifest, "resources": resources}
-        self._still_ours()
+        self._check_lock()
         self.storage.write(f"{self.ref.folder}/{MANIFEST}", json.dumps(sealed, indent=1).encode())
         return Capture(self.storage, replace(self.ref, sealed=True))
 
@@ -90,17 +90,17 @@ class CaptureWriter:
     def _resource(self, name: str) -> _ResourceWriter:
         with self._lock:
             if name not in self._resources:
-                self._resources[name] = self._begun(name, Holdings())
+                self._resources[name] = self._begun(name, RecoveredState())
             return self._resources[name]
 
-    def _begun(self, name: str, found: Holdings) -> _ResourceWriter:
-        return _ResourceWriter(self.storage, f"{self.ref.folder}/{name}", found, self._still_ours)
+    def _begun(self, name: str, found: RecoveredState) -> _ResourceWriter:
+        return _ResourceWriter(self.storage, f"{self.ref.folder}/{name}", found, self._check_lock)
 
 
 class _ResourceWriter:
     """The parts of one resource; its lock makes it safe for many threads."""
 
-    def __init__(self, storage: Storage, folder: str, found: Holdings, still_ours: StillOurs) -> None:
+    def __init__(self, storage: Storage, folder: str, found: RecoveredState, check_lock: LockCheck) -> None:
         self.storage = storage
         self.folder = folder
         self.found = found
@@ -112,9 +112,9 @@ class _ResourceWriter:
         self.void = set(found.void)
         self.stopped = False
         """Nothing may follow: a line that is missing from the middle would make a unit look whole that is not."""
-        self._still_ours = still_ours
+        self._check_lock = check_lock
 
-    def recovered(self, *, bodies: bool) -> Iterator[Line]:
+    def recovered(self, *, bodies: bool) -> Iterator[PageRecord]:
         read = whole if bodies else head
         for part in list(self.found.parts):
             where = f"{self.folder}/{part.name}"
@@ -123,7 +123,7 @@ class _ResourceWriter:
                 if self.found.finished.get(unit_key(line.unit)) == line.attempt:
                     yield line
 
-    def append(self, line: bytes, attempt: Attempt, end: End | None) -> None:
+    def append(self, line: bytes, attempt: Attempt, end: UnitFooter | None) -> None:
         with self.lock:
             if self.stopped:
                 raise Unavailable("This capture was stopped, and nothing can be added to it: run again to resume it")
@@ -144,7 +144,7 @@ class _ResourceWriter:
 
     def _close_part(self) -> None:
         if self.part is not None:
-            self._still_ours()
+            self._check_lock()
             self.found.parts.append(self.part.close())
             self.part = None
 

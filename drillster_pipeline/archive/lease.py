@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
 if TYPE_CHECKING:
-    from .storage import StillOurs, Storage
+    from .storage import LockCheck, Storage
 
 HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 45.0
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 @contextmanager
 def leased(
     storage: Storage, folder: str, what: str, *, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[StillOurs]:
+) -> Iterator[LockCheck]:
     """Hold the lease; gives what asks, with a look into the storage, whether it is still ours.
 
     Of two that come at the same moment at most one gets it, since each writes before it looks; if neither does, each
@@ -49,14 +49,14 @@ def leased(
     try:
         heart.start()
 
-        def still_ours() -> None:
+        def check_lock() -> None:
             if own not in _living(storage, folder):
                 raise Busy(
                     "Another run took this one for dead, and goes on with its capture: let that one finish. Nothing "
                     "of what it writes is touched"
                 )
 
-        yield still_ours
+        yield check_lock
     finally:
         ended.set()
         heart.join()
@@ -116,10 +116,10 @@ def _wait_for_the_dead(storage: Storage, folder: str, what: str, sleep: Callable
             raise _busy(what)
         before = after
     for name in before:
-        take_for_dead(storage, folder, name)
+        break_stale_lease(storage, folder, name)
 
 
-def take_for_dead(storage: Storage, folder: str, name: str) -> None:
+def break_stale_lease(storage: Storage, folder: str, name: str) -> None:
     """Take a lease from somebody who shows no sign of life, such that he cannot take it back."""
     storage.write(f"{folder}/{name}{_DEAD}", b"")
     storage.remove(f"{folder}/{name}")

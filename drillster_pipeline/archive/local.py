@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
-from .storage import ARCHIVE, PARTIAL, Place, StillOurs
+from .storage import ARCHIVE, PARTIAL, LockCheck, Place
 
 PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
@@ -133,7 +133,7 @@ class LocalStorage:
             return LocalSink(path)
 
     @contextmanager
-    def locked(self, name: str, what: str) -> Iterator[StillOurs]:
+    def locked(self, name: str, what: str) -> Iterator[LockCheck]:
         """See :class:`Storage`; an ``flock``, which the kernel drops when the process dies."""
         path = self.root / f"{name}.lock"
         with explained("locking"):

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
 
 from .lease import leased
-from .storage import ARCHIVE, Place, StillOurs
+from .storage import ARCHIVE, LockCheck, Place
 
 Result = TypeVar("Result")
 
@@ -116,7 +116,7 @@ class RemoteStorage:
         """See :class:`Storage`."""
         return RemoteSink(self, name)
 
-    def locked(self, name: str, what: str) -> AbstractContextManager[StillOurs]:
+    def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
         """See :class:`Storage`; object stores have no locks, so it is a lease that is renewed all the time."""
         return leased(self, f"{name}.lease", what)
 

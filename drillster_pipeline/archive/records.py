@@ -17,7 +17,7 @@ _encoded_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class UnitFooter:
     """What the last line of a unit says of it: how many distinct items it gave, and how many Drillster named."""
 
     items: int
@@ -45,11 +45,11 @@ class End:
 
 
 _SELDOM = ("cut", "moved", "doubled")
-_OF_END = {field.name for field in fields(End)}
+_OF_END = {field.name for field in fields(UnitFooter)}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PageRecord:
     """One archived answer."""
 
     unit: Mapping[str, str]
@@ -57,7 +57,7 @@ class Line:
     captured_at: str
     body: Any
     attempt: int = 1
-    end: End | None = None
+    end: UnitFooter | None = None
 
 
 def unit_key(unit: Mapping[str, str]) -> str:
@@ -74,7 +74,7 @@ def body_bytes(body: Any) -> bytes:
 
 
 def line_bytes(
-    unit: Mapping[str, str], page: int, captured_at: str, body: bytes, *, attempt: int, end: End | None
+    unit: Mapping[str, str], page: int, captured_at: str, body: bytes, *, attempt: int, end: UnitFooter | None
 ) -> bytes:
     """A line as bytes; ``body`` is JSON text without line breaks and goes in as it is."""
     head: dict[str, Any] = {"unit": unit, "page": page, "captured_at": captured_at}
@@ -85,15 +85,16 @@ def line_bytes(
     return _encoded(head).encode()[:-1] + _BODY + body + b"}\n"
 
 
-def parse_line(text: bytes, *, body: bool = True) -> Line:
+def parse_line(text: bytes, *, body: bool = True) -> PageRecord:
     """The inverse of :func:`line_bytes`; without ``body`` that is None, and costs nothing."""
     record = decoded(text if body else text.partition(_BODY)[0] + b"}")
     end = record.get("end")
-    return Line(
+    return PageRecord(
         record["unit"],
         record["page"],
         record["captured_at"],
         record.get("body"),
         record.get("attempt", 1),
-        End(**{name: end[name] for name in _OF_END & end.keys()}) if end else None,  # a later version may say more
+        # A later version may say more.
+        UnitFooter(**{name: end[name] for name in _OF_END & end.keys()}) if end else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError
 
 from .parts import Part, part_number, read_lines, salvage
-from .records import Line, parse_line, unit_key
+from .records import PageRecord, parse_line, unit_key
 from .storage import Storage
 
 Attempt = tuple[str, int]
@@ -16,7 +16,7 @@ Attempt = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Holdings:
+class RecoveredState:
     """The state of one resource of an unfinished capture."""
 
     parts: list[Part] = field(default_factory=list)
@@ -30,14 +30,14 @@ class Holdings:
     """Attempts whose pages do not count: never finished, or refused after some pages."""
 
 
-def holdings(storage: Storage, folder: str) -> Holdings:
+def recovered_state(storage: Storage, folder: str) -> RecoveredState:
     """Salvage what was not finished, then read all parts.
 
     A unit counts as finished only if the line that ends it is there *and* every page before it: that holds whatever
     was lost, in whichever order. Raises ArchiveCorrupt, Unavailable.
     """
     salvage(storage, folder)
-    found = Holdings()
+    found = RecoveredState()
     pages: dict[Attempt, int] = {}
     for name in storage.names(folder):
         number = part_number(name)
@@ -59,7 +59,7 @@ def holdings(storage: Storage, folder: str) -> Holdings:
     return found
 
 
-def _note(found: Holdings, pages: dict[Attempt, int], line: Line) -> None:
+def _note(found: RecoveredState, pages: dict[Attempt, int], line: PageRecord) -> None:
     attempt = (unit_key(line.unit), line.attempt)
     if line.end is None:
         pages[attempt] = pages.get(attempt, 0) + 1
@@ -75,7 +75,7 @@ def _note(found: Holdings, pages: dict[Attempt, int], line: Line) -> None:
         pages[attempt] = before + 1
 
 
-def head(text: bytes, where: str) -> Line:
+def head(text: bytes, where: str) -> PageRecord:
     """A line without its body. Raises ArchiveCorrupt."""
     try:
         return parse_line(text, body=False)
@@ -83,7 +83,7 @@ def head(text: bytes, where: str) -> Line:
         raise ArchiveCorrupt(f"{where} in the archive holds a line that is none: restore it from a backup") from None
 
 
-def whole(text: bytes, where: str) -> Line:
+def whole(text: bytes, where: str) -> PageRecord:
     """A line with its body. Raises ArchiveCorrupt."""
     try:
         return parse_line(text)

@@ -16,10 +16,10 @@ from typing import Any
 
 from .capture_reader import Capture, utc_text
 from .parts import GZIP, LEVEL, read_lines, verified
-from .records import Line, body_bytes, line_bytes, parse_line, unit_key
+from .records import PageRecord, body_bytes, line_bytes, parse_line, unit_key
 from .storage import Storage
 
-Change = Callable[[str, Line], Line | None]
+Change = Callable[[str, PageRecord], PageRecord | None]
 """Given a resource and a line: the same line, another one, or None to take it out."""
 ChangeUnit = Callable[[Mapping[str, str]], Mapping[str, str]]
 """Given the parameters of a unit: the same, or others."""

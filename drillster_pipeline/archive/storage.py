@@ -31,7 +31,7 @@ class Place:
 ARCHIVE = Place("The archive", "DRILLSTER_ARCHIVE_URL")
 REPORTS = Place("The reports folder", "DRILLSTER_REPORTS_FOLDER")
 
-StillOurs = Callable[[], None]
+LockCheck = Callable[[], None]
 """Raises Busy where another process has taken over what was locked."""
 
 
@@ -92,7 +92,7 @@ class Storage(Protocol):
     def sink(self, name: str) -> Sink:
         """Begin a part. Raises Unavailable."""
 
-    def locked(self, name: str, what: str) -> AbstractContextManager[StillOurs]:
+    def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
         """Hold a lock that a process which dies does not keep. Raises Busy if another process holds it."""
 
 

@@ -15,7 +15,7 @@ from .probing import HANDFUL
 from .report import Notes, Part, Status
 
 if TYPE_CHECKING:
-    from drillster_pipeline.api.endpoint_client import Asker
+    from drillster_pipeline.api.endpoint_client import EndpointClient
     from drillster_pipeline.settings import Settings
 
     from .pages import Probed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PERMISSION = 3
 
 
-def note_access(notes: Notes, probe: Probe, asker: Asker) -> None:
+def note_access(notes: Notes, probe: Probe, asker: EndpointClient) -> None:
     """What the service account sees: what it does not see is not in the export."""
     closed = [probe.of(each) for each in (api.ORGANIZATION, api.ACCOUNTS, api.GROUPS)]
     if all(probed.outcome == "closed" for probed in closed):
@@ -65,7 +65,7 @@ def _number(probed: Probed, what: str) -> str:
     return f"{'at least ' if page.more else ''}{count(len(page.items))} {what}"
 
 
-def _note_groups(notes: Notes, probe: Probe, asker: Asker) -> None:
+def _note_groups(notes: Notes, probe: Probe, asker: EndpointClient) -> None:
     groups = probe.of(api.GROUPS)
     tried = f"{'GET groups'}, and again with permission=VIEW and permission=MANAGE"
     with notes.step(Part.ACCESS, "groups", tried) as step:
@@ -96,7 +96,7 @@ def _closed_in_groups(probed: Probed) -> list[str]:
     return [probed.endpoint.resource] if in_group and probed.refusals else []
 
 
-def _with(asker: Asker, permission: str) -> str | None:
+def _with(asker: EndpointClient, permission: str) -> str | None:
     """How many groups the service account has exactly this permission on; None where Drillster does not say."""
     try:
         answer, asked = asker.page(Unit(api.GROUPS, {}), {"permission": permission})

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from drillster_pipeline import __version__
 from drillster_pipeline.api.assertion import BACKDATED_SECONDS, VALID_SECONDS
-from drillster_pipeline.api.cancellation import Pause
+from drillster_pipeline.api.cancellation import CancelToken
 from drillster_pipeline.api.client import VERSION
 from drillster_pipeline.api.clock_skew import Skew, skew_between
 from drillster_pipeline.api.grant import ENDPOINT
 from drillster_pipeline.api.responses import host_named_in
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import EARLY_SECONDS, EARLY_SHARE, TokenSource
-from drillster_pipeline.api.transport import Broken, Reply, TooLarge, Transport
+from drillster_pipeline.api.transport import RawResponse, ResponseTooLarge, Transport, TransportError
 
 from .amounts import lasting
 from .report import Notes, Part, Status
@@ -45,7 +45,7 @@ def reach(notes: Notes, settings: Settings, now: Callable[[], datetime]) -> Skew
             asked, started = now(), time.monotonic()
             reply = _sent(transport, f"{settings.base_url}/api/{VERSION}/version")
             seconds = time.monotonic() - started
-        except Broken as broken:
+        except TransportError as broken:
             step.failed(
                 f"{transport.host} can't be reached: {broken}.",
                 advice="Check DRILLSTER_BASE_URL, the network, and HTTPS_PROXY where this machine needs a proxy.",
@@ -59,18 +59,18 @@ def reach(notes: Notes, settings: Settings, now: Callable[[], datetime]) -> Skew
     return None
 
 
-def _sent(transport: Transport, url: str) -> Reply:
+def _sent(transport: Transport, url: str) -> RawResponse:
     headers = {"Accept": "application/json", "User-Agent": f"drillster-pipeline/{__version__}", "Connection": "close"}
     try:
-        return transport.send("GET", url, headers=headers, pause=Pause())
-    except Broken:
+        return transport.send("GET", url, headers=headers, cancel=CancelToken())
+    except TransportError:
         time.sleep(PATIENCE.first)
-        return transport.send("GET", url, headers=headers, pause=Pause())
-    except TooLarge:
-        raise Broken("an answer that is far too large") from None
+        return transport.send("GET", url, headers=headers, cancel=CancelToken())
+    except ResponseTooLarge:
+        raise TransportError("an answer that is far too large") from None
 
 
-def _judge(step: Step, settings: Settings, transport: Transport, reply: Reply, seconds: float) -> None:
+def _judge(step: Step, settings: Settings, transport: Transport, reply: RawResponse, seconds: float) -> None:
     how = "https" if settings.base_url.startswith("https") else "plain http, on this machine"
     if transport.has_proxy:
         how += " through the proxy that the environment names"
@@ -93,7 +93,7 @@ def _judge(step: Step, settings: Settings, transport: Transport, reply: Reply, s
         step.ok(f"{said}{f'; its build is {build}' if build else ''}")
 
 
-def _build(reply: Reply) -> str | None:
+def _build(reply: RawResponse) -> str | None:
     """The build that the answer names, empty where it has another form; None where it is no JSON."""
     try:
         answer = json.loads(reply.body)

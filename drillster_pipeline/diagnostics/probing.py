@@ -20,7 +20,7 @@ from .pages import Observation, Probed
 
 if TYPE_CHECKING:
     from drillster_pipeline.api.client import Client
-    from drillster_pipeline.api.endpoint_client import Asker
+    from drillster_pipeline.api.endpoint_client import EndpointClient
 
 HANDFUL = 5
 """Groups, members, objectives and tests that are tried at each endpoint."""
@@ -55,7 +55,7 @@ class Probe:
     def __init__(
         self,
         client: Client,
-        asker: Asker,
+        asker: EndpointClient,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -135,7 +135,7 @@ class Probe:
         else:
             answer, size = self._asker.page(unit, {})
             listing = Listing(api.RESOURCES[unit.resource], unit.expected)
-            items = listing.take(answer.body, size)
+            items = listing.add_page(answer.body, size)
             total, more = listing.total, listing.query is not None
         seconds = self._clock() - started
         alone = self._client.stats.requests == before + 1

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.api.client import Client
-from drillster_pipeline.api.endpoint_client import Asker
+from drillster_pipeline.api.endpoint_client import EndpointClient
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete
 from drillster_pipeline.settings import environment
 
@@ -137,7 +137,7 @@ class Examination:
             read_seconds=ANSWER_SECONDS,
             answer_seconds=ANSWER_SECONDS,
         ) as client:
-            asker = Asker(client, organization_id=settings.organization_id, window=_window(newest, settings))
+            asker = EndpointClient(client, organization_id=settings.organization_id, window=_window(newest, settings))
             probe = Probe(client, asker)
             try:
                 probe.run(notes.announce)

@@ -131,9 +131,9 @@ def examine_archive(notes: Notes, settings: Settings) -> None:
 def _try_storage(storage: Storage) -> None:
     name = f".check-{secrets.token_hex(4)}"
     try:
-        with storage.locked(name, "checking") as still_ours:
+        with storage.locked(name, "checking") as check_lock:
             storage.write(name, _CONTENT)
-            still_ours()
+            check_lock()
             if storage.read(name) != _CONTENT:
                 raise ContractError(
                     f"{storage.place.what} gives back something else than was written: check {storage.place.setting}"

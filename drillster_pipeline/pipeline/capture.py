@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline import __version__
-from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, StillOurs, utc_moment, utc_text
+from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, LockCheck, utc_moment, utc_text
 from drillster_pipeline.dates import Window, day_window, events_window, newest_complete
 from drillster_pipeline.errors import (
     ArchiveCorrupt,
@@ -73,10 +73,10 @@ def capture(session: PipelineContext, kind: str, export_date: date, *, again: bo
     session.require_ended(export_date)
     if (done := _done(session, kind, export_date, again)) is not None:
         return done
-    with session.archive.locked(export_date, kind) as still_ours:
+    with session.archive.locked(export_date, kind) as check_lock:
         # Another process may have sealed it since the first look.
         done = _done(session, kind, export_date, again)
-        return done if done is not None else _walk(session, kind, export_date, still_ours)
+        return done if done is not None else _walk(session, kind, export_date, check_lock)
 
 
 def _done(session: PipelineContext, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
@@ -131,11 +131,11 @@ def _waits(session: PipelineContext, sealed: Capture) -> bool:
         return True
 
 
-def _walk(session: PipelineContext, kind: str, export_date: date, still_ours: StillOurs) -> CaptureOutcome:
+def _walk(session: PipelineContext, kind: str, export_date: date, check_lock: LockCheck) -> CaptureOutcome:
     settings = session.settings
     window = (events_window if kind == "events" else day_window)(export_date, settings.timezone)
     purpose = _purpose(session, kind, window)
-    writer, how = _writer(session, kind, export_date, purpose, still_ours)
+    writer, how = _writer(session, kind, export_date, purpose, check_lock)
     try:
         manifest = _read(session, kind, export_date, window, writer)
         sealed = writer.seal({**manifest, **purpose})
@@ -151,17 +151,17 @@ def _walk(session: PipelineContext, kind: str, export_date: date, still_ours: St
 
 
 def _writer(
-    session: PipelineContext, kind: str, export_date: date, purpose: dict[str, Any], still_ours: StillOurs
+    session: PipelineContext, kind: str, export_date: date, purpose: dict[str, Any], check_lock: LockCheck
 ) -> tuple[CaptureWriter, How]:
     """One that goes on with the capture that was interrupted, or one that begins anew."""
     archive = session.archive
     ref = archive.resumable(export_date, kind, purpose, session.now())
     if ref is not None:
         try:
-            return archive.resume(ref, still_ours=still_ours), How.RESUMED
+            return archive.resume(ref, check_lock=check_lock), How.RESUMED
         except ArchiveCorrupt as damage:
             logger.warning("The interrupted capture %s can't be gone on with: %s. Beginning anew.", ref.folder, damage)
-    return archive.begin(export_date, kind, purpose, session.now(), still_ours=still_ours), How.CAPTURED
+    return archive.begin(export_date, kind, purpose, session.now(), check_lock=check_lock), How.CAPTURED
 
 
 def _purpose(session: PipelineContext, kind: str, window: Window) -> dict[str, Any]:

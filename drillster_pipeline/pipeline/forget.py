@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from drillster_pipeline.archive import KINDS, Capture, Line
+from drillster_pipeline.archive import KINDS, Capture, PageRecord
 from drillster_pipeline.archive.local import WRITING
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.archive.storage import REPORTS, Storage, open_storage
@@ -135,7 +135,7 @@ def _learn(session: PipelineContext, person: Person) -> bool:
     return is_known
 
 
-def _without(eraser: Eraser, resource: str, line: Line) -> Line | None:
+def _without(eraser: Eraser, resource: str, line: PageRecord) -> PageRecord | None:
     """A line of the archive without the person: the same where nothing changes, None if it is about nobody else."""
     body = eraser.body(resource, line.body)
     if eraser.unit(line.unit) is not line.unit:
@@ -150,7 +150,7 @@ def _redact(session: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) ->
     """
     archive = session.archive
 
-    def change(resource: str, line: Line) -> Line | None:
+    def change(resource: str, line: PageRecord) -> PageRecord | None:
         return _without(eraser, resource, line)
 
     for day in reversed(archive.dates()):

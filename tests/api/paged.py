@@ -21,9 +21,9 @@ def read(answer: Answering, *, endpoint: Any = api.CATALOG_CONTENT, size: int = 
         if (query := listing.query) is None:
             return listing
         asked = min(size, listing.size or size)
-        listing.take(answer({**query, "resultSize": asked}), asked)
-        if listing.query is None and listing.passes == 1 and listing.doubtful:
-            listing.begin_again()
+        listing.add_page(answer({**query, "resultSize": asked}), asked)
+        if listing.query is None and listing.passes == 1 and listing.needs_second_pass:
+            listing.restart()
     raise AssertionError("the list is read for ever")
 
 

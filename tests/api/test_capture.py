@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.api.crawler import Walk
+from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.units import Unit
-from drillster_pipeline.api.worker_pool import Pool
+from drillster_pipeline.api.worker_pool import WorkerPool
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.errors import (
     AnswerError,
@@ -114,14 +114,14 @@ def test_few_units_wait_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         accounts=60, groups=12, members_per_group=40, drillables_per_group=1, objectives_per_group=1, stable=True
     )
     most = 0
-    add = Pool.add
+    add = WorkerPool.add
 
-    def watched(self: Pool[Any], tasks: Any) -> None:
+    def watched(self: WorkerPool[Any], tasks: Any) -> None:
         nonlocal most
         add(self, tasks)
         most = max(most, self.waiting)
 
-    monkeypatch.setattr(Pool, "add", watched)
+    monkeypatch.setattr(WorkerPool, "add", watched)
     with Sandbox(size=size, now=NIGHT) as sandbox:
         walks = Walks(sandbox, Archive(str(tmp_path)), concurrency=2)
         capture = walks.snapshot()
@@ -214,7 +214,7 @@ def test_what_is_removed_while_a_list_is_paged_is_no_hole(walks: Walks) -> None:
     assert entry(capture, "test_results")["short"] == []
 
 
-def test_a_cursor_whose_item_has_gone_makes_the_list_begin_again(walks: Walks) -> None:
+def test_a_cursor_whose_item_has_gone_makes_the_list_restart(walks: Walks) -> None:
     walks.sandbox.faults = Faults(
         clamped_sizes={"*": 10},
         failures=(
@@ -245,7 +245,7 @@ def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walk
         empty_groups=frozenset(groups), shapes=Shapes(without_total=frozenset({"group_members"}))
     )
     with walks.client() as client:
-        walk = Walk(client, writer, privacy=KEEP, concurrency=1, now=lambda: NIGHT)
+        walk = Crawler(client, writer, privacy=KEEP, concurrency=1, now=lambda: NIGHT)
         walk.run([counted], ("group_members",), lambda _: None)
     writer.abandon()
     short = walk.tally.manifest(("group_members",))["group_members"]["short"]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.cancellation import Stopped
+from drillster_pipeline.api.cancellation import Cancelled
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.errors import (
     AnswerError,
@@ -321,14 +321,14 @@ def test_a_walk_ends_at_once(make_client, drillster, how, where):
         time.sleep(0.05)
         began = time.monotonic()
         {"interrupt": client.interrupt, "close": client.close, "event": stop.set}[how]()
-        assert {type(future.exception(timeout=10)) for future in waiting} == {Stopped}
+        assert {type(future.exception(timeout=10)) for future in waiting} == {Cancelled}
         assert time.monotonic() - began < 2
 
 
 def test_a_stopped_client_sends_nothing(make_client, drillster):
     client = make_client()
     client.interrupt()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         get(client)
     assert drillster.requests == []
 
@@ -336,7 +336,7 @@ def test_a_stopped_client_sends_nothing(make_client, drillster):
 def test_a_client_closes_when_its_block_ends(make_client, drillster):
     with make_client() as client:
         get(client)
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         get(client)
 
 

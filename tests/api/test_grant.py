@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from drillster_pipeline.api.grant import DEFAULT_LIFETIME, LONGEST_LIFETIME, granted, lifetime, refusal
 from drillster_pipeline.api.responses import error_id
-from drillster_pipeline.api.transport import Reply
+from drillster_pipeline.api.transport import RawResponse
 from drillster_pipeline.errors import AnswerError
 
 
-def reply(answer: object) -> Reply:
-    return Reply(200, {}, json.dumps(answer).encode())
+def reply(answer: object) -> RawResponse:
+    return RawResponse(200, {}, json.dumps(answer).encode())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_type_of_the_token_may_be_left_out():
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"[" * 100_000, b"\xff\xfe\x00"])
 def test_what_is_not_json_may_be_mended_by_another_attempt(body):
-    assert granted(Reply(200, {}, body)) is None
+    assert granted(RawResponse(200, {}, body)) is None
 
 
 @pytest.mark.parametrize(

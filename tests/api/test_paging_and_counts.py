@@ -10,7 +10,7 @@ import pytest
 from drillster_pipeline import resources as api
 from drillster_pipeline.api.completeness import promised
 from drillster_pipeline.api.paging import Listing
-from drillster_pipeline.archive import End
+from drillster_pipeline.archive import UnitFooter
 
 from .paged import Server, read, things
 
@@ -39,7 +39,7 @@ from .paged import Server, read, things
 def test_a_few_missing_are_life_and_many_are_a_hole(
     items: int, total: int | None, expected: int | None, says: int | None
 ) -> None:
-    assert promised(End(items, total, expected, moved=True)) == says
+    assert promised(UnitFooter(items, total, expected, moved=True)) == says
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_few_missing_are_life_and_many_are_a_hole(
 def test_of_a_total_that_stood_still_not_one_may_be_missing(
     items: int, total: int, expected: int | None, says: int | None
 ) -> None:
-    assert promised(End(items, total, expected)) == says
+    assert promised(UnitFooter(items, total, expected)) == says
 
 
 def test_a_list_that_is_far_shorter_than_its_total_is_read_twice_and_marked() -> None:
@@ -133,15 +133,15 @@ def test_a_second_pass_that_gets_stuck_costs_nothing_that_the_first_one_gave(tie
 def test_what_either_pass_gave_counts_and_is_new_only_once() -> None:
     listing = Listing(api.CATALOG_CONTENT)
     page = {"total": 20}
-    assert len(listing.take({"playables": things(12), **page}, 100)) == 12
-    listing.take({"playables": [], **page}, 100)
+    assert len(listing.add_page({"playables": things(12), **page}, 100)) == 12
+    listing.add_page({"playables": [], **page}, 100)
     while listing.query is not None:
-        listing.take({"playables": [], **page}, 100)
-    assert listing.doubtful
-    listing.begin_again()
-    fresh = listing.take({"playables": things(20)[8:], **page}, 100)
+        listing.add_page({"playables": [], **page}, 100)
+    assert listing.needs_second_pass
+    listing.restart()
+    fresh = listing.add_page({"playables": things(20)[8:], **page}, 100)
     assert [item["id"] for item in fresh] == [item["id"] for item in things(20)[12:]]
-    assert listing.end == End(20, 20)
+    assert listing.end == UnitFooter(20, 20)
 
 
 def test_a_total_that_changes_while_a_list_is_read_by_index_is_a_reason_to_read_it_again() -> None:

@@ -96,4 +96,4 @@ def test_a_last_page_without_flag_and_cursor_ends_a_list_by_cursor() -> None:
 )
 def test_an_answer_without_a_readable_list_is_a_contract_error(body: Any) -> None:
     with pytest.raises(AnswerError, match=r"endpoint catalog/\{catalog_id\}/content"):
-        Listing(api.CATALOG_CONTENT).take(body, 100)
+        Listing(api.CATALOG_CONTENT).add_page(body, 100)

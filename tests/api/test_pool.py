@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.worker_pool import Pool
+from drillster_pipeline.api.worker_pool import WorkerPool
 
 
-def run(pool: Pool[Any], *tasks: Any, on_tick: Callable[[], None] = lambda: None, tick: float = 0.01) -> None:
+def run(pool: WorkerPool[Any], *tasks: Any, on_tick: Callable[[], None] = lambda: None, tick: float = 0.01) -> None:
     pool.add(tasks)
     pool.run(on_tick=on_tick, tick_seconds=tick)
 
@@ -27,7 +27,7 @@ def test_tasks_are_done_by_rank_and_then_as_they_were_found() -> None:
         if len(task) < 3:
             pool.add([f"{task}2", f"{task}1"])
 
-    pool: Pool[str] = Pool(work, size=1, interrupt=nothing, rank=lambda task: task[0])
+    pool: WorkerPool[str] = WorkerPool(work, size=1, interrupt=nothing, rank=lambda task: task[0])
     run(pool, "b", "a")
     assert done == ["a", "a2", "a1", "a22", "a21", "a12", "a11", "b", "b2", "b1", "b22", "b21", "b12", "b11"]
     assert pool.waiting == 0
@@ -41,7 +41,7 @@ def test_every_task_is_done_once_and_none_is_left(size: int) -> None:
         pool.add(range(task))
         done.append(task)
 
-    pool: Pool[int] = Pool(work, size=size, interrupt=nothing)
+    pool: WorkerPool[int] = WorkerPool(work, size=size, interrupt=nothing)
     run(pool, 10)
     assert len(done) == 2**10
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("walk-")]
@@ -60,12 +60,12 @@ def test_every_thread_has_work_as_long_as_there_is_some() -> None:
         if rounds:
             pool.add([rounds - 1])
 
-    pool: Pool[int] = Pool(work, size=4, interrupt=nothing)
+    pool: WorkerPool[int] = WorkerPool(work, size=4, interrupt=nothing)
     run(pool, 300, tick=0.0005)
 
 
 def test_a_pool_without_tasks_ends_at_once() -> None:
-    run(Pool(lambda _: None, size=4, interrupt=nothing))
+    run(WorkerPool(lambda _: None, size=4, interrupt=nothing))
 
 
 def test_the_first_error_is_raised_and_nothing_new_is_begun() -> None:
@@ -79,7 +79,7 @@ def test_the_first_error_is_raised_and_nothing_new_is_begun() -> None:
         stop.wait(5)
         raise RuntimeError("woken")
 
-    pool: Pool[int] = Pool(work, size=3, interrupt=stop.set)
+    pool: WorkerPool[int] = WorkerPool(work, size=3, interrupt=stop.set)
     with pytest.raises(ValueError, match="the first"):
         run(pool, 0, 1, 2, 3, 4, 5, 6)
     assert set(begun) <= {0, 1, 2}
@@ -92,7 +92,7 @@ def test_the_others_are_interrupted_once() -> None:
     def work(_: int) -> None:
         raise ValueError
 
-    pool: Pool[int] = Pool(work, size=4, interrupt=lambda: calls.append(1))
+    pool: WorkerPool[int] = WorkerPool(work, size=4, interrupt=lambda: calls.append(1))
     with pytest.raises(ValueError):  # noqa: PT011 - any will do
         run(pool, *range(20))
     assert calls == [1]
@@ -104,7 +104,7 @@ def test_an_interrupt_of_the_caller_stops_the_threads() -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    pool: Pool[int] = Pool(lambda _: stop.wait(5) and None, size=4, interrupt=stop.set)
+    pool: WorkerPool[int] = WorkerPool(lambda _: stop.wait(5) and None, size=4, interrupt=stop.set)
     with pytest.raises(KeyboardInterrupt):
         run(pool, *range(8), on_tick=interrupt)
     assert stop.is_set()
@@ -115,7 +115,7 @@ def test_an_error_of_whoever_shows_the_progress_ends_it_as_well() -> None:
     def broken() -> None:
         raise OSError("the display is gone")
 
-    pool: Pool[int] = Pool(lambda _: time.sleep(0.02), size=2, interrupt=nothing)
+    pool: WorkerPool[int] = WorkerPool(lambda _: time.sleep(0.02), size=2, interrupt=nothing)
     with pytest.raises(OSError, match="display"):
         run(pool, *range(50), on_tick=broken)
 
@@ -130,7 +130,7 @@ def test_a_thread_that_cannot_be_started_ends_those_that_were(monkeypatch: pytes
         start(self)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    pool: Pool[int] = Pool(lambda _: time.sleep(0.001), size=4, interrupt=nothing)
+    pool: WorkerPool[int] = WorkerPool(lambda _: time.sleep(0.001), size=4, interrupt=nothing)
     with pytest.raises(RuntimeError, match="new thread"):
         run(pool, *range(5000))
     assert not any(thread.is_alive() for thread in started)
@@ -138,7 +138,7 @@ def test_a_thread_that_cannot_be_started_ends_those_that_were(monkeypatch: pytes
 
 def test_progress_is_told_now_and_then_while_the_work_goes_on() -> None:
     ticks: list[int] = []
-    pool: Pool[int] = Pool(lambda _: time.sleep(0.01), size=2, interrupt=nothing)
+    pool: WorkerPool[int] = WorkerPool(lambda _: time.sleep(0.01), size=2, interrupt=nothing)
     run(pool, *range(20), on_tick=lambda: ticks.append(pool.waiting))
     assert len(ticks) >= 3
     assert ticks == sorted(ticks, reverse=True)

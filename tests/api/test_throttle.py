@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.cancellation import Pause, Stopped
+from drillster_pipeline.api.cancellation import Cancelled, CancelToken
 from drillster_pipeline.api.throttle import Throttle
 from tests.conftest import examples
 
 
-def make(fake_time=None, *, concurrency=4, rate=None, pause=None):
+def make(fake_time=None, *, concurrency=4, rate=None, cancel=None):
     if fake_time is None:
-        return Throttle(concurrency=concurrency, requests_per_second=rate, pause=pause or Pause(), clock=time.monotonic)
-    pause = pause or Pause(sleep=fake_time.sleep)
-    return Throttle(concurrency=concurrency, requests_per_second=rate, pause=pause, clock=fake_time.clock)
+        return Throttle(
+            concurrency=concurrency, requests_per_second=rate, cancel=cancel or CancelToken(), clock=time.monotonic
+        )
+    cancel = cancel or CancelToken(sleep=fake_time.sleep)
+    return Throttle(concurrency=concurrency, requests_per_second=rate, cancel=cancel, clock=fake_time.clock)
 
 
 def test_without_a_rate_nobody_waits(fake_time):
@@ -172,8 +174,8 @@ def test_the_limit_stays_between_one_and_the_concurrency(outcomes, concurrency):
 
 @pytest.mark.parametrize("why", ["place", "rate", "hold"])
 def test_whoever_waits_for_a_turn_can_be_called_off(why):
-    pause = Pause()
-    throttle = make(concurrency=1 if why == "place" else 4, rate=0.01 if why == "rate" else None, pause=pause)
+    cancel = CancelToken()
+    throttle = make(concurrency=1 if why == "place" else 4, rate=0.01 if why == "rate" else None, cancel=cancel)
     if why == "hold":
         throttle.hold(60)
     else:
@@ -182,16 +184,16 @@ def test_whoever_waits_for_a_turn_can_be_called_off(why):
         waiting = threads.submit(throttle.enter)
         time.sleep(0.1)
         assert not waiting.done()
-        pause.stop()
-        assert isinstance(waiting.exception(timeout=5), Stopped)
+        cancel.stop()
+        assert isinstance(waiting.exception(timeout=5), Cancelled)
 
 
 def test_a_turn_that_was_called_off_is_given_back():
-    stopped, going = Pause(), Pause()
-    throttle = make(concurrency=1, pause=stopped)
+    stopped, going = CancelToken(), CancelToken()
+    throttle = make(concurrency=1, cancel=stopped)
     throttle.hold(0.3)
     stopped.stop()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         throttle.enter()
-    throttle._pause = going
+    throttle._cancel = going
     assert throttle.enter() > 0

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.cancellation import Pause, Stopped
+from drillster_pipeline.api.cancellation import Cancelled, CancelToken
 from drillster_pipeline.api.clock import steady
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
@@ -328,7 +328,7 @@ def test_closing_the_source_wakes_whoever_waits_for_a_token(make_tokens, drillst
         began = time.monotonic()
         source.close()
         kinds = Counter(type(future.exception(timeout=10)) for future in waiting)
-    assert kinds == {Stopped: 4}
+    assert kinds == {Cancelled: 4}
     assert time.monotonic() - began < 5
 
 
@@ -341,15 +341,15 @@ def test_one_walk_that_stops_leaves_the_source_to_the_others(make_tokens, drills
 
     drillster.grant = hang
     source = make_tokens()
-    ours, theirs = Pause(), Pause()
+    ours, theirs = CancelToken(), CancelToken()
     with ThreadPoolExecutor(2) as threads:
-        asking = threads.submit(source.token, pause=ours)
+        asking = threads.submit(source.token, cancel=ours)
         while not drillster.grants:
             time.sleep(0.01)
-        waiting = threads.submit(source.token, pause=theirs)
+        waiting = threads.submit(source.token, cancel=theirs)
         drillster.grant = None
         ours.stop()
-        assert isinstance(asking.exception(timeout=5), Stopped)
+        assert isinstance(asking.exception(timeout=5), Cancelled)
         assert waiting.result(timeout=5).value == "token-1"
         hanging.set()
 

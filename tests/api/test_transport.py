@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drillster_pipeline.api.cancellation import Pause, Stopped
-from drillster_pipeline.api.transport import Broken, TooLarge, Transport
+from drillster_pipeline.api.cancellation import Cancelled, CancelToken
+from drillster_pipeline.api.transport import ResponseTooLarge, Transport, TransportError
 from drillster_pipeline.errors import SettingsError
 
 from .scripted import HEADERS, Reply, ScriptedServer, head
@@ -27,7 +27,9 @@ def serving(reply, **options):
     with ScriptedServer(answer) as server, contextlib.closing(Transport(server.url, **options)) as transport:
         yield (
             server,
-            lambda pause=None: transport.send("GET", f"{server.url}/x?y=1", headers=HEADERS, pause=pause or Pause()),
+            lambda cancel=None: transport.send(
+                "GET", f"{server.url}/x?y=1", headers=HEADERS, cancel=cancel or CancelToken()
+            ),
         )
 
 
@@ -60,7 +62,7 @@ def test_an_address_may_be_spelled_in_many_ways(written, target):
         host = server.url.removeprefix("http://")
         for _ in range(2):
             url = written.format(host=host)
-            assert transport.send("GET", url, headers=HEADERS, pause=Pause()).status == 200
+            assert transport.send("GET", url, headers=HEADERS, cancel=CancelToken()).status == 200
     assert [(request.target, request.connection) for request in server.requests] == [(target, 1), (target, 1)]
 
 
@@ -71,7 +73,7 @@ def test_a_request_to_another_host_goes_there_and_not_where_the_others_went():
         contextlib.closing(Transport(usual.url)) as transport,
     ):
         for server in (usual, other, usual):
-            transport.send("GET", f"{server.url}/x", headers=HEADERS, pause=Pause())
+            transport.send("GET", f"{server.url}/x", headers=HEADERS, cancel=CancelToken())
         assert (len(usual.requests), len(other.requests)) == (2, 1)
 
 
@@ -153,12 +155,12 @@ def test_chunked_answers_are_put_together():
     ],
 )
 def test_an_answer_that_is_not_whole_is_broken(pieces, reason):
-    with serving(Reply(pieces=pieces)) as (_, send), pytest.raises(Broken, match=reason):
+    with serving(Reply(pieces=pieces)) as (_, send), pytest.raises(TransportError, match=reason):
         send()
 
 
 def test_a_reset_connection_is_broken():
-    with serving(Reply(reset=True)) as (_, send), pytest.raises(Broken, match="connection lost"):
+    with serving(Reply(reset=True)) as (_, send), pytest.raises(TransportError, match="connection lost"):
         send()
 
 
@@ -172,18 +174,21 @@ def test_a_refusal_counts_even_if_its_body_is_cut():
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with contextlib.closing(Transport(url)) as transport, pytest.raises(Broken, match=r"^no connection$"):
-        transport.send("GET", url, headers=HEADERS, pause=Pause())
+    with contextlib.closing(Transport(url)) as transport, pytest.raises(TransportError, match=r"^no connection$"):
+        transport.send("GET", url, headers=HEADERS, cancel=CancelToken())
 
 
 def test_a_host_that_does_not_exist():
     url = "https://no-such-host.invalid"
-    with contextlib.closing(Transport(url)) as transport, pytest.raises(Broken, match="host name not found"):
-        transport.send("GET", url, headers=HEADERS, pause=Pause())
+    with contextlib.closing(Transport(url)) as transport, pytest.raises(TransportError, match="host name not found"):
+        transport.send("GET", url, headers=HEADERS, cancel=CancelToken())
 
 
 def test_silence_ends():
-    with serving(Reply(wait=1), read_seconds=0.2) as (_, send), pytest.raises(Broken, match="no answer in time"):
+    with (
+        serving(Reply(wait=1), read_seconds=0.2) as (_, send),
+        pytest.raises(TransportError, match="no answer in time"),
+    ):
         send()
 
 
@@ -201,7 +206,7 @@ def test_an_answer_that_comes_in_drips_is_cut(pieces):
     began = time.monotonic()
     with (
         serving(Reply(pieces=pieces, piece_wait=0.05), read_seconds=5, answer_seconds=0.5) as (_, send),
-        pytest.raises(Broken, match=r"no whole answer within 0\.5 s"),
+        pytest.raises(TransportError, match=r"no whole answer within 0\.5 s"),
     ):
         send()
     assert time.monotonic() - began < 4
@@ -221,7 +226,7 @@ def test_a_steady_answer_is_not_cut_while_another_is():
         time.sleep(0.1)
         for _ in range(5):
             assert send().body == b"x" * 20
-        assert isinstance(slow.exception(timeout=10), Broken)
+        assert isinstance(slow.exception(timeout=10), TransportError)
 
 
 @pytest.mark.parametrize(
@@ -236,22 +241,25 @@ def test_a_steady_answer_is_not_cut_while_another_is():
 )
 def test_an_answer_is_not_held_when_it_is_too_large(body):
     content, headers = body
-    with serving(Reply(body=content, headers=headers), largest_answer=2_000_000) as (_, send), pytest.raises(TooLarge):
+    with (
+        serving(Reply(body=content, headers=headers), largest_answer=2_000_000) as (_, send),
+        pytest.raises(ResponseTooLarge),
+    ):
         send()
 
 
 def test_whoever_awaits_an_answer_can_be_called_off():
-    pause = Pause()
+    cancel = CancelToken()
     with serving(Reply(wait=8)) as (server, send), ThreadPoolExecutor(4) as threads:
-        waiting = [threads.submit(send, pause) for _ in range(4)]
+        waiting = [threads.submit(send, cancel) for _ in range(4)]
         while len(server.requests) < 4:
             time.sleep(0.01)
         began = time.monotonic()
-        pause.stop()
-        assert all(isinstance(future.exception(timeout=5), Stopped) for future in waiting)
+        cancel.stop()
+        assert all(isinstance(future.exception(timeout=5), Cancelled) for future in waiting)
         assert time.monotonic() - began < 4
-        with pytest.raises(Stopped):
-            send(pause)
+        with pytest.raises(Cancelled):
+            send(cancel)
         assert len(server.requests) == 4
 
 
@@ -324,7 +332,7 @@ def test_https_or_this_very_machine_will_do(url):
 @pytest.mark.parametrize("reply", [Reply(reset=True), Reply(pieces=[head(Content_Length=9) + b"{}"]), Reply(wait=1)])
 def test_a_failure_has_no_link_to_the_request(reply, caplog):
     caplog.set_level(logging.DEBUG)
-    with serving(reply, read_seconds=0.2) as (_, send), pytest.raises(Broken) as raised:
+    with serving(reply, read_seconds=0.2) as (_, send), pytest.raises(TransportError) as raised:
         send()
     assert raised.value.__cause__ is None
     assert raised.value.__context__ is None

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from drillster_pipeline.api.cancellation import Pause
-from drillster_pipeline.api.transport import Broken, Transport
+from drillster_pipeline.api.cancellation import CancelToken
+from drillster_pipeline.api.transport import Transport, TransportError
 from drillster_pipeline.errors import SettingsError
 
 from .scripted import HEADERS, Reply, ScriptedServer, head
@@ -64,7 +64,7 @@ def test_https_works_with_the_authorities_that_the_environment_names(secure, cer
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     with contextlib.closing(Transport(secure.url)) as transport:
         for _ in range(3):
-            assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).body == b'{"tls":true}'
+            assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).body == b'{"tls":true}'
     assert {request.connection for request in secure.requests} == {1}
 
 
@@ -72,14 +72,14 @@ def test_a_secure_answer_in_drips_is_cut_too(secure, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     secure.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
     closing = contextlib.closing(Transport(secure.url, answer_seconds=0.4))
-    with closing as transport, pytest.raises(Broken, match="no whole answer"):
-        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+    with closing as transport, pytest.raises(TransportError, match="no whole answer"):
+        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
 
 
 def test_a_certificate_that_is_not_trusted_is_a_matter_of_settings(secure):
     message = r"certificate of localhost .* REQUESTS_CA_BUNDLE"
     with contextlib.closing(Transport(secure.url)) as transport, pytest.raises(SettingsError, match=message):
-        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
     assert secure.requests == []
 
 
@@ -159,7 +159,7 @@ def test_https_goes_through_the_proxy_of_the_environment_which_sees_no_token(
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55@{proxy.address}")
     with contextlib.closing(Transport(secure.url)) as transport:
         for _ in range(2):
-            assert transport.send("GET", f"{secure.url}/x", headers=HEADERS, pause=Pause()).status == 200
+            assert transport.send("GET", f"{secure.url}/x", headers=HEADERS, cancel=CancelToken()).status == 200
     (seen,) = proxy.heads
     assert seen.startswith(f"CONNECT localhost:{secure.port} ".encode())
     assert b"Proxy-Authorization: Basic dXNlcjpwYTU1" in seen
@@ -193,7 +193,7 @@ def test_every_common_exception_from_the_proxy_is_understood(
     if proxied_by:
         monkeypatch.setenv(proxied_by, f"http://{proxy.address}")
     with contextlib.closing(Transport(secure.url)) as transport:
-        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+        assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).status == 200
     assert len(proxy.heads) == (proxied_by is not None and not EXCEPT[value])
 
 
@@ -205,7 +205,7 @@ def test_an_exception_may_be_a_network(secure, certificate, make_proxy, monkeypa
     monkeypatch.setenv("NO_PROXY", value)
     url = f"https://127.0.0.1:{secure.port}"
     with contextlib.closing(Transport(url)) as transport:
-        assert transport.send("GET", url, headers=HEADERS, pause=Pause()).status == 200
+        assert transport.send("GET", url, headers=HEADERS, cancel=CancelToken()).status == 200
     assert (proxy.heads == []) is is_direct
 
 
@@ -216,7 +216,7 @@ def test_proxies_for_other_purposes_are_not_looked_at(secure, certificate, make_
     for name in ("HTTP_PROXY", "FTP_PROXY", "grpc_proxy", "SOME_PROXY", "USE_PROXY"):
         monkeypatch.setenv(name, "socks5://user:pa55@[nonsense")
     with contextlib.closing(Transport(secure.url)) as transport:
-        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+        assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).status == 200
     assert len(proxy.heads) == 1
 
 
@@ -225,7 +225,7 @@ def test_a_proxy_that_makes_no_sense_is_no_matter_where_it_would_not_be_used(sec
     monkeypatch.setenv("ALL_PROXY", "socks5://user:pa55@[nonsense")
     monkeypatch.setenv("NO_PROXY", "localhost")
     with contextlib.closing(Transport(secure.url)) as transport:
-        assert transport.send("GET", secure.url, headers=HEADERS, pause=Pause()).status == 200
+        assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).status == 200
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
@@ -248,7 +248,7 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplo
     monkeypatch.setenv(name, value)
     url = "https://www.drillster.com"
     with pytest.raises(SettingsError, match=name) as raised, contextlib.closing(Transport(url)) as transport:
-        transport.send("GET", url, headers=HEADERS, pause=Pause())
+        transport.send("GET", url, headers=HEADERS, cancel=CancelToken())
     assert "www.drillster.com" in str(raised.value)
     assert "pa55" not in "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert raised.value.__context__ is None
@@ -258,10 +258,10 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplo
     ("proxy_url", "status", "kind", "message"),
     [
         ("http://user:pa55@{}", b"407 Proxy Authentication Required", SettingsError, "asks for a login"),
-        ("http://user:pa55@{}", b"503 Busy", Broken, "no connection through the proxy"),
+        ("http://user:pa55@{}", b"503 Busy", TransportError, "no connection through the proxy"),
         ("socks5://user:pa55@{}", b"", SettingsError, "HTTPS_PROXY"),
         ("http://user:pa55@", b"", SettingsError, "HTTPS_PROXY"),
-        ("http://user:pa55@127.0.0.1:1", b"", Broken, "proxy"),
+        ("http://user:pa55@127.0.0.1:1", b"", TransportError, "proxy"),
     ],
 )
 def test_a_proxy_that_fails_does_not_give_its_password_away(
@@ -270,7 +270,7 @@ def test_a_proxy_that_fails_does_not_give_its_password_away(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HTTPS_PROXY", proxy_url.format(make_proxy(status).address))
     with pytest.raises(kind, match=message) as raised, contextlib.closing(Transport(secure.url)) as transport:
-        transport.send("GET", secure.url, headers=HEADERS, pause=Pause())
+        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
     shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert "pa55" not in shown
     assert "s3cret" not in shown

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, End, local
+from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, UnitFooter, local
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
@@ -28,7 +28,7 @@ def put(archive: Archive, *, now: datetime = NOW, sealed: bool = True, day: date
     writer = archive.begin(day, "snapshot", PURPOSE, now)
     for number in range(parts):
         unit = {"account_id": str(number)}
-        writer.append("results", unit, 1, now, json.dumps({"number": number}).encode(), end=End(1, None))
+        writer.append("results", unit, 1, now, json.dumps({"number": number}).encode(), end=UnitFooter(1, None))
     if not sealed:
         writer.abandon()
         return writer.ref
@@ -90,7 +90,7 @@ def test_a_url_with_a_scheme_for_files_is_a_folder(tmp_path: Path, scheme: str) 
 SEAL = """
 import os, signal, sys
 from datetime import UTC, date, datetime
-from drillster_pipeline.archive import Archive, End, local
+from drillster_pipeline.archive import Archive, UnitFooter, local
 
 def killed(file):
     if b"superseded" in open(file.name, "rb").read():
@@ -99,7 +99,7 @@ def killed(file):
 
 now = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
 writer = Archive(sys.argv[1]).begin(date(2026, 1, 1), "snapshot", {}, now)
-writer.append("results", {"account_id": "a"}, 1, now, b"{}", end=End(1, None))
+writer.append("results", {"account_id": "a"}, 1, now, b"{}", end=UnitFooter(1, None))
 local.sync = lambda file: (file.flush(), killed(file))
 writer.seal({"resources": {"results": {}}})
 """
@@ -276,7 +276,7 @@ def test_a_capture_that_goes_while_it_is_read_is_no_damage(archive: Archive) -> 
 
 def test_a_capture_that_is_changed_while_it_is_read_is_no_damage(archive: Archive) -> None:
     writer = archive.begin(DAY, "snapshot", PURPOSE, NOW)
-    writer.append("results", {}, 1, NOW, b"{}", end=End(1, None))
+    writer.append("results", {}, 1, NOW, b"{}", end=UnitFooter(1, None))
     ref = writer.seal({"resources": {"results": {"lost": [], "short": []}}}).ref
     capture = archive.open(ref)
     redact(archive.open(ref), lambda *_: None, unit=lambda unit: unit, now=NOW)

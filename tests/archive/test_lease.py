@@ -29,8 +29,8 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteStorage]:
 
 
 def test_a_lease_is_held_and_given_back(storage: RemoteStorage) -> None:
-    with leased(storage, FOLDER, "working") as still_ours:
-        still_ours()
+    with leased(storage, FOLDER, "working") as check_lock:
+        check_lock()
         assert len(storage.names(FOLDER)) == 1
     assert storage.names(FOLDER) == []
     assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
@@ -43,14 +43,14 @@ def test_a_lease_is_given_back_after_an_error(storage: RemoteStorage) -> None:
 
 
 def test_one_that_is_alive_keeps_others_out_however_long_they_watch(storage: RemoteStorage) -> None:
-    with leased(storage, FOLDER, "capturing the snapshot of 2026-01-01") as still_ours:
+    with leased(storage, FOLDER, "capturing the snapshot of 2026-01-01") as check_lock:
         for _ in range(2):
             with (
                 pytest.raises(Busy, match="Another run is capturing the snapshot of 2026-01-01 right now"),
                 leased(storage, FOLDER, "capturing the snapshot of 2026-01-01"),
             ):
                 pass
-        still_ours()
+        check_lock()
     with leased(storage, FOLDER, "working"):
         pass
 
@@ -105,12 +105,12 @@ def test_of_many_that_come_at_once_at_most_one_gets_it(storage: RemoteStorage) -
 
 
 def test_one_that_was_taken_for_dead_finds_out_and_does_not_come_back(storage: RemoteStorage) -> None:
-    with leased(storage, FOLDER, "working") as still_ours:
+    with leased(storage, FOLDER, "working") as check_lock:
         for name in storage.names(FOLDER):
             storage.remove(f"{FOLDER}/{name}")  # as a run does that watched in vain
         storage.write(f"{FOLDER}/another", b"0")
         with pytest.raises(Busy, match="took this one for dead"):
-            still_ours()
+            check_lock()
         time.sleep(0.1)
         assert storage.names(FOLDER) == ["another"]
     assert storage.names(FOLDER) == ["another"]
@@ -125,19 +125,19 @@ def test_a_heartbeat_that_fails_is_tried_again(storage: RemoteStorage, monkeypat
             raise Unavailable("for a moment")
         write(name, content)
 
-    with leased(storage, FOLDER, "working") as still_ours:
+    with leased(storage, FOLDER, "working") as check_lock:
         monkeypatch.setattr(storage, "write", flaky)
         (own,) = storage.names(FOLDER)
         deadline = time.monotonic() + 5
         while storage.read(f"{FOLDER}/{own}") in {b"0", b"1"} and time.monotonic() < deadline:
             time.sleep(0.01)
         assert storage.read(f"{FOLDER}/{own}") not in {b"0", b"1"}
-        still_ours()
+        check_lock()
 
 
 def test_the_lock_of_a_remote_storage_is_a_lease(storage: RemoteStorage) -> None:
-    with storage.locked("2026-01-01/.snapshot", "working") as still_ours:
-        still_ours()
+    with storage.locked("2026-01-01/.snapshot", "working") as check_lock:
+        check_lock()
         assert storage.names("2026-01-01") == [Path(FOLDER).name]
         with pytest.raises(Busy), storage.locked("2026-01-01/.snapshot", "working"):
             pass

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive.records import End, Line, body_bytes, line_bytes, parse_line, unit_key
+from drillster_pipeline.archive.records import PageRecord, UnitFooter, body_bytes, line_bytes, parse_line, unit_key
 
 texts = st.text(max_size=30)
 units = st.dictionaries(st.sampled_from(["group_id", "account_id", "objective_id"]), texts)
@@ -15,7 +15,7 @@ bodies = st.recursive(
     max_leaves=10,
 )
 ends = st.none() | st.builds(
-    End,
+    UnitFooter,
     st.integers(0, 1000),
     st.none() | st.integers(0, 1000),
     expected=st.none() | st.integers(0, 1000),
@@ -31,20 +31,20 @@ def encoded(body: object, *, ascii_only: bool) -> bytes:
 
 @given(units, st.integers(0, 50), texts, bodies, st.integers(1, 9), ends, st.booleans())
 def test_a_line_comes_back_as_it_went_in(
-    unit: dict[str, str], page: int, moment: str, body: object, attempt: int, end: End | None, ascii_only: bool
+    unit: dict[str, str], page: int, moment: str, body: object, attempt: int, end: UnitFooter | None, ascii_only: bool
 ) -> None:
     line = line_bytes(unit, page, moment, encoded(body, ascii_only=ascii_only), attempt=attempt, end=end)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert parse_line(line[:-1]) == Line(unit, page, moment, body, attempt, end)
+    assert parse_line(line[:-1]) == PageRecord(unit, page, moment, body, attempt, end)
 
 
 @given(units, texts, bodies, ends)
 def test_the_head_of_a_line_is_read_without_its_body(
-    unit: dict[str, str], moment: str, body: object, end: End | None
+    unit: dict[str, str], moment: str, body: object, end: UnitFooter | None
 ) -> None:
     line = line_bytes(unit, 1, moment, encoded({"body": body}, ascii_only=True), attempt=1, end=end)
-    assert parse_line(line, body=False) == Line(unit, 1, moment, None, 1, end)
+    assert parse_line(line, body=False) == PageRecord(unit, 1, moment, None, 1, end)
 
 
 def test_what_looks_like_the_start_of_a_body_may_stand_in_an_id() -> None:

@@ -190,8 +190,8 @@ def test_a_lock_keeps_other_processes_out_and_goes_with_its_process(storage: Loc
             storage.locked("2026-01-01/.snapshot", "capturing"),
         ):
             pass
-        with storage.locked("2026-01-01/.events", "capturing") as still_ours:
-            still_ours()
+        with storage.locked("2026-01-01/.events", "capturing") as check_lock:
+            check_lock()
         process.kill()
     with storage.locked("2026-01-01/.snapshot", "capturing"):
         pass

@@ -13,7 +13,7 @@ import boto3
 import fsspec
 import pytest
 
-from drillster_pipeline.archive import Archive, CaptureWriter, End
+from drillster_pipeline.archive import Archive, CaptureWriter, UnitFooter
 from drillster_pipeline.archive import object_store as remote
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import ArchiveCorrupt, PipelineError, SettingsError, Unavailable
@@ -22,7 +22,7 @@ from .object_store import ObjectStore, Wire, endpoint, object_store
 
 DAY = date(2026, 1, 1)
 NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
-DONE = End(1, None)
+DONE = UnitFooter(1, None)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     memory.store.clear()
 
 
-def put(writer: CaptureWriter, member: str, page: int = 1, *, end: End | None = DONE, **options: Any) -> None:
+def put(writer: CaptureWriter, member: str, page: int = 1, *, end: UnitFooter | None = DONE, **options: Any) -> None:
     body = json.dumps({"member": member, "page": page}).encode()
     writer.append("results", {"account_id": member}, page, NOW, body, end=end, **options)
 
@@ -218,7 +218,7 @@ def test_an_upload_that_is_cut_is_told_and_the_capture_can_be_gone_on_with(
     # Page 1 of b was in what was lost, so its end must not get through by itself.
     wire.cut = False
     with pytest.raises(Unavailable, match="stopped"):
-        put(writer, "b", 2, end=End(2, 2))
+        put(writer, "b", 2, end=UnitFooter(2, 2))
     writer.abandon()
     again = archive.resume(writer.ref)
     found = {name: again.finished("results", {"account_id": name}) for name in "abc"}

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import Archive, Capture, CaptureWriter, End, local
+from drillster_pipeline.archive import Archive, Capture, CaptureWriter, UnitFooter, local
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
 DAY = date(2026, 1, 1)
 NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
-DONE = End(1, None)
+DONE = UnitFooter(1, None)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def seal(writer: CaptureWriter, *resources: str) -> Capture:
     return writer.seal({"resources": {name: {} for name in resources or ("results",)}})
 
 
-def put(writer: CaptureWriter, member: str, page: int = 1, *, end: End | None = DONE, **options: Any) -> None:
+def put(writer: CaptureWriter, member: str, page: int = 1, *, end: UnitFooter | None = DONE, **options: Any) -> None:
     body = f'{{"member":"{member}","page":{page}}}'.encode()
     writer.append("results", {"account_id": member}, page, NOW, body, end=end, **options)
 
@@ -46,7 +46,7 @@ def test_what_was_written_is_read_after_the_seal(archive: Archive) -> None:
     writer = begin(archive)
     put(writer, "a", 1, end=None)
     put(writer, "b")
-    put(writer, "a", 2, end=End(2, 2))
+    put(writer, "a", 2, end=UnitFooter(2, 2))
     assert archive.newest_sealed(DAY, "snapshot") is None
     capture = seal(writer)
     assert bodies(capture) == [("a", 1), ("a", 2), ("b", 1)]
@@ -131,7 +131,7 @@ def test_a_unit_counts_as_finished_only_with_all_its_pages(archive: Archive, mon
     put(writer, "x")
     put(writer, "a", 1, end=None)
     put(writer, "b")
-    put(writer, "a", 2, end=End(2, 2))
+    put(writer, "a", 2, end=UnitFooter(2, 2))
     writer.abandon()
     folder = Path(archive.url) / writer.ref.folder / "results"
     parts = sorted(path for path in folder.iterdir() if path.suffix == ".gz")
@@ -144,7 +144,7 @@ def test_a_unit_counts_as_finished_only_with_all_its_pages(archive: Archive, mon
 
 
 def test_the_pages_of_a_unit_that_was_refused_later_do_not_count(archive: Archive) -> None:
-    refused = End(0, None, status=403)
+    refused = UnitFooter(0, None, status=403)
     for interrupt in (False, True):
         writer = begin(archive)
         put(writer, "a", 1, end=None)
@@ -291,7 +291,7 @@ def test_nothing_follows_a_part_that_could_not_be_closed(
         with pytest.raises(Unavailable, match="no space is left"):
             put(writer, "b")
     with pytest.raises(Unavailable, match="stopped"):
-        put(writer, "a", 2, end=End(2, 2))
+        put(writer, "a", 2, end=UnitFooter(2, 2))
     again = resumed(archive, writer)
     assert again.finished("results", {"account_id": "z"})
     assert again.finished("results", {"account_id": "b"})
@@ -321,11 +321,11 @@ def test_a_manifest_that_cannot_be_written_leaves_a_capture_to_go_on_with(
 def test_a_capture_that_another_run_has_taken_over_is_not_written_to(archive: Archive) -> None:
     lost = threading.Event()
 
-    def still_ours() -> None:
+    def check_lock() -> None:
         if lost.is_set():
             raise Busy("Another run goes on with it")
 
-    writer = begin(archive, still_ours=still_ours)
+    writer = begin(archive, check_lock=check_lock)
     put(writer, "a")
     lost.set()
     with pytest.raises(Busy):
@@ -342,10 +342,10 @@ def test_a_capture_that_another_run_has_taken_over_is_not_sealed_though_nothing_
     put(writer, "a")
     writer.abandon()
 
-    def still_ours() -> None:
+    def check_lock() -> None:
         raise Busy("Another run goes on with it")
 
-    resumed = archive.resume(writer.ref, still_ours=still_ours)
+    resumed = archive.resume(writer.ref, check_lock=check_lock)
     with pytest.raises(Busy):
         seal(resumed)
     assert archive.newest_sealed(DAY, "snapshot") is None

@@ -165,4 +165,4 @@ def test_an_item_too_deep_to_be_told_apart_is_an_answer_error() -> None:
     for _ in range(3_000):
         deep = [deep]
     with pytest.raises(AnswerError, match="nested far deeper"):
-        Listing(ACCOUNTS).take({"accounts": [{"name": deep}]}, 100)
+        Listing(ACCOUNTS).add_page({"accounts": [{"name": deep}]}, 100)

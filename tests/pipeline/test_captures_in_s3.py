@@ -114,10 +114,10 @@ def test_a_run_that_was_taken_for_dead_stops_and_spoils_nothing(in_s3: Nights, m
     monkeypatch.setattr(remote, "PART_SECONDS", 0.0)
     session = in_s3.session()
     storage = session.archive.storage
-    with session.archive.locked(DAY, "snapshot") as still_ours:
-        writer = session.archive.begin(DAY, "snapshot", {}, NOW, still_ours=still_ours)
+    with session.archive.locked(DAY, "snapshot") as check_lock:
+        writer = session.archive.begin(DAY, "snapshot", {}, NOW, check_lock=check_lock)
         for name in storage.names(f"{DAY}/.snapshot.lease"):
-            lease.take_for_dead(storage, f"{DAY}/.snapshot.lease", name)  # as a run does that has watched in vain
+            lease.break_stale_lease(storage, f"{DAY}/.snapshot.lease", name)  # as a run does that has watched in vain
         with pytest.raises(Busy, match="took this one for dead"):
             writer.append("accounts", {}, 1, NOW, b"{}", end=None)
     assert storage.names(f"{writer.ref.folder}/accounts") == []
@@ -132,7 +132,7 @@ def test_a_run_that_was_taken_for_dead_does_not_seal_what_it_has_read(in_s3: Nig
 
     def take(_: object) -> None:  # called at the latest when all is read
         for name in storage.names(f"{DAY}/.snapshot.lease"):
-            lease.take_for_dead(storage, f"{DAY}/.snapshot.lease", name)
+            lease.break_stale_lease(storage, f"{DAY}/.snapshot.lease", name)
 
     session.on_progress = take
     with pytest.raises(Busy, match="took this one for dead"):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.capture_summary import Tally
-from drillster_pipeline.archive import End
+from drillster_pipeline.api.capture_summary import CaptureSummary
+from drillster_pipeline.archive import UnitFooter
 from drillster_pipeline.pipeline.load_types import (
     read_gaps_of,
     requests_refused,
@@ -298,7 +298,7 @@ def test_holes_are_told_in_words_without_more_than_ids() -> None:
 
 @pytest.mark.parametrize("resource", [name for name, each in RESOURCES.items() if each.parents])
 def test_a_resource_is_unavailable_where_the_lists_that_lead_to_it_are(resource: str) -> None:
-    summary = Tally()
+    summary = CaptureSummary()
     for parent in RESOURCES[resource].parents:
-        summary.count(parent, {}, 0, End(0, None, status=403))
+        summary.count(parent, {}, 0, UnitFooter(0, None, status=403))
     assert summary.manifest((resource,))[resource]["status"] == "unavailable"
