@@ -212,17 +212,17 @@ def report(nights: Sequence[Night]) -> str:
     heads = ("learners", "memberships", "groups", "objectives", "requests, by the log", "by the formula", "received")
     return "\n".join(
         [
-            f"Measured on {machine}, with SQLite: the second night of each size.",
+            f"Measured on {machine}, with SQLite: the second run of each size.",
             "",
             *table((*heads, "archived", "rows", "CPU", "peak memory", "warehouse grows by"), measured),
             "",
-            f"A thousand learners more cost {slopes} a night.",
+            f"A thousand learners more cost {slopes} a run.",
             "",
             f"Extrapolated, with {ROUND_TRIP_SECONDS * 1000:.0f} ms an answer and {IN_FLIGHT} requests in flight:",
             "",
             *table(
                 (
-                    *("learners", "requests", "waiting for Drillster", "CPU", "received", "archive a night"),
+                    *("learners", "requests", "waiting for Drillster", "CPU", "received", "archive a run"),
                     *("archive a year", "rows read", "warehouse a year"),
                 ),
                 expected,
