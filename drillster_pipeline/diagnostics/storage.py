@@ -54,7 +54,6 @@ def examine_warehouse(notes: Notes, settings: Settings, newest: date) -> bool:
 
 
 def _note_server(step: Step, inspection: Inspection, server: Server) -> None:
-    from drillster_pipeline.warehouse import engine as engines
     from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED
 
     if inspection.file is not None:
@@ -63,8 +62,8 @@ def _note_server(step: Step, inspection: Inspection, server: Server) -> None:
         return
     how = "not encrypted, by a socket of this machine" if server.encryption is None else server.encryption
     found = f"{server.product} answers in {lasting(server.seconds)}; {how}"
-    if inspection.dialect not in engines.TRIED:
-        step.warning(f"{found}. This kind of database is not tried.", advice="Compare the first nights with Drillster.")
+    if not inspection.is_tested:
+        step.warning(f"{found}. This kind of database is not tested.", advice="Compare the first runs with Drillster.")
     elif server.encryption == NOT_ENCRYPTED and not is_loopback(inspection.engine.url.host):
         step.warning(
             f"{found}.",

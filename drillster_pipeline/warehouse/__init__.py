@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .ddl import ddl
 from .ledger import CONTRACT
 from .ledger_queries import LatestLoad, TableLoad
 from .load import Load
 from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, TableValidation, ValidationResult
+from .schema_sync import ddl
 from .views import VIEWS, View, ViewColumn
 from .warehouse import Warehouse
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from drillster_pipeline.extract.batches import MASKED, Batch, Reject
 
-from .driver_values import plain
-from .model import KEY_LENGTH, bounded_columns
+from .dialects import KEY_LENGTH, python_values
+from .model import bounded_columns
 
 
 def leave_out_long_keys(batch: Batch) -> Batch:
@@ -39,7 +39,7 @@ def _without_long_stub(reject: Reject) -> Reject:
 
 def _reject(batch: Batch, place: int, reason: str) -> Reject:
     row = batch.frame.iloc[[place]]
-    values = {column.name: plain(column, row[column.name])[0] for column in batch.table.columns}
+    values = {column.name: python_values(column, row[column.name])[0] for column in batch.table.columns}
     record = {
         column.name: MASKED if column.personal and values[column.name] is not None else values[column.name]
         for column in batch.table.columns

@@ -15,8 +15,7 @@ from drillster_pipeline.extract.batches import Batch
 from drillster_pipeline.tables import history_name
 from drillster_pipeline.tables.schema import Kind
 
-from .dialects.postgresql import see_that_it_is_the_same, server_process
-from .engine import BEGIN_OPTION
+from .dialects import BEGIN_OPTION, dialect_of
 from .errors import database_errors
 from .ledger import CONTRACT, Before, look_back
 from .load_plan import LoadPlan, LoadReport, ValidationResult
@@ -24,7 +23,6 @@ from .lock import LockWait
 from .merge import publish
 from .merge_context import Publication
 from .model import lookup
-from .partitions import ensure_partition, gather_statistics
 from .snapshots import RowsRepeat
 from .staging import Staging, StagingTables
 from .validation import Validator
@@ -60,7 +58,7 @@ class Load:
         names = [name for name in CONTRACT if name in plan.tables]
         self._staging = Staging(connection, staging, names)
         with database_errors("connecting"), connection.begin():
-            self._server_process = server_process(connection)
+            self._session = dialect_of(connection).session_id(connection)
         with self._step("making the staging tables"):
             self._staging.create()
 
@@ -106,7 +104,7 @@ class Load:
             # What was published stays so, whatever becomes of this.
             with suppress(PipelineError), self._step("gathering statistics"):
                 for table in grown:
-                    gather_statistics(self._connection, table)
+                    dialect_of(self._connection).gather_statistics(self._connection, table)
         self._ended = True
         return report
 
@@ -130,7 +128,7 @@ class Load:
             if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
                 table = lookup(self._metadata)(name)
                 with self._step("making a partition"):
-                    if ensure_partition(self._connection, table, self._plan.export_date):
+                    if dialect_of(self._connection).ensure_partition(self._connection, table, self._plan.export_date):
                         grown.append(table)
         return grown
 
@@ -179,7 +177,7 @@ class Load:
         self._connection.execution_options(**{BEGIN_OPTION: begin})
         try:
             with database_errors(doing), self._connection.begin():
-                see_that_it_is_the_same(self._connection, self._server_process)
+                dialect_of(self._connection).check_session(self._connection, self._session)
                 yield
         except RowsRepeat:  # what was staged is as it was
             raise

@@ -11,12 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import Exists
 
+from .dialects import dialect_of
 from .ledger import Before, last_unloaded
 from .model import lookup
 from .staging import Staged, Staging
 
-UPDATES_FROM = {"sqlite", "postgresql", "mysql", "mariadb", "mssql"}
-"""Dialects that update a table from the rows of another in one go; the others look each value up."""
 UNREAD = "unread"
 """In place of the ``row_hash`` of a row of which only the key could be read; it equals no digest."""
 
@@ -80,7 +79,7 @@ class Publication:
     @property
     def updates_from(self) -> bool:
         """Whether a table can be updated from the rows of another in one go."""
-        return self.connection.dialect.name in UPDATES_FROM
+        return dialect_of(self.connection).updates_from
 
     @property
     def stamp(self) -> dict[str, Any]:

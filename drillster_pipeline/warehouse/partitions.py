@@ -12,7 +12,7 @@ where it covers the date, and never removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -25,6 +25,11 @@ _ANALYZES_ONLY = (18,)
 """The PostgreSQL from which on a partitioned table can be analyzed without its partitions."""
 DEFAULT_LOCK_WAIT = "500ms"
 """How long attaching waits for queries on the default partition, while later queries wait behind it."""
+DROP_LOCK_WAIT = "250ms"
+"""How long dropping a partition waits for a lock, while later queries wait behind it: for each of two, its own and the
+table's. A query that is in the way longer is waited for without one."""
+DROP_ATTEMPTS, DROP_PAUSE_SECONDS = 10, 3.0
+_IN_THE_WAY = {"55P03", "40P01"}
 
 
 def partition_name(table: str, day: date) -> str:
@@ -128,9 +133,43 @@ def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
     connection.exec_driver_sql(f"ANALYZE {only}{_quoted(connection, table.name, table.schema)} ({names})")
 
 
-def old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:
+def drop_partitions(
+    connection: sa.Connection, table: sa.Table, before: date, sleep: Callable[[float], None]
+) -> int | None:
+    """Drop partitions of which every date is before ``before``; how many rows that were. None: it has no partitions.
+
+    Each in a transaction of its own, outside of which its rows are counted: dropping takes no time.
+    """
+    with connection.begin():
+        if not is_partitioned(connection, table):
+            return None
+        old = list(_old_partitions(connection, table, before))
+    return sum(_drop(connection, partition, sleep) for partition in old)
+
+
+def _drop(connection: sa.Connection, partition: sa.Table, sleep: Callable[[float], None]) -> int:
+    with connection.begin():
+        rows = int(connection.execute(sa.select(sa.func.count()).select_from(partition)).scalar_one())
+    for attempt in range(1, DROP_ATTEMPTS + 1):
+        try:
+            with connection.begin():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DROP_LOCK_WAIT}'")
+                connection.execute(sa.schema.DropTable(partition))
+            break
+        except sa.exc.DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _IN_THE_WAY or attempt == DROP_ATTEMPTS:
+                raise
+            sleep(DROP_PAUSE_SECONDS)
+    return rows
+
+
+def _old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:
     """The partitions of one month, named as this program does, of which every date is before ``before``."""
-    for name in sorted(_partitions(connection, table)):
+    query = sa.text(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = CAST(:name AS regclass) ORDER BY 1"
+    )
+    for name in connection.scalars(query, {"name": _as_value(connection, table)}).all():
         month = re.fullmatch(re.escape(table.name) + r"_(\d{4})_(\d\d)", name)
         if month is None:
             continue
@@ -152,8 +191,6 @@ def _has_bounds(connection: sa.Connection, partition: sa.Table, first: date, fol
 
 def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
     """Whether PostgreSQL has this table in partitions."""
-    if connection.dialect.name != "postgresql":
-        return False
     query = sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = CAST(:name AS regclass)")
     return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
 
@@ -161,14 +198,6 @@ def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
 def _has_default(connection: sa.Connection, table: sa.Table) -> bool:
     query = sa.text("SELECT partdefid <> 0 FROM pg_partitioned_table WHERE partrelid = CAST(:name AS regclass)")
     return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
-
-
-def _partitions(connection: sa.Connection, table: sa.Table) -> set[str]:
-    query = sa.text(
-        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-        " WHERE i.inhparent = CAST(:name AS regclass)"
-    )
-    return set(connection.scalars(query, {"name": _as_value(connection, table)}))
 
 
 def _month(day: date) -> tuple[date, date]:
@@ -182,5 +211,5 @@ def _quoted(connection: sa.Connection, name: str, schema: str | None) -> str:
 
 
 def _as_value(connection: sa.Connection, table: sa.Table) -> str:
-    """The same for the server's own functions; a percent sign is doubled in statements alone."""
+    """A table for the server's own functions; a percent sign is doubled in statements alone."""
     return _quoted(connection, table.name, table.schema).replace("%%", "%")

@@ -24,12 +24,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .dialects import dialect_of
 from .merge_context import Publication
 from .scd2_changes import Changes, exists, open_after
 from .staging import Staged
-
-TUPLES = {"sqlite", "postgresql", "mysql", "mariadb"}
-"""Dialects that look up several columns at once."""
 
 
 def publish_history(publication: Publication, seen: Staged, *, is_complete: bool) -> int:
@@ -120,7 +118,7 @@ class _Writing:
             within = sa.or_(end.is_(None), found.c.valid_from < end)
             return [*self.of.of_thing(found), found.c.valid_from >= self.of.day, within]
 
-        if self.of.publication.connection.dialect.name not in TUPLES:
+        if not dialect_of(self.of.publication.connection).compares_tuples:
             return self.of.publication.run(sa.delete(rows).where(exists(changes, *replaced(rows))))
         key = [*self.of.seen.table.key, "valid_from"]
         found = rows.alias()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,11 +19,9 @@ from drillster_pipeline.extract.batches import RANK, Batch, Reject
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
-from .dialects.mysql import DIALECTS as MYSQL
-from .dialects.mysql import TABLE_OPTIONS
+from .dialects import Dialect, dialect_of
 from .lengths import leave_out_long_keys
-from .model import KEY_TEXT, TEXT, UNBOUNDED, bounded_columns, column_type
-from .writers import writer_for
+from .model import KEY_TEXT, TEXT, bounded_columns, column_type
 
 PREFIX = "drillster_staged_"
 KEY_SEPARATOR = "\x1f"
@@ -34,10 +31,6 @@ KEY_PARTS = ("key_1", "key_2", "key_3")
 """Columns for the key of an entity of any table."""
 
 _RANK = Column(name=RANK, type=Type.INTEGER, nullable=False, description="Which row counts of those with its key.")
-_TEMPORARY = {"sqlite", "postgresql"}
-_SMALL = 1_000
-_STATISTICS_TARGET = 10
-"""PostgreSQL looks at 300 times as many rows: how many values a key has shows in 3,000 as well as in 30,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +65,12 @@ def joins(table: Table, column: Column) -> bool:
 class StagingTables:
     """How the staging tables of a dialect look. Made once: statements on the same tables need not be compiled again."""
 
-    def __init__(self, dialect: str, schema: str | None) -> None:
-        self.temporary = dialect in _TEMPORARY
+    def __init__(self, dialect: Dialect, schema: str | None) -> None:
+        self.temporary = dialect.has_temporary_tables
         self.metadata = sa.MetaData(schema=None if self.temporary else schema)
         self._dialect = dialect
         self.of: Mapping[str, Staged] = {name: self._staged(table) for name, table in DATA_TABLES.items()}
-        self.bounded = dialect not in UNBOUNDED
+        self.bounded = dialect.key_length is not None
         """Whether texts in keys have a length that they must not exceed."""
         self.rejects = self._table(
             "rejects",
@@ -113,19 +106,16 @@ class StagingTables:
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         prefixes = ["TEMPORARY"] if self.temporary else []
-        if self._dialect in MYSQL and not any(column.primary_key for column in columns):
-            # Hosts of MySQL and clusters (sql_require_primary_key) take no table without a key.
-            columns = (sa.Column("row_id", sa.BigInteger, primary_key=True, autoincrement=True), *columns)
-        return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes, **TABLE_OPTIONS)
+        if self._dialect.has_staging_keys and not any(column.primary_key for column in columns):
+            number = self._dialect.row_number_type
+            columns = (sa.Column("row_id", number, primary_key=True, autoincrement=True), *columns)
+        options = self._dialect.table_options(None)
+        return sa.Table(f"{PREFIX}{name}", self.metadata, *columns, prefixes=prefixes, **options)
 
     def _staged(self, table: Table) -> Staged:
         columns = staged_columns(table)
-        # On SQLite an INTEGER PRIMARY KEY is the row's own number, and costs nothing.
         number = sa.Column(
-            "staged_row",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            primary_key=self._dialect in {"sqlite", *MYSQL},
-            autoincrement=False,
+            "staged_row", self._dialect.row_number_type, primary_key=self._dialect.has_staging_keys, autoincrement=False
         )
         keyed = {column.name for column in bounded_columns(table)}
         rows = self._table(
@@ -155,7 +145,7 @@ class Staging:
     def __init__(self, connection: sa.Connection, defined: StagingTables, tables: Iterable[str]) -> None:
         self._connection = connection
         self._defined = defined
-        self._write = writer_for(connection.dialect.name)
+        self._dialect = dialect_of(connection)
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
         """Rows that were set aside. ``required`` holds, as JSON, what a row with the key alone must have beside it."""
@@ -186,10 +176,8 @@ class Staging:
         self._defined.metadata.create_all(self._connection, tables=self._all, checkfirst=False)
 
     def drop(self) -> None:
-        """Remove the staging tables; on SQLite they vanish faster with the connection, which ends with the load."""
-        if self._defined.temporary and self._connection.dialect.name == "sqlite":
-            return
-        self._defined.metadata.drop_all(self._connection, tables=self._all, checkfirst=False)
+        """Remove the staging tables."""
+        self._dialect.drop_staging(self._connection, self._defined.metadata, self._all)
 
     def append(self, batch: Batch) -> None:
         """Bring the rows and rejects of a batch into staging."""
@@ -199,7 +187,7 @@ class Staging:
         staged = self.tables[name]
         if count:
             columns = (*staged.columns, _RANK)
-            self._write(self._connection, staged.rows, columns, batch.frame, self._last_row[name] + 1)
+            self._dialect.write(self._connection, staged.rows, columns, batch.frame, self._last_row[name] + 1)
             self._last_row[name] += count
             self.rows[name] += count
         self.repeated[name] += batch.rows_read - count - len(batch.rejects)
@@ -269,26 +257,10 @@ class Staging:
 
     def index(self, staged: Staged) -> None:
         """Make staged rows quick to find by key, once they are all there."""
-        preparer = self._connection.dialect.identifier_preparer
-        name = preparer.format_table(staged.rows)
-        dialect = self._connection.dialect.name
-        if dialect == "postgresql":
-            # It joins by hashing, given statistics, which nobody else gathers for a temporary table. Of a small one
-            # it guesses well enough by the size.
-            if self.rows[staged.table.name] >= _SMALL:
-                self._connection.exec_driver_sql(f"SET LOCAL default_statistics_target = {_STATISTICS_TARGET}")
-                joined = [column.name for column in staged.columns if joins(staged.table, column)]
-                self._connection.exec_driver_sql(f"ANALYZE {name} ({', '.join(map(preparer.quote, joined))})")
-            return
-        key = ", ".join(preparer.quote(part) for part in staged.table.key)
-        index = f"{preparer.quote(f'ix_{staged.rows.name}')} ON {name} ({key})"
-        if dialect == "sqlite":
-            # To sort the keys once is enough for both.
-            with suppress(sa.exc.IntegrityError):
-                self._connection.exec_driver_sql(f"CREATE UNIQUE INDEX {index}")
-                self._told_apart.add(staged.table.name)
-                return
-        self._connection.exec_driver_sql(f"CREATE INDEX {index}")
+        joined = [column.name for column in staged.columns if joins(staged.table, column)]
+        name, key = staged.table.name, staged.table.key
+        if self._dialect.index_staged(self._connection, staged.rows, key, joined, self.rows[name]):
+            self._told_apart.add(name)
 
 
 def as_json(record: Mapping[str, Any]) -> str:

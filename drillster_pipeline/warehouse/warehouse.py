@@ -12,15 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, SettingsError
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES
 
 from . import audit
 from . import engine as engines
 from . import ledger_queries as history
-from .comparison import compare
-from .dialects import mysql, postgresql
+from .dialects import BEGIN_OPTION, dialect_of
 from .erase import erase_person, knows
 from .errors import database_errors
 from .ledger import CONTRACT
@@ -29,7 +27,7 @@ from .load_plan import LoadPlan
 from .lock import LockWait, writer_lock
 from .model import build, lookup
 from .retention import drop_snapshots
-from .schema_sync import apply, view_statements
+from .schema_sync import apply, compare
 from .staging import StagingTables
 
 Erase = Callable[..., dict[str, int]]
@@ -63,26 +61,26 @@ class Warehouse:
         parsed = engines.parse_url(url, schema=schema)
         self.schema = schema
         self.engine = engines.create_engine(parsed)
-        self._file = engines.sqlite_file(parsed)
+        self._dialect = dialect_of(self.engine)
         self._wait = LockWait(seconds=lock_wait_seconds, monotonic=monotonic, sleep=sleep)
         self._now = now
         self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
         self._tables = lookup(self._metadata)
-        self._staging = StagingTables(self.engine.dialect.name, schema)
+        self._staging = StagingTables(self._dialect, schema)
 
     def __repr__(self) -> str:
-        where = self._file or self.engine.url.database
+        where = self.engine.url.database
         return f"Warehouse({self.engine.dialect.name}, {where}{'' if self.schema is None else f', {self.schema}'})"
 
     @property
     def caution(self) -> str | None:
         """What there is to know before relying on this kind of database; None where tests load a real one."""
         name = self.engine.dialect.name
-        if name in engines.TRIED:
+        if self._dialect.is_tested:
             return None
         return (
-            f"{name} is not tried: the pipeline speaks to it in general terms, has no lock there that keeps two loads "
-            f"apart, and was tested on {', '.join(engines.TRIED)} alone; compare the first nights with Drillster"
+            f"{name} is not tested: the pipeline uses plain SQL there and has no lock that keeps two loads apart; "
+            "compare the first runs with Drillster"
         )
 
     def prepare(self) -> None:
@@ -94,9 +92,7 @@ class Warehouse:
         if self.caution:
             logger.warning("Warehouse: %s.", self.caution)
         with database_errors("looking at the tables"), self.engine.connect() as connection:
-            # Not before there is a connection: a dialect learns from its server how to spell.
-            views = view_statements(self._metadata, connection.dialect)
-            if self._is_ready(connection) and not compare(connection, self._metadata, views):
+            if self._dialect.is_set_up(connection) and not compare(connection, self._metadata):
                 return
         with (
             database_errors("preparing the tables"),
@@ -104,52 +100,24 @@ class Warehouse:
             self._lock(connection, "prepare"),
         ):
             # Between the look above and the lock another process may have done the work.
-            self._set_up(connection)
-            connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+            self._dialect.set_up(connection)
+            connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
             with connection.begin():
-                if connection.dialect.name == "postgresql":
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgresql.DDL_WAIT}'")
-                    postgresql.ready(connection, self.schema)
-                elif connection.dialect.name in mysql.DIALECTS:
-                    mysql.be_brief(connection)
-                    mysql.ready(connection, self.schema)
-                apply(connection, self._metadata, compare(connection, self._metadata, views), views)
-
-    def _is_ready(self, connection: sa.Connection) -> bool:
-        if self._file is not None:
-            return connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        return True
-
-    def _set_up(self, connection: sa.Connection) -> None:
-        """Readers of an SQLite file go on while a load is published only with a write-ahead log."""
-        if self._file is None:
-            return
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise SettingsError(
-                f"The file {self._file} cannot have a write-ahead log (its journal mode stays {mode}), which readers "
-                "need while a load is published. Put it on a local disk"
-            )
+                self._dialect.prepare_schema(connection, self.schema)
+                apply(connection, compare(connection, self._metadata))
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         with self.engine.connect() as connection:
-            self._be_patient(connection)
+            self._lift_limits(connection)
             yield connection
 
-    def _be_patient(self, connection: sa.Connection) -> None:
-        """Lift limits that are meant for people, in this session."""
-        if connection.dialect.name == "postgresql":
-            with database_errors("connecting"), connection.begin():
-                postgresql.be_patient(connection)
-        elif connection.dialect.name in mysql.DIALECTS:
-            with database_errors("connecting"), connection.begin():
-                mysql.be_patient(connection)
+    def _lift_limits(self, connection: sa.Connection) -> None:
+        with database_errors("connecting"), connection.begin():
+            self._dialect.lift_limits(connection)
 
     def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
-        return writer_lock(connection, file=self._file, schema=self.schema, wait=self._wait, purpose=purpose)
+        return writer_lock(connection, self.schema, wait=self._wait, purpose=purpose)
 
     @contextmanager
     def loading(self, plan: LoadPlan) -> Iterator[Load]:
@@ -160,7 +128,7 @@ class Warehouse:
         with database_errors("connecting"):
             connection = self.engine.connect()
         try:
-            self._be_patient(connection)
+            self._lift_limits(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
                 load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
                 try:
@@ -193,23 +161,11 @@ class Warehouse:
         On SQLite the file is written anew and the log emptied, so that it holds no trace. Raises Busy
         where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
         """
-        if self._file is not None:
-            connection.exec_driver_sql("PRAGMA secure_delete = ON")
-            connection.rollback()
-        connection.execution_options(**{engines.BEGIN_OPTION: "IMMEDIATE"})
+        self._dialect.begin_erasing(connection)
+        connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
         with connection.begin():
             erased = erase_person(connection, self._tables, person, now=self._now(), **options)
-        if self._file is not None:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            # Pages keep copies of rows that once moved when a page was split: only a file written anew has none.
-            driver.execute("VACUUM")
-            ((blocked, _, _),) = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if blocked:
-                raise Busy(
-                    "The person is out of every table, but a program reads the SQLite file all the time, so that "
-                    "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
-                )
+        self._dialect.remove_traces(connection)
         return erased
 
     def drop_snapshots(self, before: date) -> dict[str, int]:

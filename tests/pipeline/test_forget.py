@@ -312,7 +312,7 @@ def test_while_a_capture_is_made_it_says_so_and_finishes_later(session: Pipeline
 def test_a_reader_that_keeps_the_log_of_sqlite_from_being_emptied_is_told_of(
     session: PipelineContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drillster_pipeline.warehouse.engine.SQLITE_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("drillster_pipeline.warehouse.dialects.sqlite.BUSY_SECONDS", 0.2)
     account, *_ = learner(tmp_path)
     session.close()
     del session.warehouse  # so that it is opened anew

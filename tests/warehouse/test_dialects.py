@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse, dialects
+from drillster_pipeline.warehouse.dialects import Dialect, dialect_of
 from drillster_pipeline.warehouse.staging import PREFIX, StagingTables
-from drillster_pipeline.warehouse.writers import write_generic
 
 from . import loader
 from .nights import account, batch, day, event, load, plan, reject
-from .place import Place, column, is_mariadb, rows, sql
+from .place import Place, column, rows, sql
 
 
 def everything(warehouse: Warehouse) -> None:
@@ -73,7 +73,7 @@ def test_every_statement_of_a_load_compiles_for_other_databases(sqlite: Place) -
                 for statement in executed
                 if name != "oracle" or not _updates_from(statement)
             ]
-            staging = StagingTables(name, "w")
+            staging = StagingTables(dialects.dialect_named(name), "w")
             made = [
                 str(sa.schema.CreateTable(table).compile(dialect=dialect)) for table in staging.metadata.sorted_tables
             ]
@@ -110,12 +110,13 @@ def test_no_statement_reads_the_table_that_it_changes_in_a_way_that_mysql_refuse
 
 
 @pytest.mark.parametrize("url", ["mssql+pyodbc://host/w", "oracle+oracledb://host/?service_name=w"])
-def test_a_database_that_nobody_tried_is_called_so(url: str, sqlite: Place) -> None:
+def test_a_database_that_nobody_tried_is_called_so(url: str, sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with sqlite.opened() as warehouse:
         assert warehouse.caution is None
         warehouse.engine.dialect.name = sa.make_url(url).get_backend_name()
+        monkeypatch.setattr(warehouse, "_dialect", Dialect())
         assert warehouse.caution is not None
-        assert warehouse.caution.startswith(f"{sa.make_url(url).get_backend_name()} is not tried: ")
+        assert warehouse.caution.startswith(f"{sa.make_url(url).get_backend_name()} is not tested: ")
 
 
 def test_where_a_dialect_has_no_update_from_each_value_is_looked_up(
@@ -125,8 +126,8 @@ def test_where_a_dialect_has_no_update_from_each_value_is_looked_up(
         usual.prepare()
         everything(usual)
         expected = {name: rows(usual, name) for name in (*loader.TABLES, *loader.HISTORIES, "objective_events")}
-    monkeypatch.setattr("drillster_pipeline.warehouse.merge_context.UPDATES_FROM", set())
-    monkeypatch.setattr("drillster_pipeline.warehouse.scd2.TUPLES", set())
+    for ability in ("updates_from", "compares_tuples"):
+        monkeypatch.setattr(f"drillster_pipeline.warehouse.dialects.sqlite.SQLite.{ability}", False)
     assert [found for found in statements_of_everything(sqlite) if _updates_from(found)] == []
     with sqlite.opened() as warehouse:
         assert {name: rows(warehouse, name) for name in expected} == expected
@@ -149,9 +150,10 @@ def test_the_generic_path_ends_in_the_same_state(place: Place, tmp_path: Any, mo
 
 def take_the_generic_path(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a database without a fast path of its own, and without temporary tables that will do."""
-    monkeypatch.setattr("drillster_pipeline.warehouse.staging.writer_for", lambda _dialect: write_generic)
-    # MariaDB's server takes no table without a key, which only its own staging tables have.
-    warehouse._staging = StagingTables("mariadb" if is_mariadb(warehouse) else "some other database", warehouse.schema)
+    own = type(dialect_of(warehouse.engine))
+    for name in ("has_temporary_tables", "write", "index_staged", "drop_staging"):
+        monkeypatch.setattr(own, name, getattr(Dialect, name))
+    warehouse._staging = StagingTables(own(), warehouse.schema)
 
 
 def staging_tables(warehouse: Warehouse) -> list[str]:

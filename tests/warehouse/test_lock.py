@@ -131,7 +131,7 @@ def test_a_lock_file_that_a_dead_process_left_holds_nothing(sqlite: Place) -> No
 
 
 def test_another_program_that_writes_to_the_file_makes_us_busy(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drillster_pipeline.warehouse.engine.SQLITE_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("drillster_pipeline.warehouse.dialects.sqlite.BUSY_SECONDS", 0.1)
     with sqlite.opened() as ours, sqlite.opened() as theirs:
         ours.prepare()
         with theirs.engine.connect() as connection:

@@ -20,8 +20,7 @@ from drillster_pipeline.extract.batches import MASKED
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 from drillster_pipeline.warehouse import Warehouse
-from drillster_pipeline.warehouse.dialects import mysql
-from drillster_pipeline.warehouse.model import KEY_LENGTH
+from drillster_pipeline.warehouse.dialects import KEY_LENGTH, mysql
 from drillster_pipeline.warehouse.staging import PREFIX
 from tests.drillster import Sandbox, Size
 from tests.orchestration.houses import DAY, house_in, night_after

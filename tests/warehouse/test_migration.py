@@ -112,7 +112,8 @@ def test_a_warehouse_whose_ids_compare_by_its_locale_stays_so(
         " ('{}accounts'::regclass, '{}results'::regclass) AND attname IN ('account_id', 'group_id', 'organization_id')"
     )
     with monkeypatch.context() as older, postgresql.opened() as warehouse:
-        older.setattr("drillster_pipeline.warehouse.model.BY_BYTES", "not in the metadata of this warehouse")
+        older.setitem(warehouse._metadata.info, "keys_compare_bytes", False)
+        older.setattr("drillster_pipeline.warehouse.dialects.postgresql.PostgreSQL.read_collations", lambda *_: None)
         warehouse.prepare()
         assert sql(warehouse, query) == [("default",)]
         sql(warehouse, "DROP TABLE {}results CASCADE")
@@ -274,7 +275,7 @@ def test_a_migration_that_fails_halfway_leaves_the_warehouse_as_it_was(
         sql(warehouse, "DROP TABLE {}rejected_rows")
         sql(warehouse, "ALTER TABLE {}groups DROP COLUMN description")
 
-        def fail(*_: Any) -> None:
+        def fail(*_: Any, **_also: Any) -> None:
             raise ZeroDivisionError
 
         monkeypatch.setattr("drillster_pipeline.warehouse.schema_sync._add_column", fail)

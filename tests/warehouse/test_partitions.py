@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.warehouse import model
+from drillster_pipeline.warehouse.dialects import postgresql as postgresql_dialect
 from drillster_pipeline.warehouse.partitions import partition_name
 
 from .nights import day, load
@@ -43,7 +43,7 @@ def test_what_was_published_stays_so_whatever_becomes_of_the_statistics(
     def fail(connection: sa.Connection, _table: sa.Table) -> None:
         connection.exec_driver_sql("SELECT 1 / 0")
 
-    monkeypatch.setattr("drillster_pipeline.warehouse.load.gather_statistics", fail)
+    monkeypatch.setattr("drillster_pipeline.warehouse.partitions.gather_statistics", fail)
     with postgresql.opened() as warehouse:
         warehouse.prepare()
         nights(warehouse, END)
@@ -54,7 +54,7 @@ def test_a_warehouse_that_was_made_without_partitions_goes_on_without(
     postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(model, "_POSTGRESQL_STORAGE", {})
+        older.setattr(postgresql_dialect.PostgreSQL, "table_options", lambda *_: {})
         with postgresql.opened() as warehouse:
             warehouse.prepare()
             nights(warehouse, END)

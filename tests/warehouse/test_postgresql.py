@@ -308,7 +308,7 @@ def test_a_pooler_that_changes_the_session_under_a_load_is_noticed(
         ):
             loading.stage(batch("accounts", [account("a")]))
             monkeypatch.setattr(
-                "drillster_pipeline.warehouse.dialects.postgresql.server_process", lambda _connection: process
+                "drillster_pipeline.warehouse.dialects.postgresql.PostgreSQL.session_id", lambda *_: process
             )
             loading.merge()
 

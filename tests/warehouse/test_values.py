@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Column, Type
 from drillster_pipeline.warehouse import Warehouse
-from drillster_pipeline.warehouse.dialects.binary_copy import binary_copy
-from drillster_pipeline.warehouse.driver_values import iso, plain
+from drillster_pipeline.warehouse.dialects import Dialect, dialect_of
 from drillster_pipeline.warehouse.staging import StagingTables
-from drillster_pipeline.warehouse.writers import write_generic, writer_for
 from tests.conftest import examples
 
 from . import postgresql as postgresql_server
@@ -83,8 +77,8 @@ accounts_rows = st.lists(
 @pytest.mark.parametrize("path", ["fast", "generic"])
 def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str) -> None:
     with place.opened() as warehouse, warehouse.engine.connect() as connection:
-        dialect = connection.dialect.name
-        write = writer_for(dialect) if path == "fast" else write_generic
+        dialect = dialect_of(connection)
+        write = dialect.write if path == "fast" else Dialect().write
         if is_mariadb(warehouse):
             warehouse.prepare()
         defined = StagingTables(dialect, place.schema)
@@ -178,33 +172,3 @@ def test_the_first_and_the_last_moment_are_values_in_any_time_zone(anywhere: Pla
         assert [row["created_at"] for row in rows(warehouse, "accounts")] == moments
         assert [row["last_practiced_at"] for row in rows(warehouse, "results")] == moments * 2
         assert "9999-12-31T23:59:59.999999+00:00" in rows(warehouse, "rejected_rows")[5]["record"]
-
-
-@pytest.mark.parametrize("convert", [plain, iso])
-def test_missing_is_none_whatever_pandas_calls_it(convert: Any) -> None:
-    cases = {
-        Type.TEXT: pd.Series(["x", None, np.nan], dtype="str"),
-        Type.INTEGER: pd.Series([1, pd.NA, None], dtype="Int64"),
-        Type.SMALLINT: pd.Series([1, pd.NA, None], dtype="Int16"),
-        Type.FLOAT: pd.Series([0.5, pd.NA, np.nan], dtype="Float64"),
-        Type.BOOLEAN: pd.Series([True, pd.NA, None], dtype="boolean"),
-        Type.TIMESTAMP: pd.Series(pd.to_datetime(["2026-01-01", None, None], utc=True)).astype("datetime64[us, UTC]"),
-        Type.DATE: pd.Series([date(2026, 1, 1), None, pd.NaT], dtype=object),
-    }
-    for kind, series in cases.items():
-        first, *missing = convert(column_of(kind), series)
-        assert first is not None, kind
-        assert missing == [None, None], kind
-
-
-def test_a_float_that_is_no_number_is_missing_and_not_a_nan() -> None:
-    series = pd.Series(pd.arrays.FloatingArray(np.array([math.nan, 1.5]), np.array([False, False])))
-    assert plain(column_of(Type.FLOAT), series) == [None, 1.5]
-
-
-def test_every_frame_column_has_a_form_in_each_dialect() -> None:
-    for table in DATA_TABLES.values():
-        frame = batch(table.name, []).frame
-        for each in table.columns:
-            assert iso(each, frame[each.name]) == plain(each, frame[each.name]) == []
-        assert len(list(binary_copy(table.columns, frame, 1))) == 2
