@@ -15,9 +15,8 @@ from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
-from drillster_pipeline.extract.batches import batch_of
-from drillster_pipeline.extract.extractor import Extractor, Page
-from drillster_pipeline.extract.row_hash import row_hashes
+from drillster_pipeline.extract.batches import Page, batch_of, row_hashes
+from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES, tables_of
 
 CAPTURED_AT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
@@ -66,7 +65,7 @@ def pages(rows: int, *, decode: bool) -> Iterator[tuple[str, Page]]:
 
 
 def measure_results(rows: int, *, decode: bool) -> None:
-    extractor = Extractor(export_date=date(2026, 3, 14), kind="snapshot", tables=tables_of("snapshot"))
+    extractor = Extractor(export_date=date(2026, 3, 14), tables=tables_of("snapshot"))
     started, read = time.process_time(), 0
     for batch in extractor.batches(pages(rows, decode=decode)):
         read += len(batch.frame) if batch.table.name == "results" else 0

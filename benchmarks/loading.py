@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.archive import utc_moment
-from drillster_pipeline.extract.extractor import Batch, Extractor, Page
+from drillster_pipeline.extract.batches import Batch, Page
+from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import resources_of, tables_of
@@ -254,7 +255,7 @@ def batches(archive: Path) -> Iterator[Batch]:
             for line in capture.pages(resource):
                 yield resource, Page(line.unit, line.page, utc_moment(line.captured_at), line.body)
 
-    for batch in Extractor(export_date=EXPORT_DATE, kind="snapshot", tables=TABLES).batches(pages()):
+    for batch in Extractor(export_date=EXPORT_DATE, tables=TABLES).batches(pages()):
         if len(batch.frame):
             yield batch
 

@@ -62,7 +62,7 @@ def _look_for_unknown(found: list[Probed], names: Names) -> None:
         unknown = UnknownFields()
         resource = each.endpoint.resource
         for page in each.pages:
-            unknown.look(resource, Page({}, 1, datetime.now(UTC), page.body))
+            unknown.add_page(resource, Page({}, 1, datetime.now(UTC), page.body))
         bodies = [
             {RESOURCES[resource].list_names[0]: page.body} if isinstance(page.body, list) else page.body
             for page in each.pages
@@ -90,7 +90,7 @@ def _read_as_a_load(found: list[Probed], export_date: date) -> Reading:
         for each in found
         for page in each.pages
     )
-    extractor = Extractor(export_date=export_date, kind="snapshot", tables=DATA_TABLES)
+    extractor = Extractor(export_date=export_date, tables=DATA_TABLES)
     for batch in extractor.batches(pages):
         rows[batch.table.name] += batch.rows_read
         reasons.update((batch.table.name, reject.reason) for reject in batch.rejects)

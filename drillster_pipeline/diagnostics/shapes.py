@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drillster_pipeline.extract.documented_fields import ANSWERS, ITEMS, Fields
+from drillster_pipeline.extract.unknown_fields import ANSWERS, ITEMS, Fields
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import Json, field_name
 

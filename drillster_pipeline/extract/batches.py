@@ -1,4 +1,4 @@
-"""Pages of answers, and batches of typed rows: the good ones in a frame, the others as rejects that say why."""
+"""Pages of answers, and batches of typed rows: those that fit in a frame, the others as rejects that say why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,23 @@ import pandas as pd
 
 from drillster_pipeline.privacy.names import without_addresses
 from drillster_pipeline.response_shapes import Json
-from drillster_pipeline.tables.schema import Column, Kind, Table
+from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
-from .parsing import STRING, Typed, cast, cleaned
-from .row_hash import row_hashes
-from .values import Misfit, met
-
-Row = tuple[Any, ...]
+from .parsing import STRING, ParseError, Typed, cast, cleaned, json_type
+from .row_reader import Row
 
 _LONGEST_TEXT = 200
 _MOST_NAMES = 3
 _64_BITS = 1 << 63
 RANK = "source_rank"
-"""Column of a frame, after those of its table: which row counts of several with the same key, see :mod:`.merged`."""
+"""Column of a frame, after those of its table: of several rows with the same key that of the highest rank counts."""
 MASKED = "(masked)"
 """Stands in a record for a personal value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One archived answer: ``unit`` holds the path parameters that it was asked with, ``number`` counts from 1."""
+    """One archived answer: ``unit`` has the path parameters that it was asked with, ``number`` counts from 1."""
 
     unit: Mapping[str, str]
     number: int
@@ -46,9 +44,9 @@ class Reject:
     """A row that does not fit the contract.
 
     ``reason`` names the columns and what was wrong, never a value. ``record`` is the row as it was read (column
-    to value, all of it JSON, personal columns masked). ``key`` holds the values of the table's key as text
-    (dates in ISO 8601), or None where one of them could not be read: then nobody knows which row this was.
-    ``required`` holds the other columns that may not be NULL, all of them text, or None where one could not be read.
+    to value, all of it JSON, personal columns masked). ``key`` has the values of the table's key as text
+    (dates in ISO 8601), or None where one of them could not be read: then it is unknown which row this was.
+    ``required`` has the other columns that may not be NULL, all of them text, or None where one could not be read.
     """
 
     table: str
@@ -76,9 +74,9 @@ class Batch:
 
 
 def batch_of(
-    table: Table, rows: Sequence[Row], strays: Sequence[Reject] = (), *, ranks: Sequence[int] | None = None
+    table: Table, rows: Sequence[Row], rejects: Sequence[Reject] = (), *, ranks: Sequence[int] | None = None
 ) -> Batch:
-    """Type the rows of a table, which hold a value for each of its ``columns``; ``strays`` never became rows.
+    """Type the rows of a table, which have a value for each of its ``columns``; ``rejects`` never became rows.
 
     Rows that fit and share a key are given once: that of the highest rank, and of those the last.
     """
@@ -92,16 +90,19 @@ def batch_of(
     keep = np.ones(len(rows), dtype=bool)
     keep[wrong] = False
     _drop_repeated(table, values, ranked, keep)
-    rejects = [_reject(table, rows[place], place, typed) for place in wrong]
     frame = _frame(table, typed, keep)
     frame[RANK] = ranked[keep]
-    rejects.extend(strays)
-    rounded = {column.name: one.rounded for column, one in zip(table.columns, typed, strict=True) if one.rounded}
-    return Batch(table, frame, tuple(rejects), len(rows) + len(strays), rounded)
+    return Batch(
+        table,
+        frame,
+        (*(_reject(table, rows[place], place, typed) for place in wrong), *rejects),
+        len(rows) + len(rejects),
+        {column.name: one.rounded for column, one in zip(table.columns, typed, strict=True) if one.rounded},
+    )
 
 
 def are_keys_readable(table: Table, rows: Sequence[Row]) -> bool:
-    """Whether it can be told of each of these rows which one it is."""
+    """Whether it is known of each of these rows which one it is."""
     of_key = [(place, column) for place, column in enumerate(table.columns) if column.name in table.key]
     return not any(cast(column, [row[place] for row in rows], of_key=True).wrong for place, column in of_key)
 
@@ -123,10 +124,10 @@ def _drop_repeated(
 
 
 def _frame(table: Table, typed: Sequence[Typed], keep: npt.NDArray[np.bool_]) -> pd.DataFrame:
-    whole = bool(keep.all())
+    all_fit = bool(keep.all())
     frame = pd.DataFrame(
         {
-            column.name: one.array if whole else one.array[keep]
+            column.name: one.array if all_fit else one.array[keep]
             for column, one in zip(table.columns, typed, strict=True)
         },
         copy=False,
@@ -136,16 +137,44 @@ def _frame(table: Table, typed: Sequence[Typed], keep: npt.NDArray[np.bool_]) ->
     return frame
 
 
+# Text in the warehouse contains no NUL, so neither the mark between two columns nor the one for NULL can be part of a
+# value: ('a', NULL), (NULL, 'a'), ('a', '') and ('', 'a') all differ.
+_BETWEEN, _NULL = "\0\1", "\0\2"
+
+
+def row_hashes(table: Table, frame: pd.DataFrame) -> list[str]:
+    """The ``row_hash`` of each row: 32 hex digits of BLAKE2b over the data columns in their order, on any platform."""
+    columns = [_as_texts(column.type, frame[column.name]) for column in table.columns]
+    return [blake2b(_BETWEEN.join(row).encode(), digest_size=16).hexdigest() for row in zip(*columns, strict=True)]
+
+
+def _as_texts(kind: Type, series: pd.Series[Any]) -> list[str]:
+    """A column as texts that differ where its values do."""
+    if kind in {Type.TEXT, Type.JSON}:
+        texts = series.to_numpy(dtype=object).tolist()
+    elif kind is Type.TIMESTAMP:
+        texts = list(map(str, series.dt.tz_convert(None).to_numpy().astype("datetime64[us]").astype(np.int64).tolist()))
+    elif kind is Type.BOOLEAN:
+        texts = ["true" if value else "false" for value in series.to_numpy(bool, na_value=False)]
+    elif kind is Type.DATE:
+        texts = list(map(str, series.tolist()))
+    else:
+        dtype = np.float64 if kind is Type.FLOAT else np.int64
+        texts = list(map(str, series.to_numpy(dtype=dtype, na_value=0).tolist()))
+    for place in np.flatnonzero(pd.isna(series).to_numpy()).tolist():
+        texts[place] = _NULL
+    return texts
+
+
 def _reject(table: Table, row: Row, place: int, typed: Sequence[Typed]) -> Reject:
     problems: dict[str, list[str]] = {}
+    texts: dict[str, str] = {}
     for column, one in zip(table.columns, typed, strict=True):
         if place in one.wrong:
             problems.setdefault(one.wrong[place].problem, []).append(column.name)
-    texts = {
-        column.name: _key_text(one.array[place])
-        for column, one in zip(table.columns, typed, strict=True)
-        if not column.nullable and place not in one.wrong
-    }
+        elif not column.nullable:
+            value = one.array[place]
+            texts[column.name] = value.isoformat() if isinstance(value, date) else str(value)
     required = [column.name for column in table.columns if not column.nullable and column.name not in table.key]
     return Reject(
         table=table.name,
@@ -163,15 +192,11 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
 
 
-def _key_text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, date) else str(value)
-
-
 def redacted(column: Column, value: Any) -> Any:
-    """A value for people to look at, in a form that JSON has; nothing of it where it may be a person's."""
+    """A value in a form that JSON has, for a record; nothing of it where it may be a person's."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, Misfit):
+    if isinstance(value, ParseError):
         return f"({value.problem})"
     if column.personal or column.prose:
         return MASKED
@@ -184,4 +209,4 @@ def redacted(column: Column, value: Any) -> Any:
         return value
     if isinstance(value, int) and abs(value) < _64_BITS:
         return value
-    return f"({met(value)})"
+    return f"({json_type(value)})"

@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
-from drillster_pipeline.extract.batches import RANK
-from drillster_pipeline.extract.extractor import Extractor, Page
+from drillster_pipeline.extract.batches import RANK, Page
+from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES
 
 from .context import PipelineContext
@@ -175,7 +175,7 @@ def capture_of(session: PipelineContext, claim: Claim, capture_id: str | None) -
 def archived(capture: Capture, claim: Claim) -> list[Row]:
     """The rows as the archived answers have them, with the names of that date."""
     tables = ("accounts", "groups", "objectives", "objective_evaluations")
-    extractor = Extractor(export_date=claim.export_date, kind="snapshot", tables=tables)
+    extractor = Extractor(export_date=claim.export_date, tables=tables)
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in tables}
     for batch in extractor.batches(_pages(capture, claim)):
         frames[batch.table.name].append(batch.frame)

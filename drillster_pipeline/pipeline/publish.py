@@ -13,7 +13,8 @@ from drillster_pipeline import __version__
 from drillster_pipeline.archive import Capture, utc_moment
 from drillster_pipeline.dates import day_window
 from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
-from drillster_pipeline.extract.extractor import Extractor, Page
+from drillster_pipeline.extract.batches import Page
+from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.warehouse import LoadPlan, LoadReport, TablePlan, ValidationResult
 
@@ -122,7 +123,6 @@ def _publish(
     )
     extractor = Extractor(
         export_date=export_date,
-        kind=kind,
         tables=plans,
         accounts_complete=not read_gaps_of(DATA_TABLES["accounts"], capture.manifest),
     )

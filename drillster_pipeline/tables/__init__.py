@@ -1,4 +1,4 @@
-"""The warehouse contract, as data: every table, and the resources of Drillster that each is drawn from."""
+"""The warehouse contract, as data: every table, and the resources of Drillster that each is read from."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Collection, Mapping
 
 from drillster_pipeline.resources import RESOURCES
 
-from .accounts import ACCOUNT_EXTERNAL_IDS, ACCOUNTS
 from .bookkeeping import LOAD_TABLES, LOADS, REJECTED_ROWS
-from .catalogs import CATALOG_PLAYABLES, CATALOGS
-from .evaluations import OBJECTIVE_EVALUATIONS, OBJECTIVE_EVENTS
-from .groups import GROUP_PLAYABLES, GROUPS
-from .history import history_name, history_of
-from .memberships import GROUP_MEMBERS, GROUP_STAFF
-from .objectives import OBJECTIVE_PLAYABLES, OBJECTIVES
-from .organization import ORGANIZATIONS
-from .playables import PLAYABLES
-from .results import RESULTS
-from .schema import Column, Kind, Table, Type
-from .test_results import TEST_RESULT_DRILLS, TEST_RESULT_SCORES, TEST_RESULTS
+from .content import CATALOG_PLAYABLES, CATALOGS, GROUP_PLAYABLES, PLAYABLES
+from .learning import (
+    OBJECTIVE_EVALUATIONS,
+    OBJECTIVE_EVENTS,
+    OBJECTIVE_PLAYABLES,
+    OBJECTIVES,
+    RESULTS,
+    TEST_RESULT_DRILLS,
+    TEST_RESULT_SCORES,
+    TEST_RESULTS,
+)
+from .people import ACCOUNT_EXTERNAL_IDS, ACCOUNTS, GROUP_MEMBERS, GROUP_STAFF, GROUPS, ORGANIZATIONS
+from .schema import Column, Kind, Table, Type, history_name, history_of
 
 __all__ = [
     "DATA_TABLES",
     "HISTORY_TABLES",
+    "SUBJECTS",
     "TABLES",
     "Column",
     "Kind",
@@ -33,29 +35,15 @@ __all__ = [
     "tables_of",
 ]
 
-DATA_TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        ORGANIZATIONS,
-        ACCOUNTS,
-        ACCOUNT_EXTERNAL_IDS,
-        PLAYABLES,
-        CATALOGS,
-        CATALOG_PLAYABLES,
-        GROUPS,
-        GROUP_MEMBERS,
-        GROUP_STAFF,
-        GROUP_PLAYABLES,
-        OBJECTIVES,
-        OBJECTIVE_PLAYABLES,
-        OBJECTIVE_EVALUATIONS,
-        RESULTS,
-        TEST_RESULTS,
-        TEST_RESULT_SCORES,
-        TEST_RESULT_DRILLS,
-        OBJECTIVE_EVENTS,
-    )
+SUBJECTS: Mapping[str, tuple[Table, ...]] = {
+    "People and groups": (ORGANIZATIONS, ACCOUNTS, ACCOUNT_EXTERNAL_IDS, GROUPS, GROUP_MEMBERS, GROUP_STAFF),
+    "Content": (PLAYABLES, CATALOGS, CATALOG_PLAYABLES, GROUP_PLAYABLES),
+    "Objectives": (OBJECTIVES, OBJECTIVE_PLAYABLES, OBJECTIVE_EVALUATIONS, OBJECTIVE_EVENTS),
+    "Practice and tests": (RESULTS, TEST_RESULTS, TEST_RESULT_SCORES, TEST_RESULT_DRILLS),
 }
+"""The registry of the tables that come from Drillster, by what they are about, parents before children."""
+
+DATA_TABLES: dict[str, Table] = {table.name: table for tables in SUBJECTS.values() for table in tables}
 """The tables that come from Drillster, parents before children."""
 
 HISTORY_TABLES: dict[str, Table] = {
@@ -84,15 +72,15 @@ def tables_of(kind: str) -> tuple[str, ...]:
 
 
 def resources_of(tables: Collection[str]) -> tuple[str, ...]:
-    """The resources that these tables draw on, in the order of the walk: pages of others need not be read.
+    """The resources that these tables are read from, in the order of the walk: pages of others need not be read.
 
-    With the lists that lead to whatever may name a thing in passing: an item without a readable id hides all that is
-    asked for by it, so that things may be there although nothing names them.
+    With the lists that lead to whatever may refer to a thing: an item without a readable id hides all that is asked
+    for by it, so that things may be there although nothing refers to them.
     """
     declared = [DATA_TABLES[name] for name in tables]
-    drawn_on = {resource for table in declared for resource in table.sources + table.secondary_sources}
-    named_in = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.secondary_sources}
+    read = {resource for table in declared for resource in table.sources + table.secondary_sources}
+    leading = {resource for table in declared if table.kind is Kind.ENTITY for resource in table.secondary_sources}
     for resource in reversed(tuple(RESOURCES)):
-        if resource in named_in:
-            named_in.update(RESOURCES[resource].parents)
-    return tuple(resource for resource in RESOURCES if resource in drawn_on | named_in)
+        if resource in leading:
+            leading.update(RESOURCES[resource].parents)
+    return tuple(resource for resource in RESOURCES if resource in read | leading)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .schema import Column, Kind, Table, Type, boolean, integer, key, text, timestamp
+from .schema import Column, Kind, Table, Type, boolean, date, integer, key, text, timestamp
 
 LOADS = Table(
     name="loads",
@@ -12,12 +12,7 @@ LOADS = Table(
     columns=(
         key("load_id", "The load."),
         text("run_id", "Dagster's id of the run that made it."),
-        Column(
-            name="export_date",
-            type=Type.DATE,
-            nullable=False,
-            description="The day that it describes, in DRILLSTER_TIMEZONE.",
-        ),
+        date("export_date", "The day that it describes, in DRILLSTER_TIMEZONE.", nullable=False),
         text("kind", "What was loaded.", nullable=False, values=("snapshot", "events")),
         timestamp("started_at", "When staging began.", nullable=False),
         timestamp("finished_at", "When all of it was written, just before it was committed.", nullable=False),
@@ -28,25 +23,25 @@ LOADS = Table(
         text("capture_id", "The capture in the archive that it was read from."),
         text(
             "manifest_sha256",
-            "SHA-256, in hex, of that capture's manifest, which holds the SHA-256 of each of its parts: shows whether "
+            "SHA-256, in hex, of that capture's manifest, which has the SHA-256 of each of its parts: shows whether "
             "the archive is still what was loaded.",
         ),
         boolean(
             "is_whole",
-            "Whether it was made of all tables of its kind that Drillster told of; false for a load of some tables, "
-            "which somebody had selected.",
+            "Whether all tables of its kind were loaded for which Drillster gave answers; false for a load of selected "
+            "tables only.",
         ),
         boolean(
             "is_complete",
-            "Whether all tables of the kind are fully loaded (load_tables.is_fully_loaded), but for those that the "
+            "Whether all tables of the kind are fully loaded (load_tables.is_fully_loaded), except those that the "
             "service account may not read at all (403, 404) and no earlier load could. NULL: loaded by a version that "
-            "did not say; is_whole counts then.",
+            "did not record it; is_whole counts then.",
         ),
         text("timezone", "IANA name of the time zone that the export date is a day of, such as Europe/Amsterdam."),
         timestamp(
             "date_begins_at",
-            "When the export date begins there. NULL, as in date_ends_at: loaded by a version that did not say; views "
-            "take the day in UTC then.",
+            "When the export date begins there. NULL, as in date_ends_at: loaded by a version that did not record it; "
+            "views take the day in UTC then.",
         ),
         timestamp(
             "date_ends_at", "When it ends: 24 hours later, or 23 or 25 where clocks change; that moment not included."
@@ -66,10 +61,8 @@ LOAD_TABLES = Table(
     key=("load_id", "table_name"),
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
-        text("table_name", "The table.", nullable=False),
-        integer(
-            "rows_read", "Rows read from the answers, each once, those that were rejected included.", nullable=False
-        ),
+        key("table_name", "The table."),
+        integer("rows_read", "Rows read from the answers, each once, rejected ones included.", nullable=False),
         integer("rows_rejected", "Rows that did not fit; see rejected_rows.", nullable=False),
         integer("rows_inserted", "Rows that were new.", nullable=False),
         integer("rows_updated", "Rows that differed.", nullable=False),
@@ -77,20 +70,20 @@ LOAD_TABLES = Table(
         integer("rows_unchanged", "Rows that were the same already.", nullable=False),
         boolean(
             "is_complete",
-            "Whether the read was whole, so that what it did not show is known to be gone.",
+            "Whether the read was complete, so that what it did not show is known to be gone.",
             nullable=False,
         ),
         boolean(
             "is_fully_loaded",
             "Whether everything was read that Drillster gives the service account (no list cut short, no request "
-            "without a usable answer), and at most half of the rows were rejected. NULL: the table was only met in "
-            "passing, or loaded by a version that did not say; is_complete counts then.",
+            "without a usable answer), and at most half of the rows were rejected. NULL: the table was only filled "
+            "from references, or loaded by a version that did not record it; is_complete counts then.",
         ),
         boolean(
             "in_history",
             "Whether the history of the table is what this load showed on its date; false: a newer load of the date "
-            "took its place. NULL: the table has no history, or was only met in passing, or the load is from before "
-            "there was history.",
+            "took its place. NULL: the table has no history, or was only filled from references, or the load is from "
+            "before there was history.",
         ),
         integer("history_rows", "Rows of the history that the load wrote or removed; NULL where in_history is."),
     ),
@@ -103,7 +96,7 @@ REJECTED_ROWS = Table(
     key=("load_id", "table_name", "row_number"),
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
-        text("table_name", "The table that the row was meant for.", nullable=False),
+        key("table_name", "The table that the row was meant for."),
         integer("row_number", "Number of the reject within its load and table, from 1.", nullable=False),
         text("reason", "The column, and what was wrong with it.", nullable=False),
         Column(

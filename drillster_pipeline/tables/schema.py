@@ -1,17 +1,20 @@
-"""What a table of the warehouse is, as data. Everything else about a table is derived from this.
+"""What a table of the warehouse is, as data, and the words that declarations are written in.
 
-DDL with comments, pandas dtypes, Dagster column schemas, the data dictionary, the entity diagram, dbt sources,
-asset checks and tests all read these declarations; nothing says it a second time.
+DDL with comments, pandas dtypes, the reading of answers, Dagster column schemas and lineage, the data dictionary, the
+entity diagram, dbt sources and checks are all derived from these declarations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypedDict, Unpack
+
+from drillster_pipeline.resources import RESOURCES
 
 
 class Kind(StrEnum):
-    """How a table is written, and what becomes of a row that is no longer there."""
+    """How a table is written, and what happens to a row that is no longer there."""
 
     ENTITY = "entity"
     SNAPSHOT = "snapshot"
@@ -21,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Type(StrEnum):
-    """The type of a column, in words of the contract; each dialect and pandas have their own for it."""
+    """The type of a column; each dialect and pandas have their own name for it."""
 
     TEXT = "text"
     INTEGER = "integer"  # 64 bit
@@ -30,47 +33,119 @@ class Type(StrEnum):
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"  # UTC, microseconds
     DATE = "date"
-    JSON = "json"  # text that holds JSON
+    JSON = "json"  # text that contains JSON
+
+
+class Form(StrEnum):
+    """What an answer contains at the path of a column, where that is not simply a value of the column's type."""
+
+    ID = "id"  # opaque: text, or an integer that is taken as its digits; empty is missing
+    CODE = "code"  # a word of an enumeration, loaded in upper case
+    STRICT_TEXT = "strict_text"  # anything but text is refused at once, so that another answer's text is preferred
+    DURATION = "duration"  # ISO 8601, loaded in seconds
+    LOGIN = "login"  # a timestamp, or milliseconds since 1970
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column. ``source`` names the field of the API it comes from, for column lineage and the dictionary."""
+    """One column, and where it is read.
+
+    ``path`` leads to its value from the item that a row is read from: ``account.emailAddress``. A dot is the field of
+    an object, a slash (``score/percentage``) the field of an object or the value itself where it is no object, ``?.``
+    the field of an object and nothing where it is none. Of alternatives (``name | realName``) the first counts that is
+    there. ``@`` is the item, ``{group_id}`` a parameter of the request or another value that the reader supplies.
+    """
 
     name: str
     type: Type
     description: str
+    path: str | None = None
+    form: Form | None = None
     nullable: bool = True
     personal: bool = False
-    """Holds, or is made from, a personal value: never shown in a log, a reason or a preview."""
+    """Contains, or is made from, a personal value: never shown in a log, a reason or a preview."""
     prose: bool = False
     """Free text, which may name people (a group is often called after its coach): shown as little as a personal value,
     and `forget` replaces names in it."""
     minimum: int | None = None
     maximum: int | None = None
     rounded: bool = False
-    """A fraction becomes the nearest whole number (half of one goes up) and is counted; else it rejects its row."""
+    """A fraction is rounded to the nearest integer (half of one goes up) and counted; else it rejects its row."""
     references: str | None = None
-    """``table.column`` that holds every value of this column: a foreign key where the database has them."""
+    """``table.column`` that has every value of this column: a foreign key where the database has them."""
     joins: str | None = None
-    """``table.column`` that this one is meant to be joined to, though it need not hold every value."""
+    """``table.column`` that this one can be joined to, though it need not have every value."""
     values: tuple[str, ...] = ()
     """The values that Drillster documents. Others load as well: the documentation is not complete."""
     source: str | None = None
-    """``resource: path.in.the.answer``, such as ``accounts: account.emailAddress``; None for what we make."""
+    """Lineage, such as ``accounts: accounts[].account.emailAddress``: follows from ``path``; None for what we make."""
 
     @property
     def names_account(self) -> bool:
-        """Whether it holds ids of accounts."""
+        """Whether it contains ids of accounts."""
         return "accounts.account_id" in {self.references, self.joins} or self.name in {"account_id", "member_key"}
+
+
+class _Options(TypedDict, total=False):
+    personal: bool
+    prose: bool
+    references: str
+    joins: str
+    values: tuple[str, ...]
+
+
+class Options(_Options, total=False):
+    """What a column may be besides its name, type, description and path; see :class:`Column`."""
+
+    form: Form
+    nullable: bool
+
+
+def text(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
+    """Text, kept as it came."""
+    return Column(name=name, type=Type.TEXT, description=description, path=path, **options)
+
+
+def key(name: str, description: str, path: str | None = None, **options: Unpack[_Options]) -> Column:
+    """An opaque id that is never NULL."""
+    return Column(
+        name=name, type=Type.TEXT, description=description, path=path, form=Form.ID, nullable=False, **options
+    )
+
+
+def integer(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
+    """A count, or an amount of the unit in the name: never negative."""
+    return Column(name=name, type=Type.INTEGER, description=description, path=path, minimum=0, **options)
+
+
+def percentage(name: str, description: str, path: str | None = None) -> Column:
+    """A percentage or proficiency, an integer from 0 to 100, as Drillster documents no fractions (object Score)."""
+    return Column(
+        name=name, type=Type.SMALLINT, description=description, path=path, minimum=0, maximum=100, rounded=True
+    )
+
+
+def timestamp(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
+    """A UTC timestamp with microseconds."""
+    return Column(name=name, type=Type.TIMESTAMP, description=description, path=path, **options)
+
+
+def boolean(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
+    """True or false; NULL where Drillster does not say."""
+    return Column(name=name, type=Type.BOOLEAN, description=description, path=path, **options)
+
+
+def date(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
+    """An export date: the pipeline's own, never read from an answer."""
+    return Column(name=name, type=Type.DATE, description=description, path=path, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table: its columns in order, its key, its kind, and the resources that its rows are drawn from.
+    """One table: its columns in order, its key, its kind, and the resources that its rows are read from.
 
-    ``columns`` are those that come out of answers (and ``export_date`` of a snapshot); the columns that the
-    warehouse adds (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
+    ``columns`` are those that are read from answers (and ``export_date`` of a snapshot); those that the warehouse adds
+    (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
     """
 
     name: str
@@ -79,14 +154,35 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     sources: tuple[str, ...] = ()
-    """Resources that decide which rows exist. All must be whole before a row may be marked deleted."""
+    """Resources that decide which rows exist. All must be complete before a row may be marked deleted."""
     secondary_sources: tuple[str, ...] = ()
-    """Resources that may add rows of things met in passing (an account in a result), on top of ``sources``."""
+    """Resources that may add rows for what they only refer to (an account in a result), on top of ``sources``."""
+    inside: str = ""
+    """Where rows are read from the items of a list inside of those that the first source lists: ``testResults[]``."""
+    scopes: dict[str, str] = field(default_factory=dict)
+    """Names for objects that may be in several places, to begin paths with: ``{"account": "account | @"}``."""
     group_path: str | None = None
     """How a row belongs to a group: ``group_id``, or ``objective_id`` by way of ``objectives``; None: it does not."""
     counts: str | None = None
     """Where Drillster itself counts these rows, for the check: ``pagination.total`` of the resource's list, or a
     column of a parent (``groups.member_count``), or the sum of two; None where it counts nothing."""
+
+    def __post_init__(self) -> None:
+        columns = tuple(replace(column, source=column.source or self._source(column)) for column in self.columns)
+        object.__setattr__(self, "columns", columns)
+
+    def _source(self, column: Column) -> str | None:
+        """The lineage of a column: the first of its paths that leads into an answer, else the parameter it is."""
+        if column.path is None or column.type is Type.DATE:
+            return None
+        if ": " in column.path:
+            return column.path
+        paths = column.path.split(" | ")
+        path = next((path for path in paths if not path.startswith("{")), paths[0])
+        if not path.startswith("{"):
+            lists = [f"{name}[]" for name in RESOURCES[self.sources[0]].list_names[:1]]
+            path = ".".join(filter(None, (*lists, self.inside, path))).replace("?.", ".").replace("/", ".")
+        return f"{self.sources[0]}: {path}"
 
     @property
     def managed_columns(self) -> tuple[Column, ...]:
@@ -105,148 +201,79 @@ class Table:
                 return column
         raise KeyError(f"{self.name}.{name}")
 
-
-def key(name: str, description: str, *, references: str | None = None, source: str | None = None) -> Column:
-    """An opaque text key as Drillster gives it, and part of the table's own key: never NULL."""
-    return Column(
-        name=name,
-        type=Type.TEXT,
-        nullable=False,
-        references=references,
-        description=description,
-        source=source,
-    )
+    def position(self, name: str) -> int:
+        """Where the column of that name is in a row."""
+        return self.columns.index(self.column(name))
 
 
-def text(
-    name: str,
-    description: str,
-    *,
-    source: str | None = None,
-    personal: bool = False,
-    prose: bool = False,
-    nullable: bool = True,
-    references: str | None = None,
-    joins: str | None = None,
-    values: tuple[str, ...] = (),
-) -> Column:
-    """Text, kept as it came."""
-    return Column(
-        name=name,
-        type=Type.TEXT,
-        nullable=nullable,
-        personal=personal,
-        prose=prose,
-        references=references,
-        joins=joins,
-        values=values,
-        description=description,
-        source=source,
-    )
+EXPORT_DATE = date(
+    "export_date", "The day that the row describes, in DRILLSTER_TIMEZONE.", "{export_date}", nullable=False
+)
+CAPTURED_AT = timestamp(
+    "captured_at", "When Drillster gave the answer that this row was read from.", "{captured_at}", nullable=False
+)
+"""Both are in every snapshot."""
 
-
-def integer(name: str, description: str, *, source: str | None = None, nullable: bool = True) -> Column:
-    """A count, or an integer of the unit in the name: never negative."""
-    return Column(name=name, type=Type.INTEGER, nullable=nullable, minimum=0, description=description, source=source)
-
-
-def percentage(name: str, description: str, *, source: str | None = None) -> Column:
-    """A percentage or proficiency, 0-100; an integer, as Drillster documents no fractions (object Score)."""
-    return Column(
-        name=name,
-        type=Type.SMALLINT,
-        minimum=0,
-        maximum=100,
-        rounded=True,
-        description=description,
-        source=source,
-    )
-
-
-def timestamp(name: str, description: str, *, source: str | None = None, nullable: bool = True) -> Column:
-    """A UTC timestamp with microseconds."""
-    return Column(name=name, type=Type.TIMESTAMP, nullable=nullable, description=description, source=source)
-
-
-def boolean(name: str, description: str, *, source: str | None = None, nullable: bool = True) -> Column:
-    """True or false; NULL where Drillster does not say."""
-    return Column(name=name, type=Type.BOOLEAN, nullable=nullable, description=description, source=source)
-
-
-PLAYABLE_TYPES = ("DRILL", "COURSE", "TEST")
-
-EXPORT_DATE = Column(
-    name="export_date",
-    type=Type.DATE,
-    nullable=False,
-    description="The day that the row describes, in DRILLSTER_TIMEZONE.",
+VALID_FROM = date("valid_from", "First export date on which it was so.", nullable=False)
+VALID_UNTIL = date(
+    "valid_until", "First export date on which it was so no longer; NULL: as far as is known it still is."
 )
 
 
-def captured_at(source: str) -> Column:
-    """When the answer that the row was read from came in; part of every snapshot."""
-    return timestamp(
-        "captured_at",
-        "When Drillster gave the answer that this row was read from.",
-        source=source,
-        nullable=False,
+def history_name(entity: str) -> str:
+    """The name of the history of an entity table."""
+    return f"{entity}_history"
+
+
+def history_of(entity: Table) -> Table:
+    """The history of an entity table: the same columns, each row with the export dates on which it was so."""
+    in_key = [column for column in entity.columns if column.name in entity.key]
+    if len(in_key) == 1:
+        in_key = [replace(in_key[0], references=f"{entity.name}.{in_key[0].name}")]
+    others = [column for column in entity.columns if column.name not in entity.key]
+    return Table(
+        name=history_name(entity.name),
+        kind=Kind.HISTORY,
+        description=(
+            f"History of {entity.name}: how each was, and when. As of a date: valid_from <= date, and valid_until "
+            "is NULL or > date."
+        ),
+        columns=(*in_key, VALID_FROM, VALID_UNTIL, *others),
+        key=(*entity.key, VALID_FROM.name),
+        sources=entity.sources,
     )
 
 
 _LOAD = (
-    Column(
-        name="load_id",
-        type=Type.TEXT,
-        nullable=False,
-        references="loads.load_id",
-        description="The load that last wrote this row.",
-    ),
-    Column(name="loaded_at", type=Type.TIMESTAMP, nullable=False, description="When that load began to be published."),
+    text("load_id", "The load that last wrote this row.", nullable=False, references="loads.load_id"),
+    timestamp("loaded_at", "When that load began to be published.", nullable=False),
 )
 
 MANAGED: dict[Kind, tuple[Column, ...]] = {
     Kind.ENTITY: (
-        Column(
-            name="first_seen_on",
-            type=Type.DATE,
-            description="First export date on which a snapshot showed it. NULL: it was only met in passing.",
+        date("first_seen_on", "First export date on which a snapshot showed it. NULL: it was only referred to."),
+        date("last_seen_on", "Last export date on which a snapshot showed it. NULL: it was only referred to."),
+        date(
+            "deleted_on",
+            "First export date after last_seen_on whose complete read no longer showed it; NULL: it is there.",
         ),
-        Column(
-            name="last_seen_on",
-            type=Type.DATE,
-            description="Last export date on which a snapshot showed it. NULL: it was only met in passing.",
-        ),
-        Column(
-            name="deleted_on",
-            type=Type.DATE,
-            description="First export date after last_seen_on whose whole read no longer showed it; NULL: it is there.",
-        ),
-        Column(
-            name="row_hash",
-            type=Type.TEXT,
+        text(
+            "row_hash",
+            "Digest of the columns that come from Drillster; differs when one of them does.",
             nullable=False,
-            description="Digest of the columns that come from Drillster; differs when one of them does.",
         ),
         *_LOAD,
     ),
     Kind.SNAPSHOT: _LOAD,
     Kind.EVENT: _LOAD,
     Kind.HISTORY: (
-        Column(
-            name="is_seen",
-            type=Type.BOOLEAN,
+        boolean(
+            "is_seen",
+            "Whether the runs of these dates showed it. False: they could not observe it (a closed group, a rejected "
+            "row, an incomplete read), so it is taken to be as it was before.",
             nullable=False,
-            description=(
-                "Whether the nights of these dates showed it. False: they could not see it (a closed group, a rejected "
-                "row, a read with holes), so it is taken to be as it was before."
-            ),
         ),
-        Column(
-            name="row_hash",
-            type=Type.TEXT,
-            nullable=False,
-            description="Digest of the columns that come from Drillster, as the entity has it.",
-        ),
+        text("row_hash", "Digest of the columns that come from Drillster, as the entity has it.", nullable=False),
         *_LOAD,
     ),
     Kind.BOOKKEEPING: (),

@@ -10,9 +10,9 @@ from typing import Any
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.archive.parts import read_lines
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.extract.readers import invitee_key
 from drillster_pipeline.pipeline.publish import PublishOutcome
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.tables.keys import invitee_key
 
 from .nights import House, Night
 from .server import Said, value_of

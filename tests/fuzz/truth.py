@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from drillster_pipeline.tables.keys import invitee_key
+from drillster_pipeline.extract.readers import invitee_key
 
 DAY = date(2026, 2, 28)
 NIGHT = datetime(2026, 3, 1, 1, 30, tzinfo=UTC)

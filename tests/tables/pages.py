@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from drillster_pipeline.extract.batches import Batch
-from drillster_pipeline.extract.extractor import Extractor, Page, Reject
+from drillster_pipeline.extract.batches import Batch, Page, Reject
+from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import tables_of
 
 EXPORT_DATE = date(2026, 3, 14)
@@ -71,7 +71,6 @@ def extract(
     """Read pages into all tables of a kind, or into those that are named."""
     extractor = Extractor(
         export_date=EXPORT_DATE,
-        kind=kind,
         tables=tables_of(kind) if tables is None else tables,
         accounts_complete=accounts_complete,
         chunk_rows=chunk_rows,

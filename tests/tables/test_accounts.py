@@ -107,16 +107,16 @@ def test_a_real_name_stands_in_for_a_name_that_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
-        ("Noor", "accounts[]: expected an object, met text"),
-        ({"account": "Noor"}, "account_id, name, email_address and 9 more: expected an object, met text"),
+        ("Noor", "accounts[]: expected an object, found text"),
+        ({"account": "Noor"}, "account_id, name, email_address and 9 more: expected an object, found text"),
         ({"account": {}}, "account_id: missing"),
         ({"account": {"id": ""}}, "account_id: missing"),
-        ({"account": {"id": ["a"]}}, "account_id: expected an id, met a list"),
-        ({"account": {"id": "a", "name": 5}}, "name: expected text, met a number"),
-        ({"account": {"id": "a", "lastLogin": 1_746_168_060}}, "last_login_at: expected a timestamp, met a number"),
-        ({"account": {"id": "a", "yearOfBirth": "long ago"}}, "year_of_birth: expected an integer, met text"),
-        ({"account": {"id": "a", "organization": "Linde"}}, "organization_id: expected an object, met text"),
-        ({"account": {"id": "a"}, "relationTypes": "ADMIN"}, "is_admin: expected a list, met text"),
+        ({"account": {"id": ["a"]}}, "account_id: expected an id, found a list"),
+        ({"account": {"id": "a", "name": 5}}, "name: expected text, found a number"),
+        ({"account": {"id": "a", "lastLogin": 1_746_168_060}}, "last_login_at: expected a timestamp, found a number"),
+        ({"account": {"id": "a", "yearOfBirth": "long ago"}}, "year_of_birth: expected an integer, found text"),
+        ({"account": {"id": "a", "organization": "Linde"}}, "organization_id: expected an object, found text"),
+        ({"account": {"id": "a"}, "relationTypes": "ADMIN"}, "is_admin: expected a list, found text"),
     ],
 )
 def test_an_account_that_does_not_fit_is_rejected_with_a_reason_and_the_next_one_loads(item: Any, reason: str) -> None:
@@ -128,11 +128,11 @@ def test_an_account_that_does_not_fit_is_rejected_with_a_reason_and_the_next_one
 @pytest.mark.parametrize(
     ("ids", "reason"),
     [
-        ("E1", "thirdPartyIds: expected a list, met text"),
-        (["E1"], "thirdPartyIds[]: expected an object, met text"),
+        ("E1", "thirdPartyIds: expected a list, found text"),
+        (["E1"], "thirdPartyIds[]: expected an object, found text"),
         ([{"thirdParty": "HRCO"}], "external_id: missing"),
         ([{"id": "E1"}], "third_party: missing"),
-        ([{"thirdParty": "HRCO", "id": 1.5}], "external_id: expected an id, met a number"),
+        ([{"thirdParty": "HRCO", "id": 1.5}], "external_id: expected an id, found a number"),
     ],
 )
 def test_a_broken_external_id_does_not_take_its_account_along(ids: Any, reason: str) -> None:

@@ -95,8 +95,8 @@ def test_the_newest_page_has_the_last_word_on_the_total() -> None:
     ("catalog", "reason"),
     [
         ({"name": "Care"}, "catalog_id: missing"),
-        ({"id": "c", "name": {}}, "name: expected text, met an object"),
-        (["c"], "catalogs[]: expected an object, met a list"),
+        ({"id": "c", "name": {}}, "name: expected text, found an object"),
+        (["c"], "catalogs[]: expected an object, found a list"),
     ],
 )
 def test_a_catalog_that_does_not_fit_is_rejected_with_a_reason(catalog: Any, reason: str) -> None:

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.extract.batches import batch_of
-from drillster_pipeline.extract.row_hash import row_hashes
+from drillster_pipeline.extract.batches import batch_of, row_hashes
+from drillster_pipeline.extract.readers import event_key, invitee_key
 from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table, Type
-from drillster_pipeline.tables.keys import event_key, invitee_key
 
 from .pages import utc
 

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from drillster_pipeline.tables import TABLES, Column, Kind, Table
-from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, entity_diagram
-from drillster_pipeline.tables.documents.diagram import SUBJECTS, subject_diagram
+from drillster_pipeline.tables.documents import _DRAWN as SUBJECTS
+from drillster_pipeline.tables.documents import data_dictionary, entity_diagram, subject_diagram
+from drillster_pipeline.tables.documents.dbt import dbt_sources
 from drillster_pipeline.warehouse import CONTRACT
 
 COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.extract.documented_fields import ANSWERS, ITEMS
-from drillster_pipeline.extract.unknown_fields import MOST_PATHS, UnknownFields
+from drillster_pipeline.extract.unknown_fields import ANSWERS, ITEMS, MOST_PATHS, UnknownFields
 from drillster_pipeline.resources import RESOURCES
 
 from .pages import extract, page
@@ -22,7 +21,7 @@ UNIT = {"group_id": "g"}
 def unknown(resource: str, *bodies: Any, **unit: str) -> dict[str, str]:
     found = UnknownFields()
     for number, body in enumerate(bodies, start=1):
-        found.look(*page(resource, body, number=number, **unit))
+        found.add_page(*page(resource, body, number=number, **unit))
     return found.found.get(resource, {})
 
 
@@ -111,7 +110,7 @@ def test_the_number_of_paths_is_bounded() -> None:
 def test_the_memory_for_shapes_is_bounded() -> None:
     found = UnknownFields()
     for number in range(3_000):
-        found.look(*page("results", {"group": {"id": "g", f"key-{number}": 1}}))
+        found.add_page(*page("results", {"group": {"id": "g", f"key-{number}": 1}}))
     group = found._answers["results"].children["group"]
     assert group is not None
     assert len(group.plans) <= 1_000

@@ -74,11 +74,11 @@ def test_the_norm_is_that_of_the_evaluations_own_objective() -> None:
     ("item", "reason"),
     [
         ({"met": True}, "account_id: missing"),
-        ({"user": "noor"}, "account_id: expected an object, met text"),
-        ({**EVALUATION, "met": "yes"}, "met: expected true or false, met text"),
-        ({**EVALUATION, "proficiency": "91.5"}, "proficiency: expected an integer, met text"),
-        ({**EVALUATION, "objective": "o"}, "review_at, minimum_proficiency: expected an object, met text"),
-        (True, "evaluations[]: expected an object, met a boolean"),
+        ({"user": "noor"}, "account_id: expected an object, found text"),
+        ({**EVALUATION, "met": "yes"}, "met: expected true or false, found text"),
+        ({**EVALUATION, "proficiency": "91.5"}, "proficiency: expected an integer, found text"),
+        ({**EVALUATION, "objective": "o"}, "review_at, minimum_proficiency: expected an object, found text"),
+        (True, "evaluations[]: expected an object, found a boolean"),
     ],
 )
 def test_an_evaluation_that_does_not_fit_is_rejected_with_a_reason(item: Any, reason: str) -> None:
@@ -163,10 +163,13 @@ def test_an_event_that_two_pages_repeat_is_given_once() -> None:
         ({"eventType": "X", "user": NOOR}, "event_id, occurred_at: missing"),
         ({"eventType": "X", "timestamp": WHEN}, "event_id, account_id: missing"),
         ({"eventType": "X", "timestamp": "now", "user": NOOR}, "event_id: missing; occurred_at: expected a timestamp"),
-        ({"eventType": 3, "timestamp": WHEN, "user": NOOR}, "event_id: missing; event_type: expected text, met a num"),
+        (
+            {"eventType": 3, "timestamp": WHEN, "user": NOOR},
+            "event_id: missing; event_type: expected text, found a num",
+        ),
         ({"eventId": "e", "eventType": "X", "timestamp": WHEN}, "account_id: missing"),
-        ({"eventType": "X", "timestamp": WHEN, "user": NOOR, "evaluation": 3}, "proficiency: expected an object, met"),
-        (3, "events[]: expected an object, met a number"),
+        ({"eventType": "X", "timestamp": WHEN, "user": NOOR, "evaluation": 3}, "proficiency: expected an object"),
+        (3, "events[]: expected an object, found a number"),
     ],
 )
 def test_an_event_that_does_not_fit_is_rejected_with_a_reason(item: Any, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import ContractError
-from drillster_pipeline.extract.extractor import Page
+from drillster_pipeline.extract.batches import Page
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES, resources_of
 
@@ -141,7 +141,7 @@ def test_pages_are_read_one_at_a_time() -> None:
                 Page({"group_id": "g", "account_id": "a"}, number, CAPTURED_AT, [{"drillable": {"id": "d"}}]),
             )
 
-    extractor = Extractor(export_date=CAPTURED_AT.date(), kind="snapshot", tables=("results",), chunk_rows=1)
+    extractor = Extractor(export_date=CAPTURED_AT.date(), tables=("results",), chunk_rows=1)
     batches = extractor.batches(pages())
     next(batches)
     assert read == [0]
@@ -151,7 +151,8 @@ GROWTH = """
 import sys
 from datetime import UTC, date, datetime
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.extract.extractor import Extractor, Page
+from drillster_pipeline.extract.batches import Page
+from drillster_pipeline.extract.extractor import Extractor
 
 def pages(rows):
     at = datetime(2026, 3, 15, tzinfo=UTC)
@@ -165,7 +166,7 @@ def pages(rows):
                               {"groupDrillableMemberResults": items})
 
 def read(rows):
-    extractor = Extractor(export_date=date(2026, 3, 14), kind="snapshot", tables=tables_of("snapshot"))
+    extractor = Extractor(export_date=date(2026, 3, 14), tables=tables_of("snapshot"))
     return sum(len(batch.frame) for batch in extractor.batches(pages(rows)) if batch.table.name == "results")
 
 def peak():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from drillster_pipeline.extract.batches import MASKED, Reject, batch_of
-from drillster_pipeline.extract.values import Misfit
+from drillster_pipeline.extract.parsing import ParseError as Misfit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 
 from .pages import CAPTURED_AT, EXPORT_DATE, plain
@@ -50,7 +50,7 @@ def test_what_does_not_fit_becomes_a_reject_and_the_rest_a_frame() -> None:
     assert batch.frame.index.tolist() == [0, 1]
     (reject,) = batch.rejects
     assert reject.table == "results"
-    assert reject.reason == "proficiency: expected an integer, met text"
+    assert reject.reason == "proficiency: expected an integer, found text"
     assert reject.key == ("2026-03-14", "g", "a", "q")
     assert batch.rows_read == 3
 
@@ -59,16 +59,16 @@ def test_a_reason_names_every_column_that_is_wrong() -> None:
     (reject,) = batch_of(RESULTS, [result(proficiency=101, added_at="soon", time_spent_seconds=-1)]).rejects
     assert reject.reason == (
         "proficiency: out of range, which is 0 to 100; time_spent_seconds: out of range, which is 0 or more; "
-        "added_at: expected a timestamp, met other text"
+        "added_at: expected a timestamp, found other text"
     )
 
 
 def test_a_reason_counts_the_columns_that_one_broken_object_spoils() -> None:
-    spoilt = Misfit("expected an object, met text")
+    spoilt = Misfit("expected an object, found text")
     names = [column.name for column in RESULTS.columns if column.name.endswith("proficiency")]
     (reject,) = batch_of(RESULTS, [result(**dict.fromkeys(names, spoilt))]).rejects
     assert reject.reason == (
-        "proficiency, receptive_proficiency, productive_proficiency and 2 more: expected an object, met text"
+        "proficiency, receptive_proficiency, productive_proficiency and 2 more: expected an object, found text"
     )
 
 
@@ -107,7 +107,7 @@ def test_a_personal_value_that_is_missing_is_shown_as_missing() -> None:
         ("a\0\ud83d", "a\ufffd"),
         (EXPORT_DATE, "2026-03-14"),
         (CAPTURED_AT, "2026-03-15T01:30:00+00:00"),
-        (Misfit("expected an id, met a list"), "(expected an id, met a list)"),
+        (Misfit("expected an id, found a list"), "(expected an id, found a list)"),
     ],
 )
 def test_a_record_is_plain_json_of_bounded_length(value: Any, shown: Any) -> None:
@@ -141,7 +141,7 @@ def test_a_row_that_does_not_fit_never_replaces_one_that_does() -> None:
 
 
 def test_what_never_became_a_row_is_counted_too() -> None:
-    stray = Reject("results", "results[]: expected an object, met text", {}, None)
+    stray = Reject("results", "results[]: expected an object, found text", {}, None)
     batch = batch_of(RESULTS, [result()], [stray])
     assert batch.rejects == (stray,)
     assert batch.rows_read == 2

@@ -70,10 +70,10 @@ def test_a_groups_own_answer_is_told_by_its_path_not_by_its_body() -> None:
     ("group", "reason"),
     [
         ({"name": "x"}, "group_id: missing"),
-        ({**GROUP, "counts": 41}, "member_count, drillable_count, test_count: expected an object, met a number"),
-        ({**GROUP, "counts": {"members": "many"}}, "member_count: expected an integer, met text"),
-        ({**GROUP, "sensitiveContent": "no"}, "is_sensitive: expected true or false, met text"),
-        (17, "groups[]: expected an object, met a number"),
+        ({**GROUP, "counts": 41}, "member_count, drillable_count, test_count: expected an object, found a number"),
+        ({**GROUP, "counts": {"members": "many"}}, "member_count: expected an integer, found text"),
+        ({**GROUP, "sensitiveContent": "no"}, "is_sensitive: expected true or false, found text"),
+        (17, "groups[]: expected an object, found a number"),
     ],
 )
 def test_a_group_that_does_not_fit_is_rejected_with_a_reason(group: Any, reason: str) -> None:
@@ -84,7 +84,7 @@ def test_a_group_that_does_not_fit_is_rejected_with_a_reason(group: Any, reason:
 
 def test_a_groups_own_answer_that_is_no_object_is_rejected_and_the_list_stands() -> None:
     found = extract(page("groups", [GROUP]), page("groups", ["?"], group_id="g"))
-    assert found.reasons() == ["groups[]: expected an object, met a list"]
+    assert found.reasons() == ["groups[]: expected an object, found a list"]
     assert found.row("groups") == ROW
 
 
@@ -136,8 +136,8 @@ def test_tests_that_come_with_the_drillables_are_its_playables_too() -> None:
     ("playable", "reason"),
     [
         ({"type": "DRILL"}, "playable_id: missing"),
-        ({"id": "d", "type": 3}, "type: expected text, met a number"),
-        ("d", "drillables[]: expected an object, met text"),
+        ({"id": "d", "type": 3}, "type: expected text, found a number"),
+        ("d", "drillables[]: expected an object, found text"),
     ],
 )
 def test_a_playable_of_a_group_that_does_not_fit_is_rejected(playable: Any, reason: str) -> None:

@@ -89,11 +89,11 @@ def test_a_status_is_what_drillster_says_or_what_a_date_of_joining_tells(
     ("item", "reason"),
     [
         ({"member": {"name": "Kim"}}, "member_key: missing: the entry has neither an id nor an e-mail address"),
-        ({"member": {"id": [1], "emailAddress": ADDRESS}}, "member_key, account_id: expected an id, met a list"),
-        ({"member": {**NOOR, "name": 5}}, "name: expected text, met a number"),
-        ({"member": NOOR, "joined": "yesterday"}, "joined_at: expected a timestamp, met other text"),
-        ({"member": NOOR, "status": 1}, "status: expected text, met a number"),
-        (None, "members[]: expected an object, met nothing"),
+        ({"member": {"id": [1], "emailAddress": ADDRESS}}, "member_key, account_id: expected an id, found a list"),
+        ({"member": {**NOOR, "name": 5}}, "name: expected text, found a number"),
+        ({"member": NOOR, "joined": "yesterday"}, "joined_at: expected a timestamp, found other text"),
+        ({"member": NOOR, "status": 1}, "status: expected text, found a number"),
+        (None, "members[]: expected an object, found nothing"),
     ],
 )
 def test_a_member_that_does_not_fit_is_rejected_with_a_reason(item: Any, reason: str) -> None:
@@ -124,8 +124,8 @@ def test_staff_load_from_each_form(body: Any) -> None:
     ("item", "reason"),
     [
         ({"permission": "MANAGE"}, "account_id: missing"),
-        ({"user": "boss"}, "account_id: expected an object, met text"),
-        ({"user": {"id": "boss"}, "permission": ["MANAGE"]}, "permission: expected text, met a list"),
+        ({"user": "boss"}, "account_id: expected an object, found text"),
+        ({"user": {"id": "boss"}, "permission": ["MANAGE"]}, "permission: expected text, found a list"),
     ],
 )
 def test_staff_that_do_not_fit_are_rejected_with_a_reason(item: Any, reason: str) -> None:

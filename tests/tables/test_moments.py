@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.extract.timestamps import moments
+from drillster_pipeline.extract.parsing import timestamps as moments
 
 from .pages import utc
 
@@ -95,8 +95,8 @@ def test_anything_else_is_refused_with_a_reason_and_not_its_neighbours(value: An
 
 
 def test_a_reason_does_not_hold_the_value() -> None:
-    assert read("Noor de Wit") == ["expected a timestamp, met other text"]
-    assert read(7) == ["expected a timestamp, met a number"]
+    assert read("Noor de Wit") == ["expected a timestamp, found other text"]
+    assert read(7) == ["expected a timestamp, found a number"]
 
 
 def test_what_is_left_out_stays_out() -> None:

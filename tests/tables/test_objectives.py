@@ -84,10 +84,10 @@ def test_an_objective_needs_only_an_id() -> None:
         ({"name": "x"}, "objective_id: missing"),
         ({"id": "o", "minimumProficiency": "high"}, "minimum_proficiency, falling_minimum_proficiency: expected an "),
         ({"id": "o", "minimumProficiency": 101, "fallingMinimumProficiency": 9}, "minimum_proficiency: out of range"),
-        ({"id": "o", "reviewDate": "PER_USER"}, "review_at: expected a timestamp, met other text"),
-        ({"id": "o", "estimatedStudyDuration": 48}, "estimated_study_seconds: expected an ISO 8601 duration, met a "),
+        ({"id": "o", "reviewDate": "PER_USER"}, "review_at: expected a timestamp, found other text"),
+        ({"id": "o", "estimatedStudyDuration": 48}, "estimated_study_seconds: expected an ISO 8601 duration, found a "),
         ({"id": "o", "estimatedStudyDuration": "P1Y"}, "estimated_study_seconds: expected an ISO 8601 duration of "),
-        ("o", "objectives[]: expected an object, met text"),
+        ("o", "objectives[]: expected an object, found text"),
     ],
 )
 def test_an_objective_that_does_not_fit_is_rejected_with_a_reason(objective: Any, reason: str) -> None:
@@ -101,8 +101,8 @@ def test_an_objective_that_does_not_fit_is_rejected_with_a_reason(objective: Any
     ("content", "reason"),
     [
         ([{"name": "x"}], "playable_id: missing"),
-        (["d"], "playables[]: expected an object, met text"),
-        ({"id": "d"}, "playables: expected a list, met an object"),
+        (["d"], "playables[]: expected an object, found text"),
+        ({"id": "d"}, "playables: expected a list, found an object"),
     ],
 )
 def test_broken_content_does_not_take_its_objective_along(content: Any, reason: str) -> None:

@@ -43,11 +43,11 @@ def test_only_its_id_is_needed() -> None:
     ("body", "reason"),
     [
         ({}, "organization_id: missing"),
-        ([], "organization[]: expected an object, met a list"),
-        ({"id": "org", "groupMemberQuota": "unlimited"}, "group_member_quota: expected an integer, met text"),
+        ([], "organization[]: expected an object, found a list"),
+        ({"id": "org", "groupMemberQuota": "unlimited"}, "group_member_quota: expected an integer, found text"),
         (
             {"id": "org", "contract": "BUSINESS"},
-            "contract_type, contract_created_at, contract_expires_at: expected an object, met text",
+            "contract_type, contract_created_at, contract_expires_at: expected an object, found text",
         ),
     ],
 )

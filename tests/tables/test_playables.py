@@ -87,5 +87,5 @@ def test_a_name_that_cannot_be_one_gives_way_to_a_good_one() -> None:
 
 def test_a_name_that_nowhere_is_a_good_one_rejects_the_playable() -> None:
     found = extract(page("group_drillables", [{"id": "x", "name": 5}], group_id="g"))
-    assert found.reasons("playables") == ["name: expected text, met a number"]
+    assert found.reasons("playables") == ["name: expected text, found a number"]
     assert found.column("group_playables", "playable_id") == ["x"]

@@ -130,15 +130,15 @@ def test_an_answer_keeps_the_time_at_which_it_came_in() -> None:
         ({"drillable": {"name": "x"}, "practice": PRACTICE}, "playable_id: missing"),
         ({"drillable": DRILLABLE, "practice": "none"}, "proficiency, highest_proficiency, eventual_proficiency and 4 "),
         ({"drillable": DRILLABLE, "proficiency": {"overall": 101}}, "proficiency: out of range, which is 0 to 100"),
-        ({"drillable": DRILLABLE, "proficiency": {"overall": "?"}}, "proficiency: expected an integer, met text"),
-        ({"drillable": DRILLABLE, "proficiency": [61]}, "proficiency: expected an integer, met a list"),
+        ({"drillable": DRILLABLE, "proficiency": {"overall": "?"}}, "proficiency: expected an integer, found text"),
+        ({"drillable": DRILLABLE, "proficiency": [61]}, "proficiency: expected an integer, found a list"),
         ({"drillable": DRILLABLE, "timeSpent": -1}, "time_spent_seconds: out of range, which is 0 or more"),
         ({"drillable": DRILLABLE, "timeSpent": 1 << 64}, "time_spent_seconds: a number beyond 64 bits"),
         (
             {"drillable": DRILLABLE, "lastPracticed": 1_700_000_000_000},
-            "last_practiced_at: expected a timestamp, met a",
+            "last_practiced_at: expected a timestamp, found a",
         ),
-        ("d", "groupDrillableMemberResults[]: expected an object, met text"),
+        ("d", "groupDrillableMemberResults[]: expected an object, found text"),
     ],
 )
 def test_a_result_that_does_not_fit_is_rejected_with_a_reason(item: Any, reason: str) -> None:

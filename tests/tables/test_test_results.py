@@ -149,21 +149,24 @@ def test_passed_is_that_of_the_first_transformation_that_says_so(transformations
     [
         ({"id": None}, ["test_result_id: missing"]),
         ({"progress": 1.5}, ["progress: out of range, which is 0 to 1"]),
-        ({"progress": "all"}, ["progress: expected a number, met text"]),
-        ({"score": "good"}, ["score_percentage, passed: expected an object, met text"]),
+        ({"progress": "all"}, ["progress: expected a number, found text"]),
+        ({"score": "good"}, ["score_percentage: expected an integer, found text"]),
         ({"score": {"percentage": 640}}, ["score_percentage: out of range, which is 0 to 100"]),
-        ({"score": {"transformations": {}}}, ["transformations: expected a list, met an object"]),
-        ({"score": {"transformations": [GRADE, "?"]}}, ["transformations[]: expected an object, met text"]),
+        ({"score": {"transformations": {}}}, ["transformations: expected a list, found an object"]),
+        ({"score": {"transformations": [GRADE, "?"]}}, ["transformations[]: expected an object, found text"]),
         ({"score": {"transformations": [{"result": "6"}]}}, ["transformation_id: missing"]),
-        ({"score": {"transformations": [{"id": "x", "result": 6}]}}, ["result: expected text, met a number"]),
+        ({"score": {"transformations": [{"id": "x", "result": 6}]}}, ["result: expected text, found a number"]),
         (
             {"score": {"transformations": [{"id": "x", "passed": "yes"}]}},
-            ["passed: expected true or false, met text"] * 2,
+            ["passed: expected true or false, found text"] * 2,
         ),
         ({"drills": [{"score": 5}]}, ["drill_id: missing"]),
-        ({"drills": [{"drill": "d"}]}, ["drill_id: expected an object, met text"]),
-        ({"drills": [{"drill": {"id": "d"}, "score": "5 of 6"}]}, ["score_percentage: expected an integer, met text"]),
-        ({"started": "today"}, ["started_at: expected a timestamp, met other text"]),
+        ({"drills": [{"drill": "d"}]}, ["drill_id: expected an object, found text"]),
+        (
+            {"drills": [{"drill": {"id": "d"}, "score": "5 of 6"}]},
+            ["score_percentage: expected an integer, found text"],
+        ),
+        ({"started": "today"}, ["started_at: expected a timestamp, found other text"]),
     ],
 )
 def test_what_does_not_fit_is_rejected_with_a_reason(values: dict[str, Any], reasons: list[str]) -> None:

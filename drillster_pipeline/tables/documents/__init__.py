@@ -1,10 +1,186 @@
-"""Documents made from the declarations: they cannot say anything that the tables do not."""
+"""The data dictionary, in Markdown, with entity diagrams in Mermaid: they cannot say anything that the tables do not.
+
+All tables with all columns in one picture are too small to read. So a diagram has only the columns that join tables,
+and the dictionary has one for each subject.
+"""
 
 from __future__ import annotations
 
-from .dbt import dbt_sources
-from .described import Described, DescribedColumn
-from .diagram import entity_diagram
-from .dictionary import data_dictionary
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Protocol
 
-__all__ = ["Described", "DescribedColumn", "data_dictionary", "dbt_sources", "entity_diagram"]
+from drillster_pipeline.tables import SUBJECTS, TABLES
+from drillster_pipeline.tables.schema import Column, Kind, Table
+
+
+class Described(Protocol):
+    """A view or a column of one, as far as a document needs it; the views themselves are the warehouse's."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - says it itself
+    @property
+    def description(self) -> str: ...  # noqa: D102
+
+
+class DescribedView(Described, Protocol):
+    """A view, as far as a document needs it."""
+
+    @property
+    def columns(self) -> Sequence[Described]: ...  # noqa: D102
+
+
+_INTRODUCTION = """\
+# Data dictionary
+
+What is in the warehouse. This page is generated from the declarations in `drillster_pipeline/tables`
+(`drillster-pipeline schema --format markdown`); change those, not this.
+
+- An `_id` is an opaque key as Drillster gives it; an `_at` is a timestamp in UTC; an `_on` is a date.
+- A unit is in the name (`_seconds`, `_minutes`). Percentages and proficiencies are integers from 0 to 100.
+  Where Drillster gives a fraction, it is rounded to the nearest one (66.5 to 67), and the check `no_rejects` says
+  how many were.
+- NULL means that Drillster did not say. An empty text from Drillster stays an empty text.
+- Text is kept as it came. NUL characters are removed, and half of a surrogate pair (what is left of an emoji
+  that was cut in two) becomes U+FFFD, because no database can store either.
+- *Personal* marks what is about a person: `DRILLSTER_PERSONAL_DATA` decides whether it is kept, pseudonymized
+  or dropped, and it never appears in a log or in `rejected_rows`.
+- What an entity was like on a date is in its history table (`accounts_history` for `accounts`);
+  [history.md](history.md) shows how to query it.
+- A value of another type than the column's, or out of its range, rejects the row, and `rejected_rows` says why.
+- *From* is the resource and the field that a column is read from; `{group_id}` is a parameter of the request.
+"""
+
+_DIAGRAM = """\
+## Entity diagram
+
+What refers to what, a subject at a time, with the columns that join tables: keys (PK) and references to others (FK). A
+solid line is a foreign key, a dotted one a join that may find nothing; it ends in a crow's foot where many rows belong
+to one. An empty box is a table of another subject. A history table has the keys of its entity and is not drawn. Every
+table has more columns, which follow below.
+`drillster-pipeline schema --format mermaid` prints all subjects as one diagram.
+"""
+
+_KINDS: Mapping[Kind, tuple[str, str, str]] = {
+    Kind.ENTITY: (
+        "a thing as it is now",
+        "upsert by key, only where something differs",
+        "stays, with `deleted_on` set; if it comes back, that is NULL again",
+    ),
+    Kind.SNAPSHOT: (
+        "a thing as it was on `export_date`",
+        "all rows of that date are replaced",
+        "is not among the rows of that date",
+    ),
+    Kind.EVENT: (
+        "something that happened",
+        "upsert by key; reading a date again adds what an earlier read missed",
+        "is never deleted",
+    ),
+    Kind.HISTORY: (
+        "a thing as it was from `valid_from` until the day before `valid_until`",
+        "with its entity, only where something differs",
+        "ends: `valid_until` is the date on which it was gone",
+    ),
+    Kind.BOOKKEEPING: ("a fact about a load", "added in the transaction of the load", "is never deleted"),
+}
+
+_DRAWN: Mapping[str, Sequence[str]] = {
+    **{subject: [table.name for table in tables] for subject, tables in SUBJECTS.items()},
+    "Bookkeeping": ["loads", "load_tables", "load_exceptions", "rejected_rows"],
+}
+"""What is drawn together. Tables that refer to nothing and that nothing refers to are in none, nor are histories: each
+has the columns and the lines of its entity."""
+
+
+def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[DescribedView] = ()) -> str:
+    """The complete document; ``views`` are added where the caller has them."""
+    kinds = [(kind.value, *texts) for kind, texts in _KINDS.items()]
+    entries = [*((table, table.kind.value) for table in tables.values()), *((view, "view") for view in views)]
+    contents = "".join(f"- [{one.name}](#{one.name}) ({kind}): {one.description}\n" for one, kind in entries)
+    parts = [
+        _INTRODUCTION,
+        "## Kinds of table\n\n" + _grid(("kind", "one row is", "written by", "a row that is gone"), kinds),
+        f"## Tables\n\n{contents}",
+        _DIAGRAM,
+        *(f"### {subject}\n\n```mermaid\n{subject_diagram(subject, tables)}```\n" for subject in _DRAWN),
+        *(_table(table) for table in tables.values()),
+        *(_view(view) for view in views),
+    ]
+    return "\n".join(parts)
+
+
+def _table(table: Table) -> str:
+    facts = [f"*{table.kind.value.capitalize()}*, key: {_code(table.key)}."]
+    if table.sources:
+        facts.append(f"Read from {_code(table.sources)}.")
+    if table.secondary_sources:
+        facts.append(f"Also from references in {_code(table.secondary_sources)}.")
+    if table.counts:
+        facts.append(f"Drillster's own count: `{table.counts}`.")
+    rows = [
+        (
+            f"**`{column.name}`**" if column.name in table.key else f"`{column.name}`",
+            column.type.value,
+            "yes" if column.nullable else "no",
+            " ".join(_meaning(column)),
+            f"`{column.source}`" if column.source else "",
+        )
+        for column in table.all_columns
+    ]
+    grid = _grid(("column", "type", "null", "meaning", "from"), rows)
+    return f"## {table.name}\n\n{table.description}\n\n{' '.join(facts)}\n\n{grid}"
+
+
+def _meaning(column: Column) -> Iterator[str]:
+    yield column.description
+    if column.values:
+        yield f"Documented: {_code(column.values)}."
+    if column.minimum is not None:
+        yield f"From {column.minimum}." if column.maximum is None else f"From {column.minimum} to {column.maximum}."
+    for target, text in ((column.references, "Foreign key to {}."), (column.joins, "Joins {}, where that is known.")):
+        if target:
+            yield text.format(f"[{target}](#{target.partition('.')[0]})")
+    if column.personal:
+        yield "*Personal.*"
+
+
+def _view(view: DescribedView) -> str:
+    columns = _grid(("column", "meaning"), ((f"`{column.name}`", column.description) for column in view.columns))
+    return f"## {view.name}\n\n{view.description}\n\n*View.*\n\n{columns}"
+
+
+def _code(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def entity_diagram(tables: Mapping[str, Table] = TABLES) -> str:
+    """One ``erDiagram`` of all subjects; from left to right, which keeps so many boxes legible."""
+    return "erDiagram\n    direction LR\n" + "".join(_diagram(tables, list(chain.from_iterable(_DRAWN.values()))))
+
+
+def subject_diagram(subject: str, tables: Mapping[str, Table] = TABLES) -> str:
+    """The ``erDiagram`` of a subject; of the tables of others that it refers to, only the names."""
+    return "erDiagram\n" + "".join(_diagram(tables, _DRAWN[subject]))
+
+
+def _diagram(tables: Mapping[str, Table], names: Sequence[str]) -> Iterator[str]:
+    shown = [table for name, table in tables.items() if name in names]
+    for table in shown:
+        yield f"    {table.name} {{\n"
+        for column in table.columns:
+            marks = ["PK"] * (column.name in table.key) + ["FK"] * bool(column.references)
+            if marks or column.joins:
+                yield f"        {column.type.value} {column.name} {', '.join(marks)}".rstrip() + "\n"
+        yield "    }\n"
+    for table in shown:
+        for column in table.columns:
+            if target := column.references or column.joins:
+                one, line = "|o" if column.nullable or column.joins else "||", "--" if column.references else ".."
+                yield f'    {target.partition(".")[0]} {one}{line}o{{ {table.name} : "{column.name}"\n'
