@@ -152,7 +152,7 @@ class Dialect:
         "seconds_since": "CAST(extract(epoch FROM (CURRENT_TIMESTAMP - {})) AS BIGINT)",
         "as_double": "CAST({} AS DOUBLE PRECISION)",
     }
-    """The SQL of each function of :mod:`..expressions`."""
+    """The SQL of each function of :mod:`..views`."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
