@@ -148,17 +148,9 @@ class SQLite(Dialect):
                 "and mode, or name another file in DRILLSTER_WAREHOUSE_URL"
             ) from None
         with trial as name:
-            for path in [file] * file.exists() + [Path(name) / "trial.sqlite"]:
-                with closing(sqlite3.connect(path, CHECK_BUSY_SECONDS, isolation_level=None)) as connection:
-                    if path != file:
-                        _set_write_ahead_log(connection, file)
-                    for statement in (
-                        "BEGIN IMMEDIATE",
-                        *check_statements("drillster_check"),
-                        "CREATE TEMPORARY TABLE t (n INTEGER)",
-                    ):
-                        connection.execute(statement)
-                    connection.execute("ROLLBACK")
+            _try_writing(Path(name) / "trial.sqlite", log_of=file)
+        if file.exists():
+            _try_writing(file)
         return ("a table", "a view", "a temporary table", "a write-ahead log")
 
     def writer_lock(self, connection: sa.Connection, schema: str | None) -> FileLock | None:
@@ -247,6 +239,16 @@ def _set_write_ahead_log(connection: Any, file: Path | str | None) -> None:
             f"The file {file} cannot have a write-ahead log (its journal mode stays {mode}), which readers "
             "need while a load is merged. Put it on a local disk"
         )
+
+
+def _try_writing(path: Path, *, log_of: Path | None = None) -> None:
+    with closing(sqlite3.connect(path, CHECK_BUSY_SECONDS, isolation_level=None)) as connection:
+        if log_of is not None:
+            _set_write_ahead_log(connection, log_of)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in (*check_statements("drillster_check"), "CREATE TEMPORARY TABLE staged (n INTEGER)"):
+            connection.execute(statement)
+        connection.execute("ROLLBACK")
 
 
 def _stored_values(column: Column, series: pd.Series[Any]) -> list[Any]:
