@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -395,11 +395,8 @@ def _timestamps(_column: Column, values: Sequence[Any]) -> Typed:
 
 def _dates(_column: Column, values: Sequence[Any]) -> Typed:
     """Dates never come from answers: the caller's own, so only their absence is possible."""
-    wrong: dict[int, ParseError] = {}
-    if set(map(type, values)) != {date}:
-        values, wrong = _each(values, lambda value: value if type(value) is date else type_error("a date", value))
     objects = _objects(values)
-    return Typed(objects, pd.isna(objects), wrong)
+    return Typed(objects, pd.isna(objects), {})
 
 
 _CASTS: Mapping[Type, Callable[[Column, Sequence[Any]], Typed]] = {

@@ -1,7 +1,7 @@
 """One person taken out of decoded answers, for the right to be forgotten.
 
 Out go the person's own objects, the items of lists that are about the person, and the account id where ids of people
-stand (where that is, :mod:`.persons` declares). In running text names and e-mail addresses of the person are replaced.
+stand (where that is, :mod:`.fields` declares). In running text names and e-mail addresses of the person are replaced.
 Field names, other fields that hold no prose, and what is said of other people stay as they are.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 from drillster_pipeline.response_shapes import Json, id_text
 
 from . import fields as persons
-from .names import Mentions
+from .names import KnownNames
 
 FORGOTTEN = "[forgotten]"
 GONE: Final[Any] = object()
@@ -47,14 +47,14 @@ class Eraser:
     def __init__(self, person: Person) -> None:
         self.person = person
         self._emails = frozenset(person.emails)
-        self._mentions = Mentions(self._address, shortest=2)
+        self._names = KnownNames(self._address, shortest=2)
         for name in person.names:
             if len(name.split()) > 1:  # one word alone is more often that word than the person
-                self._mentions.add(name, FORGOTTEN)
+                self._names.add(name, FORGOTTEN)
 
     def text(self, text: str) -> str:
         """A running text without the person: whole names of two words or more, and whole e-mail addresses."""
-        return self._mentions.masked(text)
+        return self._names.masked(text)
 
     def unit(self, unit: Mapping[str, str]) -> Mapping[str, str]:
         """The parameters of a unit without the person: the same object where it is about somebody else."""
@@ -84,7 +84,7 @@ class Eraser:
             return GONE
         if not isinstance(value, str):
             return value
-        if place == persons.CURSOR and resource in persons.WHOM and value == self.person.account_id:
+        if place == persons.CURSOR and resource in persons.SUBJECT_PATHS and value == self.person.account_id:
             return FORGOTTEN
         text = value if place in persons.OPAQUE else self.text(value)
         return value if text == value else text
@@ -105,7 +105,7 @@ class Eraser:
         return {name: inner for name, inner in fields.items() if inner is not GONE} if changed else value
 
     def _is_about(self, resource: str, item: Json) -> bool:
-        found, place = persons.whom(resource, item)
+        found, place = persons.subject_of(resource, item)
         if isinstance(found, dict):
             return persons.is_person(found, place) and self._is_person(found, place)
         return found is not None and id_text(found) == self.person.account_id

@@ -2,6 +2,8 @@
 
 Drillster's documentation is known in part and its answers may grow, so people are found by their shape and their
 place rather than by a list of paths; and of a person only the fields that are known to be harmless are kept.
+They do not follow from the personal columns of tables: what is hidden before it is archived is every field of a person
+but a few, whether a table has it or not.
 Sources: API 2.1.1, objects User, Actor, ThirdPartyId, TestResult; notes on the API, sections 3.2 to 6.4 and 14.
 """
 
@@ -13,91 +15,57 @@ from typing import Any
 
 from drillster_pipeline.response_shapes import Json, id_text
 
-NAMES = frozenset({"name", "realName"})
+
+def _names(*texts: str) -> frozenset[str]:
+    return frozenset(" ".join(texts).split())
+
+
+NAMES = _names("name realName")
 EMAIL = "emailAddress"
 THIRD_PARTY_IDS = "thirdPartyIds"
 ORGANIZATION = "organization"
 
-KEPT = frozenset(
-    {
-        "type",
-        "id",
-        "status",
-        "created",
-        "lastLogin",
-        "memberSince",
-        "joined",
-        "invited",
-        "permission",
-        "relationTypes",
-        "repertoireSize",
-        "quota",
-        "maxRenditionsPerUser",
-    }
+KEPT = _names(
+    "type id status created lastLogin memberSince joined invited permission relationTypes repertoireSize quota",
+    "maxRenditionsPerUser",
 )
 """Fields of a person that stay in every mode: opaque keys, states, and what was done when: what the export is for."""
 
-COARSE = frozenset({"locale", "timeZone", "domicile"})
+COARSE = _names("locale timeZone domicile")
 """Language, time zone and country: shared by thousands, and kept under a pseudonym; not wanted where all goes."""
 
 REFERENCE = "reference"
 """Of an attempt at a test by someone without an account: whatever that person was asked to fill in."""
 
-WITHOUT_PSEUDONYM = frozenset({"avatar", "yearOfBirth", "biography", "description"})
+WITHOUT_PSEUDONYM = _names("avatar yearOfBirth biography description")
 """What no pseudonym can stand for (a picture, a number of four digits, free text): left out in both modes."""
 
-CONTAINERS = frozenset(
-    {
-        "organization",
-        "group",
-        "groups",
-        "results",
-        "testResults",
-        "memberTestResults",
-        "groupDrillableMemberResults",
-        "practice",
-        "score",
-        "evaluation",
-        "evaluations",
-        "objectiveEvaluation",
-        "objectiveEvaluations",
-        "objective",
-        "objectives",
-        "playables",
-        "drillables",
-        "drills",
-        "tests",
-        "test",
-        "license",
-        "contract",
-        "counts",
-        "pagination",
-    }
+CONTAINERS = _names(
+    "organization group groups results testResults memberTestResults groupDrillableMemberResults practice",
+    "score evaluation evaluations objectiveEvaluation objectiveEvaluations objective objectives playables",
+    "drillables drills tests test license contract counts pagination",
 )
 """Fields that may hang on a person and hold things rather than traits; they are gone through like all else."""
 
 OPAQUE = (
     KEPT
     | COARSE
-    | frozenset(
-        {
-            *("thirdParty", "thirdParties", "lastOnPage", "privacyLocation", "inviteeKey", "eventId", "eventType"),
-            *("lastEdited", "reviewDate", "evaluationDate", "timestamp", "date", "started", "completed", "expires"),
-            *("lastPracticed", "added", "reviewDuration", "estimatedStudyDuration", "subscriptionEnd"),
-            *("direction", "style", "testType", "disclosure", "restrictions", "affordances", "unsupportedFeatures"),
-            *("minimumProficiency", "fallingMinimumProficiency", "proficiency", "subscriptionEndTimeZone"),
-            *("subscriptionEndTime", "subscriptionEndDuration", "version"),
-        }
+    | _names(
+        "thirdParty thirdParties lastOnPage privacyLocation inviteeKey eventId eventType lastEdited reviewDate",
+        "evaluationDate timestamp date started completed expires lastPracticed added reviewDuration",
+        "estimatedStudyDuration subscriptionEnd direction style testType disclosure restrictions affordances",
+        "unsupportedFeatures minimumProficiency fallingMinimumProficiency proficiency subscriptionEndTimeZone",
+        "subscriptionEndTime subscriptionEndDuration version",
     )
 )
 """Fields that hold ids, codes, moments and numbers, never prose: no name is looked for in them."""
 
 CURSOR = "lastOnPage"
-"""May hold the id of the last item of a page; see ``WHOM``."""
+"""May hold the id of the last item of a page; see ``SUBJECT_PATHS``."""
 TICKET = "ticket"
 """The place of somebody who took a test without an account: its id is that of the ticket."""
 
-WHOM: Mapping[str, tuple[tuple[str, ...], ...]] = {
+SUBJECT_PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "accounts": (("account",),),
     "group_members": (("member",),),
     "group_staff": (("user",),),
@@ -112,47 +80,18 @@ An item of accounts or members may also be the person itself.
 UNIT_OF_PERSON = "account_id"
 """The path parameter that says whom an answer is about."""
 
-_PLACES = frozenset(
-    {
-        "account",
-        "actor",
-        "admin",
-        "administrator",
-        "author",
-        "coach",
-        "contact",
-        "createdBy",
-        "creator",
-        "editor",
-        "invitedBy",
-        "invitee",
-        "lastEditedBy",
-        "learner",
-        "manager",
-        "member",
-        "owner",
-        "participant",
-        "person",
-        "recipient",
-        "reviewer",
-        "sender",
-        "teacher",
-        "ticket",
-        "trainer",
-        "user",
-    }
+_PLACES = _names(
+    "account actor admin administrator author coach contact createdBy creator editor invitedBy invitee",
+    "lastEditedBy learner manager member owner participant person recipient reviewer sender teacher ticket",
+    "trainer user",
 )
 _LISTS = frozenset({f"{place}s" for place in _PLACES} | {"organizationAccounts", "groupStaffUsers", "people", "staff"})
 _RESOURCES = frozenset({"accounts", "group_members", "group_staff"})
 """Resources whose answers list people."""
 _TRAITS = frozenset({EMAIL, "realName", "yearOfBirth", "biography", "lastLogin", THIRD_PARTY_IDS})
 """Fields that only people have (and organizations, of which the first)."""
-_OTHER_PLACES = frozenset(
-    {"organization", "group", "catalog", "playable", "drillable", "drill", "course", "test", "objective"}
-)
-_OTHER_TYPES = frozenset(
-    {"ORGANIZATION", "GROUP", "CATALOG", "DRILL", "COURSE", "TEST", "STORY", "ONEOFF", "PERMANENT", "RECURRING"}
-)
+_OTHER_PLACES = _names("organization group catalog playable drillable drill course test objective")
+_OTHER_TYPES = _names("ORGANIZATION GROUP CATALOG DRILL COURSE TEST STORY ONEOFF PERMANENT RECURRING")
 _OPAQUE_ID = re.compile(r"[A-Za-z0-9_.-]{16,}|[0-9]+")
 
 
@@ -178,9 +117,9 @@ def place_of_items(resource: str, place: str, depth: int) -> str:
     return "people" if resource in _RESOURCES and depth <= 1 else place
 
 
-def whom(resource: str, item: Json) -> tuple[Json, str]:
+def subject_of(resource: str, item: Json) -> tuple[Json, str]:
     """Whom an item of a list is about, an object or a bare id, and its place; None where it does not say."""
-    for path in WHOM.get(resource, ()) if isinstance(item, Mapping) and not is_thing(item) else ():
+    for path in SUBJECT_PATHS.get(resource, ()) if isinstance(item, Mapping) and not is_thing(item) else ():
         found = item
         for place in path:
             found = found.get(place) if isinstance(found, Mapping) else None

@@ -43,7 +43,7 @@ def plainly(text: str) -> str:
     return normalize("NFC", unescape(unquote(text)))
 
 
-class Mentions:
+class KnownNames:
     """Names, each with what replaces it; of fewer words than ``shortest`` none is known."""
 
     def __init__(self, mask_address: Callable[[str], str], *, shortest: int = 1) -> None:

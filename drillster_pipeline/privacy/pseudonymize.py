@@ -1,9 +1,9 @@
 """Keeps, pseudonymizes or drops what says who a person is, before anything is written.
 
 ``keep`` changes nothing. ``pseudonymize`` puts keyed digests (HMAC-SHA256) in place of names, e-mail addresses and
-keys of HR systems: the same night after night, so that joins and counts work, and of no use without the key.
+keys of HR systems: the same in every run, so that joins and counts work, and of no use without the key.
 ``drop`` leaves them out. Account ids stay in every mode: they are opaque, and everything is joined by them. What is
-kept of a person, and why, is in persons.py; the reasons are in docs/decisions/0005-privacy-before-archive.md.
+kept of a person, and why, is in fields.py; the reasons are in docs/decisions/0005-privacy-before-archive.md.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from drillster_pipeline.errors import ContractError, SettingsError
 
 from . import fields as persons
-from .names import Mentions, has_address, without_addresses
+from .names import KnownNames, has_address, without_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from drillster_pipeline.response_shapes import Json
 
@@ -59,7 +59,7 @@ class Privacy:
         self.mode: Mode = mode
         self.knows_everyone = False
         """Whether all accounts were learnt."""
-        self._known = Mentions(self._address, shortest=2)
+        self._known = KnownNames(self._address, shortest=2)
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
@@ -69,25 +69,21 @@ class Privacy:
         """
         if self.mode == "keep":
             return body
-        try:
-            return _Pass(self, resource).run(body)
-        except RecursionError:
-            too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
-        raise too_deep
+        return self._walk(resource, lambda: _Pass(self, resource).run(body))
 
     def learn(self, resource: str, body: Json) -> None:
-        """Know everyone in an answer from now on, so that their names are found in all others.
+        """Add everyone in an answer to those who are known, so that their names are found in all others.
 
         Not to be called while other threads apply. Raises ContractError where it is nested too deeply.
         """
-        if self.mode == "keep":
-            return
+        if self.mode != "keep":
+            self._walk(resource, lambda: _Pass(self, resource, into=self._known).learn(body))
+
+    def _walk(self, resource: str, walk: Callable[[], Json]) -> Json:
         try:
-            _Pass(self, resource, into=self._known).meet(body)
+            return walk()
         except RecursionError:
             too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
-        else:
-            return
         raise too_deep
 
     def unit(self, params: Mapping[str, str]) -> Mapping[str, str]:
@@ -117,56 +113,52 @@ class Privacy:
 
 
 class _Pass:
-    """One body: first everyone in it is met, so that their names are known; then it is rebuilt without them."""
+    """One body: first the names of everyone in it are learnt; then it is rebuilt without them."""
 
-    def __init__(self, privacy: Privacy, resource: str, *, into: Mentions | None = None) -> None:
+    def __init__(self, privacy: Privacy, resource: str, *, into: KnownNames | None = None) -> None:
         self._digest = privacy.digest
         self._address = privacy._address  # noqa: SLF001 - the other half of the same thing
         self._known_names = privacy.known_names
         self._drop = privacy.mode == "drop"
         self._resource = resource
-        self._mentions = Mentions(self._address) if into is None else into
+        self._names = KnownNames(self._address) if into is None else into
 
     def run(self, body: Json) -> Json:
-        self.meet(body)
+        self.learn(body)
         return self._rebuilt(body, persons.place_of_body(self._resource), depth=0)
 
-    def meet(self, body: Json) -> None:
-        """Know everyone in a body by name."""
-        self._meet(body, persons.place_of_body(self._resource), depth=0)
+    def learn(self, body: Json) -> None:
+        """Add the names of everyone in a body to those that are known."""
+        self._learn(body, persons.place_of_body(self._resource), depth=0)
 
-    # Meeting
-
-    def _meet(self, value: Json, place: str, *, depth: int) -> None:
+    def _learn(self, value: Json, place: str, *, depth: int) -> None:
         if isinstance(value, list):
             place = persons.place_of_items(self._resource, place, depth)
             for item in value:
-                self._meet(item, place, depth=depth + 1)
+                self._learn(item, place, depth=depth + 1)
         elif isinstance(value, dict):
             if persons.is_person(value, place):
                 self._note_names(value)
             elif persons.is_third_party_id(value):
                 self._note_key(value)
             for name, inner in value.items():
-                self._meet(inner, name, depth=depth + 1)
+                self._learn(inner, name, depth=depth + 1)
         elif isinstance(value, str) and persons.names_a_person(value, place):
-            self._mentions.add(value, REMOVED if self._drop else self._name({}, value))
+            self._names.add(value, REMOVED if self._drop else self._name({}, value))
 
     def _note_names(self, person: Mapping[str, Any]) -> None:
         for field in persons.NAMES:
             name = person.get(field)
             if isinstance(name, str) and name.strip():
-                self._mentions.add(name, REMOVED if self._drop else self._name(person, name))
+                self._names.add(name, REMOVED if self._drop else self._name(person, name))
         email = person.get(persons.EMAIL)
         if isinstance(email, str) and email.strip():
-            self._mentions.add(email, self._address(email), unmistakable=True)
+            self._names.add(email, self._address(email), unmistakable=True)
 
     def _note_key(self, value: Mapping[str, Any]) -> None:
         key = value["id"]
         if isinstance(key, str) and len(key) >= _SHORTEST_KEY and any(character.isdigit() for character in key):
-            self._mentions.add(key, REMOVED if self._drop else self._key(value), unmistakable=True)
-
-    # Rebuilding
+            self._names.add(key, REMOVED if self._drop else self._key(value), unmistakable=True)
 
     def _rebuilt(self, value: Json, place: str, *, depth: int) -> Json:
         if isinstance(value, str):
@@ -226,7 +218,7 @@ class _Pass:
             return REMOVED if self._drop else self._name({}, text)
         if place in persons.OPAQUE and "@" not in text:
             return text
-        return self._known_names(self._mentions.masked(text, title=place in _TITLES))
+        return self._known_names(self._names.masked(text, title=place in _TITLES))
 
     def _hidden(self, value: Json) -> Json:
         """What an unknown field of a person becomes: the field stays, so that it is noticed, its content does not."""
@@ -240,11 +232,9 @@ class _Pass:
 
     def _field_name(self, name: str) -> str:
         """The name of a field, which in an object that is used as a map may be an address, a name or a key."""
-        if _FIELD.fullmatch(name) and self._known_names(self._mentions.without_names(name)) == name:
+        if _FIELD.fullmatch(name) and self._known_names(self._names.without_names(name)) == name:
             return name
         return f"field-{self._digest('field', name, _VALUE_DIGITS)}"
-
-    # Pseudonyms
 
     def _name(self, person: Mapping[str, Any], name: str) -> str:
         """The pseudonym of a person's name: of the account where there is one, so that namesakes stay two people."""
@@ -258,7 +248,7 @@ class _Pass:
         return self._digest("third party", f"{third_party_id['thirdParty']}\0{third_party_id['id']}", _VALUE_DIGITS)
 
     def _invitee_key(self, person: Mapping[str, Any]) -> str | None:
-        """What tells an invitee without an account from the next, night after night, where no address is left."""
+        """What distinguishes an invitee without an account from others, run after run, where no address is left."""
         for field in (persons.EMAIL, "name", "realName"):
             value = person.get(field)
             if isinstance(value, str) and value.strip():

@@ -6,8 +6,10 @@ entity diagram, dbt sources and checks are all derived from these declarations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import TypedDict, Unpack
 
 from drillster_pipeline.resources import RESOURCES
@@ -61,6 +63,7 @@ class Column:
     description: str
     path: str | None = None
     form: Form | None = None
+    in_key: bool = False
     nullable: bool = True
     personal: bool = False
     """Contains, or is made from, a personal value: never shown in a log, a reason or a preview."""
@@ -87,6 +90,7 @@ class Column:
 
 
 class _Options(TypedDict, total=False):
+    in_key: bool
     personal: bool
     prose: bool
     references: str
@@ -107,10 +111,13 @@ def text(name: str, description: str, path: str | None = None, **options: Unpack
 
 
 def key(name: str, description: str, path: str | None = None, **options: Unpack[_Options]) -> Column:
+    """An opaque id that is part of the table's key."""
+    return replace(reference(name, description, path, **options), in_key=True)
+
+
+def reference(name: str, description: str, path: str | None = None, **options: Unpack[_Options]) -> Column:
     """An opaque id that is never NULL."""
-    return Column(
-        name=name, type=Type.TEXT, description=description, path=path, form=Form.ID, nullable=False, **options
-    )
+    return text(name, description, path, form=Form.ID, nullable=False, **options)
 
 
 def integer(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
@@ -142,7 +149,7 @@ def date(name: str, description: str, path: str | None = None, **options: Unpack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table: its columns in order, its key, its kind, and the resources that its rows are read from.
+    """One table: its kind, its columns in order, and the resources that its rows are read from.
 
     ``columns`` are those that are read from answers (and ``export_date`` of a snapshot); those that the warehouse adds
     (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
@@ -152,24 +159,26 @@ class Table:
     kind: Kind
     description: str
     columns: tuple[Column, ...]
-    key: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    """The columns that are ``in_key``."""
     sources: tuple[str, ...] = ()
-    """Resources that decide which rows exist. All must be complete before a row may be marked deleted."""
+    """Resources that decide which rows exist: the one of the same name, where no others are named. All must be complete
+    before a row may be marked deleted."""
     secondary_sources: tuple[str, ...] = ()
     """Resources that may add rows for what they only refer to (an account in a result), on top of ``sources``."""
     inside: str = ""
     """Where rows are read from the items of a list inside of those that the first source lists: ``testResults[]``."""
-    scopes: dict[str, str] = field(default_factory=dict)
+    scopes: Mapping[str, str] = field(default_factory=dict)
     """Names for objects that may be in several places, to begin paths with: ``{"account": "account | @"}``."""
-    group_path: str | None = None
-    """How a row belongs to a group: ``group_id``, or ``objective_id`` by way of ``objectives``; None: it does not."""
     counts: str | None = None
     """Where Drillster itself counts these rows, for the check: ``pagination.total`` of the resource's list, or a
     column of a parent (``groups.member_count``), or the sum of two; None where it counts nothing."""
 
     def __post_init__(self) -> None:
-        columns = tuple(replace(column, source=column.source or self._source(column)) for column in self.columns)
-        object.__setattr__(self, "columns", columns)
+        set_field = partial(object.__setattr__, self)
+        set_field("key", self.key or tuple(column.name for column in self.columns if column.in_key))
+        set_field("sources", self.sources or tuple(name for name in RESOURCES if name == self.name))
+        set_field("columns", tuple(replace(one, source=one.source or self._source(one)) for one in self.columns))
 
     def _source(self, column: Column) -> str | None:
         """The lineage of a column: the first of its paths that leads into an answer, else the parameter it is."""
@@ -183,6 +192,12 @@ class Table:
             lists = [f"{name}[]" for name in RESOURCES[self.sources[0]].list_names[:1]]
             path = ".".join(filter(None, (*lists, self.inside, path))).replace("?.", ".").replace("/", ".")
         return f"{self.sources[0]}: {path}"
+
+    @property
+    def group_path(self) -> str | None:
+        """The column by which a row belongs to a group, ``objective_id`` by way of ``objectives``; None: it does not."""
+        names = {column.name for column in self.columns}
+        return next((name for name in ("group_id", "objective_id") if name in names), None)
 
     @property
     def managed_columns(self) -> tuple[Column, ...]:
@@ -206,15 +221,39 @@ class Table:
         return self.columns.index(self.column(name))
 
 
+class TableOptions(TypedDict, total=False):
+    """What a table may have besides its name, description and columns; see :class:`Table`."""
+
+    sources: tuple[str, ...]
+    secondary_sources: tuple[str, ...]
+    inside: str
+    scopes: Mapping[str, str]
+    counts: str
+
+
+def _table(kind: Kind, name: str, description: str, *columns: Column, **options: Unpack[TableOptions]) -> Table:
+    return Table(name=name, kind=kind, description=description, columns=columns, **options)
+
+
+entity = partial(_table, Kind.ENTITY)
+snapshot = partial(_table, Kind.SNAPSHOT)
+event = partial(_table, Kind.EVENT)
+bookkeeping = partial(_table, Kind.BOOKKEEPING)
+"""A declaration: name, description, columns, and how its rows are read."""
+
 EXPORT_DATE = date(
-    "export_date", "The day that the row describes, in DRILLSTER_TIMEZONE.", "{export_date}", nullable=False
+    "export_date",
+    "The day that the row describes, in DRILLSTER_TIMEZONE.",
+    "{export_date}",
+    in_key=True,
+    nullable=False,
 )
 CAPTURED_AT = timestamp(
     "captured_at", "When Drillster gave the answer that this row was read from.", "{captured_at}", nullable=False
 )
 """Both are in every snapshot."""
 
-VALID_FROM = date("valid_from", "First export date on which it was so.", nullable=False)
+VALID_FROM = date("valid_from", "First export date on which it was so.", in_key=True, nullable=False)
 VALID_UNTIL = date(
     "valid_until", "First export date on which it was so no longer; NULL: as far as is known it still is."
 )
@@ -227,10 +266,10 @@ def history_name(entity: str) -> str:
 
 def history_of(entity: Table) -> Table:
     """The history of an entity table: the same columns, each row with the export dates on which it was so."""
-    in_key = [column for column in entity.columns if column.name in entity.key]
+    in_key = [column for column in entity.columns if column.in_key]
     if len(in_key) == 1:
         in_key = [replace(in_key[0], references=f"{entity.name}.{in_key[0].name}")]
-    others = [column for column in entity.columns if column.name not in entity.key]
+    others = [column for column in entity.columns if not column.in_key]
     return Table(
         name=history_name(entity.name),
         kind=Kind.HISTORY,
@@ -239,7 +278,6 @@ def history_of(entity: Table) -> Table:
             "is NULL or > date."
         ),
         columns=(*in_key, VALID_FROM, VALID_UNTIL, *others),
-        key=(*entity.key, VALID_FROM.name),
         sources=entity.sources,
     )
 
