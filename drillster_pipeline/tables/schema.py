@@ -195,7 +195,7 @@ class Table:
 
     @property
     def group_path(self) -> str | None:
-        """The column by which a row belongs to a group, ``objective_id`` by way of ``objectives``; None: it does not."""
+        """The column by which a row belongs to a group (``objective_id``: by way of ``objectives``), if any."""
         names = {column.name for column in self.columns}
         return next((name for name in ("group_id", "objective_id") if name in names), None)
 

@@ -14,7 +14,7 @@ from drillster_pipeline.tables import DATA_TABLES, resources_of
 from .pages import CAPTURED_AT, Asked, extract, page
 
 NOOR = {"id": "noor", "name": "Noor"}
-NIGHT: list[Asked] = [
+CAPTURE: list[Asked] = [
     page("organization", {"id": "org"}),
     page("accounts", [{"account": {**NOOR, "thirdPartyIds": [{"thirdParty": "HR", "id": "1"}]}}]),
     page("catalogs", [{"id": "c"}]),
@@ -36,14 +36,14 @@ NIGHT: list[Asked] = [
 ]
 
 
-def test_a_night_fills_every_table_of_a_snapshot() -> None:
-    found = extract(*NIGHT)
+def test_a_capture_fills_every_table_of_a_snapshot() -> None:
+    found = extract(*CAPTURE)
     assert {batch.table.name for batch in found.batches if len(batch.frame)} == set(DATA_TABLES) - {"objective_events"}
     assert found.rejects() == []
 
 
-def test_every_reference_of_a_night_is_among_its_rows() -> None:
-    found = extract(*NIGHT)
+def test_every_reference_of_a_capture_is_among_its_rows() -> None:
+    found = extract(*CAPTURE)
     for table in DATA_TABLES.values():
         for column in table.columns:
             if column.references:
@@ -54,9 +54,9 @@ def test_every_reference_of_a_night_is_among_its_rows() -> None:
 
 @pytest.mark.parametrize("name", [name for name in DATA_TABLES if name != "objective_events"])
 def test_a_table_that_is_asked_for_alone_is_as_it_is_among_all(name: str) -> None:
-    alone = extract(*NIGHT, tables=(name,))
+    alone = extract(*CAPTURE, tables=(name,))
     assert {batch.table.name for batch in alone.batches} == {name}
-    assert alone.rows(name) == extract(*NIGHT).rows(name)
+    assert alone.rows(name) == extract(*CAPTURE).rows(name)
 
 
 def test_pages_that_no_table_draws_on_are_not_even_looked_at() -> None:
@@ -73,7 +73,7 @@ def test_pages_that_no_table_draws_on_are_not_even_looked_at() -> None:
         ([{"id": None, "playables": []}], {"objectives"}),
     ],
 )
-def test_it_is_told_where_a_table_that_nobody_asked_for_has_rows_that_cannot_be_read(
+def test_a_table_that_nobody_asked_for_is_unreadable_where_a_row_of_it_is(
     objectives: list[Any], unreadable: set[str]
 ) -> None:
     """They may have named a playable that nothing else names, so it may be there though it is not among the rows."""
@@ -85,7 +85,7 @@ def test_it_is_told_where_a_table_that_nobody_asked_for_has_rows_that_cannot_be_
 @pytest.mark.parametrize(
     ("table", "unreadable"), [("accounts", "groups"), ("accounts", "objectives"), ("playables", "catalogs")]
 )
-def test_it_is_told_where_what_would_have_named_a_thing_could_not_be_asked_for(table: str, unreadable: str) -> None:
+def test_a_list_is_unreadable_where_what_it_leads_to_could_not_be_asked_for(table: str, unreadable: str) -> None:
     """Nobody can ask for the members of a group without an id, so they may be there though nothing names them."""
     assert extract(page(unreadable, [{"id": [5]}]), tables=(table,)).unreadable == {unreadable}
 
@@ -108,16 +108,6 @@ def test_batches_are_cut_into_chunks_and_lose_nothing() -> None:
     assert sizes == [70, 20, 70, 20, 70, 20, 30]
     assert cut.rows("results") == whole.rows("results")
     assert max(len(batch.frame) for batch in cut.batches) <= 70
-
-
-def test_what_is_only_known_at_the_end_is_cut_into_chunks_too() -> None:
-    members = [{"member": {"id": f"a{number}"}} for number in range(100)]
-    found = extract(page("group_members", members, group_id="g"), chunk_rows=30)
-    assert [len(batch.frame) for batch in found.batches if batch.table.name == "accounts"] == [30, 30, 30, 10]
-
-
-def test_a_table_without_rows_has_no_batch() -> None:
-    assert extract(page("groups", [])).batches == []
 
 
 def test_a_page_without_a_list_is_a_contract_error_that_names_its_unit() -> None:

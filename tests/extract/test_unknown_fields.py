@@ -8,11 +8,7 @@ from drillster_pipeline.extract.unknown_fields import ANSWERS, ITEMS, MOST_PATHS
 from drillster_pipeline.resources import RESOURCES
 
 from .pages import extract, page
-from .test_evaluations import EVALUATION
-from .test_groups import GROUP
-from .test_objectives import OBJECTIVE
-from .test_results import PLACES
-from .test_test_results import ENTRIES
+from .test_forms import ENTRIES, EVALUATION, FORMS, GROUP, LISTS, OBJECTIVE, ask
 
 NOOR = {"type": "USER", "id": "noor", "name": "Noor", "avatar": {"url": "https://example.org/n.png"}}
 UNIT = {"group_id": "g"}
@@ -71,18 +67,13 @@ def test_a_field_that_the_documentation_does_not_name_is_listed_by_its_path(
     assert found.startswith(path)
 
 
-@pytest.mark.parametrize(
-    ("resource", "body"),
-    [
-        ("results", {"groupDrillableMemberResults": list(PLACES.values())}),
-        ("test_results", {"memberTestResults": [ENTRIES["per member"], ENTRIES["per attempt"]]}),
-        ("group_members", {"members": [{"member": {**NOOR, "inviteeKey": "0" * 32}, "joined": "2024-01-11"}]}),
-        ("accounts", []),
-        ("groups", GROUP),
-    ],
-)
-def test_a_documented_answer_has_nothing_unknown(resource: str, body: Any) -> None:
-    assert unknown(resource, body) == {}
+@pytest.mark.parametrize(("resource", "items"), [form[:2] for form in FORMS], ids=[form[0] for form in FORMS])
+def test_a_documented_answer_has_nothing_unknown(resource: str, items: list[Any]) -> None:
+    documented = [item for item in items if item != ENTRIES[2]]  # which is not documented
+    for body in (documented, {LISTS[resource][0]: documented, "pagination": {"total": 1}}):
+        found = UnknownFields()
+        found.add_page(*ask(resource, body))
+        assert found.found == {}
 
 
 def test_a_path_is_listed_with_the_first_answer_that_had_it() -> None:
