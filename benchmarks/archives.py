@@ -80,7 +80,7 @@ def replaying(archive: Path, url: str) -> Settings:
 
 
 def _key() -> str:
-    from drillster_pipeline.sandbox.credentials import process_key, to_pem
+    from drillster_pipeline.sandbox.oauth import process_key, to_pem
 
     return to_pem(process_key("nobody"))
 

@@ -26,9 +26,9 @@ def shown_by_snapshot(organization: Organization, on: date, moment: datetime, we
         "catalog_playables": keyed(
             "catalog_playables",
             (
-                {"catalog_id": catalog_id(sight, number), "playable_id": thing.id, "type": thing.type}
-                for number in (sight.catalogs if "catalog_content" not in sight.unavailable else [])
-                for thing in sight.playables_of(number)
+                {"catalog_id": catalog.id, "playable_id": thing.id, "type": thing.type}
+                for catalog in (sight.catalogs if "catalog_content" not in sight.unavailable else [])
+                for thing in sight.playables_of(catalog)
             ),
         ),
         "groups": keyed("groups", (group_row(sight, group) for group in sight.groups)),
@@ -46,7 +46,7 @@ def shown_by_snapshot(organization: Organization, on: date, moment: datetime, we
             (
                 {"group_id": group.id, "playable_id": thing.id, "type": thing.type}
                 for group in sight.inside("group_drillables")
-                for thing in (*sight.at.drillables(group), *sight.tests(group))
+                for thing in (*sight.at.drillables(group), *group.tests)
             ),
         ),
         "objectives": keyed("objectives", _fitting(shown, "objectives", objective_rows(sight))),
@@ -142,10 +142,10 @@ def playable_row(thing: Any) -> Row:
 def playables(sight: TablePreviews) -> Iterator[Any]:
     """Every one met anywhere."""
     at = sight.at
-    for number in sight.catalogs if "catalog_content" not in sight.unavailable else ():
-        yield from sight.playables_of(number)
+    for catalog in sight.catalogs if "catalog_content" not in sight.unavailable else ():
+        yield from sight.playables_of(catalog)
     for group in sight.inside("groups"):
-        yield from sight.tests(group)
+        yield from group.tests
     for group in sight.inside("group_drillables"):
         yield from at.drillables(group)
     for group in sight.inside("objectives"):
@@ -155,24 +155,19 @@ def playables(sight: TablePreviews) -> Iterator[Any]:
         if any("id" in item["member"] for item in sight.members(group)):
             yield from sight.listed("results", at.drillables(group))
     for group in sight.inside("test_results"):
-        for test in sight.tests(group):
+        for test in group.tests:
             yield test
             if any("drills" in one for item in at.test_results(group, test) for one in item["testResults"]):
                 yield from [thing for thing in at.drillables(group) if thing.type == "DRILL"][:3]
 
 
-def catalog_id(sight: TablePreviews, number: int) -> str:
-    return str(sight.content.catalog_ids()[number])
-
-
 def catalog_rows(sight: TablePreviews) -> Iterator[Row]:
-    for number in sight.catalogs:
-        name, description = sight.content.catalog_name(number, sight.at.moment)
-        things = sight.content.catalog_content(number, sight.at.moment)
+    for catalog in sight.catalogs:
+        things = sight.at.catalog_content(catalog)
         yield {
-            "catalog_id": catalog_id(sight, number),
-            "name": name,
-            "description": description,
+            "catalog_id": catalog.id,
+            "name": catalog.name,
+            "description": catalog.description,
             "organization_id": sight.at.model.id,
             "playable_count": None if "catalog_content" in sight.unavailable else len(things),
         }
@@ -289,7 +284,7 @@ def _tests(shown: Shown, sight: TablePreviews) -> None:
     scores: list[Row] = []
     drills: list[Row] = []
     for group in sight.inside("test_results"):
-        for test in sight.tests(group):
+        for test in group.tests:
             people = sight.at.test_results(group, test)
             bent = [one["testResults"][0]["id"] for one in sight.bent("test_results", people) if one["testResults"]]
             for person, attempt in ((one["user"]["id"], attempt) for one in people for attempt in one["testResults"]):
@@ -374,7 +369,7 @@ def _named(sight: TablePreviews) -> Iterator[Mapping[str, Any]]:
         for objective in sight.objectives(group):
             yield from (item["user"] for item in sight.listed("objective_evaluations", at.evaluations(objective).all()))
     for group in sight.inside("test_results"):
-        for test in sight.tests(group):
+        for test in group.tests:
             yield from (item["user"] for item in at.test_results(group, test))
 
 

@@ -123,7 +123,6 @@ class TablePreviews:
     def __init__(self, organization: Organization, moment: datetime, weather: Weather) -> None:
         self.when = moment
         self.at = organization.at(moment)
-        self.content = organization.content
         self.weather = weather
 
     # -- what can be read
@@ -157,13 +156,13 @@ class TablePreviews:
         return [group for group in self.groups if group.id != self.weather.group]
 
     @cached_property
-    def catalogs(self) -> list[int]:
-        """Numbers of the catalogs that are listed."""
-        return self.listed("catalogs", self.content.catalogs(self.at.moment)) if self.reads("catalogs") else []
+    def catalogs(self) -> list[Any]:
+        """The catalogs that are listed."""
+        return self.listed("catalogs", self.at.catalogs()) if self.reads("catalogs") else []
 
-    def playables_of(self, catalog: int) -> list[Any]:
+    def playables_of(self, catalog: Any) -> list[Any]:
         """What a catalog is seen to hold."""
-        return self.listed("catalog_content", self.content.catalog_content(catalog, self.at.moment))
+        return self.listed("catalog_content", self.at.catalog_content(catalog))
 
     def members(self, group: Any) -> list[Any]:
         """Members and invitees that a group is seen to have."""
@@ -172,10 +171,6 @@ class TablePreviews:
     def objectives(self, group: Any) -> list[Any]:
         """Objectives that a group is seen to have."""
         return self.listed("objectives", self.at.objectives(group))
-
-    def tests(self, group: Any) -> list[Any]:
-        """Tests of a group."""
-        return self.at.tests(group)
 
     # -- what can't
 
@@ -188,7 +183,7 @@ class TablePreviews:
             "results": lambda: any(
                 "id" in item["member"] for group in self.inside("group_members") for item in self.members(group)
             ),
-            "test_results": lambda: any(map(self.tests, self.inside("groups"))),
+            "test_results": lambda: any(group.tests for group in self.inside("groups")),
         }
         names = {*FOUND_IN, *(name for names in SOURCES.values() for name in names)}
         return {name for name in names if not self.reads(name, asked=asked.get(name, lambda: True)())}
@@ -216,7 +211,7 @@ class TablePreviews:
         if resource == "groups":
             return {ANYWHERE}
         if resource == "catalogs":
-            return {ANYWHERE} if self.content.catalogs(self.at.moment) else set()
+            return {ANYWHERE} if self.at.catalogs() else set()
         if resource == "catalog_content":
             return {ANYWHERE} if self.catalogs else set()
         return {group.id for group in self.inside(resource) if self._has_any(resource, group)}

@@ -70,7 +70,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
                 night = run_night(console, instance, day, now=partial(_same, moment))
                 if not night.success:
                     return night.exit_code
-        requests, grants = len(sandbox.requests), sandbox.grants
+        requests, grants = sandbox.request_count, sandbox.grants
     took = duration(time.monotonic() - started)
     console.print(f"\n{requests:,} requests, {grants} access tokens, {took} in all.\n", highlight=False)
     with PipelineContext(settings=load_settings()) as session:

@@ -19,7 +19,7 @@ ENV_FILE = "client.env"
 
 def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
     """Serve until it is interrupted. Raises SettingsError where the port is taken or the folder is not writable."""
-    from drillster_pipeline.sandbox import serve, write_environment
+    from drillster_pipeline.sandbox import Sandbox, write_environment
 
     logging.getLogger("drillster_pipeline.sandbox").setLevel(logging.INFO)
 
@@ -30,7 +30,8 @@ def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path)
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        serve(host=host, port=port, accounts=accounts, seed=seed, key_file=folder / KEY_FILE, ready=ready)
+        sandbox = Sandbox(host=host, port=port, accounts=accounts, seed=seed, key_file=folder / KEY_FILE)
+        sandbox.run(ready)
     except OSError as problem:
         raise SettingsError(
             f"The sandbox can't start on {host}:{port} ({problem.strerror}): choose another --port or --folder"

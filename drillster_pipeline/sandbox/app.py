@@ -1,249 +1,127 @@
-"""The web application: Starlette routes requests to the token endpoint and the API; faults stand around both."""
+"""The ASGI application: Starlette routes requests to the token endpoint and to the endpoints of the API."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from functools import lru_cache, partial
 from time import time
-from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Mount, Route
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from .chaos import Chaos
-from .faults import How
-from .oauth import GRANT_PATH, Access, Grants, Refusal, error_body
-from .organization import Organization
-from .problems import Problem
-from .question import Question
-from .recorder import Recorder
-from .routes import find
-from .shaping import reshape
-from .visit import Visit
-from .wire import (
-    HTML_TYPE,
-    JSON_TYPE,
-    PROXY_PAGE,
-    ConnectionRegister,
-    Receive,
-    Reply,
-    Scope,
-    Send,
-    break_off,
-    deliver,
-    drip,
-)
+from .endpoints import ENDPOINTS, Endpoint, Endpoints, Problem
+from .oauth import GRANT_PATH, Grants, Refusal
+from .organization import Json, Organization
 
-VERSIONS = ("2.1.1", "3")
-_LONGEST_FORM = 64 * 1024
 _COMPRESSED_FROM = 700
-"""Bytes from which compressing an answer is worth its while."""
-_BROKEN = frozenset({How.CUT, How.CUT_CHUNKED, How.RESET, How.RESET_IN_BODY})
+"""Bytes from which a body is compressed."""
+_STANDARD = {
+    "content-type": "application/json;charset=UTF-8",
+    "cache-control": "no-cache, no-store, max-age=0, must-revalidate",
+    "x-content-type-options": "nosniff",
+}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_VERSION = _encode({"version": "2-1-1.601"}).encode()
 
 
 class Drillster:
-    """The ASGI application. ``slot`` tells which moment the organization is seen at."""
+    """The application. ``step`` gives the moment at which the organization is shown."""
 
-    def __init__(
-        self, *, organization: Organization, grants: Grants, recorder: Recorder, slot: Callable[[], int]
-    ) -> None:
-        self.organization = organization
-        self.grants = grants
-        self.recorder = recorder
-        self.connections = ConnectionRegister()
-        self.chaos: Chaos
-        self._slot = slot
+    def __init__(self, organization: Organization, grants: Grants, step: Callable[[], int]) -> None:
+        self.organization, self.grants, self._step = organization, grants, step
+        self.clock: Callable[[], float] = time
+        self.request_count = 0
+        self.bodies = lru_cache(maxsize=2048)(self._body)
         self._routes = Starlette(
             routes=[
-                Route(GRANT_PATH, _Endpoint(self.token), methods=None),
-                Mount("/api", app=_Endpoint(self.api)),
-                Mount("/", app=_Endpoint(self.nowhere)),
-            ]
+                Route(GRANT_PATH, self._token, methods=["POST"]),
+                *(
+                    Route(f"/api/{version}/{endpoint.path}", partial(self._api, endpoint, version))
+                    for endpoint in ENDPOINTS
+                    for version in endpoint.versions
+                ),
+            ],
+            exception_handlers={Problem: self._problem, Refusal: self._refusal, HTTPException: self._unrouted},
         )
+        self._routes.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Writes the request down, decides whether it fails, and passes it on."""
-        if scope["type"] != "http":
-            raise RuntimeError(f"The sandbox speaks HTTP only, not {scope['type']}.")
-        path, query = scope["path"], scope["query_string"].decode("latin-1")
-        record = self.recorder.begin(scope["method"], path, query)
-        chaos = self.chaos
-        target = "token" if path == GRANT_PATH else "/".join(path.split("/")[3:])
-        try:
-            rule = chaos.decide(target, query)
-            scope["sandbox"] = Visit(chaos, record, rule, target)
-            await chaos.wait(rule, f"{target}?{query}")
-            await self._routes(scope, receive, send)
-        finally:
-            self.recorder.end()
+        """Answer a request. Paths are matched as they are sent, since an id may contain an escaped slash."""
+        self.request_count += 1
+        await self._routes({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
 
-    # -- answers ---------------------------------------------------------------------------------------------------
+    def answer(self, endpoint: Endpoint, version: str, query: dict[str, str], parameters: tuple[str, ...]) -> Json:
+        """What an endpoint answers, as a JSON value. Raises Problem."""
+        del version
+        at = self.organization.snapshot(self._step())
+        return getattr(Endpoints(at, query), endpoint.method)(*parameters)
 
-    async def token(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """POST a grant, get a token."""
-        visit: Visit = scope["sandbox"]
-        await self._finish(await self._token_reply(visit, scope, receive), visit, scope, receive, send)
+    def reply(self, status: int, value: Json, **headers: str) -> Response:
+        """An answer with the headers that all of them have."""
+        return self._response(status, _encode(value).encode(), headers)
 
-    async def _token_reply(self, visit: Visit, scope: Scope, receive: Receive) -> Reply:
-        shape = visit.chaos.faults.shapes.grant_errors
-        try:
-            token = await self._grant(visit, Request(scope, receive))
-        except Refusal as refusal:
-            body, content_type = error_body(refusal, shape)
-            challenge = [(b"www-authenticate", b'Basic realm="oauth"')] if refusal.error == "invalid_client" else []
-            return Reply(refusal.status, body, [(b"content-type", content_type), *challenge])
-        self.recorder.granted()
-        visit.record.token_id = token["jti"]
-        return Reply(200, _encode(token).encode())
+    def _response(self, status: int, body: bytes, headers: dict[str, str]) -> Response:
+        date = formatdate(self.clock(), usegmt=True)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Response(body, status, {**_STANDARD, "date": date, **named})
 
-    async def _grant(self, visit: Visit, request: Request) -> dict[str, Any]:
-        """The Token object for a request. Raises Refusal."""
-        if visit.fails:
-            raise Refusal(visit.status, visit.rule_error or "server_error", "The sandbox was told to fail.")
-        if request.method != "POST":
-            raise Refusal(405, "method_not_allowed", "The token endpoint takes POST only.")
-        form = b""
-        async for chunk in request.stream():
-            form += chunk
-            if len(form) > _LONGEST_FORM:
-                raise Refusal(413, "invalid_request", "The form is too large.")
-        return self.grants.grant(
-            form,
-            request.headers,
-            audiences=frozenset({f"{request.scope['scheme']}://{request.headers.get('host', '')}{GRANT_PATH}"}),
-            faults=visit.chaos.faults,
-            now=time() + visit.chaos.faults.clock_skew,
-        )
+    def token(self, form: bytes, headers: Mapping[str, str], url: str) -> Json:
+        """A Token object for a request to the token endpoint at the URL. Raises Refusal."""
+        return self.grants.grant(form, headers, url, self.clock())
 
-    async def api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The REST API."""
-        visit: Visit = scope["sandbox"]
-        await self._finish(self._api_reply(visit, scope), visit, scope, receive, send)
+    async def _token(self, request: Request) -> Response:
+        url = f"{request.url.scheme}://{request.headers.get('host', '')}{GRANT_PATH}"
+        return self.reply(200, self.token(await request.body(), request.headers, url))
 
-    def _api_reply(self, visit: Visit, scope: Scope) -> Reply:
-        headers = dict(scope["headers"])
-        try:
-            plain, packed = self._answer(visit, scope, headers.get(b"authorization", b""))
-        except Problem as problem:
-            return self._problem_reply(visit, problem)
-        if packed is not None and b"gzip" in headers.get(b"accept-encoding", b""):
-            return Reply(200, packed, [JSON_TYPE, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")])
-        return Reply(200, plain)
+    async def _api(self, endpoint: Endpoint, version: str, request: Request) -> Response:
+        if endpoint.resource != "version":
+            self.grants.check(request.headers.get("authorization", ""), self.clock())
+        parameters = tuple(unquote(text) for text in request.path_params.values())
+        plain, packed = self.bodies(self._step(), endpoint, version, request.url.query, parameters)
+        if packed and "gzip" in request.headers.get("accept-encoding", ""):
+            return self._response(200, packed, {"content-encoding": "gzip", "vary": "accept-encoding"})
+        return self._response(200, plain, {})
 
-    def _answer(self, visit: Visit, scope: Scope, authorization: bytes) -> tuple[bytes, bytes | None]:
-        """The body of an answer, plain and compressed. Raises Problem."""
-        words = scope["path"].split("/")[2:]
-        if scope["method"] not in ("GET", "HEAD"):
-            raise Problem(405, description="This sandbox can only be read from.")
-        if words == ["2.1.1", "version"] and not visit.fails:
-            return _VERSION, None
-        access = self._access(visit, authorization.decode("latin-1"))
-        if visit.fails:
-            raise Problem(visit.status, visit.rule_error, "The sandbox was told to fail.")
-        self._authenticate(visit, access)
-        return self._body(visit, scope["query_string"], words)
+    def _body(
+        self, _step: int, endpoint: Endpoint, version: str, query: str, parameters: tuple[str, ...]
+    ) -> tuple[bytes, bytes]:
+        """The body of an answer, plain and compressed (empty where it is too short for that)."""
+        value = self.answer(endpoint, version, dict(parse_qsl(query, keep_blank_values=True)), parameters)
+        plain = _encode(value).encode()
+        return plain, gzip.compress(plain, compresslevel=1, mtime=0) if len(plain) >= _COMPRESSED_FROM else b""
 
-    def _access(self, visit: Visit, authorization: str) -> Access | Problem:
-        """The token of a request, or what is wrong with it. Both scheme names are case sensitive (section 1.4)."""
-        scheme, _, token = authorization.partition(" ")
-        if scheme not in ("Bearer", "OAuth") or not token:
-            return Problem(401, "not_authenticated", "User was not authenticated.")
-        access = self.grants.access(token.strip())
-        if access is None:
-            return Problem(401, "invalid_token", "The access token is not valid.")
-        visit.record.token_id = access.jti
-        return access
+    # -- errors --------------------------------------------------------------------------------------------------
 
-    def _authenticate(self, visit: Visit, access: Access | Problem) -> None:
-        """Raises Problem where the token is not good (any more)."""
-        if isinstance(access, Problem):
-            raise access
-        if visit.rule is not None and visit.rule.how is How.REVOKE:
-            access.revoked = True
-        if access.revoked:
-            raise Problem(401, "invalid_token", "The access token is not valid any more.")
-        if access.expires_at <= time() + visit.chaos.faults.clock_skew:
-            raise Problem(401, "token_expired", "The access token has expired.")
-
-    def _body(self, visit: Visit, query_string: bytes, words: list[str]) -> tuple[bytes, bytes | None]:
-        """The body of an answer, plain and compressed. Raises Problem."""
-        chaos, slot = visit.chaos, self._slot()
-        key = (slot, query_string, *words)
-        kept = chaos.kept(key)
-        if kept is not None:
-            return kept
-        version, *rest = words
-        found = find(version, rest) if version in VERSIONS and rest else None
-        if found is None:
-            raise Problem(404, "not_found", "There is no such resource.")
-        handler, parameters = found
-        query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
-        question = Question(self.organization.snapshot(slot), query, chaos.faults, version, chaos.fired)
-        resource, body = handler(question, *parameters)
-        chaos.bend(resource, body)
-        plain = _encode(reshape(resource, body, chaos.faults.shapes)).encode()
-        packed = gzip.compress(plain, compresslevel=1, mtime=0) if len(plain) >= _COMPRESSED_FROM else None
-        chaos.keep(key, plain, packed)
-        return plain, packed
-
-    async def nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Whatever lies outside the API."""
-        visit: Visit = scope["sandbox"]
-        reply = self._problem_reply(visit, Problem(404, "not_found", "There is no such resource."))
-        await self._finish(reply, visit, scope, receive, send)
-
-    def _problem_reply(self, visit: Visit, problem: Problem) -> Reply:
-        shapes = visit.chaos.faults.shapes
-        status = problem.status
-        if status == 403:
-            status = shapes.permission_status
-        headers = [JSON_TYPE]
+    def problem(self, problem: Problem, **headers: str) -> Response:
+        """The Error object of the API."""
         if problem.status == 401:
-            headers.append((b"www-authenticate", f'Bearer error="{problem.id}"'.encode()))
-        if problem.status == 405:
-            headers.append((b"allow", b"GET, HEAD"))
-        if shapes.errors == "html":
-            return Reply(status, PROXY_PAGE, [HTML_TYPE, *headers[1:]])
-        if shapes.errors == "nothing":
-            return Reply(status, b"", headers[1:])
-        names = ("id", "description") if shapes.errors == "object" else ("error", "error_description")
-        body = dict(zip(names, (problem.id, problem.description), strict=True))
-        return Reply(status, _encode(body).encode(), headers)
+            headers["www_authenticate"] = f'Bearer error="{problem.id}"'
+        return self.reply(problem.status, {"id": problem.id, "description": problem.description}, **headers)
 
-    # -- sending -----------------------------------------------------------------------------------------------------
+    def refusal(self, refusal: Refusal) -> Response:
+        """The error of the token endpoint: RFC 6749, section 5.2."""
+        headers = {"www_authenticate": 'Basic realm="oauth"'} if refusal.error == "invalid_client" else {}
+        body = {"error": refusal.error, "error_description": refusal.description}
+        return self.reply(refusal.status, body, **headers)
 
-    async def _finish(self, reply: Reply, visit: Visit, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer, in the way that the failure asks for."""
-        rule, chaos = visit.rule, visit.chaos
-        date = formatdate(time() + chaos.faults.clock_skew, usegmt=True).encode()
-        if rule is None:
-            visit.record.status = reply.status
-            await deliver(reply, date, send)
-            return
-        reply = visit.replaced(reply)
-        if rule.how in _BROKEN:
-            if rule.how is not How.RESET:
-                visit.record.status = reply.status
-            await break_off(reply, date, rule, transport=self.connections.of(scope), receive=receive)
-            return
-        visit.record.status = reply.status
-        if rule.how is How.DRIP:
-            await drip(reply, date, send, rule.seconds)
-        else:
-            await deliver(reply, date, send)
+    async def _problem(self, _: Request, problem: Exception) -> Response:
+        assert isinstance(problem, Problem)
+        return self.problem(problem)
 
+    async def _refusal(self, _: Request, refusal: Exception) -> Response:
+        assert isinstance(refusal, Refusal)
+        return self.refusal(refusal)
 
-class _Endpoint:
-    """An ASGI application out of a method (Starlette takes a plain function for one of requests)."""
-
-    def __init__(self, answer: Callable[[Scope, Receive, Send], Any]) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._answer(scope, receive, send)
+    async def _unrouted(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        allow = (error.headers or {}).get("Allow")
+        if allow is not None:
+            return self.problem(Problem(405, "method_not_allowed"), allow=allow)
+        return self.problem(Problem(404, "not_found", "There is no such resource."))

@@ -1,51 +1,93 @@
-"""How people learn and forget: what a person knows of a drill at any moment.
+"""How people learn and forget, take tests, and meet the objectives of their groups.
 
 Knowledge after a practice fades exponentially towards what stays for good; each practice lifts it again, slows the
 fading down and leaves more behind (Ebbinghaus' curve with a memory that grows). Practice comes at growing intervals,
-at logins, more often for the diligent; now and then somebody lets it slip. Between two practices knowledge only
-falls, so the moment at which it crosses a norm follows from a logarithm, and nothing needs to be simulated.
+at logins, more often for the diligent. Between two practices knowledge only falls, so the moment at which it crosses
+a norm follows from a logarithm.
+
+Everybody starts as not meeting an objective. Each crossing of the norm is a change; an evaluation is the number of
+changes before it, odd or even: the events always explain the evaluations.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from math import exp, inf, log
+from random import Random
 from typing import NamedTuple
 
-from .calendar import DAY, MINUTE, horizon_of
-from .chance import MASK, fold
-from .person import Person
+from .draws import DAY, END, FOREVER, HOUR, MINUTE, between, draw, make_id
+from .model import Group, Membership, Model, Person, Playable
 
-_KNOWLEDGE = 3
-_MULTIPLIER, _INCREMENT = 6364136223846793005, 1442695040888963407  # Knuth's MMIX generator: quick, good high bits
-_HIGH = 1.0 / (1 << 24)
 SECONDS_TO_MASTER = 5400
 _FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 48.0 * DAY
 """From one practice to the next, for somebody of diligence 1."""
 _LASTING = tuple(0.14 + 0.04 * count for count in range(12))
 """Which share of what is known stays for good after one practice, two, … In the end it is the last of these."""
 _FIRST_STABILITY, _LONGEST_STABILITY = 3.0 * DAY, 120.0 * DAY
+_EPSILON = 1e-9
+_YEAR = 365 * DAY
+_ATTEMPTS = 3
+_PASS_MARK = 70
+_TYPES = ("PERMANENT", "ONEOFF", "TEST", "RECURRING")
+
+
+def percent(fraction: float) -> int:
+    """A percentage, rounded down, so that 79.9 does not look like the norm of 80."""
+    return int(fraction * 100 + 1e-7)
 
 
 class Practices:
-    """Everything that one person practiced of one drill: columns of equal length, in the order of time.
+    """What one person practices of one drill: columns of equal length, worked out as far as it was asked for."""
 
-    Fractions are 0 to 1. Columns take a fifth of the memory that records would.
-    """
-
-    __slots__ = ("at", "level", "seconds", "stability")
-
-    def __init__(self) -> None:
+    def __init__(self, person: Person, drill: str) -> None:
+        chance = draw(person.id, drill)
+        self.added = person.stay.start + int(chance.random() * 25 * DAY)
         self.at = array("q")
         self.level = array("d")
-        """What is known right after."""
+        """What is known right after, 0 to 1."""
         self.stability = array("d")
         """Milliseconds in which what does not last falls to 1/e."""
         self.seconds = array("q")
         """Time spent so far, this practice included."""
+        never = chance.random() < 1 / 16
+        self._coming = iter(()) if never else self._practice(person, self.added, chance.random)
+        self._next = next(self._coming, None)
+
+    def _practice(self, person: Person, last: int, draw_one: Callable[[], float]) -> Iterator[tuple[int, float, float]]:
+        minute = int(draw_one() * 50) * MINUTE
+        ease = 0.33 + 0.32 * person.ability + 0.1 * draw_one()
+        gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
+        level = lasting = 0.0
+        stability, last_share = _FIRST_STABILITY, len(_LASTING) - 1
+        for which in count():
+            pause = gap * (0.6 + 0.8 * draw_one()) * (2.5 if draw_one() < 0.125 else 1.0)
+            at = person.next_login(int(last + pause)) + minute
+            if at >= person.stay.left:
+                return
+            forgotten = 1.0 - lasting - (level - lasting) * exp((last - at) / stability)
+            level = min(0.99, 1.0 - forgotten * (1.0 - ease))
+            stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * forgotten))
+            lasting = level * _LASTING[min(which, last_share)]
+            yield at, level, stability
+            gap = min(longest, gap * 1.5)
+            last = at
+
+    def until(self, moment: int) -> Practices:
+        """The same, worked out up to the moment at least."""
+        while self._next is not None and self._next[0] <= moment:
+            at, level, stability = self._next
+            self.at.append(at)
+            self.level.append(level)
+            self.stability.append(stability)
+            self.seconds.append((self.seconds[-1] if self.seconds else 0) + 80 + at // MINUTE % 512)
+            self._next = next(self._coming, None)
+        return self
 
     def latest(self, moment: int) -> int:
         """Which practice is the latest at the moment; -1 where there is none yet."""
@@ -72,92 +114,254 @@ class Practices:
         return self.at[which] + self.stability[which] * log((self.level[which] - lasting) / (norm - lasting))
 
 
-class Knowledge(NamedTuple):
-    """What a person knows of a drill at a moment, in the measures of Drillster's Practice object."""
+class Attempt(NamedTuple):
+    """An attempt at a test. ``completed`` is None where it was given up; ``percentage`` None where it has no score."""
 
-    proficiency: int
-    highest: int
-    eventual: int
-    seconds: int
-    expected_seconds: int
-    last: int | None
-    added: int | None
+    id: str
+    started: int
+    completed: int | None
+    minutes: int
+    questions: int
+    correct: int
+    progress: float
+    percentage: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the score is enough."""
+        return self.percentage is not None and self.percentage >= _PASS_MARK
 
 
-def percent(fraction: float) -> int:
-    """A whole percentage, rounded down, so that 79.9 does not look like the norm of 80."""
-    return int(fraction * 100 + 1e-7)
+class Norm(NamedTuple):
+    """What must be known, in percent, from a moment on; and below which it is lost again (None: the same)."""
+
+    since: int
+    minimum: int
+    falling: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objective:
+    """An objective of a group. ``review`` is None where each member has their own date."""
+
+    id: str
+    group: Group
+    type: str
+    created: int
+    removed: int
+    review: int | None
+    period: int
+    """Of RECURRING and TEST: the time from one review to the next."""
+    own_period: int
+    """From when a member is evaluated to the review date of their own."""
+    norms: tuple[Norm, ...]
+    study_hours: int | None
+    playables: tuple[int, ...]
+    """Indices in the library; of TEST: in the tests of the group."""
+
+    def norm(self, moment: int) -> Norm:
+        """The norm of the moment."""
+        return next((norm for norm in reversed(self.norms) if norm.since <= moment), self.norms[0])
+
+    def review_at(self, moment: int) -> int | None:
+        """The common review date as it is at the moment."""
+        if self.type == "RECURRING" or (self.type == "TEST" and self.review is not None):
+            return self.created + ((moment - self.created) // self.period + 1) * self.period
+        return self.review
+
+    def own_review(self, start: int) -> int | None:
+        """The review date of a member who is evaluated from then on; None where the date is a common one."""
+        if self.review is not None or self.type == "RECURRING":
+            return None
+        return start - start % DAY + self.own_period
+
+    def start(self, membership: Membership) -> int:
+        """From when a member is evaluated."""
+        return max(self.created, membership.joined)
+
+
+class Change(NamedTuple):
+    """An evaluation changed: OBJECTIVE_BECAME_OK or OBJECTIVE_BECAME_NOK."""
+
+    at: int
+    ok: bool
+    proficiency: int | None
+
+
+class Evaluation(NamedTuple):
+    """How one member does: ``levels`` are the percentages per playable, empty for tests."""
+
+    met: bool
+    at: int
+    review: int | None
+    levels: tuple[int, ...]
 
 
 class Learning:
-    """What everybody knows."""
+    """What everybody knows, and which objectives they meet."""
 
-    def __init__(self, seed: int) -> None:
-        self._seed = fold(seed, _KNOWLEDGE)
-        self.practices: Callable[[Person, int, int], Practices] = lru_cache(maxsize=16_384)(self._practices)
-        """Of a person, a drill: every practice before a horizon."""
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.practices = lru_cache(maxsize=16_384)(Practices)
+        self.attempts = lru_cache(maxsize=4096)(self._attempts)
+        self.changes = lru_cache(maxsize=8192)(self._changes)
+        self.objectives = lru_cache(maxsize=100_000)(lambda group: list(self._objectives(group)))
+        self._by_id: dict[str, Objective] = {}
 
-    def _origin(self, person: Person, drill: int) -> tuple[int, int]:
-        """The chances of this person with this drill, and when it came to their repertoire."""
-        bits = fold(self._seed, person.key ^ drill)
-        return bits, person.start + (bits >> 8) % (25 * DAY)
+    # -- tests ---------------------------------------------------------------------------------------------------
 
-    def _practices(self, person: Person, drill: int, horizon: int) -> Practices:
-        found = Practices()
-        bits, last = self._origin(person, drill)
-        if bits % 16 == 0:  # never gets round to it
-            return found
-        stop = min(horizon, person.left)
-        minute = (bits >> 48) % 50 * MINUTE
-        gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
-        ease = 0.33 + 0.32 * person.ability + 0.1 * ((bits >> 20) & 15) / 15
-        level = lasting = 0.0
-        stability, seconds, which = _FIRST_STABILITY, 0, 0
-        next_login, last_share = person.next_login, len(_LASTING) - 1
-        add_at, add_level = found.at.append, found.level.append
-        add_stability, add_seconds = found.stability.append, found.seconds.append
-        while True:
-            bits = (bits * _MULTIPLIER + _INCREMENT) & MASK
-            pause = gap * (0.6 + 0.8 * (bits >> 40) * _HIGH)
-            if not (bits >> 34) & 7:  # lets it slip
-                pause *= 2.5
-            at = next_login(int(last + pause)) + minute
-            if at >= stop:
-                return found
-            forgotten = 1.0 - lasting - (level - lasting) * exp((last - at) / stability)
-            level = min(0.99, 1.0 - forgotten * (1.0 - ease))
-            stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * forgotten))
-            lasting = level * _LASTING[which]
-            seconds += 80 + ((bits >> 16) & 511)
-            add_at(at)
-            add_level(level)
-            add_stability(stability)
-            add_seconds(seconds)
-            if which < last_share:
-                which += 1
-            if gap < longest:
-                gap *= 1.5
-            last = at
+    def _attempts(self, membership: Membership, test: Playable, moment: int) -> list[Attempt]:
+        """The attempts that a member has started by the moment: a few until they pass, and again a year later."""
+        person = self._model.person(membership.stay)
+        chance = draw(person.id, test.id, membership.since)
+        last = min(person.stay.left, membership.ends)
+        found: list[Attempt] = []
+        for year in range(membership.since, min(moment + 1, last), _YEAR):
+            at, takes_part = year + between(chance, 4, 75) * DAY, chance.random() < 0.86
+            for number in range(_ATTEMPTS if takes_part else 0):
+                attempt = _attempt(chance, person, at, number)
+                if attempt.started >= last:
+                    break
+                found.append(attempt)
+                if attempt.passed:
+                    break
+                at = attempt.started + between(chance, 1, 14) * DAY
+        return [attempt for attempt in found if attempt.started <= moment]
 
-    def knowledge(self, person: Person, drill: int, moment: int) -> Knowledge:
-        """The measures of one drill for one person at the moment."""
-        _, added = self._origin(person, drill)
-        practices = self.practices(person, drill, horizon_of(moment))
-        which = practices.latest(moment)
-        if which < 0:
-            return Knowledge(0, 0, 0, 0, SECONDS_TO_MASTER, None, added if added <= moment else None)
-        level = practices.level_at(which, moment)
-        return Knowledge(
-            proficiency=percent(level),
-            highest=percent(max(practices.level[: which + 1])),
-            eventual=percent(practices.lasting(which)),
-            seconds=practices.seconds[which],
-            expected_seconds=int(SECONDS_TO_MASTER * (1.0 - level)),
-            last=practices.at[which],
-            added=added,
+    # -- objectives ----------------------------------------------------------------------------------------------
+
+    def objective(self, id_: str, moment: int) -> Objective | None:
+        """The objective of an id, if it exists at the moment."""
+        if id_ not in self._by_id:
+            for group in self._model.groups(moment):
+                self.objectives(group)
+        found = self._by_id.get(id_)
+        return found if found is not None and found.created <= moment < found.removed else None
+
+    def _objectives(self, group: Group) -> Iterator[Objective]:
+        """Every objective that a group ever has: but for tests, one makes way for another in the course of time."""
+        chance, size = draw(group.id, "objectives"), self._model.size
+        for slot in range(group.objectives):
+            type_ = _TYPES[(slot + group.number) % len(_TYPES)]
+            if type_ == "TEST" and not group.tests:
+                type_ = "PERMANENT"
+            cycle = between(chance, 120, 240) if type_ == "ONEOFF" else between(chance, 300, 500)
+            cycle = FOREVER if type_ == "TEST" or size.stable else cycle * size.day
+            own = (group.number + slot // len(_TYPES)) % 2 == (type_ == "TEST") and type_ != "RECURRING"
+            created = group.created + between(chance, 0, 11) * DAY + 2 * HOUR
+            while created < min(group.removed, END):
+                found = self._objective(chance, group, type_, created, min(group.removed, created + cycle), own=own)
+                self._by_id[found.id] = found
+                yield found
+                created += cycle
+
+    def _objective(
+        self, chance: Random, group: Group, type_: str, created: int, removed: int, *, own: bool
+    ) -> Objective:
+        model, size = self._model, self._model.size
+        period = _YEAR if type_ == "TEST" else between(chance, 45, 100) * size.day
+        if type_ == "TEST":
+            playables: tuple[int, ...] = (between(chance, 0, len(group.tests) - 1),)
+        else:  # one or two of the drills that stay the longest
+            placed = model.placed(group.id, group.drillables, created)
+            lasting = sorted(placed, key=lambda one: -one.until)[:4]
+            playables = tuple(one.number for one in chance.sample(lasting, min(len(lasting), between(chance, 1, 2))))
+        minimum = between(chance, 9, 15) * 5
+        falling = minimum - 10 if chance.random() < 0.33 else None
+        norms = [Norm(created, minimum, falling)]
+        if type_ == "PERMANENT" and chance.random() < 0.5 and not size.stable:
+            norms.append(Norm(created + between(chance, 80, 280) * size.day, minimum + 5, falling))
+        return Objective(
+            id=make_id(chance),
+            group=group,
+            type=type_,
+            created=created,
+            removed=removed,
+            review=None if own or type_ == "RECURRING" else created - created % DAY + period,
+            period=period,
+            own_period=between(chance, 40, 90) * DAY,
+            norms=tuple(norms),
+            study_hours=between(chance, 1, 6) if chance.random() < 0.33 else None,
+            playables=playables,
         )
 
-    def proficiency(self, person: Person, drill: int, moment: int, horizon: int) -> int:
-        """The whole percentage that the person knows of the drill at the moment, which is before the horizon."""
-        practices = self.practices(person, drill, horizon)
-        return percent(practices.level_at(practices.latest(moment), moment))
+    def evaluation(self, membership: Membership, objective: Objective, moment: int) -> Evaluation:
+        """How a member does at the moment."""
+        start = objective.start(membership)
+        own = objective.own_review(start)
+        met = len(self.changes(membership, objective, moment)) % 2 == 1
+        if objective.type == "TEST":
+            return Evaluation(met, moment, own, ())
+        at = moment
+        if objective.type == "ONEOFF":
+            at = max(start, min(moment, own or objective.review or FOREVER))
+        practices = self._practices_of(membership, objective, at)
+        return Evaluation(met, at, own, tuple(percent(one.level_at(one.latest(at), at)) for one in practices))
+
+    def _practices_of(self, membership: Membership, objective: Objective, moment: int) -> list[Practices]:
+        model = self._model
+        person = model.person(membership.stay)
+        drills = (model.library[index].id for index in objective.playables)
+        return [self.practices(person, drill).until(moment) for drill in drills]
+
+    def _changes(self, membership: Membership, objective: Objective, moment: int) -> list[Change]:
+        """How the member's evaluation changed, up to and including the moment."""
+        start = objective.start(membership)
+        stop = min(membership.ends, objective.removed, moment + 1)
+        review = objective.own_review(start)
+        if objective.type in {"TEST", "ONEOFF"}:
+            stop = min(stop, review or (objective.review if objective.type == "ONEOFF" else None) or stop)
+        if start >= stop:
+            return []
+        if objective.type == "TEST":  # counts once it is completed before the review, and for good
+            attempts = self.attempts(membership, objective.group.tests[objective.playables[0]], moment)
+            done = [attempt.completed for attempt in attempts if attempt.completed and attempt.completed < stop]
+            return [Change(max(start, min(done)), ok=True, proficiency=None)] if done else []
+        return list(_crossings(objective, self._practices_of(membership, objective, stop), start, stop))
+
+
+def _attempt(chance: Random, person: Person, earliest: int, number: int) -> Attempt:
+    started = person.next_login(earliest) + int(chance.random() * 50 * MINUTE)
+    questions, minutes = chance.choice((10, 15, 20, 25, 40)), between(chance, 6, 45)
+    id_, completed = make_id(chance), started + minutes * MINUTE
+    if chance.random() < 0.05:
+        progress = between(chance, 1, 9) / 10
+        done = int(questions * progress)
+        return Attempt(id_, started, None, minutes, questions, done * 2 // 3, progress, None)
+    share = min(97, 45 + int(30 * person.ability) + 9 * number + between(chance, 0, 23))
+    correct = min(questions, round(questions * share / 100))
+    score = None if chance.random() < 0.02 else round(100 * correct / questions)
+    return Attempt(id_, started, completed, minutes, questions, correct, 1.0, score)
+
+
+def _crossings(objective: Objective, practices: list[Practices], start: int, stop: int) -> Iterator[Change]:
+    """The changes from ``start`` to ``stop``: at each practice, and when what was known has faded before the next."""
+    recurring, reviews = objective.type == "RECURRING", set[int]()
+    if recurring:
+        first = objective.created + ((start - objective.created) // objective.period + 1) * objective.period
+        reviews.update(range(first, stop, objective.period))
+    steps = {start, *reviews, *(norm.since for norm in objective.norms if start < norm.since < stop)}
+    for one in practices:
+        steps.update(one.at[bisect_right(one.at, start) : bisect_left(one.at, stop)])
+    moments = sorted(steps)
+    ok = False
+    for at, end in zip(moments, [*moments[1:], stop], strict=True):
+        norm = objective.norm(at)
+        lost = (norm.minimum if norm.falling is None or recurring else norm.falling) / 100
+        latest = [one.latest(at) for one in practices]
+
+        def level(moment: int, latest: list[int] = latest) -> float:
+            return min(one.level_at(which, moment) for one, which in zip(practices, latest, strict=True))
+
+        value = level(at)
+        if ok and value < lost - _EPSILON and (not recurring or at in reviews):
+            ok = False
+            yield Change(at, ok, percent(value))
+        elif not ok and value >= norm.minimum / 100 - _EPSILON:
+            ok = True
+            yield Change(at, ok, percent(value))
+        if ok and not recurring:
+            faded = min(one.falls_below(which, lost) for one, which in zip(practices, latest, strict=True))
+            if at < faded and faded + 1 < end:
+                ok = False
+                yield Change(int(faded) + 1, ok, percent(level(int(faded) + 1)))

@@ -1,27 +1,112 @@
-"""The token endpoint: RFC 7523 section 2.1, as far as Drillster documents it (drillster-api.md, section 1)."""
+"""Credentials, and the token endpoint: RFC 7523, section 2.1, as far as Drillster documents it."""
 
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from .credentials import Credentials
-from .faults import Faults
+from .endpoints import Problem
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 GRANT_PATH = "/daas/oauth/token"
 _LEEWAY = 5.0
-"""Seconds that an assertion's ``iat`` may be ahead of our clock."""
-_KEPT_TOKENS = 50_000
+"""Seconds that the clock of a client may be ahead of ours."""
+_LONGEST_ASSERTION = 3600.0
+"""How far ahead the ``exp`` of an assertion may be, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The settings of a client of the sandbox. The secret and the key stay out of its repr."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    service_account_id: str
+    private_key: str = field(repr=False)
+    """PEM (PKCS 8) of the service account's RSA key."""
+    organization_id: str
+
+
+def new_key() -> rsa.RSAPrivateKey:
+    """An RSA key pair of 2048 bits."""
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+
+
+@cache
+def process_key(purpose: str) -> rsa.RSAPrivateKey:
+    """One key pair for each purpose and process, since it takes long to make one."""
+    del purpose
+    return new_key()
+
+
+def to_pem(key: rsa.RSAPrivateKey) -> str:
+    """PKCS 8, not encrypted."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def load_or_create(path: Path) -> rsa.RSAPrivateKey:
+    """The key in a file, which is created (mode 0600) where it is missing.
+
+    Raises ValueError, naming the file and not its content, where it has no RSA key.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _load(path)
+    with os.fdopen(descriptor, "w") as file:
+        key = new_key()
+        file.write(to_pem(key))
+    return key
+
+
+def _load(path: Path) -> rsa.RSAPrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+        if isinstance(key, rsa.RSAPrivateKey):
+            return key
+    except (ValueError, TypeError):
+        pass
+    raise ValueError(f"{path} has no RSA private key (PEM, unencrypted): remove it, or name another file.")
+
+
+def credentials_of(key: rsa.RSAPrivateKey, *, seed: int, service_account_id: str, organization_id: str) -> Credentials:
+    """Client id and secret follow from the key, so that whoever keeps the key file keeps all credentials."""
+    pem = to_pem(key)
+    digest = blake2b(pem.encode(), person=b"client", salt=(seed % (1 << 64)).to_bytes(8, "big")).hexdigest()
+    return Credentials(digest[:32], digest[32:64], service_account_id, pem, organization_id)
+
+
+def environment(base_url: str, credentials: Credentials) -> dict[str, str]:
+    """The settings of a client, by the names of their environment variables."""
+    return {
+        "DRILLSTER_BASE_URL": base_url,
+        "DRILLSTER_CLIENT_ID": credentials.client_id,
+        "DRILLSTER_CLIENT_SECRET": credentials.client_secret,
+        "DRILLSTER_SERVICE_ACCOUNT_ID": credentials.service_account_id,
+        "DRILLSTER_PRIVATE_KEY": credentials.private_key,
+    }
+
+
+def write_environment(path: Path, base_url: str, credentials: Credentials) -> None:
+    """Write the settings of a client as a ``.env`` file that only its owner can read; replaces an older one."""
+    lines = [f"{name}={json.dumps(value)}\n" for name, value in environment(base_url, credentials).items()]
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(lines)
+    beside.replace(path)
 
 
 class Refusal(Exception):
@@ -29,69 +114,68 @@ class Refusal(Exception):
 
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(description)
-        self.status = status
-        self.error = error
-        self.description = description
-
-
-@dataclass(slots=True)
-class Access:
-    """A token that was handed out."""
-
-    jti: str
-    expires_at: float
-    """Seconds since 1970."""
-    revoked: bool = False
+        self.status, self.error, self.description = status, error, description
 
 
 class Grants:
-    """Hands out access tokens, and knows those that it handed out. The server's event loop alone uses it."""
+    """Issues access tokens, and checks those that it issued."""
 
-    def __init__(self, credentials: Credentials, account_key: rsa.RSAPublicKey, own_key: rsa.RSAPrivateKey) -> None:
-        self._credentials = credentials
-        self._account_key = account_key
-        self._own_key = own_key
-        self._tokens: dict[str, Access] = {}
+    def __init__(self, credentials: Credentials, account_key: rsa.RSAPublicKey) -> None:
+        self.lifetime = 7200.0
+        """Seconds that a token is valid for."""
+        self.count = 0
+        """How many tokens were issued."""
+        self._credentials, self._account_key = credentials, account_key
+        self._tokens: dict[str, float] = {}
+        """When each token expires; 0: it is revoked."""
         self._used: dict[str, float] = {}
+        """The ``jti`` of assertions, and when they expire."""
 
-    def access(self, token: str) -> Access | None:
-        """What is known of an access token; None where it is none of ours."""
-        return self._tokens.get(token)
+    def check(self, authorization: str, now: float) -> None:
+        """Raises Problem where a request has no valid token. Both scheme names are case sensitive."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme not in {"Bearer", "OAuth"} or not token:
+            raise Problem(401, "not_authenticated", "User was not authenticated.")
+        expires = self._tokens.get(token.strip(), 0.0)
+        if not expires:
+            raise Problem(401, "invalid_token", "The access token is not valid.")
+        if expires <= now:
+            raise Problem(401, "token_expired", "The access token has expired.")
+
+    def revoke(self, authorization: str) -> None:
+        """The token of a request is no longer valid."""
+        self._tokens[authorization.partition(" ")[2].strip()] = 0.0
 
     def revoke_all(self) -> None:
-        """From now on, no token that was handed out is good for anything."""
-        for access in list(self._tokens.values()):  # tests call this from a thread of theirs
-            access.revoked = True
+        """No token that was issued is valid any more."""
+        self._tokens = dict.fromkeys(self._tokens, 0.0)
 
-    def grant(
-        self, form: bytes, headers: Mapping[str, str], *, audiences: frozenset[str], faults: Faults, now: float
-    ) -> dict[str, Any]:
-        """A Token object for a token request. Raises Refusal."""
+    def grant(self, form: bytes, headers: Mapping[str, str], url: str, now: float) -> dict[str, Any]:
+        """A Token object for a token request to the URL. Raises Refusal."""
         if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise Refusal(400, "invalid_request", "The body should be application/x-www-form-urlencoded.")
-        fields = {name: values for name, values in parse_qs(form.decode("utf-8", "replace")).items() if values}
+        fields = parse_qs(form.decode("utf-8", "replace"))
         if any(len(values) > 1 for values in fields.values()):
             raise Refusal(400, "invalid_request", "A parameter is repeated.")
         values = {name: found[0] for name, found in fields.items()}
-        if "grant_type" not in values:
-            raise Refusal(400, "invalid_request", "The required parameter grant_type is missing.")
-        self._check_client(values, headers.get("authorization"))
-        if values["grant_type"] != GRANT:
-            raise Refusal(400, "unsupported_grant_type", "Only the JWT authorization grant is supported.")
-        if "assertion" not in values:
-            raise Refusal(400, "invalid_request", "The required parameter assertion is missing.")
-        self._check_assertion(values["assertion"], audiences, faults, now)
-        return self._issue(faults, now)
+        self._check_client(values, headers.get("authorization", ""))
+        for name in ("grant_type", "assertion"):
+            if name not in values:
+                raise Refusal(400, "invalid_request", f"The required parameter {name} is missing.")
+            if values["grant_type"] != GRANT:
+                raise Refusal(400, "unsupported_grant_type", "Only the JWT authorization grant is supported.")
+        self._check_assertion(values["assertion"], url, now)
+        return self._issue(now)
 
-    def _check_client(self, values: Mapping[str, str], authorization: str | None) -> None:
+    def _check_client(self, values: dict[str, str], authorization: str) -> None:
         """By form parameters, or by HTTP Basic (RFC 6749, section 2.3.1)."""
         client_id, secret = values.get("client_id"), values.get("client_secret")
-        if authorization is not None and authorization.startswith("Basic "):
+        if authorization.startswith("Basic "):
             try:
                 name, _, password = b64decode(authorization[6:], validate=True).decode().partition(":")
             except ValueError:
                 raise Refusal(401, "invalid_client", "The client could not be authenticated.") from None
-            if client_id not in (None, unquote_plus(name)) or secret is not None:
+            if client_id not in {None, unquote_plus(name)} or secret is not None:
                 raise Refusal(400, "invalid_request", "The client authenticates itself in two ways.")
             client_id, secret = unquote_plus(name), unquote_plus(password)
         if client_id is None or secret is None:
@@ -99,42 +183,35 @@ class Grants:
         if (client_id, secret) != (self._credentials.client_id, self._credentials.client_secret):
             raise Refusal(401, "invalid_client", "The client could not be authenticated.")
 
-    def _check_assertion(self, assertion: str, audiences: frozenset[str], faults: Faults, now: float) -> None:
-        """RFC 7523, section 3. The order of the checks decides which of several mistakes is told."""
-        unchecked: jwt.types.Options = {
-            "verify_exp": False,
-            "verify_iat": False,
-            "verify_nbf": False,
-            "verify_aud": False,
-        }
-        try:
-            claims = jwt.decode(assertion, self._account_key, algorithms=["RS256"], options=unchecked)
-        except jwt.PyJWTError:
-            raise Refusal(400, "invalid_grant", "The signature of the assertion is not valid.") from None
+    def _check_assertion(self, assertion: str, url: str, now: float) -> None:
+        """RFC 7523, section 3. The clock may be another than that of PyJWT, so its checks of time are made here."""
         account = self._credentials.service_account_id
-        if claims.get("iss") != account or claims.get("sub") != account:
-            raise Refusal(400, "invalid_grant", "The issuer or subject of the assertion is unknown.")
-        audience = claims.get("aud")
-        if not isinstance(audience, str) or audience not in audiences:
-            raise Refusal(400, "invalid_grant", "The audience of the assertion is not the token endpoint.")
-        expires = _moment(claims, "exp")
-        if expires is None or expires <= now:
-            raise Refusal(400, "invalid_grant", "The assertion has expired.")
-        if faults.longest_assertion is not None and expires > now + faults.longest_assertion + _LEEWAY:
-            raise Refusal(400, "invalid_grant", "The assertion expires too far in the future.")
-        for name in ("iat", "nbf"):
-            begins = _moment(claims, name)
-            if begins is not None and begins > now + _LEEWAY:
-                raise Refusal(400, "invalid_grant", "The assertion is not valid yet.")
+        try:
+            claims = jwt.decode(
+                assertion,
+                self._account_key,
+                algorithms=["RS256"],
+                audience=url,
+                issuer=account,
+                subject=account,
+                options={"require": ["aud", "exp", "iss", "sub"], "verify_exp": False, "verify_iat": False},
+            )
+            expires, issued = float(claims["exp"]), float(claims.get("iat", now))
+        except (jwt.PyJWTError, TypeError, ValueError) as error:
+            raise Refusal(400, "invalid_grant", f"The assertion is not valid: {error}.") from None
+        if not now < expires <= now + _LONGEST_ASSERTION + _LEEWAY:
+            raise Refusal(400, "invalid_grant", "The assertion has expired, or expires too far in the future.")
+        if issued > now + _LEEWAY:
+            raise Refusal(400, "invalid_grant", "The assertion is not valid yet.")
         jti = claims.get("jti")
-        if jti is not None and faults.reject_replays:
-            self._used = {used: until for used, until in self._used.items() if until > now}
-            if str(jti) in self._used:
-                raise Refusal(400, "invalid_grant", "The assertion has been used before.")
-            self._used[str(jti)] = expires
+        self._used = {used: until for used, until in self._used.items() if until > now}
+        if jti in self._used:
+            raise Refusal(400, "invalid_grant", "The assertion has been used before.")
+        if jti is not None:
+            self._used[jti] = expires
 
-    def _issue(self, faults: Faults, now: float) -> dict[str, Any]:
-        jti, expires = str(uuid4()), now + faults.token_lifetime
+    def _issue(self, now: float) -> dict[str, Any]:
+        jti, expires = str(uuid4()), now + self.lifetime
         claims: dict[str, Any] = {
             "sub": self._credentials.service_account_id,
             "exp": int(expires),
@@ -142,36 +219,8 @@ class Grants:
             "client_id": self._credentials.client_id,
             "scope": ["ROLE_USER"],
         }
-        if faults.token_padding:
-            claims["padding"] = "x" * (faults.token_padding * 3 // 4)
-        token = jwt.encode(claims, self._own_key, algorithm="RS256")
-        if len(self._tokens) >= _KEPT_TOKENS:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[token] = Access(jti, expires)
-        answer = {"access_token": token, "expires_in": int(faults.token_lifetime)}
-        if faults.stated_lifetime is None:
-            del answer["expires_in"]
-        elif faults.stated_lifetime != "real":
-            answer["expires_in"] = faults.stated_lifetime
-        return answer | {"jti": jti, "scope": "ROLE_USER", "token_type": "bearer"}
-
-
-def _moment(claims: Mapping[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519, section 2). Raises Refusal where it is something else."""
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise Refusal(400, "invalid_grant", f"The claim {name} should be a number of seconds.")
-    return float(value)
-
-
-def error_body(refusal: Refusal, shape: str) -> tuple[bytes, bytes]:
-    """The body of a refusal and its content type, in the form asked for."""
-    if shape == "html":
-        return b"<html><body><h1>Bad request</h1></body></html>", b"text/html"
-    if shape == "nothing":
-        return b"", b"text/plain"
-    names = ("error", "error_description") if shape == "oauth" else ("id", "description")
-    body = dict(zip(names, (refusal.error, refusal.description), strict=True))
-    return json.dumps(body, separators=(",", ":")).encode(), b"application/json"
+        token = jwt.encode(claims, process_key("access tokens"), algorithm="RS256")
+        self._tokens[token] = expires
+        self.count += 1
+        seconds = int(self.lifetime)
+        return {"access_token": token, "expires_in": seconds, "jti": jti, "scope": "ROLE_USER", "token_type": "bearer"}

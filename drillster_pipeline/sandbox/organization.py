@@ -1,100 +1,443 @@
-"""The organization: everything that the sandbox's Drillster knows, as a pure function of a seed and a moment."""
+"""What Drillster answers about the organization at one moment: its objects (User, Group, …) as JSON values.
+
+Optional fields that do not apply are left out, never null.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any, TypeAlias
 
-from .attempts import Attempts
-from .calendar import FOREVER, FOUNDING, horizon_of, slot_of
-from .content import Content
-from .groups import Groups, Membership
-from .ids import Ids, Kind, Reference
-from .learning import Learning
-from .objectives import Objectives
-from .people import People
-from .person import MANAGER_NUMBER, SERVICE_NUMBER, Person, Register
-from .size import Size
-from .snapshot import Snapshot
+from . import names
+from .draws import DAY, FOUNDING, draw, iso, make_id, parse_iso, step_of
+from .learning import SECONDS_TO_MASTER, Attempt, Change, Learning, Objective, percent
+from .model import Catalog, Group, Membership, Model, Person, Playable, Size, Stay
+
+Json: TypeAlias = Any
+Object: TypeAlias = dict[str, Any]
+
+ICONS = "https://media.sandbox.example/icons"
 
 
-class Organization:
-    """The model, and where to ask it: :meth:`at` gives the organization as it is at a moment.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of which only the asked pages are rendered.
 
-    Nothing is made before it is asked for. What is worked out is kept in bounded caches, which change no answer.
+    ``cursor`` is what the next page starts after when a thing is the last of this one. ``read`` is for lists in the
+    order of their cursors: what these are compared by. Such a cursor remains valid when its item is gone.
     """
 
-    def __init__(self, size: Size, seed: int) -> None:
-        self.size = size
-        self.seed = seed
-        self.ids = Ids(seed)
-        self.people = People(size, seed)
-        self.content = Content(size, self.ids, seed)
-        self.groups = Groups(size, self.people, self.ids, seed)
-        self.learning = Learning(seed)
-        self.attempts = Attempts(self.ids, seed)
-        self.objectives = Objectives(
-            size=size,
-            groups=self.groups,
-            content=self.content,
-            learning=self.learning,
-            attempts=self.attempts,
-            ids=self.ids,
-            seed=seed,
+    things: Sequence[Any]
+    render: Callable[[Any], Json]
+    cursor: Callable[[Any], str]
+    read: Callable[[str], Any] | None = None
+
+    def all(self) -> list[Json]:
+        """Every item."""
+        return [self.render(thing) for thing in self.things]
+
+    def position(self, cursor: str, *, inclusive: bool = False) -> int:
+        """Where the page after a cursor begins (or at it). Raises ValueError for a cursor of another list."""
+        if self.read is None:
+            return [self.cursor(thing) for thing in self.things].index(cursor) + (not inclusive)
+        read, wanted = self.read, self.read(cursor)
+        bisect = bisect_left if inclusive else bisect_right
+        return bisect(self.things, wanted, key=lambda thing: read(self.cursor(thing)))
+
+
+class Snapshot:
+    """The organization at ``moment`` (milliseconds since 1970)."""
+
+    def __init__(self, model: Model, learning: Learning, moment: int) -> None:
+        self.model, self.learning, self.moment = model, learning, moment
+        self.memberships = lru_cache(maxsize=128)(self._memberships)
+        self._by_account = lru_cache(maxsize=128)(self._members_by_account)
+
+    # -- the organization and its accounts -----------------------------------------------------------------------
+
+    def organization(self) -> Object:
+        """The Organization object."""
+        return {
+            "type": "ORGANIZATION",
+            "id": self.model.id,
+            "name": names.ORGANIZATION,
+            "emailAddress": f"info@{names.DOMAIN}",
+            "locale": "nl",
+            "domicile": "NL",
+            "contract": {
+                "type": "BUSINESS",
+                "created": iso(FOUNDING - 30 * DAY),
+                "expires": iso(FOUNDING + 3652 * DAY),
+            },
+            "groupMemberQuota": self.model.size.accounts * 5 // 4,
+            "thirdParties": ["HRCO", "LMS"],
+            "mayCreateGroupMemberAccounts": True,
+            "privacyLocation": "EU",
+        }
+
+    def accounts(self) -> Listing:
+        """OrganizationAccount objects, by creation; the cursor is the millisecond of that."""
+        return Listing(self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
+
+    def _account(self, stay: Stay) -> Object:
+        if stay.id == self.model.service_account_id:
+            return {
+                "account": {"type": "USER", "id": stay.id, "name": names.SERVICE_ACCOUNT},
+                "relationTypes": ["ADMIN"],
+            }
+        person = self.model.person(stay)
+        login = person.last_login(self.moment)
+        external = [{"thirdParty": party, "id": id_} for party, id_ in person.external_ids]
+        optional = {
+            "emailAddress": person.email,
+            "locale": person.locale,
+            "timeZone": person.time_zone,
+            "domicile": person.time_zone and "NL",
+            "created": iso(stay.start),
+            "lastLogin": None if login is None else iso(login),
+            "yearOfBirth": person.year_of_birth,
+            "repertoireSize": person.repertoire + (self.moment - stay.start) // (90 * DAY),
+            "organization": {"type": "ORGANIZATION", "id": self.model.id, "name": names.ORGANIZATION},
+            "thirdPartyIds": external or None,
+            "status": person.status(self.moment),
+        }
+        relations = (["ADMIN"] if self.model.is_administrator(stay) else []) + (["ACCOUNT"] if stay.chair >= 0 else [])
+        user = {"type": "USER", "id": stay.id, "name": person.name(self.moment)}
+        if stay.chair < 0:  # the application manager
+            user["name"] = names.APPLICATION_MANAGER
+            optional |= {"emailAddress": f"leren@{names.DOMAIN}", "thirdPartyIds": None}
+        return {"account": user | _present(optional), "relationTypes": relations}
+
+    # -- catalogs ------------------------------------------------------------------------------------------------
+
+    def catalogs(self) -> list[Catalog]:
+        """The catalogs that the organization can publish to."""
+        return self.model.catalogs(self.moment)
+
+    def catalog_content(self, catalog: Catalog) -> list[Playable]:
+        """The playables of a catalog, by name."""
+        size = self.model.size
+        return sorted(
+            self._placed(catalog.id, min(size.playables_per_catalog, size.library)),
+            key=lambda thing: (thing.name, thing.id),
         )
-        self._register = Register(self.ids, seed)
-        self._person: Callable[[Reference, int, int, int], Person] = lru_cache(maxsize=20_000)(self._make_person)
-        self._at: Callable[[int], Snapshot] = lru_cache(maxsize=8)(lambda moment: Snapshot(self, moment))
-        self.id = self.ids.make(Kind.ORGANIZATION)
-        self.service_account_id = self.ids.make(Kind.STAFF, SERVICE_NUMBER)
+
+    def _placed(self, container: str, places: int) -> list[Playable]:
+        placed = self.model.placed(container, places, self.moment)
+        return [self.model.drillable(one.number, self.moment) for one in placed]
+
+    # -- groups --------------------------------------------------------------------------------------------------
+
+    def present_groups(self) -> tuple[Group, ...]:
+        """The groups that exist, by id."""
+        return self.model.groups(self.moment)
+
+    def _memberships(self, group: Group) -> list[Membership]:
+        """Members and invitees, by the time they joined or were invited."""
+        moment = self.moment
+        here = [one for one in self.model.memberships(group) if one.stamp(moment) <= moment < one.ends]
+        return sorted(here, key=lambda one: (one.stamp(moment), one.stay.id))
+
+    def is_member(self, membership: Membership) -> bool:
+        """Whether they have joined; if not, they are invited."""
+        return membership.joined <= self.moment
+
+    def learners(self, group: Group) -> list[Membership]:
+        """Members who have joined: those that evaluations and test results are about."""
+        return [one for one in self.memberships(group) if self.is_member(one)]
+
+    def _members_by_account(self, group: Group) -> dict[str, Membership]:
+        return {one.stay.id: one for one in self.memberships(group) if one.stay.start <= self.moment}
+
+    def with_account(self, group: Group, account_id: str) -> Membership | None:
+        """The member (or invitee with an account) of that id."""
+        return self._by_account(group).get(account_id)
+
+    def brief_group(self, group: Group) -> Object:
+        """A Group as results have it."""
+        return {
+            "id": group.id,
+            "name": group.name(self.moment),
+            "description": group.description,
+            "icon": icon("group"),
+        }
+
+    def group(self, group: Group) -> Object:
+        """A Group as the list of groups has it."""
+        found = self.brief_group(group) | {
+            "counts": {
+                "members": len(self.learners(group)),
+                "drillables": group.drillables,
+                "tests": len(group.tests),
+            },
+            "created": iso(group.created),
+            "lastEdited": iso(group.edited(self.moment)),
+        }
+        if group.number % 2:
+            found["customReference"] = f"KP-{1000 + group.number}/{group.life}"
+        return found
+
+    def group_detail(self, group: Group) -> Object:
+        """A Group as ``group/{id}`` has it: with its tests."""
+        found = self.group(group) | {
+            "organization": {"type": "ORGANIZATION", "id": self.model.id, "mayCreateGroupMemberAccounts": True},
+            "affordances": ["VIEW", "MANAGE"] if group.manageable else ["VIEW"],
+            "forcedMembershipNotification": False,
+            "sensitiveContent": group.number % 7 == 0,
+        }
+        if group.tests:
+            found["tests"] = [playable(test) for test in group.tests]
+        return found
+
+    def members(self, group: Group) -> Listing:
+        """GroupMember objects; the cursor is the time when they joined or were invited."""
+        return Listing(
+            self.memberships(group),
+            self.member,
+            lambda membership: iso(membership.stamp(self.moment), "milliseconds"),
+            parse_iso,
+        )
+
+    def member(self, membership: Membership) -> Object:
+        """A GroupMember: who, and since when. An invitee has not joined, and may have no account yet."""
+        user = self.member_user(membership.stay)
+        if self.is_member(membership):
+            return {"member": user, "joined": iso(membership.joined)}
+        invited = {} if membership.invited is None else {"invited": iso(membership.invited)}
+        return {"member": user, "status": "invited"} | invited
+
+    def member_user(self, stay: Stay) -> Object:
+        """The User in a list of members."""
+        person = self.model.person(stay)
+        name, address = person.name(self.moment), _present({"emailAddress": person.email})
+        if stay.start > self.moment:
+            return {"type": "USER"} | ({"name": name} if person.repertoire % 3 else {}) | address
+        user: Object = {"type": "USER", "id": stay.id, "name": name, "realName": name} | address
+        if person.avatar is not None:
+            user["avatar"] = {"type": "image/jpeg", "url": f"{ICONS}/avatar-{person.avatar}.jpg"}
+        if stay.guest_of is not None:
+            name, id_ = names.OTHER_ORGANIZATIONS[stay.guest_of][0], self.model.others[stay.guest_of]
+            user["organization"] = {"type": "ORGANIZATION", "id": id_, "name": name}
+        return user
+
+    def group_staff(self, group: Group) -> list[Object]:
+        """GroupStaffUser objects: an administrator, and up to two of the people of the group's chairs."""
+        manager = group.number % self.model.size.administrators
+        places = [(manager, "MANAGE"), *((chair, "VIEW") for chair in group.chairs[: group.number % 3])]
+        found: dict[str, Object] = {}
+        for chair, permission in places:
+            stay = self.model.occupant(chair, self.moment)
+            if stay is not None and (chair == manager or stay.left > self.moment):
+                person = self.model.person(stay)
+                user = self.member_user(stay) | _present({"locale": person.locale})
+                del user["realName"]
+                found.setdefault(stay.id, {"group": {"id": group.id}, "user": user, "permission": permission})
+        return list(found.values())
+
+    def drillables(self, group: Group) -> list[Playable]:
+        """Drills and courses of the group."""
+        return self._placed(group.id, group.drillables)
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    def results(self, group: Group, membership: Membership) -> Listing:
+        """GroupDrillableMemberResult objects of one member, by drillable; the cursor is its id."""
+        person = self.model.person(membership.stay)
+        moment = self.moment if self.is_member(membership) else 0
+        return Listing(self.drillables(group), lambda thing: self._result(person, thing, moment), by_id)
+
+    def _result(self, person: Person, thing: Playable, moment: int) -> Object:
+        found: Object = {"drillable": playable(thing)}
+        practices = self.learning.practices(person, thing.id).until(moment)
+        which = practices.latest(moment)
+        level = practices.level_at(which, moment)
+        value = percent(level)
+        found["proficiency"] = {"overall": value}
+        if which >= 0:
+            apart = min(thing.number % 9, value, 100 - value) if thing.number % 3 == 0 else 0
+            if apart:
+                found["proficiency"] |= {"receptive": value + apart, "productive": value - apart}
+            if thing.type != "COURSE":
+                found["highestProficiency"] = {"overall": percent(max(practices.level[: which + 1]))}
+            found["eventualProficiency"] = {"overall": percent(practices.lasting(which))}
+            found["lastPracticed"] = iso(practices.at[which])
+        found["timeSpent"] = practices.seconds[which] if which >= 0 else 0
+        found["expectedDuration"] = int(SECONDS_TO_MASTER * (1.0 - level))
+        return found | ({"added": iso(practices.added)} if practices.added <= moment else {})
+
+    def test_results(self, group: Group, test: Playable) -> list[Object]:
+        """Per member the attempts at a test."""
+        drills = [thing for thing in self.drillables(group) if thing.type == "DRILL"][:3]
+        return [
+            {
+                "user": self._brief_user(one.stay),
+                "testResults": [
+                    _attempt(attempt, self.moment, drills) for attempt in self.learning.attempts(one, test, self.moment)
+                ],
+            }
+            for one in self.learners(group)
+        ]
+
+    def _brief_user(self, stay: Stay) -> Object:
+        """The User in results and evaluations."""
+        person = self.model.person(stay)
+        user = {"type": "USER", "id": stay.id, "name": person.name(self.moment)}
+        return user | _present({"emailAddress": person.email})
+
+    # -- objectives ----------------------------------------------------------------------------------------------
+
+    def objectives(self, group: Group) -> list[Objective]:
+        """The objectives of the group."""
+        return [one for one in self.learning.objectives(group) if one.created <= self.moment < one.removed]
+
+    def find_objective(self, objective_id: str) -> Objective | None:
+        """An objective by its id."""
+        return self.learning.objective(objective_id, self.moment)
+
+    def playables(self, objective: Objective) -> list[Playable]:
+        """What an objective is about."""
+        if objective.type == "TEST":
+            return [objective.group.tests[index] for index in objective.playables]
+        return [self.model.drillable(index, self.moment) for index in objective.playables]
+
+    def objective(self, objective: Objective) -> Object:
+        """The Objective object. Without ``reviewDate`` each member has their own; a TEST has no minimum."""
+        playables = self.playables(objective)
+        name = ", ".join(thing.name for thing in playables)
+        found: Object = {"id": objective.id, "name": f"{objective.type.capitalize()}: {name}", "type": objective.type}
+        review = objective.review_at(self.moment)
+        if review is not None:
+            found["reviewDate"] = iso(review)
+        if objective.type != "TEST":
+            norm = objective.norm(self.moment)
+            found["minimumProficiency"] = norm.minimum
+            found |= _present({"fallingMinimumProficiency": norm.falling})
+            if objective.study_hours is not None:
+                found["estimatedStudyDuration"] = f"PT{objective.study_hours}H"
+        return found | {"playables": [playable(thing) for thing in playables]}
+
+    def evaluations(self, objective: Objective) -> Listing:
+        """ObjectiveEvaluation objects of all members who have joined; the cursor is the id of the user."""
+        playables, minimum = self.playables(objective), objective.norm(self.moment).minimum
+
+        def evaluation(membership: Membership) -> Object:
+            found = self.learning.evaluation(membership, objective, self.moment)
+            body = {"user": self._brief_user(membership.stay), "met": found.met, "evaluationDate": iso(found.at)}
+            if found.review is not None:
+                body["reviewDate"] = iso(found.review)
+            if found.levels:
+                body["proficiency"] = min(found.levels)
+                body["playableEvaluations"] = [
+                    {
+                        "playable": {"id": thing.id, "type": thing.type, "name": thing.name},
+                        "playableResultStatus": {"type": "DRILLABLE_RESULT_STATUS", "proficiency": level},
+                        "status": "OK" if level >= minimum else "NOT_OK",
+                    }
+                    for thing, level in zip(playables, found.levels, strict=True)
+                ]
+            return body
+
+        return Listing(self.learners(objective.group), evaluation, lambda membership: membership.stay.id)
+
+    def events(self, objective: Objective, since: int, until: int) -> Listing:
+        """What changed in an objective from ``since`` up to ``until`` (excluded) and not after the moment."""
+        until = min(until, self.moment + 1)
+        found: list[tuple[int, str, Change, Stay]] = []
+        for membership in self.model.memberships(objective.group):
+            if membership.joined >= until or membership.ends <= since:
+                continue
+            for change in self.learning.changes(membership, objective, self.moment):
+                if since <= change.at < until:
+                    id_ = make_id(draw(objective.id, membership.stay.id, change.at, change.ok))
+                    found.append((change.at, id_, change, membership.stay))
+        found.sort(key=lambda one: one[:2])
+
+        def event(one: tuple[int, str, Change, Stay]) -> Object:
+            at, id_, change, stay = one
+            inner: Object = {
+                "objective": {"id": objective.id},
+                "met": change.ok,
+                "evaluationDate": iso(at, "milliseconds"),
+            }
+            return {
+                "eventId": id_,
+                "eventType": "OBJECTIVE_BECAME_OK" if change.ok else "OBJECTIVE_BECAME_NOK",
+                "timestamp": iso(at, "milliseconds"),
+                "user": self._brief_user(stay),
+                "evaluation": inner | _present({"proficiency": change.proficiency}),
+            }
+
+        return Listing(found, event, lambda one: one[1])
+
+
+class Organization(Model):
+    """Everything that the sandbox's Drillster knows; :meth:`at` gives it as it is at a moment."""
+
+    def __init__(self, size: Size, seed: int) -> None:
+        super().__init__(size, seed)
+        learning = Learning(self)
+        self.snapshot = lru_cache(maxsize=8)(lambda moment: Snapshot(self, learning, moment))
 
     def at(self, moment: datetime) -> Snapshot:
         """The organization as it is at an aware moment (rounded down to a quarter of an hour)."""
-        return self._at(slot_of(moment))
+        return self.snapshot(step_of(moment))
 
-    def snapshot(self, slot: int) -> Snapshot:
-        """The organization at a moment that is a whole slot already."""
-        return self._at(slot)
 
-    def _make_person(self, reference: Reference, start: int, left: int, gone: int) -> Person:
-        key = self.people.key(reference.first)
-        return self._register.person(reference, start, left, gone, chair_key=key)
+def _present(fields: Object) -> Object:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
-    def of_chair(self, chair: int, number: int, moment: int) -> Person | None:
-        """The chair's person of that number, if they have come by the moment."""
-        stint = self.people.stint(chair, number, horizon_of(moment))
-        if stint is None or stint.start > moment:
-            return None
-        return self._person(Reference(Kind.PERSON, chair, number), stint.start, stint.left, stint.gone)
 
-    def member(self, membership: Membership) -> Person:
-        """The person of a membership."""
-        return self._person(membership.reference, membership.start, membership.left, membership.gone)
+def icon(kind: str) -> Object:
+    """A Media object."""
+    return {"type": "image/png", "url": f"{ICONS}/{kind.lower()}.png", "width": 128, "height": 128}
 
-    def staff(self) -> list[Person]:
-        """The accounts that do not learn: the service account and the application manager."""
-        return [
-            self._register.staff(number, FOUNDING + number * 1_000, FOREVER)
-            for number in (SERVICE_NUMBER, MANAGER_NUMBER)
-        ]
 
-    def account(self, id_: str, moment: int) -> Person | None:
-        """The account of an id, if the organization lists it at the moment."""
-        reference = self.ids.read(id_)
-        if reference is None:
-            return None
-        if reference.kind is Kind.STAFF:
-            return next((person for person in self.staff() if person.reference == reference), None)
-        if reference.kind is not Kind.PERSON or reference.first >= self.size.chairs:
-            return None
-        stint = self.people.stint(reference.first, reference.second, horizon_of(moment))
-        if stint is None or not self.people.is_listed(stint, moment):
-            return None
-        return self.of_chair(reference.first, reference.second, moment)
+def by_id(thing: Playable | Group | Catalog) -> str:
+    """The cursor of a list of things with ids."""
+    return thing.id
 
-    def is_administrator(self, person: Person) -> bool:
-        """Whether the person is staff of the organization."""
-        if person.reference.kind is Kind.STAFF:
-            return True
-        return person.reference.kind is Kind.PERSON and person.reference.first < self.size.administrators
+
+def playable(thing: Playable) -> Object:
+    """A Playable as lists have it."""
+    return {"id": thing.id, "type": thing.type, "name": thing.name, "icon": icon(thing.type)}
+
+
+def _attempt(attempt: Attempt, moment: int, drills: list[Playable]) -> Object:
+    """A TestResult: under way until it is completed; pass or fail is in one of the transformations."""
+    found: Object = {"id": attempt.id, "started": iso(attempt.started), "size": attempt.questions}
+    if attempt.completed is None or attempt.completed > moment:
+        progress = min(attempt.progress, 0.9)
+        return found | {"correctlyAnswered": attempt.correct // 2, "progress": progress}
+    found |= {
+        "completed": iso(attempt.completed),
+        "duration": attempt.minutes,
+        "correctlyAnswered": attempt.correct,
+        "progress": 1.0,
+    }
+    score = attempt.percentage
+    if score is None:
+        return found
+    found["score"] = {
+        "percentage": score,
+        "transformations": [
+            {"id": "seventy-percent-grade-points", "result": f"{max(1.0, score / 10):.1f}"},
+            {
+                "id": "seventy-percent-pass-fail",
+                "result": "Geslaagd" if attempt.passed else "Niet geslaagd",
+                "passed": attempt.passed,
+            },
+        ],
+    }
+    found["drills"] = [
+        {
+            "drill": {"id": drill.id, "type": drill.type, "name": drill.name},
+            "score": {"percentage": max(0, min(100, score + 7 * (number - len(drills) // 2)))},
+        }
+        for number, drill in enumerate(drills)
+    ]
+    return found

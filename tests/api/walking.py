@@ -229,17 +229,16 @@ def expected(sandbox: Sandbox) -> Held:
 @lru_cache(maxsize=8)
 def _there(organization: Organization, moment: datetime) -> Held:
     seen = organization.at(moment)
-    content = seen.model.content
     held: Held = {
         "organization": {unit(): {seen.model.id}},
         "accounts": {unit(): {item["account"]["id"] for item in seen.accounts().all()}},
         "groups": {unit(): {group.id for group in seen.present_groups()}},
-        "catalogs": {unit(): set(content.catalog_ids())},
+        "catalogs": {unit(): {catalog.id for catalog in seen.catalogs()}},
     }
-    for number, key in enumerate(content.catalog_ids()):
-        held["catalogs"][unit(catalog_id=key)] = {key}
-        things = {thing.id for thing in content.catalog_content(number, seen.moment)}
-        held.setdefault("catalog_content", {})[unit(catalog_id=key)] = things
+    for catalog in seen.catalogs():
+        held["catalogs"][unit(catalog_id=catalog.id)] = {catalog.id}
+        things = {thing.id for thing in seen.catalog_content(catalog)}
+        held.setdefault("catalog_content", {})[unit(catalog_id=catalog.id)] = things
     for group in seen.present_groups():
         for resource, units in _of_group(seen, group).items():
             held.setdefault(resource, {}).update(units)
@@ -252,11 +251,11 @@ def _of_group(seen: Any, group: Any) -> Held:
     members = seen.members(group).all()
     drillables = {thing.id for thing in seen.drillables(group)}
     objectives = seen.objectives(group)
-    learners = {seen.model.member(one).id for one in seen.learners(group)}
+    learners = {one.stay.id for one in seen.learners(group)}
     return {
         "groups": {key: {group.id}},
         "group_members": {key: {name for item in members for name in _member(item)}},
-        "group_staff": {key: {person.id for person, _ in seen.staff(group)}},
+        "group_staff": {key: {item["user"]["id"] for item in seen.group_staff(group)}},
         "group_drillables": {key: drillables},
         "objectives": {key: {one.id for one in objectives}},
         "objective_evaluations": {unit(**params, objective_id=one.id): learners for one in objectives},
@@ -267,7 +266,7 @@ def _of_group(seen: Any, group: Any) -> Held:
             unit(**params, test_id=test.id): {
                 attempt["id"] for item in seen.test_results(group, test) for attempt in item["testResults"]
             }
-            for test in seen.tests(group)
+            for test in group.tests
         },
     }
 

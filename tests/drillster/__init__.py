@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from drillster_pipeline.sandbox import (
-    Credentials,
-    Failure,
-    Faults,
-    FieldFault,
-    How,
-    Organization,
-    PageFault,
-    Record,
-    Sandbox,
-    Shapes,
-    Size,
-    closed,
-    environment,
-    serve,
-    write_environment,
-)
+from drillster_pipeline.sandbox import Organization, Size
+
+from .faults import Failure, Faults, FieldFault, How, PageFault, closed
+from .recorder import Record
+from .sandbox import Sandbox
+from .shapes import Shapes
 
 __all__ = [
-    "Credentials",
     "Failure",
     "Faults",
     "FieldFault",
@@ -33,7 +21,4 @@ __all__ = [
     "Shapes",
     "Size",
     "closed",
-    "environment",
-    "serve",
-    "write_environment",
 ]

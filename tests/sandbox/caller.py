@@ -127,9 +127,43 @@ class Caller:
         return self.every("groups", "groups")
 
 
-def a_group(caller: Caller) -> str:
-    """The id of the group with the most members."""
-    return str(max(caller.groups(), key=lambda group: group["counts"]["members"])["id"])
+class Paths:
+    """Where the resources of a sandbox are, those of its largest group: path, and the name of the list."""
+
+    def __init__(self, caller: Caller) -> None:
+        seen = caller.sandbox.organization.at(NIGHT)
+        group = max(seen.present_groups(), key=lambda one: len(seen.memberships(one)))
+        objectives = seen.objectives(group)
+        permanent = next(one for one in objectives if one.type == "PERMANENT")
+        self.busiest = max(objectives, key=lambda one: len(seen.events(one, 0, seen.moment).things))
+        self.group = group.id
+        account = seen.learners(group)[0].stay.id
+        self.lists = {
+            "accounts": ("organizations/self/accounts", "accounts"),
+            "catalogs": ("organization/self/catalogs", "catalogs"),
+            "catalog_content": (f"catalog/{seen.catalogs()[0].id}/content", "playables"),
+            "groups": ("groups", "groups"),
+            "group_members": (f"group/{group.id}/members", "members"),
+            "objective_evaluations": (f"group/{group.id}/objective/{permanent.id}/evaluations", "evaluations"),
+            "objective_events": (f"objectives/{self.busiest.id}/events?fromDate=2024-01-01", "events"),
+            "results": (f"group/{group.id}/member-results/{account}", "groupDrillableMemberResults"),
+            "group_drillables": (f"group/{group.id}/drillables", "drillables"),
+            "group_staff": (f"group/{group.id}/staff", "groupStaffUsers"),
+            "objectives": (f"group/{group.id}/objectives", "objectives"),
+            "test_results": (f"group/{group.id}/test-results/{group.tests[0].id}", "memberTestResults"),
+        }
+        self.paths = {name: path for name, (path, _) in self.lists.items()} | {
+            "organization": "organization",
+            "group": f"group/{group.id}",
+            "catalog": f"catalog/{seen.catalogs()[0].id}",
+        }
+
+
+BY_CURSOR = (
+    "accounts", "catalogs", "catalog_content", "groups", "group_members", "objective_evaluations", "objective_events",
+    "results",
+)  # fmt: skip
+BY_INDEX = ("group_drillables", "group_staff", "objectives", "test_results")
 
 
 Start = Callable[..., Caller]

@@ -8,8 +8,7 @@ import pytest
 
 from tests.drillster import Faults, Sandbox
 
-from .caller import NIGHT, Caller, Start
-from .shaped import Paths
+from .caller import NIGHT, Caller, Paths, Start
 
 
 @pytest.fixture(scope="module")

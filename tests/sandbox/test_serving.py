@@ -17,20 +17,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dotenv import dotenv_values
 
-from tests.drillster import Sandbox, write_environment
+from drillster_pipeline.sandbox import write_environment
+from tests.drillster import Sandbox
 
 from .caller import Caller, Start
 
 PROGRAM = """
 import logging, sys
 from pathlib import Path
-from tests.drillster import serve, write_environment
+from drillster_pipeline.sandbox import Sandbox, write_environment
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
 def ready(sandbox):
     write_environment(folder / "sandbox.env", sandbox.base_url, sandbox.credentials)
     print(sandbox.base_url, flush=True)
-serve(port=int(sys.argv[2]), accounts=20, seed=5, key_file=folder / "key.pem", ready=ready)
+Sandbox(port=int(sys.argv[2]), accounts=20, seed=5, key_file=folder / "key.pem").run(ready)
 print("stopped", flush=True)
 """
 
@@ -100,7 +101,7 @@ def test_a_key_file_that_holds_no_rsa_key_is_named(tmp_path: Path, kind: str) ->
     curve = ec.generate_private_key(ec.SECP256R1())
     pem = curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.write_bytes(b"secret words" if kind == "text" else pem)
-    with pytest.raises(ValueError, match=r"key\.pem holds no RSA private key") as caught:
+    with pytest.raises(ValueError, match=r"key\.pem has no RSA private key") as caught:
         Sandbox(key_file=path)
     assert "secret" not in str(caught.value)
 

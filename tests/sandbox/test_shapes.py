@@ -1,249 +1,168 @@
-"""Each alternative form of an answer, each at least once (drillster-api.md, section 14)."""
+"""Each alternative form of an answer, at least once: it is another one, and what it has of the usual one is equal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import Any
 
 import pytest
 
-from .caller import Caller
-from .shaped import EVERYTHING, Paths, shaped
+from tests.drillster import Faults, Shapes, Size
 
-Check = Callable[[Any, Any], bool]
-"""Compares the answer in its usual form with the one in another form."""
+from .caller import Caller, Paths, Start
 
-FORMS: dict[str, tuple[str, dict[str, Any], Check]] = {
-    "accounts under another name": (
-        "accounts",
-        {"accounts_list": "organizationAccounts"},
-        lambda usual, body: body["organizationAccounts"] == usual["accounts"] and "accounts" not in body,
+EVERYTHING = frozenset({"*"})
+ALTERNATIVES: list[tuple[str, str, Any, str]] = [
+    # the resource, the field of Shapes and its value, and a pattern of what its answer now has
+    ("accounts", "accounts_list", "people", r'^\{"people":\[\{"account"'),
+    ("accounts", "accounts_items", "bare", r'^\{"accounts":\[\{"type"'),
+    ("accounts", "optional_fields", False, r'"account":\{"type":"USER","id":"[^"]*","name":"[^"]*"\}'),
+    ("groups", "groups_total", "top", r'^(?!.*pagination).*"total":\d'),
+    ("groups", "groups_total", "both", r'^\{"total":\d.*"pagination"'),
+    ("group", "group_has_tests", False, r'^(?!.*"tests":\[)'),
+    ("group", "group_has_members", True, r'"members":\[\]'),
+    ("group_drillables", "group_has_members", True, r'"members":\[\]'),
+    ("group_members", "members_default", 1, r'^\{"members":\[\{[^]]*"joined":"[^"]*"\}\]'),
+    ("group_members", "without_total", EVERYTHING, r'^(?!.*"total")'),
+    ("group_members", "without_more_available", EVERYTHING, r'^(?!.*"moreAvailable")'),
+    ("group_members", "without_pagination", EVERYTHING, r'^(?!.*"pagination")'),
+    ("objectives", "objectives_list", "array", r"^\["),
+    ("objectives", "objectives_content", "drills", r'"drills":\[\{"id"'),
+    ("objectives", "objectives_numbers", "string", r'"minimumProficiency":"\d'),
+    ("objectives", "objectives_named", False, r'\{"id":"[^"]*","type":"(ONEOFF|PERMANENT|TEST|RECURRING)"'),
+    ("objective_evaluations", "evaluations_list", "array", r"^\["),
+    ("objective_evaluations", "evaluations_list", "objectiveEvaluations", r'^\{"objectiveEvaluations"'),
+    (
+        "objective_evaluations",
+        "evaluations_leave_out",
+        frozenset({"proficiency"}),
+        r'^(?!.*"met":[a-z]*,"proficiency")',
     ),
-    "accounts as bare users": (
-        "accounts",
-        {"accounts_items": "bare"},
-        lambda usual, body: body["accounts"] == [item["account"] for item in usual["accounts"]],
-    ),
-    "a group without tests": (
-        "group",
-        {"group_has_tests": False},
-        lambda usual, body: "tests" in usual and "tests" not in body and body["counts"] == usual["counts"],
-    ),
-    "a group with an empty list of members": (
-        "group",
-        {"group_has_members": True},
-        lambda _, body: body["members"] == [],
-    ),
-    "drillables with an empty list of members": (
-        "drillables",
-        {"group_has_members": True},
-        lambda usual, body: body["members"] == [] and body["drillables"] == usual["drillables"],
-    ),
-    "members without total": (
-        "members",
-        {"without_total": frozenset({"group_members"})},
-        lambda usual, body: body["members"] == usual["members"] and "total" not in body["pagination"],
-    ),
-    "members without pagination": (
-        "members",
-        {"without_pagination": frozenset({"group_members"})},
-        lambda usual, body: body["members"] == usual["members"] and "pagination" not in body,
-    ),
-    "invitees without a status": (
-        "members",
-        {"invitee_status": False, "invitee_invited": False},
-        lambda _, body: all(set(one) == {"member"} for one in body["members"] if "joined" not in one),
-    ),
-    "invitees without an id": (
-        "members",
-        {"invitee_id": False},
-        lambda _, body: all(("id" in one["member"]) == ("joined" in one) for one in body["members"]),
-    ),
-    "objectives as a bare array": (
-        "objectives",
-        {"objectives_list": "array"},
-        lambda usual, body: body == usual["objectives"],
-    ),
-    "objectives with drills": (
-        "objectives",
-        {"objectives_content": "drills"},
-        lambda _, body: all(
-            ("playables" in one) == (one["type"] == "TEST")
-            and all(set(drill) == {"id", "name"} for drill in one.get("drills", ()))
-            for one in body["objectives"]
-        ),
-    ),
-    "objectives with numbers as text": (
-        "objectives",
-        {"objectives_numbers": "string"},
-        lambda usual, body: (
-            [str(one.get("minimumProficiency")) for one in usual["objectives"]]
-            == [one.get("minimumProficiency", "None") for one in body["objectives"]]
-        ),
-    ),
-    "objectives without a name": (
-        "objectives",
-        {"objectives_named": False},
-        lambda _, body: not any("name" in one for one in body["objectives"]),
-    ),
-    "objectives without a total": (
-        "objectives",
-        {"without_total": frozenset({"objectives"})},
-        lambda usual, body: body == {"objectives": usual["objectives"]},
-    ),
-    "evaluations under another name": (
-        "evaluations",
-        {"evaluations_list": "objectiveEvaluations"},
-        lambda usual, body: body["objectiveEvaluations"] == usual["evaluations"] and "pagination" in body,
-    ),
-    "evaluations as a bare array": (
-        "evaluations",
-        {"evaluations_list": "array"},
-        lambda usual, body: body == usual["evaluations"],
-    ),
-    "evaluations without pagination": (
-        "evaluations",
-        {"without_pagination": frozenset({"objective_evaluations"})},
-        lambda usual, body: body == {"evaluations": usual["evaluations"]},
-    ),
-    "evaluations with hardly anything": (
-        "evaluations",
-        {"evaluations_leave_out": frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})},
-        lambda _, body: all(set(one) == {"user", "met"} for one in body["evaluations"]),
-    ),
-    "events under another name": (
-        "events",
-        {"events_list": "objectiveEvaluationEvents"},
-        lambda usual, body: body["objectiveEvaluationEvents"] == usual["events"],
-    ),
-    "events with a type": (
-        "events",
-        {"events_type": "type"},
-        lambda usual, body: [one["type"] for one in body["events"]] == [one["eventType"] for one in usual["events"]],
-    ),
-    "events with a date": (
-        "events",
-        {"events_time": "date"},
-        lambda usual, body: (
-            [one["date"] for one in body["events"]] == [one["timestamp"] for one in usual["events"]]
-            and not any("evaluationDate" in one["evaluation"] for one in body["events"])
-        ),
-    ),
-    "events dated by their evaluation": (
-        "events",
-        {"events_time": "evaluationDate"},
-        lambda usual, body: (
-            all("timestamp" not in one and "date" not in one for one in body["events"])
-            and [one["evaluation"]["evaluationDate"] for one in body["events"]]
-            == [one["timestamp"] for one in usual["events"]]
-        ),
-    ),
-    "events with an objectiveEvaluation": (
-        "events",
-        {"events_evaluation": "objectiveEvaluation"},
-        lambda usual, body: (
-            [one["objectiveEvaluation"] for one in body["events"]] == [one["evaluation"] for one in usual["events"]]
-        ),
-    ),
-    "events with the user inside": (
-        "events",
-        {"events_user": "evaluation"},
-        lambda usual, body: (
-            [one["evaluation"]["user"] for one in body["events"]] == [one["user"] for one in usual["events"]]
-            and not any("user" in one for one in body["events"])
-        ),
-    ),
-    "events without an id": (
-        "events",
-        {"events_have_id": False},
-        lambda _, body: not any("eventId" in one for one in body["events"]),
-    ),
-    "practice on its own": (
-        "results",
-        {"practice": "practice"},
-        lambda usual, body: all(
-            set(one) == {"drillable", "practice"}
-            and one["drillable"] | one["practice"] == was["drillable"] | measures(was)
-            for one, was in zip(listed(body), listed(usual), strict=True)
-        ),
-    ),
-    "practice within the drillable": (
-        "results",
-        {"practice": "drillable"},
-        lambda usual, body: all(
-            set(one) == {"drillable"} and one["drillable"]["practice"] == measures(was)
-            for one, was in zip(listed(body), listed(usual), strict=True)
-        ),
-    ),
-    "proficiency as a number": (
-        "results",
-        {"proficiency": "number"},
-        lambda usual, body: all(
-            one["proficiency"] == was["proficiency"]["overall"]
-            and one.get("highestProficiency") == was.get("highestProficiency", {}).get("overall")
-            for one, was in zip(listed(body), listed(usual), strict=True)
-        ),
-    ),
-    "test results under another name": (
-        "test_results",
-        {"test_results_list": "testResults"},
-        lambda usual, body: body["testResults"] == usual["memberTestResults"],
-    ),
-    "test results by attempt": (
-        "test_results",
-        {"test_results_items": "flat"},
-        lambda usual, body: (
-            [(one["user"], one["id"]) for one in body["memberTestResults"]]
-            == [(one["user"], attempt["id"]) for one in usual["memberTestResults"] for attempt in one["testResults"]]
-        ),
-    ),
-    "attempts without completion or score": (
-        "test_results",
-        {"attempts_leave_out": frozenset({"completed", "score"})},
-        lambda usual, body: (
-            sum("score" in one for one in attempts(body)) < sum("score" in one for one in attempts(usual))
-        ),
-    ),
-    "catalogs under another name": (
-        "catalogs",
-        {"catalogs_list": "organizationCatalogs"},
-        lambda usual, body: body["organizationCatalogs"] == usual["catalogs"],
-    ),
-    "content under another name": (
-        "content",
-        {"content_list": "content"},
-        lambda usual, body: body["content"] == usual["playables"] and "playables" not in body,
-    ),
-    "content without more available": (
-        "content",
-        {"without_more_available": frozenset({"catalog_content"})},
-        lambda usual, body: set(body["pagination"]) == set(usual["pagination"]) - {"moreAvailable"},
-    ),
-    "staff without a count": (
-        "staff",
-        {"without_total": EVERYTHING},
-        lambda usual, body: "count" not in body and body["groupStaffUsers"] == usual["groupStaffUsers"],
-    ),
-}
+    ("objective_events", "events_list", "changes", r'^\{"changes"'),
+    ("objective_events", "events_type", "type", r'"type":"OBJECTIVE_BECAME'),
+    ("objective_events", "events_time", "date", r'^(?!.*evaluationDate).*"date":"2'),
+    ("objective_events", "events_time", "evaluationDate", r'^(?!.*"timestamp")'),
+    ("objective_events", "events_evaluation", "objectiveEvaluation", r'"objectiveEvaluation":\{'),
+    ("objective_events", "events_user", "evaluation", r'"evaluation":\{[^}]*\}[^}]*"user"'),
+    ("objective_events", "events_have_id", False, r'^(?!.*"eventId")'),
+    ("results", "practice", "practice", r'"practice":\{"proficiency"'),
+    ("results", "practice", "drillable", r'"drillable":\{.*"practice":\{'),
+    ("results", "proficiency", "number", r'"proficiency":\d'),
+    ("test_results", "test_results_list", "attempts", r'"attempts":\['),
+    ("test_results", "test_results_items", "flat", r'"memberTestResults":\[\{"id"'),
+    ("test_results", "attempts_leave_out", frozenset({"score"}), r'"progress":1.0,"drills"'),
+    ("catalogs", "catalogs_list", "things", r'^\{"things"'),
+    ("catalog_content", "content_list", "things", r'"things":\['),
+    ("groups", "timestamps", "milliseconds", r'"created":"[^"]*:\d\d:\d\d\.\d{3}Z"'),
+    ("groups", "timestamps", "minutes", r'"created":"[^"]*T\d\d:\d\dZ"'),
+    ("accounts", "timestamps", "mixed", r'"lastLogin":"[^"]*T\d\d:\d\dZ"'),
+]
 
 
-def listed(body: Any) -> Any:
-    return body["groupDrillableMemberResults"]
-
-
-def measures(item: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in item.items() if name != "drillable"}
-
-
-def attempts(body: Any) -> list[Any]:
-    return [attempt for item in body["memberTestResults"] for attempt in item["testResults"]]
-
-
-@pytest.mark.parametrize(("where", "shapes", "check"), FORMS.values(), ids=FORMS)
-def test_an_answer_can_take_another_form(
-    caller: Caller, paths: Paths, where: str, shapes: dict[str, Any], check: Check
+@pytest.mark.parametrize(("resource", "name", "value", "pattern"), ALTERNATIVES)
+def test_an_answer_can_have_another_form(
+    caller: Caller, paths: Paths, resource: str, name: str, value: Any, pattern: str
 ) -> None:
-    usual = caller.get(getattr(paths, where), resultSize=100)
-    body = shaped(caller, getattr(paths, where), **shapes)
-    assert body != usual
-    assert check(usual, body)
+    usual = caller.call(paths.paths[resource]).text
+    caller.sandbox.faults = Faults(shapes=Shapes(**{name: value}))
+    other = caller.call(paths.paths[resource])
+    assert other.status_code == 200
+    assert other.text != usual
+    assert re.search(pattern, other.text), other.text[:500]
+
+
+def test_invitees_can_have_less_and_no_results(caller: Caller, paths: Paths) -> None:
+    path, key = paths.lists["group_members"]
+    usual = {one["member"].get("emailAddress"): one for one in caller.every(path, key) if "joined" not in one}
+    invitee = next(one["member"]["id"] for one in usual.values() if "id" in one["member"])
+    results = f"group/{paths.group}/member-results/{invitee}"
+    assert caller.call(results).status_code == 200
+    caller.sandbox.faults = Faults(
+        shapes=Shapes(invitee_status=False, invitee_invited=False, invitee_id=False, invitee_results="missing")
+    )
+    invitees = [one for one in caller.every(path, key) if "joined" not in one]
+    assert len(invitees) == len(usual)
+    assert {(frozenset(one), "id" in one["member"]) for one in invitees} == {(frozenset({"member"}), False)}
+    assert caller.call(results).status_code == 404
+
+
+@pytest.mark.parametrize("version", ["2.1.1", "3"])
+def test_content_can_be_under_one_version_only(caller: Caller, paths: Paths, version: Any) -> None:
+    caller.sandbox.faults = Faults(shapes=Shapes(content_version=version))
+    path = paths.paths["catalog_content"]
+    statuses = {one: caller.call(path, version=one).status_code for one in ("2.1.1", "3")}
+    assert statuses == {one: 200 if one == version else 404 for one in ("2.1.1", "3")}
+
+
+@pytest.mark.parametrize(
+    ("form", "fields"), [("object", {"id", "description"}), ("oauth", {"error", "error_description"})]
+)
+def test_errors_can_have_another_form(caller: Caller, form: Any, fields: set[str]) -> None:
+    caller.sandbox.faults = Faults(shapes=Shapes(errors=form, grant_errors=form, permission_status=401))
+    for answer, status in ((caller.call("organization/x"), 401), (caller.grant(client_secret="wrong"), 401)):
+        assert (answer.status_code, set(answer.json())) == (status, fields)
+
+
+@pytest.mark.parametrize(("form", "content"), [("html", "<"), ("nothing", "")])
+def test_errors_can_be_no_json(caller: Caller, form: Any, content: str) -> None:
+    caller.sandbox.faults = Faults(shapes=Shapes(errors=form, grant_errors=form))
+    for answer, status in ((caller.call("group/x"), 404), (caller.grant(client_secret="wrong"), 401)):
+        assert (answer.status_code, answer.text[:1]) == (status, content)
+
+
+# -- cursors
+
+CURSORS = {"id": r"[A-Za-z0-9_-]{22}", "index": r"\d+", "timestamp": r"\d{4}-.*\.\d{3}Z"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [
+        *((name, "index") for name in ("accounts", "group_members", "objective_evaluations", "results")),
+        *((name, "id") for name in ("accounts", "group_members")),
+        *((name, "timestamp") for name in ("objective_evaluations", "objective_events")),
+    ],
+)
+@pytest.mark.parametrize("inclusive", [frozenset(), EVERYTHING], ids=["exclusive", "inclusive"])
+def test_a_cursor_can_be_of_another_kind(
+    caller: Caller, paths: Paths, resource: str, kind: Any, inclusive: frozenset[str]
+) -> None:
+    path, key = paths.lists[resource]
+    everything = caller.every(path, key)
+    caller.sandbox.faults = Faults(shapes=Shapes(cursors=kind, inclusive=inclusive))
+    first = caller.get(path, resultSize=7)
+    assert re.fullmatch(CURSORS[kind], first["pagination"]["lastOnPage"])
+    second = caller.get(path, resultSize=7, resultFrom=first["pagination"]["lastOnPage"])
+    at = everything.index(second[key][0])
+    assert (at <= 6) if inclusive else (at == 7 or kind == "timestamp")
+
+
+@pytest.mark.parametrize("inclusive", [frozenset(), EVERYTHING], ids=["exclusive", "inclusive"])
+def test_accounts_can_come_newest_first(caller: Caller, inclusive: frozenset[str]) -> None:
+    oldest_first = caller.every("organizations/self/accounts", "accounts")
+    caller.sandbox.faults = Faults(shapes=Shapes(accounts_order="newest_first", inclusive=inclusive))
+    pages = caller.cursor_pages("organizations/self/accounts", "accounts", resultSize=7)
+    found = {one["account"]["id"]: one for page in pages for one in page}
+    assert list(found.values()) == oldest_first[::-1]
+
+
+def test_members_can_come_all_at_once(caller: Caller, paths: Paths) -> None:
+    path, key = paths.lists["group_members"]
+    everyone = caller.every(path, key)
+    for shapes, size in (({"members_paging": "all"}, 3), ({"members_default": None}, None)):
+        caller.sandbox.faults = Faults(shapes=Shapes(**shapes))
+        assert caller.get(path, **({"resultSize": size} if size else {}))[key] == everyone
+
+
+def test_an_inclusive_cursor_loses_no_account_of_an_import(start: Start) -> None:
+    size = Size(accounts=102, import_batch=25, stable=True)
+    caller = start(size=size, faults=Faults(shapes=Shapes(inclusive=frozenset({"accounts"}))))
+    pages = caller.cursor_pages("organizations/self/accounts", "accounts", resultSize=60)
+    assert len({one["account"]["id"] for page in pages for one in page}) == 102
+
+
+def test_the_cursor_of_an_empty_page_is_missing_or_null(caller: Caller, paths: Paths) -> None:
+    empty = f"objectives/{paths.busiest.id}/events?fromDate=2024-01-01&toDate=2024-01-01"
+    assert caller.get(empty)["pagination"] == {"total": 0, "moreAvailable": False}
+    caller.sandbox.faults = Faults(shapes=Shapes(null_cursor_on_empty=True))
+    assert caller.get(empty)["pagination"]["lastOnPage"] is None

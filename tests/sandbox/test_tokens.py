@@ -6,7 +6,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.drillster import Faults, Shapes
+from tests.drillster import Faults
 
 from .caller import Caller, Start
 
@@ -67,7 +67,6 @@ REFUSED_CLAIMS = {
     "no issuer": lambda: {"iss": ...},
     "no subject": lambda: {"sub": ...},
     "audience is another address": lambda: {"aud": "https://www.drillster.com/daas/oauth/token"},
-    "audience is a list": lambda: {"aud": ["http://127.0.0.1/daas/oauth/token"]},
     "no audience": lambda: {"aud": ...},
     "expired": lambda: {"exp": now(-1)},
     "no expiry": lambda: {"exp": ...},
@@ -114,17 +113,10 @@ def test_an_unsigned_assertion_is_refused(caller: Caller) -> None:
     assert caller.grant(assertion=unsigned).json()["error"] == "invalid_grant"
 
 
-def test_an_assertion_works_once_unless_replays_are_let_in(caller: Caller) -> None:
+def test_an_assertion_works_once(caller: Caller) -> None:
     assertion = caller.assertion()
     assert caller.grant(assertion=assertion).status_code == 200
     assert caller.grant(assertion=assertion).json()["error"] == "invalid_grant"
-    caller.sandbox.faults = Faults(reject_replays=False)
-    assert caller.grant(assertion=assertion).status_code == 200
-
-
-def test_an_assertion_that_expires_far_ahead_can_be_let_in(caller: Caller) -> None:
-    caller.sandbox.faults = Faults(longest_assertion=None)
-    assert caller.grant(assertion=caller.assertion(exp=now(10**7))).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "OAuth"])
@@ -171,23 +163,6 @@ def test_the_stated_lifetime_can_be_anything(caller: Caller) -> None:
         assert caller.grant().json().get("expires_in") == expected
     caller.sandbox.faults = Faults(token_lifetime=3.9)
     assert caller.grant().json()["expires_in"] == 3
-
-
-def test_a_token_can_be_large(caller: Caller) -> None:
-    caller.sandbox.faults = Faults(token_padding=7000)
-    assert len(caller.fresh_token()) > 7000
-    assert caller.call("organization").status_code == 200
-
-
-def test_refusals_come_in_every_shape(caller: Caller) -> None:
-    def refused(shape: str):
-        caller.sandbox.faults = Faults(shapes=Shapes(grant_errors=shape))
-        return caller.grant(client_secret="wrong")
-
-    assert set(refused("oauth").json()) == {"error", "error_description"}
-    assert refused("object").json()["id"] == "invalid_client"
-    assert refused("html").text.startswith("<html>")
-    assert refused("nothing").content == b""
 
 
 def test_a_skewed_clock_judges_assertions_tokens_and_dates(caller: Caller) -> None:

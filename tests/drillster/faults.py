@@ -1,20 +1,31 @@
-"""What can go wrong, as data: every way in which the sandbox can be told to misbehave. All of it is off by default."""
+"""What can go wrong, as data. All of it is off by default; what could never do anything is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Literal
+
+from drillster_pipeline.sandbox.endpoints import ENDPOINTS
 
 from .shapes import NONE, Shapes
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
+CURSOR_LISTS = frozenset({
+    "accounts", "catalogs", "catalog_content", "groups", "group_members", "objective_evaluations", "objective_events",
+    "results",
+})  # fmt: skip
+TOTALS = CURSOR_LISTS | {"group_staff", "objectives", "test_results"}
+"""Lists that name a total."""
+LISTS = TOTALS | {"group_drillables"}
+RESOURCES = frozenset(endpoint.resource for endpoint in ENDPOINTS)
 
 
 class How(StrEnum):
-    """The way in which one call fails."""
+    """The way in which a call fails."""
 
     STATUS = "an error answer"
     HTML = "the page of a proxy, with the status"
@@ -23,10 +34,10 @@ class How(StrEnum):
     CUT_CHUNKED = "a chunked body that stops halfway"
     RESET = "the connection is reset instead of an answer"
     RESET_IN_BODY = "the connection is reset after the headers and some of the body"
-    DRIP = "the body comes in small bits, over so many seconds"
+    DRIP = "the body comes in small pieces, over so many seconds"
     SLOW = "the answer comes so many seconds later"
     REDIRECT = "a redirect to another host"
-    REVOKE = "401, and the token is good for nothing from now on"
+    REVOKE = "401, and the token is not valid any more"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +93,7 @@ class FieldFault:
     field: str
     what: Literal["missing", "null", "value"]
     value: Any = None
-    """Of ``value``: what the field holds instead (also for fields that nobody knows)."""
+    """Of ``value``: what the field has instead (also for fields that nobody knows)."""
     every: int = 1
     """Which items of a page: the first, and every so many after it."""
 
@@ -92,41 +103,24 @@ class Faults:
     """How the sandbox misbehaves. Set ``sandbox.faults`` to another one at any time; counts then start anew."""
 
     shapes: Shapes = field(default_factory=Shapes)
-
-    # tokens
     token_lifetime: float = 7200.0
-    """Seconds that a token is good for."""
+    """Seconds that a token is valid for."""
     stated_lifetime: int | float | str | None = "real"
-    """What ``expires_in`` says of that: ``real`` (whole seconds), None (left out), or any other value as it stands."""
-    token_padding: int = 0
-    """Bytes that make the access token longer."""
-    reject_replays: bool = True
-    """An assertion's ``jti`` may be used once."""
-    longest_assertion: float | None = 3600.0
-    """How far ahead the ``exp`` of an assertion may be, in seconds; None: as far as it likes."""
+    """What ``expires_in`` says of that: ``real`` (in seconds), None (left out), or any other value as it stands."""
     clock_skew: float = 0.0
     """Seconds that the server's clock (Date header, assertions, tokens) is ahead of ours."""
-
-    # calls
     latency: float = 0.0
     """Seconds that each answer takes longer."""
-    latency_jitter: float = 0.0
-    """Up to so many seconds on top, drawn for each call."""
     failure_rate: float = 0.0
-    """Which share of all API calls fails with one of ``failure_statuses``."""
-    failure_statuses: tuple[int, ...] = (500, 502, 503)
+    """Which share of all API calls fails with 500, 502 or 503."""
     failures: tuple[Failure, ...] = ()
     """Further rules; the first that applies counts."""
-
-    # what the service account sees
     hidden_groups: frozenset[str] = NONE
     """Groups that are not listed, and are 404 when asked for."""
     unlisted_groups: frozenset[str] = NONE
     """Groups that are not listed, but can be asked for."""
     empty_groups: frozenset[str] = NONE
     """Groups without members, drills, objectives and tests."""
-
-    # pages and fields
     refused_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
     """Resource -> the largest page: more is 400 ``invalid_result_size``. ``*``: all resources."""
     clamped_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
@@ -134,9 +128,19 @@ class Faults:
     pages: tuple[PageFault, ...] = ()
     fields: tuple[FieldFault, ...] = ()
 
-    def largest(self, sizes: Mapping[str, int], resource: str) -> int | None:
-        """What a table of sizes says of a resource."""
-        return sizes.get(resource, sizes.get("*"))
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown resource or path, and for a page fault that its list has no place for."""
+        for rule in self.failures:
+            if rule.at != "token" and not any(_may_match(rule.at, endpoint.path) for endpoint in ENDPOINTS):
+                raise ValueError(f"No path of the sandbox matches {rule.at!r}.")
+        lists_of = {"total_off": TOTALS, "stuck": CURSOR_LISTS, "more_lies": CURSOR_LISTS}
+        for fault in self.pages:
+            _require(lists_of.get(fault.what, LISTS), [fault.resource], f"list that can be {fault.what!r}")
+        _require(RESOURCES, [fault.resource for fault in self.fields], "resource")
+        _require(LISTS, [*self.refused_sizes, *self.clamped_sizes, *self.shapes.inclusive], "list")
+        _require(TOTALS, self.shapes.without_total, "list with a total")
+        cursors = [*self.shapes.without_more_available, *self.shapes.without_pagination]
+        _require(CURSOR_LISTS, cursors, "cursor list")
 
 
 def closed(
@@ -145,3 +149,25 @@ def closed(
     """A group that answers 403 (or 404: it has vanished), on all of its resources or on ``what`` (``members``)."""
     at = f"group/{group_id}*" if what == "*" else f"group/{group_id}/{what}"
     return (Failure(at=at, statuses=(status,), error=error, after=after),)
+
+
+def _require(known: frozenset[str], names: Iterable[str], what: str) -> None:
+    for name in names:
+        if name not in known and name != "*":
+            raise ValueError(f"{name!r} is no {what} of the sandbox: {', '.join(sorted(known))}.")
+
+
+def _may_match(pattern: str, path: str) -> bool:
+    """Whether a pattern can match a path with parameters (``{id}``).
+
+    A ``*`` at either end of the pattern reaches over slashes; one in the middle stands for a parameter here.
+    """
+    words, parts = pattern.split("/"), path.split("/")
+    missing = len(parts) - len(words)
+    if missing > 0 and "*" in words[-1]:
+        words += ["*"] * missing
+    elif missing > 0 and "*" in words[0]:
+        words = ["*"] * missing + words
+    return len(words) == len(parts) and all(
+        part.startswith("{") or fnmatchcase(part, word) for word, part in zip(words, parts, strict=True)
+    )
