@@ -119,7 +119,7 @@ def main() -> None:
         Client(base_url=url, tokens=tokens, concurrency=options.threads) as client,
     ):
         measure("this client", options.requests, options.threads, latency, lambda: client.get(path, unit, query))
-        print(f"{'':<18} {client.stats.snapshot()}")
+        print(f"{'':<18} {client.metrics.snapshot()}")
 
     if not options.failures:
         local = threading.local()

@@ -21,10 +21,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
-from drillster_pipeline.archive.parts import read_lines
-from drillster_pipeline.archive.records import parse_line
+from drillster_pipeline.archive.records import parse_line, read_lines
+from drillster_pipeline.resources import unit_of
 from tests.drillster import Sandbox
 
 MOMENT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
@@ -156,7 +155,7 @@ class Ground:
                 continue
             for text in read_lines(part.read_bytes(), salvage=True):
                 line = parse_line(text, body=False)
-                if line.end is not None:
+                if line.footer is not None:
                     unit = unit_of(part.parent.name, line.unit)
                     path = unit.endpoint.path.format(organization_id="self", **unit.params)
                     found.add(f"/api/2.1.1/{path}")

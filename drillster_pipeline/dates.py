@@ -1,11 +1,13 @@
-"""Export dates: which day a capture describes, and which moments that day spans.
+"""Export dates: which day a capture describes, and which moments that day spans; and a clock to measure time by.
 
-An export date is a calendar day in ``DRILLSTER_TIMEZONE``. On nights of daylight saving a day has 23 or 25 hours,
+An export date is a calendar day in ``DRILLSTER_TIMEZONE``. With daylight saving a day may have 23 or 25 hours,
 so its bounds are computed from the wall clock of the zone and never by adding 24 hours.
 """
 
 from __future__ import annotations
 
+import sys
+import time as clocks
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -55,3 +57,30 @@ def newest_complete(now: datetime, timezone: ZoneInfo) -> date:
     day = now.astimezone(timezone).date() - timedelta(days=1)
     # Clocks that show midnight twice show the old date again after the new one has begun.
     return day + timedelta(days=1) if midnight(day + timedelta(days=2), timezone) <= now else day
+
+
+def _sleepless_clock() -> int | None:
+    """The id of a clock that counts through sleep, where the platform has one and lets us read it.
+
+    Linux: CLOCK_BOOTTIME (clock_gettime(2)). macOS: CLOCK_MONOTONIC, which unlike ``time.monotonic`` there goes on
+    in sleep (clock_gettime(3)). Windows: its monotonic clock counts sleep anyway.
+    """
+    clock: int | None = getattr(clocks, "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME", None)
+    if clock is not None:
+        try:
+            clocks.clock_gettime(clock)
+        except OSError:  # a kernel or a sandbox that does not offer it
+            return None
+    return clock
+
+
+_CLOCK = _sleepless_clock()
+
+
+def steady() -> float:
+    """Seconds since some moment, never going back, counting on while the machine sleeps.
+
+    ``time.monotonic`` stands still on Linux and macOS while the machine sleeps: a laptop that wakes the next morning
+    would take an old token for a fresh one. The wall clock jumps when it is set.
+    """
+    return clocks.monotonic() if _CLOCK is None else clocks.clock_gettime(_CLOCK)

@@ -327,3 +327,31 @@ CAPTURED: Mapping[str, tuple[str, ...]] = {
     "events": (OBJECTIVE_EVENTS.resource,),
 }
 """The resources of each kind of capture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One thing to read: an endpoint with its path parameters."""
+
+    endpoint: Endpoint
+    params: Mapping[str, str]
+    expected: int | None = None
+    """How many items Drillster's counts of the group promise, where they do."""
+
+    @property
+    def resource(self) -> str:
+        """The resource that its answers belong to."""
+        return self.endpoint.resource
+
+    @property
+    def group(self) -> str | None:
+        """The group it belongs to."""
+        return self.params.get("group_id")
+
+
+def unit_of(resource: str, params: Mapping[str, str]) -> Unit:
+    """The unit that an archived answer belongs to."""
+    declared = RESOURCES[resource]
+    if declared.detail is not None and len(params) > len(declared.unit):
+        return Unit(declared.detail, params)
+    return Unit(declared, params)

@@ -1,13 +1,13 @@
-"""What a capture reads, and what it comes to.
+"""What a capture reads, and its result.
 
-One walk captures everything of one kind: ``capture_snapshot`` what is true now, ``capture_events`` what happened in
-a window. A unit (an endpoint with its path parameters) is finished when its last answer lies in the archive; an
-interrupted walk that is begun again reads the finished units from there and asks only for the rest.
+One crawl captures everything of one kind: ``capture_snapshot`` what is true now, ``capture_events`` what happened in
+a window. A unit (an endpoint with its path parameters) is finished when its last answer is in the archive; an
+interrupted crawl that is resumed reads the finished units from there and asks only for the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,35 +15,27 @@ from typing import TYPE_CHECKING, Any
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter
 from drillster_pipeline.errors import PermissionDenied
-from drillster_pipeline.resources import CAPTURED
+from drillster_pipeline.resources import CAPTURED, Unit
 
-from .crawler import Clock, Crawler
-from .progress import Progress
-from .units import Unit
+from .client import Client
+from .crawler import Crawler
+from .metrics import Progress
 
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
     from drillster_pipeline.privacy.pseudonymize import Privacy
 
-    from .client import Client
-
-EVENTS_RESOURCES = ("groups", "objectives", "objective_events")
-
 
 @dataclass(frozen=True, slots=True)
 class CaptureResult:
-    """What a walk gives to the manifest."""
+    """What a crawl gives to the manifest."""
 
     resources: dict[str, dict[str, Any]]
-    listed_groups: list[str]
-    closed_groups: list[str]
-    gone_groups: list[str]
+    groups: dict[str, list[str]]
     captured_from: datetime
     captured_until: datetime
-    requests: int
-    retries: int
     grants: int
-    """Tokens that were asked for during the walk."""
+    """Tokens that were requested during the crawl."""
 
 
 def capture_snapshot(
@@ -54,7 +46,7 @@ def capture_snapshot(
     organization_id: str = "self",
     earlier_groups: Collection[str] = (),
     concurrency: int = 8,
-    now: Clock = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> CaptureResult:
     """Read everything that Drillster says of the present.
@@ -64,7 +56,7 @@ def capture_snapshot(
     Raises PermissionDenied where nothing at all may be read; ApiUnavailable, AnswerError and Unauthorized as they
     come; Unavailable and Busy of the archive.
     """
-    walk = Crawler(
+    crawler = Crawler(
         client,
         writer,
         privacy=privacy,
@@ -75,7 +67,7 @@ def capture_snapshot(
     )
     # The long lists first, one page of which leads to the next.
     roots = [Unit(root, {}) for root in (api.ACCOUNTS, api.GROUPS, api.ORGANIZATION, api.CATALOGS)]
-    result = _run(walk, client, roots, CAPTURED["snapshot"], now, on_progress)
+    result = _run(crawler, client, roots, CAPTURED["snapshot"], now, on_progress)
     if all(entry["status"] == "unavailable" for entry in result.resources.values()):
         raise PermissionDenied(
             "The service account may read neither the organization nor its accounts nor any group: give it the "
@@ -92,9 +84,9 @@ def capture_events(
     *,
     privacy: Privacy,
     window: Window,
-    objectives: Collection[tuple[str, str]] | None = None,
+    objectives: Iterable[tuple[str, str]] | None = None,
     concurrency: int = 8,
-    now: Clock = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> CaptureResult:
     """Read the objective events of a window.
@@ -102,38 +94,33 @@ def capture_events(
     ``objectives`` are pairs of group and objective id, known from a snapshot of the same date; where they are not
     given, the groups and their objectives are listed first. Raises what :func:`capture_snapshot` raises.
     """
-    walk = Crawler(client, writer, privacy=privacy, window=window, concurrency=concurrency, now=now)
+    crawler = Crawler(client, writer, privacy=privacy, window=window, concurrency=concurrency, now=now)
     if objectives is None:
-        roots = [Unit(api.GROUPS, {})]
-        resources: tuple[str, ...] = EVENTS_RESOURCES
+        roots, resources = [Unit(api.GROUPS, {})], ("groups", "objectives", *CAPTURED["events"])
     else:
+        pairs = sorted(set(objectives))
         roots = [
-            Unit(api.OBJECTIVE_EVENTS, {"group_id": group, "objective_id": objective})
-            for group, objective in sorted(set(objectives))
+            Unit(api.OBJECTIVE_EVENTS, dict(zip(("group_id", "objective_id"), pair, strict=True))) for pair in pairs
         ]
-        resources = ("objective_events",)
-    return _run(walk, client, roots, resources, now, on_progress)
+        resources = CAPTURED["events"]
+    return _run(crawler, client, roots, resources, now, on_progress)
 
 
 def _run(
-    walk: Crawler,
+    crawler: Crawler,
     client: Client,
     roots: list[Unit],
     resources: tuple[str, ...],
-    now: Clock,
+    now: Callable[[], datetime],
     on_progress: Callable[[Progress], None],
 ) -> CaptureResult:
-    grants_before = client.stats.grants
-    walk.run(roots, resources, on_progress)
+    grants_before = client.metrics.grants
+    crawler.run(roots, resources, on_progress)
     moment = now()
     return CaptureResult(
-        resources=walk.tally.manifest(resources),
-        listed_groups=walk.tally.listed_groups,
-        closed_groups=walk.tally.closed_groups,
-        gone_groups=walk.tally.gone_groups,
-        captured_from=walk.first or moment,
-        captured_until=walk.last or moment,
-        requests=client.stats.requests,
-        retries=client.stats.retries,
-        grants=client.stats.grants - grants_before,
+        resources=crawler.summary.manifest(resources),
+        groups=crawler.summary.groups(),
+        captured_from=crawler.first or moment,
+        captured_until=crawler.last or moment,
+        grants=client.metrics.grants - grants_before,
     )

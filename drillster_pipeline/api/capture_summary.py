@@ -1,170 +1,140 @@
-"""What a walk met, counted per resource: what the manifest says and the publish relies on."""
+"""What a crawl read, counted per resource: what the manifest says and the publication relies on."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from drillster_pipeline.archive import UnitFooter
-from drillster_pipeline.resources import CAPTURED, RESOURCES
+from drillster_pipeline.resources import RESOURCES
 
-from .completeness import promised
+from .paging import count_if_short
 
 
 @dataclass(slots=True)
-class ResourceSummary:
+class _ResourceSummary:
     """One resource."""
 
-    units: int = 0
-    pages: int = 0
-    items: int = 0
-    named_total: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """``units``, ``pages``, ``items``, and ``absent``: members without results, which is no loss."""
+    named_total: int | None = None
     """Sum of the totals that Drillster named, over the units where it named one."""
-    totals_named: int = 0
-    """How many units named one."""
     lost: list[tuple[Mapping[str, str], int]] = field(default_factory=list)
     """Units that could not be read, with the HTTP status."""
     out_of_reach: dict[str, int] = field(default_factory=dict)
     """Groups of which it is not known what to ask for, with the status that hid it."""
-    absent: int = 0
-    """Members without results (404): left since, or invited and never started. Not a loss."""
     short: list[dict[str, Any]] = field(default_factory=list)
     """Units that gave fewer items than Drillster counts."""
 
-    @property
-    def statuses(self) -> set[int]:
-        """With which statuses units were refused."""
-        return {status for _, status in self.lost} | ({404} if self.absent else set())
-
 
 class CaptureSummary:
-    """All resources of a walk; safe for many threads."""
+    """All resources of a crawl; safe for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._resources: dict[str, ResourceSummary] = {}
-        self._root_lost: dict[str, int] = {}
-        """Status of resources whose list itself could not be read."""
+        self._resources = {name: _ResourceSummary() for name in RESOURCES}
         self._listed: set[str] = set()
         self._missing: set[str] = set()
         """Groups that answer 404 when asked for by id."""
         self._refused: set[str] = set()
         """Groups of which something answers 403."""
-        self._answering: set[str] = set()
+        self._readable: set[str] = set()
         """Groups of which anything could be read: whatever else is refused, they are neither gone nor closed."""
 
-    def opens(self, group: str) -> bool:
+    def open_group(self, group: str) -> bool:
         """Note that a group was listed; False where it was known before."""
         with self._lock:
-            known = group in self._listed
+            is_new = group not in self._listed
             self._listed.add(group)
-            return not known
+            return is_new
 
     def unlisted(self, groups: Collection[str]) -> list[str]:
         """Those of the groups that were not listed, in order."""
         with self._lock:
             return sorted(set(groups) - self._listed)
 
-    def count(self, name: str, unit: Mapping[str, str], pages: int, end: UnitFooter) -> None:
-        """A unit is done with, just now or in an earlier process."""
+    def add(self, name: str, unit: Mapping[str, str], pages: int, footer: UnitFooter) -> None:
+        """Count a unit that is done, just now or in an earlier process."""
         with self._lock:
-            if end.status == 200:
-                self._read(name, unit, pages, end)
+            if footer.status == 200:
+                self._add_read(name, unit, pages, footer)
             else:
-                self._lost(name, unit, end.status)
+                self._add_lost(name, unit, footer.status)
 
-    def _read(self, name: str, unit: Mapping[str, str], pages: int, end: UnitFooter) -> None:
-        tally = self._of(name)
-        tally.units += 1
-        tally.pages += pages
-        tally.items += end.items
-        if end.total is not None:
-            tally.named_total += end.total
-            tally.totals_named += 1
-        if (expected := promised(end)) is not None:
-            tally.short.append({"unit": dict(unit), "items": end.items, "expected": expected})
+    def _add_read(self, name: str, unit: Mapping[str, str], pages: int, footer: UnitFooter) -> None:
+        resource = self._resources[name]
+        resource.counts.update(units=1, pages=pages, items=footer.items)
+        if footer.total is not None:
+            resource.named_total = (resource.named_total or 0) + footer.total
+        if (expected := count_if_short(footer)) is not None:
+            resource.short.append({"unit": dict(unit), "items": footer.items, "expected": expected})
         if "group_id" in unit:
-            self._answering.add(unit["group_id"])
+            self._readable.add(unit["group_id"])
 
-    def _lost(self, name: str, unit: Mapping[str, str], status: int) -> None:
-        tally = self._of(name)
+    def _add_lost(self, name: str, unit: Mapping[str, str], status: int) -> None:
         if name == "results" and status == 404:
-            tally.absent += 1
+            self._resources[name].counts["absent"] += 1  # left since, or invited and never started
             return
-        if not unit:
-            self._root_lost[name] = status
-        tally.lost.append((dict(unit), status))
+        self._resources[name].lost.append((dict(unit), status))
         group = unit.get("group_id")
         if group is None:
             return
         for following in RESOURCES.values():
             # What is asked for with the group's id alone is asked for all the same.
             if name in following.parents and len(following.unit) > 1:
-                self._of(following.resource).out_of_reach.setdefault(group, status)
+                self._resources[following.resource].out_of_reach.setdefault(group, status)
         if status == 403:
             self._refused.add(group)
         elif status == 404 and name == "groups":
             self._missing.add(group)
 
-    def _of(self, name: str) -> ResourceSummary:
-        return self._resources.setdefault(name, ResourceSummary())
+    def groups(self) -> dict[str, list[str]]:
+        """The manifest's groups: ``listed`` (or read though they were not), ``closed`` and ``gone``.
 
-    @property
-    def listed_groups(self) -> list[str]:
-        """Groups that were listed, or read though they were not."""
+        Closed: something answers 403, and nothing could be read. Gone: 404 by their id, and nothing could be read.
+        """
         with self._lock:
-            return sorted(self._listed)
+            return {
+                "listed": sorted(self._listed),
+                "closed": sorted(self._refused - self._readable),
+                "gone": sorted(self._missing - self._readable - self._refused),
+            }
 
-    @property
-    def closed_groups(self) -> list[str]:
-        """Groups that are closed to us: something answers 403, and nothing could be read."""
-        with self._lock:
-            return sorted(self._refused - self._answering)
-
-    @property
-    def gone_groups(self) -> list[str]:
-        """Groups that are gone: 404 by their id, and nothing could be read."""
-        with self._lock:
-            return sorted(self._missing - self._answering - self._refused)
-
-    def manifest(self, names: tuple[str, ...] = CAPTURED["snapshot"]) -> dict[str, dict[str, Any]]:
-        """The manifest's entries, but for the parts."""
+    def manifest(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The manifest's entries of resources, but for the parts."""
         with self._lock:
             return {name: self._entry(name) for name in names}
 
     def _entry(self, name: str) -> dict[str, Any]:
-        tally = self._of(name)
-        status, why = self._status(name)
-        lost = [{"unit": unit, "status": code} for unit, code in tally.lost]
-        lost += [{"unit": {"group_id": group}, "status": code} for group, code in sorted(tally.out_of_reach.items())]
+        resource = self._resources[name]
+        why = self._why_unavailable(name)
+        lost = [*resource.lost, *(({"group_id": group}, code) for group, code in sorted(resource.out_of_reach.items()))]
         return {
-            "status": status,
+            "status": "unavailable" if why else "captured",
             **({"why": why} if why else {}),
-            "units": tally.units,
-            "pages": tally.pages,
-            "items": tally.items,
-            "named_total": tally.named_total if tally.totals_named else None,
-            "absent": tally.absent,
-            "lost": lost,
-            "short": tally.short,
+            **{count: resource.counts[count] for count in ("units", "pages", "items")},
+            "named_total": resource.named_total,
+            "absent": resource.counts["absent"],
+            "lost": [{"unit": unit, "status": status} for unit, status in lost],
+            "short": resource.short,
         }
 
-    def _status(self, name: str) -> tuple[str, str | None]:
-        """``captured`` or ``unavailable``, and why."""
-        if name in self._root_lost:
-            return "unavailable", _why({self._root_lost[name]})
-        tally = self._of(name)
-        if tally.units == 0 and tally.statuses:
-            return "unavailable", _why(tally.statuses)
+    def _why_unavailable(self, name: str) -> str | None:
+        resource = self._resources[name]
+        root = {status for unit, status in resource.lost if not unit}
+        statuses = {status for _, status in resource.lost} | ({404} if resource.counts["absent"] else set())
+        if root or (not resource.counts["units"] and statuses):
+            return _reason(root or statuses)
         for parent in RESOURCES[name].parents[:1]:
-            if self._status(parent)[0] == "unavailable":
-                return "unavailable", f"it is reached by way of {parent}, which could not be read"
-        return "captured", None
+            if self._why_unavailable(parent):
+                return f"it is reached by way of {parent}, which could not be read"
+        return None
 
 
-def _why(statuses: set[int]) -> str:
+def _reason(statuses: set[int]) -> str:
     if statuses == {403}:
         return "the service account has no permission for it"
     if statuses == {404}:

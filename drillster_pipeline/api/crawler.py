@@ -1,7 +1,8 @@
-"""The walk itself: every unit is read to its end, by many threads, into the archive."""
+"""The crawl: every unit is read to its end, by many threads, into the archive."""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -13,20 +14,19 @@ from typing import TYPE_CHECKING, Any
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
+from drillster_pipeline.resources import RESOURCES, Unit, unit_of
+from drillster_pipeline.response_shapes import Json
 
+from .auth import ENDPOINT as TOKEN_ENDPOINT
 from .capture_summary import CaptureSummary
-from .endpoint_client import EndpointClient
-from .grant import ENDPOINT as TOKEN_ENDPOINT
+from .client import Client, EndpointClient, JsonResponse
+from .metrics import Meter, Progress
 from .paging import Listing
-from .progress import Meter, Progress
-from .units import PARENTS, Unit, followers, found_in, group_units, unit_of
 from .worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
     from drillster_pipeline.privacy.pseudonymize import Privacy
-
-    from .client import Client, JsonResponse
 
 TICK_SECONDS = 0.25
 MOST_GIVEN_UP = 10
@@ -34,14 +34,32 @@ MOST_GIVEN_UP = 10
 WITHOUT_ANSWER = 503
 """The status that is kept for a unit that gave no usable answer."""
 
-Clock = Callable[[], datetime]
-"""Gives the current moment, aware."""
+_PARENTS = frozenset(parent for resource in RESOURCES.values() for parent in resource.parents)
+"""Resources from whose answers other units follow."""
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A unit on its way into the archive."""
+
+    unit: Unit
+    listing: Listing | None = None
+    """How far it was read, if it is a list."""
+    error: ApiError | None = None
+    """Why it was given up; None again once it is read."""
+    given_up: int = 0
+    """How often."""
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it is the results of a member: the many short units that fill every gap."""
+        return self.unit.endpoint is api.RESULTS
+
+
 class Crawler:
-    """One walk of one process, over a snapshot, or with a ``window`` over the events in it.
+    """One crawl of one process, over a snapshot, or with a ``window`` over the events in it.
 
     ``earlier_groups`` are groups of earlier captures: one that is no longer listed is asked for by its id.
     """
@@ -56,9 +74,9 @@ class Crawler:
         window: Window | None = None,
         earlier_groups: Collection[str] = (),
         concurrency: int,
-        now: Clock,
+        now: Callable[[], datetime],
     ) -> None:
-        self.tally = CaptureSummary()
+        self.summary = CaptureSummary()
         self.first: datetime | None = None
         """Moment of the earliest answer, also of one that an earlier process got; None before there is any."""
         self.last: datetime | None = None
@@ -69,7 +87,7 @@ class Crawler:
         self._events = window is not None
         self._earlier_groups = frozenset(earlier_groups)
         self._now = now
-        self._asker = EndpointClient(client, organization_id=organization_id, window=window)
+        self._endpoints = EndpointClient(client, organization_id=organization_id, window=window)
         self._meter = Meter(time.monotonic())
         self._pool: WorkerPool[_Reading] = WorkerPool(
             self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank
@@ -79,12 +97,12 @@ class Crawler:
         self._lock = threading.Lock()
         self._tests: set[tuple[str, str]] = set()
         self._given_up: list[_Reading] = []
-        self._read_by_id: list[tuple[Unit, Any]] = []
+        self._read_by_id: list[tuple[Unit, Json]] = []
         """Groups that an earlier process has read: the list as it is now may not have them."""
 
     def run(self, roots: list[Unit], resources: tuple[str, ...], on_progress: Callable[[Progress], None]) -> None:
         """Read the roots and all that follows from them. Raises the first error that is none of a single unit."""
-        self._meet_everyone()
+        self._learn_names()
         self._recover(resources)
         self._add(roots)
         while True:
@@ -101,11 +119,11 @@ class Crawler:
                 self._lose(reading.unit, reading.error.status or WITHOUT_ANSWER)
         on_progress(self._progress())
 
-    def _meet_everyone(self) -> None:
-        """Know all accounts by name before anything is written, where names must not be: any answer may have them.
+    def _learn_names(self) -> None:
+        """Read all names before anything is written, where names must not be: any answer may have them.
 
-        That reads their list once more, as nothing else tells names before they are written: least of all an
-        interrupted capture that is gone on with.
+        That reads the list of accounts once more, as nothing else has names before they are written: least of all an
+        interrupted capture that is resumed.
         """
         if self._privacy.mode == "keep" or self._privacy.knows_everyone:
             return
@@ -113,50 +131,50 @@ class Crawler:
         unit = Unit(api.ACCOUNTS, {})
         try:
             while (query := listing.query) is not None:
-                answer, size = self._asker.page(unit, query)
-                listing.add_page(answer.body, size)
-                self._privacy.learn(api.ACCOUNTS.resource, answer.body)
+                response, size = self._endpoints.page(unit, query)
+                listing.add_page(response.body, size)
+                self._privacy.learn(unit.resource, response.body)
             self._privacy.knows_everyone = True
         except (PermissionDenied, NotFound, RequestRefused) as refusal:
             logger.warning(
-                "The accounts can't be read, so that their names are hidden only where an answer itself tells them: %s",
+                "The accounts can't be read, so that their names are hidden only where an answer itself has them: %s",
                 refusal,
             )
 
-    def _named(self, unit: Unit) -> Mapping[str, str]:
-        """A unit as the archive knows it."""
+    def _archived_as(self, unit: Unit) -> Mapping[str, str]:
+        """The parameters of a unit as the archive has them."""
         return self._privacy.unit(unit.params)
 
     def _progress(self) -> Progress:
-        stats, waiting = self._client.stats, self._pool.waiting
-        return self._meter.progress(time.monotonic(), requests=stats.requests, retries=stats.retries, waiting=waiting)
+        metrics, waiting = self._client.metrics, self._pool.waiting
+        return self._meter.progress(
+            time.monotonic(), requests=metrics.requests, retries=metrics.retries, waiting=waiting
+        )
 
     # Units
 
     def _add(self, units: Iterable[Unit]) -> None:
-        """Put up units, but for those that are finished, and tests that are there already."""
+        """Queue units, but for those that are finished, and tests that are queued already."""
         fresh = []
-        for unit in units:
-            if unit.endpoint is api.TEST_RESULTS and not self._is_new(unit):
+        for reading in map(_Reading, units):
+            unit = reading.unit
+            if unit.endpoint is api.TEST_RESULTS and not self._is_new_test(unit):
                 continue
-            member = unit.endpoint is api.RESULTS
-            self._meter.opened(unit.group, member=member)
-            if self._writer.finished(unit.resource, self._named(unit)):
-                self._meter.finished(unit.group, member=member)
+            self._meter.opened(unit.group, member=reading.is_result)
+            if self._writer.finished(unit.resource, self._archived_as(unit)):
+                self._meter.finished(unit.group, member=reading.is_result)
             else:
-                fresh.append(unit)
-        self._pool.add(_Reading(unit) for unit in fresh)
+                fresh.append(reading)
+        self._pool.add(fresh)
 
     def _rank(self, reading: _Reading) -> tuple[int, bool]:
         """Group by group, so that few units wait at any time; and of a group, what may have many pages first.
 
-        Pages are asked for one after the other: begun late, a long list would be all that is left to do at the end,
-        while results of single members fill every gap.
+        Pages are asked for one after the other: begun late, a long list would be all that is left to do at the end.
         """
-        unit = reading.unit
-        return self._turns.setdefault(unit.group, len(self._turns)), unit.endpoint is api.RESULTS
+        return self._turns.setdefault(reading.unit.group, len(self._turns)), reading.is_result
 
-    def _is_new(self, test: Unit) -> bool:
+    def _is_new_test(self, test: Unit) -> bool:
         with self._lock:
             before = len(self._tests)
             self._tests.add((test.params["group_id"], test.params["test_id"]))
@@ -166,64 +184,64 @@ class Crawler:
         """Read one unit to its end, into the archive, or give it up for now."""
         unit, reading.error = reading.unit, None
         try:
-            if not unit.endpoint.is_list:
-                self._read_thing(unit)
-            else:
+            if unit.endpoint.is_list:
                 self._read_list(reading)
+            else:
+                self._read_object(unit)
         except (PermissionDenied, NotFound) as refusal:
             self._lose(unit, 404 if isinstance(refusal, NotFound) else 403)
         except (ApiUnavailable, RequestRefused) as error:
             self._give_up(reading, error)
         if not reading.error or reading.given_up > 1:
-            self._meter.finished(unit.group, member=unit.endpoint is api.RESULTS)
+            self._meter.finished(unit.group, member=reading.is_result)
 
-    def _read_thing(self, unit: Unit) -> None:
-        answer = self._asker.ask(unit, {})
-        end = UnitFooter(1, None)
-        self._keep(unit, 1, answer, self._writer.attempt(unit.resource, self._named(unit)), end)
-        self.tally.count(unit.resource, self._named(unit), 1, end)
-        self._follow(unit, [answer.body])
+    def _read_object(self, unit: Unit) -> None:
+        response = self._endpoints.get(unit, {})
+        footer = UnitFooter(1, None)
+        self._keep(unit, 1, response, self._attempt(unit), footer)
+        self.summary.add(unit.resource, self._archived_as(unit), 1, footer)
+        self._follow(unit, [response.body])
         if unit.endpoint is api.GROUP:
-            self._open_by_id(unit, answer.body)  # perhaps it was not listed, but we may see it all the same
+            self._open_by_id(unit, response.body)  # perhaps it was not listed, but we may see it all the same
 
     def _read_list(self, reading: _Reading) -> None:
         """Read a list on to its end, and once more where Drillster's own count says that something was missed."""
         unit = reading.unit
-        attempt = self._writer.attempt(unit.resource, self._named(unit))
-        listing = reading.listing = reading.listing or Listing(api.RESOURCES[unit.resource], unit.expected)
+        attempt = self._attempt(unit)
+        listing = reading.listing = reading.listing or Listing(RESOURCES[unit.resource], unit.expected)
         while (query := listing.query) is not None:
-            again = listing.passes > 1
+            is_second = listing.passes > 1
             try:
-                answer, size = self._asker.page(unit, query, size=listing.size)
+                response, size = self._endpoints.page(unit, query, size=listing.size)
             except RequestRefused as refusal:
-                # The item that the cursor names may have gone since: then the list has changed under our hands.
-                if refusal.error_id != "invalid_result_from" or "resultFrom" not in query or again:
+                # The item that the cursor names may have gone since: then the list changed while it was read.
+                if refusal.error_id != "invalid_result_from" or "resultFrom" not in query or is_second:
                     raise
                 listing.restart()
                 continue
-            fresh = listing.add_page(answer.body, size)
-            if listing.query is None and listing.needs_second_pass and not again:
+            fresh = listing.add_page(response.body, size)
+            if listing.query is None and listing.needs_second_pass and not is_second:
                 listing.restart()
-            self._keep(unit, listing.pages, answer, attempt, None if listing.query is not None else listing.end)
+            self._keep(unit, listing.pages, response, attempt, None if listing.query is not None else listing.footer)
             if unit.endpoint is api.GROUPS:
                 self._meter.groups_named(listing.total)
             self._follow(unit, fresh)
-        self.tally.count(unit.resource, self._named(unit), listing.pages, listing.end)
+        self.summary.add(unit.resource, self._archived_as(unit), listing.pages, listing.footer)
         if unit.endpoint is api.GROUPS:
-            self._ask_for_unlisted()
+            self._add_unlisted()
 
     def _lose(self, unit: Unit, status: int) -> None:
-        """Remember that a unit can't be read; pages that it gave before do not count."""
-        end = UnitFooter(0, None, status=status)
-        self._write(unit, 0, b"null", self._writer.attempt(unit.resource, self._named(unit)), end)
-        self.tally.count(unit.resource, self._named(unit), 0, end)
+        """Record that a unit can't be read; pages that it gave before do not count."""
+        footer = UnitFooter(0, None, status=status)
+        self._write(unit, 0, b"null", self._attempt(unit), footer)
+        self.summary.add(unit.resource, self._archived_as(unit), 0, footer)
 
     def _give_up(self, reading: _Reading, error: ApiError) -> None:
-        """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every night.
+        """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every run.
 
         It is asked for again when all else was read, and noted in the archive as lost only after that, so that an
         interrupted capture asks for it again. Raises the error where it is no exception, and at once where there was
-        no token, which is nobody's own fault. See docs/decisions/0009-a-unit-that-never-answers.md.
+        no token, which is no fault of the unit. See docs/decisions/0009-a-unit-that-never-answers.md.
         """
         with self._lock:
             reading.error = error
@@ -234,84 +252,130 @@ class Crawler:
         if too_many or error.endpoint == TOKEN_ENDPOINT or (reading.given_up > 1 and not reading.unit.params):
             raise error
         try:
-            self._asker.ask(Unit(api.ORGANIZATION, {}), {})
+            self._endpoints.get(Unit(api.ORGANIZATION, {}), {})
         except (PermissionDenied, NotFound, RequestRefused):
             return  # an answer, too
 
     # Answers
 
-    def _keep(self, unit: Unit, page: int, answer: JsonResponse, attempt: int, end: UnitFooter | None) -> None:
+    def _attempt(self, unit: Unit) -> int:
+        return self._writer.attempt(unit.resource, self._archived_as(unit))
+
+    def _keep(self, unit: Unit, page: int, response: JsonResponse, attempt: int, footer: UnitFooter | None) -> None:
         """Put an answer into the archive: as it came, but for what privacy changes; as one line."""
-        body = self._privacy.apply(unit.resource, answer.body)
-        content = answer.content
-        if body is not answer.body or b"\n" in content or b"\r" in content:
+        body = self._privacy.apply(unit.resource, response.body)
+        content = response.content
+        is_line = b"\n" not in content and b"\r" not in content and json.detect_encoding(content) == "utf-8"
+        if body is not response.body or not is_line:
             content = body_bytes(body)
-        self._write(unit, page, content, attempt, end)
+        self._write(unit, page, content, attempt, footer)
 
-    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, end: UnitFooter | None) -> None:
+    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, footer: UnitFooter | None) -> None:
         moment = self._now()
-        self._saw(moment)
-        self._writer.append(unit.resource, self._named(unit), page, moment, content, attempt=attempt, end=end)
+        self._add_moment(moment)
+        self._writer.append(
+            unit.resource, self._archived_as(unit), page, moment, content, attempt=attempt, footer=footer
+        )
 
-    def _saw(self, moment: datetime) -> None:
+    def _add_moment(self, moment: datetime) -> None:
         with self._lock:
             self.first = min(self.first or moment, moment)
             self.last = max(self.last or moment, moment)
 
-    def _follow(self, unit: Unit, found: list[Any]) -> None:
-        """Put up everything that follows from things in an answer."""
+    def _follow(self, unit: Unit, found: list[Json]) -> None:
+        """Queue everything that follows from things in an answer."""
         if unit.endpoint is api.GROUPS:
             self._open(found)
         else:
             self._add(followers(unit, found, events=self._events))
 
-    def _open(self, groups: list[Any]) -> None:
-        """Put up all that is to be read of groups, each once: those with most members first, as they take longest."""
+    def _open(self, groups: list[Json]) -> None:
+        """Queue all that is to be read of groups, each once: those with most members first, as they take longest."""
         found = [units for group in groups if (units := group_units(group, events=self._events))]
         for units in sorted(found, key=lambda units: units[-1].expected or 0, reverse=True):
-            if self.tally.opens(self._named(units[0])["group_id"]):
+            if self.summary.open_group(self._archived_as(units[0])["group_id"]):
                 self._meter.group_listed(units[-1].expected)
                 self._add(units)
 
-    def _open_by_id(self, unit: Unit, body: Any) -> None:
+    def _open_by_id(self, unit: Unit, body: Json) -> None:
         self._open([{**(body if isinstance(body, Mapping) else {}), "id": unit.params["group_id"]}])
 
-    def _ask_for_unlisted(self) -> None:
-        """Ask by id for the groups of earlier captures that the list no longer has."""
+    def _add_unlisted(self) -> None:
+        """Queue, by id, the groups of earlier captures that the list no longer has."""
         for unit, body in self._read_by_id:
             self._open_by_id(unit, body)
-        missing = self.tally.unlisted(self._earlier_groups)
-        self._add([Unit(api.GROUP, {"group_id": group}) for group in missing])
+        self._add(Unit(api.GROUP, {"group_id": group}) for group in self.summary.unlisted(self._earlier_groups))
 
-    # Going on where an interrupted walk stopped
+    # Resuming where an interrupted crawl stopped
 
     def _recover(self, resources: tuple[str, ...]) -> None:
-        """Count the units that are in the archive already, and put up what follows from them."""
-        listed = False
+        """Count the units that are in the archive already, and queue what follows from them."""
+        is_listed = False
         for resource in resources:
-            for line in self._writer.recovered(resource, bodies=resource in PARENTS):
-                unit = unit_of(resource, line.unit)
-                self._saw(utc_moment(line.captured_at))
-                if line.end is not None:
-                    self.tally.count(resource, line.unit, line.page, line.end)
-                if line.body is None:
+            for record in self._writer.recovered(resource, bodies=resource in _PARENTS):
+                unit = unit_of(resource, record.unit)
+                self._add_moment(utc_moment(record.captured_at))
+                if record.footer is not None:
+                    self.summary.add(resource, record.unit, record.page, record.footer)
+                if record.body is None:
                     continue
                 if unit.endpoint is api.GROUP:
-                    self._read_by_id.append((unit, line.body))
-                listed = listed or unit.endpoint is api.GROUPS
-                self._follow(unit, found_in(unit, line.body))
-        if listed:
-            self._ask_for_unlisted()
+                    self._read_by_id.append((unit, record.body))
+                is_listed = is_listed or unit.endpoint is api.GROUPS
+                items = RESOURCES[resource].items(record.body) if unit.endpoint.is_list else [record.body]
+                self._follow(unit, items)
+        if is_listed:
+            self._add_unlisted()
 
 
-@dataclass(slots=True)
-class _Reading:
-    """A unit on its way into the archive."""
+def followers(unit: Unit, found: list[Json], *, events: bool) -> list[Unit]:
+    """The units that follow from things in an answer, but for groups (see :func:`group_units`).
 
-    unit: Unit
-    listing: Listing | None = None
-    """How far it was read, if it is a list."""
-    error: ApiError | None = None
-    """Why it was given up; None again once it is read."""
-    given_up: int = 0
-    """How often."""
+    A test may follow from a group and from an objective, so it may be given more than once.
+    """
+    endpoint, group = unit.endpoint, unit.group or ""
+    if endpoint is api.GROUP:
+        return [test for thing in found for test in _tests(group, thing, "tests")]
+    if endpoint not in {api.CATALOGS, api.GROUP_MEMBERS, api.OBJECTIVES}:
+        return []
+    keys = [key for item in found if (key := RESOURCES[unit.resource].id_of(item))]
+    if endpoint is api.CATALOGS:
+        return [Unit(each, {"catalog_id": key}) for key in keys for each in (api.CATALOG, api.CATALOG_CONTENT)]
+    if endpoint is api.GROUP_MEMBERS:
+        return [Unit(api.RESULTS, {"group_id": group, "account_id": key}) for key in keys]
+    following = api.OBJECTIVE_EVENTS if events else api.OBJECTIVE_EVALUATIONS
+    units = [Unit(following, {"group_id": group, "objective_id": key}) for key in keys]
+    if events:
+        return units
+    tests = [item for item in found if isinstance(item, Mapping) and item.get("type") == "TEST"]
+    return [*units, *(unit for item in tests for unit in _tests(group, item, "playables"))]
+
+
+def group_units(group: Json, *, events: bool) -> list[Unit]:
+    """What is to be read of a group as the list gives it, its members last; nothing where it has no id."""
+    key = api.GROUPS.id_of(group)
+    if key is None:
+        return []
+    params = {"group_id": key}
+    if events:
+        return [Unit(api.OBJECTIVES, params)]
+    counts = group.get("counts") if isinstance(group, Mapping) else None
+    return [
+        Unit(api.OBJECTIVES, params),
+        Unit(api.GROUP, params),
+        Unit(api.GROUP_DRILLABLES, params, count_in(counts, "drillables")),
+        Unit(api.GROUP_STAFF, params),
+        Unit(api.GROUP_MEMBERS, params, count_in(counts, "members")),
+    ]
+
+
+def count_in(counts: Any, name: str) -> int | None:
+    """A count of a group (object GroupCounts), if there is one."""
+    value = counts.get(name) if isinstance(counts, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _tests(group: str, thing: Json, name: str) -> list[Unit]:
+    tests = thing.get(name) if isinstance(thing, Mapping) else None
+    keys = map(api.TEST_RESULTS.id_of, tests if isinstance(tests, list) else ())
+    return [Unit(api.TEST_RESULTS, {"group_id": group, "test_id": key}) for key in keys if key]

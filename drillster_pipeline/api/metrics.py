@@ -1,20 +1,18 @@
-"""What the client did so far, in numbers: for the metadata of a run and for its progress display."""
+"""What a crawl did so far, in numbers: for the manifest of a capture and for its progress display."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .tokens import TokenSource
 
 
 class Metrics:
-    """Counters that all threads add to. Each is a plain attribute to read; ``snapshot`` gives all of one moment."""
+    """Counters of a client that all threads add to. Each is a plain attribute; ``snapshot`` gives all of one moment."""
 
-    def __init__(self, tokens: TokenSource) -> None:
-        self._tokens = tokens
-        self._grants_before = tokens.grants
+    def __init__(self, count_grants: Callable[[], int]) -> None:
+        self._count_grants = count_grants
+        self._grants_before = count_grants()
         self._lock = Lock()
         self.requests = 0
         """Requests sent to the API, retries and replays included; token requests are not."""
@@ -32,41 +30,109 @@ class Metrics:
     @property
     def grants(self) -> int:
         """Tokens that were issued, by the source that this client uses."""
-        return self._tokens.grants
+        return self._count_grants()
 
-    @property
-    def renewals(self) -> int:
-        """Tokens that were issued in place of another since this client was made."""
-        return max(0, self._tokens.grants - max(1, self._grants_before))
-
-    def sent(self, *, received_bytes: int, throttled: float) -> None:
-        """Count one request and the size of its answer."""
+    def add(self, **counts: float) -> None:
+        """Add to the counters."""
         with self._lock:
-            self.requests += 1
-            self.received_bytes += received_bytes
-            self.seconds_throttled += throttled
-
-    def replayed(self) -> None:
-        """Count one replay after a 401."""
-        with self._lock:
-            self.replays += 1
-
-    def retried(self, seconds: float) -> None:
-        """Count one retry and the wait before it."""
-        with self._lock:
-            self.retries += 1
-            self.seconds_backing_off += seconds
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
 
     def snapshot(self) -> dict[str, int | float]:
-        """All counters by name."""
+        """All counters by name; ``renewals`` are tokens issued in place of another since the client was made."""
         with self._lock:
-            return {
-                "requests": self.requests,
-                "retries": self.retries,
-                "replays": self.replays,
-                "grants": self.grants,
-                "renewals": self.renewals,
-                "received_bytes": self.received_bytes,
-                "seconds_throttled": round(self.seconds_throttled, 3),
-                "seconds_backing_off": round(self.seconds_backing_off, 3),
-            }
+            counters = {name: round(value, 3) for name, value in vars(self).items() if not name.startswith("_")}
+        return {**counters, "grants": self.grants, "renewals": max(0, self.grants - max(1, self._grants_before))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a crawl is."""
+
+    groups_done: int
+    groups_known: int
+    members_done: int
+    members_known: int
+    requests: int
+    retries: int
+    requests_per_second: float
+    seconds: float
+    seconds_left: float | None
+    """None while too little is known."""
+
+    def __str__(self) -> str:
+        left = "" if self.seconds_left is None else f", about {_duration(self.seconds_left)} left"
+        return (
+            f"{self.groups_done:,} of {self.groups_known:,} groups, "
+            f"{self.members_done:,} of {self.members_known:,} members; {self.requests:,} requests "
+            f"({self.requests_per_second:,.0f}/s, {self.retries:,} retried) in {_duration(self.seconds)}{left}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
+
+
+class Meter:
+    """Counts units per group and what is known to come; safe for many threads."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self._lock = Lock()
+        self._open: dict[str, int] = {}
+        self.groups_listed = self.groups_total = 0
+        self.members_done = self.members_listed = self.members_total = 0
+        self.units_done = 0
+
+    def groups_named(self, total: int | None) -> None:
+        """Note how many groups Drillster counts."""
+        with self._lock:
+            self.groups_total = max(self.groups_total, total or 0)
+
+    def group_listed(self, members: int | None) -> None:
+        """Note a listed group, with its number of members where that is known."""
+        with self._lock:
+            self.groups_listed += 1
+            self.members_total += members or 0
+
+    def opened(self, group: str | None, *, member: bool = False) -> None:
+        """Note a unit that was found; ``member`` where it is the results of one."""
+        with self._lock:
+            if group is not None:
+                self._open[group] = self._open.get(group, 0) + 1
+            self.members_listed += member
+
+    def finished(self, group: str | None, *, member: bool = False) -> None:
+        """Note a unit that is done."""
+        with self._lock:
+            self.units_done += 1
+            self.members_done += member
+            if group is not None and group in self._open:
+                self._open[group] -= 1
+                if not self._open[group]:
+                    del self._open[group]
+
+    def progress(self, now: float, *, requests: int, retries: int, waiting: int) -> Progress:
+        """How far the crawl is at this moment."""
+        with self._lock:
+            seconds = max(now - self.started, 1e-9)
+            members_known = max(self.members_listed, self.members_total)
+            groups_known = max(self.groups_listed, self.groups_total)
+            to_come = waiting + (members_known - self.members_listed) + 5 * (groups_known - self.groups_listed)
+            left = seconds * to_come / self.units_done if self.units_done >= 20 else None
+            return Progress(
+                groups_done=max(0, self.groups_listed - len(self._open)),
+                groups_known=groups_known,
+                members_done=self.members_done,
+                members_known=members_known,
+                requests=requests,
+                retries=retries,
+                requests_per_second=requests / seconds,
+                seconds=seconds,
+                seconds_left=left,
+            )

@@ -1,4 +1,4 @@
-"""What an answer that is not a success says: the error id, in whatever form it comes.
+"""Answers that are no success: the error id, in whatever form it comes, and the error to raise.
 
 Drillster's API answers errors as ``{"id", "description"}`` (API 2.1.1, object Error), its token endpoint probably
 as ``{"error", "error_description"}`` (RFC 6749, section 5.2), and what stands in between may answer HTML or nothing.
@@ -11,28 +11,23 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from drillster_pipeline.errors import AnswerError, ApiError, NotFound, PermissionDenied, RequestRefused
+from drillster_pipeline.errors import AnswerError, ApiError, NotFound, PermissionDenied, RequestRefused, SettingsError
+
+from .transport import RawResponse
 
 PERMISSION_IDS = frozenset(
-    {
-        "not_linked_to_organization",
-        "no_permission",
-        "not_permitted",
-        "no_access",
-        "not_authorized",
-        "no_group_access",
-    }
+    ("not_linked_to_organization", "no_permission", "not_permitted", "no_access", "not_authorized", "no_group_access")
 )
 """Ids that mean "you are known, but may not": Drillster gives some of them with 400 or 401 (API notes, 2.2)."""
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses that another attempt may mend."""
+"""Statuses after which another attempt may succeed."""
 
 # Of the statuses above 504, these are not about the moment; others (507, 520-524, 529) are of proxies in distress.
 _FINAL = frozenset({505, 506, 508, 510, 511})
 
 OVERLOAD = frozenset({429, 503})
-"""Statuses that ask every thread to go slower, not only the one that met it."""
+"""Statuses that ask every thread to go slower, not only the one that received it."""
 
 # Letters only: an id of Drillster or OAuth has no digits, while most secrets, ids and tokens do.
 _PLAIN = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)*")
@@ -73,12 +68,24 @@ def described(status: int, identifier: str | None) -> str:
 
 
 def is_transient(status: int) -> bool:
-    """Whether another attempt may mend an answer of this status."""
+    """Whether another attempt may succeed after an answer of this status."""
     return status in TRANSIENT or (status > 504 and status not in _FINAL)
 
 
+def redirect_error(response: RawResponse, endpoint: str) -> SettingsError:
+    """The error for a redirect, which is never followed: our token would go to whoever is there.
+
+    That may be a login page, a captive portal, or an old address that changed hands.
+    """
+    target = host_named_in(response.headers.get("Location", ""))
+    return SettingsError(
+        f"{endpoint} redirects to {target or 'another address'} ({response.status}). If that is Drillster's own host, "
+        "put it in DRILLSTER_BASE_URL; otherwise something on the way intercepts requests."
+    )
+
+
 def error_for(status: int, identifier: str | None, endpoint: str) -> ApiError:
-    """The error for an answer that no other attempt mends; ``endpoint`` is the path template."""
+    """The error for an answer that another attempt would not change; ``endpoint`` is the path template."""
     said = described(status, identifier)
     if status == 403 or (status in {400, 401} and identifier in PERMISSION_IDS):
         kind: type[ApiError] = PermissionDenied

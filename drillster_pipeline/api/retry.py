@@ -1,4 +1,4 @@
-"""How long to wait before trying again, and when to give up.
+"""Waiting before another attempt: how long, when to give up, and how it is cut short.
 
 The delays grow and are drawn at random from zero up ("full jitter"), so that threads that failed together do not
 come back together. One budget ends it, the same for the API and for the token endpoint.
@@ -7,16 +7,52 @@ come back together. One budget ends it, the same for the API and for the token e
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from threading import Event
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from drillster_pipeline.errors import PipelineError
 
 RETRY_AFTER_CAP = 120.0
-"""Seconds: a server (or something in between) may name hours; a night has no hours to give."""
+"""Seconds: a server (or something in between) may name hours; a run has no hours to give."""
+
+
+class Cancelled(PipelineError):
+    """The work was cancelled while this thread waited; the reason is with whoever cancelled it."""
+
+
+class CancelToken:
+    """Sleeps until a time is over or the work is cancelled, whichever is first.
+
+    ``event`` cancels the work when it is set; ``sleep`` replaces the real sleeping in tests.
+    """
+
+    def __init__(self, *, event: Event | None = None, sleep: Callable[[float], None] | None = None) -> None:
+        self._event = event or Event()
+        self._sleep = sleep or self._event.wait
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long. Raises Cancelled as soon as the work is cancelled."""
+        self.check()
+        if seconds > 0:
+            self._sleep(seconds)
+            self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled if the work was cancelled."""
+        if self.is_cancelled:
+            raise Cancelled("The work was cancelled: another part of it failed, or someone stopped it.")
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the work was cancelled."""
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        """Cancel the work: every thread that sleeps wakes and raises Cancelled."""
+        self._event.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +89,10 @@ class RetryState:
         self._excused = 0.0
         """Seconds since the first failure that do not count."""
 
-    def add_failure(self, reason: str, *, asked: float = 0.0) -> float | None:
-        """Count a failure; gives the seconds to wait before the next attempt, or None when the budget is spent.
+    def add_failure(self, reason: str, *, minimum: float = 0.0) -> float | None:
+        """Count a failure. Returns the seconds to wait before the next attempt, or None when the budget is spent.
 
-        ``asked`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
+        ``minimum`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
         would end after the budget is not begun.
         """
         delay = self._backoff.delay(self.failures, self._random)
@@ -67,11 +103,11 @@ class RetryState:
         if (
             self.failures == self._backoff.attempts
             or lasted - self._excused > self._backoff.seconds
-            or lasted + asked > self._backoff.longest
+            or lasted + minimum > self._backoff.longest
         ):
             return None
-        self._excused += asked
-        return asked + delay
+        self._excused += minimum
+        return minimum + delay
 
     def excuse(self, seconds: float) -> None:
         """Do not count seconds in which nothing could be tried: the wait for a turn, or for a token."""
@@ -93,20 +129,21 @@ class RetryState:
         return f"{attempts} in {lasted:.0f} s: {kinds}"
 
 
-def retry_after(value: str | None, *, now: datetime) -> float:
+def retry_after(headers: Mapping[str, str], now: datetime) -> float:
     """Seconds that a Retry-After header asks for, capped; 0.0 where it is absent, past or not understood.
 
-    RFC 9110, section 10.2.3: whole seconds or an HTTP date. ``now`` is best the answer's own Date, so that a
-    wrong clock here does no harm.
+    RFC 9110, section 10.2.3: whole seconds or an HTTP date. A date is compared with the answer's own Date where there
+    is one, so that a wrong clock here does no harm.
     """
-    value = (value or "").strip()
+    value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         # Any long row of digits is above the cap, and int() refuses the very long ones.
         return RETRY_AFTER_CAP if len(value) > 6 else min(float(value), RETRY_AFTER_CAP)
     moment = http_date(value)
     if moment is None:
         return 0.0
-    return min(max((moment - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
+    wait = (moment - (http_date(headers.get("Date")) or now)).total_seconds()
+    return min(max(wait, 0.0), RETRY_AFTER_CAP)
 
 
 def http_date(value: str | None) -> datetime | None:

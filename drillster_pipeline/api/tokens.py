@@ -1,8 +1,8 @@
 """Access tokens: one source per process, shared by all threads.
 
-A token lives about an hour and a night's walk can take longer. So it is renewed before it expires, by one thread
-while the others go on with the old one; a walk never meets an expired token, sixteen threads never ask for sixteen,
-and a refused request is not repeated by each of them. The reasons are in docs/decisions/0003-token-lifecycle.md.
+A token lives about an hour and a crawl can take longer. So it is renewed before it expires, by one thread while the
+others go on with the old one: no request carries an expired token, sixteen threads never request sixteen tokens, and
+a refused token request is not repeated by each of them. The reasons are in docs/decisions/0003-token-lifecycle.md.
 """
 
 from __future__ import annotations
@@ -10,36 +10,29 @@ from __future__ import annotations
 import logging
 import math
 import random as chance
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from drillster_pipeline.dates import steady
 from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
 
-from .assertion import Signer
-from .cancellation import Cancelled, CancelToken
-from .clock import steady
-from .grant import Grant
-from .retry import Backoff, RetryState
-from .token_endpoint import TokenEndpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .clock_skew import Skew
+from .auth import Grant, Skew, TokenEndpoint
+from .retry import Backoff, Cancelled, CancelToken, RetryState
 
 EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
 """Renewal is tried this long before expiry, or this share of the lifetime, whichever is less."""
 LATE_SECONDS, LATE_SHARE = 30.0, 0.05
-"""With so little left, a token may expire on its way: nobody uses it any more."""
+"""With so little left, a token may expire on its way: it is not used any more."""
 REFUSED_SECONDS = 60.0
 """A refused request is not repeated for so long: the settings are wrong, and will be a moment later."""
 ANSWER_SECONDS = 30.0
-"""A token request takes Drillster no longer than this."""
+"""Longest wait for the answer to a token request."""
 
-_LOOK_AGAIN = 0.2
-"""Seconds after which a thread that waits for a token looks whether its work was called off."""
+_CHECK_SECONDS = 0.2
+"""A thread that waits for a token checks so often whether its work was cancelled."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +58,7 @@ class Token:
 
 
 class TokenSource:
-    """Gives out a good token, and renews it when needed. Safe for any number of threads.
+    """Returns a good token, and renews it when needed. Safe for any number of threads.
 
     Raises SettingsError for a private key that cannot be read and for an address that is not https.
     """
@@ -93,7 +86,8 @@ class TokenSource:
             token_url,
             client_id=client_id,
             client_secret=client_secret,
-            signer=Signer(private_key=private_key, service_account_id=service_account_id, audience=token_url),
+            service_account_id=service_account_id,
+            private_key=private_key,
             answer_seconds=answer_seconds,
             clock=clock,
             now=now,
@@ -110,10 +104,10 @@ class TokenSource:
         self._refused_until = -math.inf
 
     def token(self, *, cancel: CancelToken | None = None) -> Token:
-        """A token that is good for a request that is sent now. Waiting for it ends when ``cancel`` is stopped.
+        """A token that is good for a request that is sent now. Waiting for it ends when ``cancel`` is cancelled.
 
         Raises AuthenticationError where Drillster refuses to issue one, ApiUnavailable where it does not answer
-        within the budget, AnswerError where it answers nonsense, Stopped when the work is called off.
+        within the budget, AnswerError where its answer makes no sense, Cancelled.
         """
         token = self._current
         now = self._clock()
@@ -129,18 +123,18 @@ class TokenSource:
     def renew(self, refused: Token, *, cancel: CancelToken | None = None) -> Token:
         """A token other than ``refused``, which Drillster answered with 401.
 
-        Where another thread has renewed it meanwhile, that one is given, without a request. Raises as ``token``.
+        Where another thread has renewed it meanwhile, that one is returned, without a request. Raises as ``token``.
         """
         return self._renew(refused, cancel or self._cancel)
 
     @property
     def skew(self) -> Skew | None:
-        """How far our clock was from Drillster's at the last token request; None where no answer told."""
+        """How far our clock was from Drillster's at the last token request; None where no answer had a date."""
         return self._endpoint.skew
 
     def close(self) -> None:
-        """Close the connection and wake every thread that waits for a token; they raise Stopped."""
-        self._cancel.stop()
+        """Close the connection and wake every thread that waits for a token; they raise Cancelled."""
+        self._cancel.cancel()
         self._endpoint.close()
 
     def __enter__(self) -> Self:
@@ -153,10 +147,10 @@ class TokenSource:
         return f"TokenSource(host={self._endpoint.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
 
     def _renew(self, refused: Token | None, cancel: CancelToken) -> Token:
-        """Wait for whoever is renewing, and renew if that did not give us a good token."""
+        """Wait for the thread that is renewing, and renew if that gave no good token."""
         self._cancel.check()
         failures = self._failures
-        while not self._renewing.acquire(timeout=_LOOK_AGAIN):
+        while not self._renewing.acquire(timeout=_CHECK_SECONDS):
             cancel.check()
         try:
             token = self._current
@@ -168,29 +162,25 @@ class TokenSource:
             self._renewing.release()
 
     def _renew_early(self, token: Token, cancel: CancelToken) -> Token:
-        """Renew while the old token is good: one attempt, and the old one if it fails, which is no failure.
-
-        The lock is held.
-        """
-        current = self._current
-        if current is not None and current.generation != token.generation:
-            return current
+        """Renew while the old token is good: one attempt, and the old one if it fails, which is no failure."""
+        if self._current is not None and self._current is not token:
+            return self._current
         try:
             return self._grant(Backoff(attempts=1), cancel)
         except Cancelled:
             raise
         except PipelineError as error:
-            # The rest of the zone is divided anew each time, so the tries come closer towards its end.
+            # A third of what is left each time, so the attempts come closer towards the end.
             left = token.mandatory_at - self._clock()
             self._next_early_try = self._clock() + max(left / 3, (token.mandatory_at - token.renew_at) / 20)
             logger.warning("The token could not be renewed early; going on with the old one. %s", error)
             return token
 
     def _renew_now(self, *, fallback: Token | None, failures: int, cancel: CancelToken) -> Token:
-        """Renew because it must be; the lock is held.
+        """Renew because it must be.
 
-        ``fallback`` serves if that fails while it is still valid. ``failures`` is their number when this thread
-        began to wait for the lock: if somebody failed meanwhile, that outcome is ours too.
+        ``fallback`` is used if that fails while it is still valid. ``failures`` is their number when this thread
+        began to wait for the lock: if another thread failed meanwhile, that is the outcome for this one, too.
         """
         failure = self._failure
         if failure is None or (failures == self._failures and self._clock() >= self._refused_until):
@@ -199,29 +189,29 @@ class TokenSource:
             except Cancelled:
                 raise
             except PipelineError as error:
-                failure = self._failure = _again(error)
+                failure = self._failure = _copy(error)
                 self._failures += 1
                 if not isinstance(error, Unavailable):
                     self._refused_until = self._clock() + REFUSED_SECONDS
         if fallback is not None and self._clock() < fallback.expires_at:
             return fallback
-        raise _again(failure)
+        raise _copy(failure)
 
     def _grant(self, backoff: Backoff, cancel: CancelToken) -> Token:
-        """Get a token from Drillster and make it the current one."""
+        """Request a token and make it the current one."""
         # From before the request: the life of the token may begin at any moment of it.
-        grant, asked = self._endpoint.ask(RetryState(backoff, clock=self._clock, random=self._random), cancel)
+        grant, started = self._endpoint.request(RetryState(backoff, clock=self._clock, random=self._random), cancel)
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1
         self.granted = grant
-        self._current = self._token(grant, asked)
+        self._current = self._token(grant, started)
         return self._current
 
-    def _token(self, grant: Grant, asked: float) -> Token:
+    def _token(self, grant: Grant, started: float) -> Token:
         early = min(EARLY_SECONDS, grant.lifetime * EARLY_SHARE)
         late = min(LATE_SECONDS, grant.lifetime * LATE_SHARE)
-        expires_at = asked + grant.lifetime
+        expires_at = started + grant.lifetime
         return Token(
             value=grant.access_token,
             generation=self.grants,
@@ -232,8 +222,8 @@ class TokenSource:
         )
 
 
-def _again(error: PipelineError) -> PipelineError:
-    """The same error anew: one that was raised already drags its traceback along, thread after thread."""
+def _copy(error: PipelineError) -> PipelineError:
+    """A new error of the same kind: one that was raised already keeps its traceback, thread after thread."""
     if isinstance(error, ApiError):
         return type(error)(str(error), endpoint=error.endpoint, status=error.status, error_id=error.error_id)
     return type(error)(str(error))

@@ -1,12 +1,12 @@
-"""One request sent, and its whole answer received: within a time, within a size, and without anyone else's additions.
+"""One request sent, and its complete answer received: within a time, a size, and without anyone else's additions.
 
 ``requests`` is used at the level of its HTTPAdapter, which keeps the connections and is safe to share between
 threads. A Session on top would add what must not happen here (an Authorization header from ~/.netrc, cookies,
 redirects that are followed unasked) and would read the environment anew for every request, which doubles the CPU
 time of each. Its two useful services are done here once: the proxy and the CA bundle that the environment names.
 
-A read timeout alone does not end an answer that comes in drips; so a watch thread cuts what takes too long, and cuts
-everything when the work is called off.
+A read timeout alone does not end an answer that comes in drips; so a watchdog aborts what takes too long, and
+everything when the work is cancelled.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -26,21 +26,8 @@ from requests.utils import get_environ_proxies, select_proxy
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import is_loopback
 
-from .adapter import HostAdapter
-from .watchdog import Watchdog
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from .cancellation import CancelToken
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
-"""Longest silence while an answer is awaited or read."""
-ANSWER_SECONDS = 180.0
-"""Longest time for one whole answer, however steadily it comes."""
-LARGEST_ANSWER = 256 * 2**20
-"""Bytes after decompression: many times the members of the largest organization in one answer."""
+from .retry import CancelToken
+from .watchdog import HostAdapter, Watchdog
 
 _CHUNK = 2**20
 _PROXY_VARIABLES = frozenset({"https_proxy", "all_proxy"})
@@ -48,113 +35,115 @@ _MOST_INFLATED = 1032
 """Bytes that one byte of gzip can hold at most (zlib's documentation, "Maximum Compression Factor")."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long an exchange may take, and how large an answer may be."""
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 60.0
+    """Longest silence while an answer is awaited or read."""
+    answer_seconds: float = 180.0
+    """Longest time for one complete answer, however steadily it comes."""
+    answer_bytes: int = 256 * 2**20
+    """After decompression: many times the members of the largest organization in one answer."""
+
+
 class TransportError(Exception):
-    """No whole answer came. The message is one of a few fixed phrases: nothing of the request or the answer."""
+    """No complete answer came. The message is one of a few fixed phrases: nothing of the request or the answer."""
 
 
-class ResponseTooLarge(Exception):
-    """The answer is larger than we are willing to hold in memory."""
+class ResponseTooLarge(TransportError):
+    """The answer is larger than what is kept in memory."""
+
+    def __init__(self) -> None:
+        super().__init__("answer too large")
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A whole answer: its status, its headers (any case), and its body, decompressed."""
+    """A complete answer: its status, its headers (any case), and its body, decompressed."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def __repr__(self) -> str:
-        return f"Reply(status={self.status}, {len(self.body)} bytes)"
+        return f"RawResponse(status={self.status}, {len(self.body)} bytes)"
 
 
 class Transport:
-    """Sends requests to one host over kept connections, from any number of threads.
+    """Sends requests to the origin of ``base_url`` over kept connections, from any number of threads.
 
     Raises SettingsError where ``base_url`` is not https (plain http is accepted for a loopback address only).
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        connections: int = 1,
-        connect_seconds: float = CONNECT_SECONDS,
-        read_seconds: float = READ_SECONDS,
-        answer_seconds: float = ANSWER_SECONDS,
-        largest_answer: int = LARGEST_ANSWER,
-    ) -> None:
+    def __init__(self, base_url: str, *, connections: int = 1, limits: Limits | None = None) -> None:
         self.host = _checked_host(base_url)
-        self._timeout = (connect_seconds, read_seconds)
-        self._answer_seconds = answer_seconds
-        self._largest_answer = largest_answer
+        self._limits = limits or Limits()
         self._verify = _trusted_authorities()
         parts = urlsplit(base_url)
-        # Through a proxy, https is a tunnel that the proxy cannot look into. Plain http would show it our token.
+        # Through a proxy, https is a tunnel that the proxy cannot read. Plain http would show it our token.
         self._proxy = select_proxy(base_url, get_environ_proxies(base_url)) if parts.scheme == "https" else None
-        self._adapter = HostAdapter(f"{parts.scheme}://{parts.netloc}/", connections=connections)
-        self._watch = Watchdog(answer_seconds=answer_seconds)
+        self.has_proxy = self._proxy is not None
+        """Whether requests go through a proxy that the environment names for the base URL."""
+        self._adapter = HostAdapter(connections=connections)
+        self._watchdog = Watchdog(answer_seconds=self._limits.answer_seconds)
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], cancel: CancelToken, body: str | None = None
     ) -> RawResponse:
         """Send one request and read its answer to the end.
 
-        Raises TransportError where no whole answer came (worth another attempt), SettingsError where none ever will
-        (certificate, proxy), ResponseTooLarge, and Cancelled when ``cancel`` is stopped.
+        Raises TransportError where no complete answer came (worth another attempt), ResponseTooLarge, SettingsError
+        where none ever will (certificate, proxy), and Cancelled.
         """
         request = requests.PreparedRequest()
         request.method, request.url, request.body = method, url, body
         request.headers = headers  # type: ignore[assignment]  # only read from here on; any mapping will do
         cancel.check()
-        wire = self._watch.begin(cancel)
+        exchange = self._watchdog.begin(cancel)
         # Made here and raised below: an exception of requests holds the request, and with it the token. Raised
         # outside the except clause, ours has neither a cause nor a context that leads there.
         failure: Exception | None = None
         try:
-            reply = self._exchange(request)
+            received = self._exchange(request)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = _failure(error, host=self.host, proxy=self._proxy)
         finally:
-            self._watch.end(wire)
+            self._watchdog.end(exchange)
         cancel.check()
-        # Asked first: a head that is cut short looks like a whole one with fewer lines.
-        if wire.cut:
-            raise TransportError(f"no whole answer within {self._answer_seconds:g} s")
+        # Asked first: a head that is cut short looks like a complete one with fewer lines.
+        if exchange.is_aborted:
+            raise TransportError(f"no complete answer within {self._limits.answer_seconds:g} s")
         if failure is not None:
             raise failure
-        return reply
-
-    @property
-    def has_proxy(self) -> bool:
-        """Whether requests go through a proxy that the environment names for the base URL."""
-        return self._proxy is not None
+        return received
 
     def close(self) -> None:
         """Close the connections."""
-        self._watch.close()
+        self._watchdog.close()
         self._adapter.close()
 
     def _exchange(self, request: requests.PreparedRequest) -> RawResponse:
         response = self._adapter.send(
             request,
             stream=True,
-            timeout=self._timeout,
+            timeout=(self._limits.connect_seconds, self._limits.read_seconds),
             verify=self._verify,
             proxies={"https": self._proxy} if self._proxy else {},
         )
         raw: urllib3.HTTPResponse = response.raw
-        whole = False
+        is_complete = False
         try:
             body = self._read(raw)
-            whole = body is not None
+            is_complete = body is not None
         except (urllib3.exceptions.HTTPError, OSError):
             # The status of a refusal says enough; only a success needs its body.
             if 200 <= raw.status < 300:
                 raise
             body = b""
         finally:
-            if whole:
+            if is_complete:
                 raw.release_conn()
             else:
                 raw.close()
@@ -163,22 +152,19 @@ class Transport:
         return RawResponse(raw.status, raw.headers, body)
 
     def _read(self, raw: urllib3.HTTPResponse) -> bytes | None:
-        """The whole body, decompressed; None where it is larger than we are willing to hold."""
+        """The complete body, decompressed; None where it is too large."""
         length = raw.length_remaining
-        if length is not None and length * _MOST_INFLATED <= self._largest_answer and _plainly_encoded(raw):
+        is_bounded = raw.headers.get("Content-Encoding", "gzip") == "gzip"
+        if length is not None and length * _MOST_INFLATED <= self._limits.answer_bytes and is_bounded:
             return raw.read(decode_content=True)  # in one go, which takes less CPU time
         chunks = []
         size = 0
         while chunk := raw.read(_CHUNK, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
-            if size > self._largest_answer:
+            if size > self._limits.answer_bytes:
                 return None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _plainly_encoded(raw: urllib3.HTTPResponse) -> bool:
-    return raw.headers.get("Content-Encoding", "gzip") == "gzip"
 
 
 def _checked_host(base_url: str) -> str:
@@ -223,7 +209,7 @@ def _failure(error: BaseException, *, host: str, proxy: str | None) -> Transport
             "authority in a PEM file and name that in REQUESTS_CA_BUNDLE; otherwise check DRILLSTER_BASE_URL."
         )
     proxied = any(isinstance(link, (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)) for link in chain)
-    # Our own address is well-formed (see redirects.py and settings.py): what is refused as none is the proxy's.
+    # Our own address is well-formed (see settings.py): what is refused as none is the proxy's.
     unusable = proxy is not None and isinstance(
         error, (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError)
     )

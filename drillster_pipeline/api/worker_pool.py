@@ -1,6 +1,7 @@
-"""A pool of threads for a walk that grows as it goes: always busy, and always at what should be done first.
+"""A pool of threads for work that grows as it is done: the task of the lowest rank goes first.
 
-The first error stops all threads, and is what ``run`` raises.
+The first error stops all threads, and is what ``run`` raises. (An executor of ``concurrent.futures`` has no ranks, and
+goes on with what is queued after an error.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ Task = TypeVar("Task")
 
 
 class WorkerPool(Generic[Task]):
-    """Runs ``work`` on tasks with up to ``size`` threads; ``work`` may ``add`` tasks.
+    """Runs ``work`` on tasks with ``size`` threads; ``work`` may ``add`` tasks.
 
     ``rank`` says which tasks go before others: those of the lowest; of the same, the one that was added first.
     ``interrupt`` is called once when something failed, to wake threads that wait for an answer or sleep.
@@ -35,13 +36,12 @@ class WorkerPool(Generic[Task]):
         self._rank = rank
         self._lock = threading.Lock()
         # Two conditions, since a notice that reached the caller of ``run`` instead of a worker would leave that idle.
-        self._work_waits = threading.Condition(self._lock)
-        self._is_over = threading.Condition(self._lock)
+        self._has_work = threading.Condition(self._lock)
+        self._has_ended = threading.Condition(self._lock)
         self._heap: list[tuple[Any, int, Task]] = []
         self._added = count()
         self._busy = 0
         self._error: BaseException | None = None
-        self._ended = False
 
     @property
     def waiting(self) -> int:
@@ -54,15 +54,14 @@ class WorkerPool(Generic[Task]):
             before = len(self._heap)
             for task in tasks:
                 heapq.heappush(self._heap, (self._rank(task), next(self._added), task))
-            self._work_waits.notify(len(self._heap) - before)
+            self._has_work.notify(len(self._heap) - before)
 
     def run(self, *, on_tick: Callable[[], None], tick_seconds: float) -> None:
         """Work until nothing is left; ``on_tick`` is called from this thread now and then. Raises the first error.
 
         May be called again with tasks that were added since.
         """
-        self._ended = False
-        threads = [threading.Thread(target=self._worker, name=f"walk-{n}", daemon=True) for n in range(self._size)]
+        threads = [threading.Thread(target=self._worker, name=f"crawl-{n}", daemon=True) for n in range(self._size)]
         try:
             for thread in threads:
                 thread.start()
@@ -70,52 +69,45 @@ class WorkerPool(Generic[Task]):
                 on_tick()
         except BaseException as error:  # noqa: BLE001 - raised below, unless a worker's came first
             self._fail(error)
-        finally:
-            with self._lock:
-                self._ended = True
-                self._work_waits.notify_all()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
         if self._error is not None:
             raise self._error
 
     def _wait(self, seconds: float) -> bool:
-        """Whether it is all over, after so many seconds at most."""
+        """Whether all is done, after so many seconds at most."""
         with self._lock:
-            return self._is_over.wait_for(self._done, seconds)
+            return self._has_ended.wait_for(self._is_done, seconds)
 
-    def _done(self) -> bool:
-        return self._error is not None or (not self._heap and not self._busy)
+    def _is_done(self) -> bool:
+        return self._error is not None or not (self._heap or self._busy)
 
     def _worker(self) -> None:
-        while (task := self._next()) is not None:
+        while True:
+            with self._lock:
+                self._has_work.wait_for(lambda: self._heap or self._is_done())
+                if self._is_done():
+                    return
+                self._busy += 1
+                task = heapq.heappop(self._heap)[2]
             try:
-                self._work(task[0])
+                self._work(task)
             except BaseException as error:  # noqa: BLE001 - carried to the caller of run
                 self._fail(error)
-            finally:
-                with self._lock:
-                    self._busy -= 1
-                    if self._done():
-                        self._is_over.notify_all()
-                        self._work_waits.notify_all()
-
-    def _next(self) -> tuple[Task] | None:
-        """A task; None when there will be none any more."""
-        with self._lock:
-            self._work_waits.wait_for(lambda: bool(self._heap) or self._ended or self._done())
-            if self._ended or self._error is not None or not self._heap:
-                return None
-            self._busy += 1
-            return (heapq.heappop(self._heap)[2],)
+            with self._lock:
+                self._busy -= 1
+                self._notify_if_done()
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:
-            first = self._error is None
-            if first:
-                self._error = error
-            self._is_over.notify_all()
-            self._work_waits.notify_all()
-        if first:
+            is_first = self._error is None
+            self._error = self._error or error
+            self._notify_if_done()
+        if is_first:
             self._interrupt()
+
+    def _notify_if_done(self) -> None:
+        if self._is_done():
+            self._has_ended.notify_all()
+            self._has_work.notify_all()

@@ -13,13 +13,16 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from drillster_pipeline.errors import ArchiveCorrupt, Busy
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, SettingsError
 
 from .capture_reader import FORMAT, MANIFEST, Capture, CaptureRef, described, utc_moment, utc_text
 from .capture_writer import CaptureWriter
-from .storage import LockCheck, Storage, open_storage
+from .local import LocalStorage
+from .storage import ARCHIVE, LockCheck, Place, Storage
 
 RESUMABLE_FOR = timedelta(hours=12)
 """An unsealed capture that is older describes another evening, and is not gone on with."""
@@ -131,3 +134,23 @@ class Archive:
                     self.storage.remove(str(export_date))
         except Busy:
             return
+
+
+def open_storage(url: str, place: Place = ARCHIVE) -> Storage:
+    """The storage of a setting: a path, ``file://…``, or the fsspec URL of an object store.
+
+    Raises SettingsError for a kind of URL that nothing is installed for, or where writes are not atomic, and for what
+    is neither a path nor a complete URL.
+    """
+    if re.match(r"(file|local)://(?!/)|[A-Za-z][A-Za-z0-9+.-]+:(?!//|:)", url):  # but not a drive such as C:
+        raise SettingsError(
+            f"{place.setting} is neither a path nor a URL: slashes are missing behind the colon, as in s3://bucket "
+            "or file:///folder. Where it is the name of a folder, put ./ before it"
+        )
+    if url.startswith(("file://", "local://")):
+        return LocalStorage(Path(unquote(url.partition("://")[2])), place)
+    if "://" in url:
+        from .object_store import RemoteStorage
+
+        return RemoteStorage(url, place)
+    return LocalStorage(Path(url).expanduser(), place)

@@ -11,9 +11,7 @@ from typing import Any
 
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
-from .parts import read_lines, verified
-from .records import PageRecord, unit_key
-from .recovery import whole
+from .records import PageRecord, parse_line, read_lines, unit_key, verified
 from .storage import Storage
 
 FORMAT = 1
@@ -115,7 +113,7 @@ class Capture:
         for part in self.manifest["resources"].get(resource, {}).get("parts", ()):
             where = f"{self.ref.folder}/{resource}/{part['name']}"
             for text in read_lines(self._content(where, part["sha256"]), where):
-                yield whole(text, where)
+                yield parse_line(text, where)
 
     def _content(self, where: str, sha256: str) -> bytes:
         try:

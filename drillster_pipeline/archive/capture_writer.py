@@ -2,25 +2,98 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from drillster_pipeline.errors import PipelineError, Unavailable
 
 from .capture_reader import FORMAT, MANIFEST, Capture, CaptureRef, utc_text
-from .parts import Part, PartWriter, read_lines
-from .records import PageRecord, UnitFooter, line_bytes, unit_key
-from .recovery import Attempt, RecoveredState, head, recovered_state, whole
+from .records import (
+    PageRecord,
+    Part,
+    PartWriter,
+    UnitFooter,
+    line_bytes,
+    parse_line,
+    part_number,
+    read_lines,
+    salvage,
+    unit_key,
+)
 from .storage import LockCheck, Storage
+
+Attempt = tuple[str, int]
+"""A unit (as text) and the number of an attempt at it."""
+
+
+@dataclass(slots=True)
+class RecoveredState:
+    """The state of one resource of an unfinished capture."""
+
+    parts: list[Part] = field(default_factory=list)
+    number: int = 0
+    """Of the newest part."""
+    finished: dict[str, int] = field(default_factory=dict)
+    """Units that are finished, with the attempt that finished them."""
+    begun: dict[str, int] = field(default_factory=dict)
+    """The newest attempt at units that are not."""
+    void: set[Attempt] = field(default_factory=set)
+    """Attempts whose pages do not count: never finished, or refused after some pages."""
+
+
+def recovered_state(storage: Storage, folder: str) -> RecoveredState:
+    """Salvage what was not finished, then read all parts.
+
+    A unit counts as finished only if the record that ends it is there *and* every page before it: that is right
+    whatever was lost, in whichever order. Raises ArchiveCorrupt, Unavailable.
+    """
+    salvage(storage, folder)
+    found = RecoveredState()
+    pages: dict[Attempt, int] = {}
+    for name in storage.names(folder):
+        number = part_number(name)
+        if number is None:
+            continue
+        where = f"{folder}/{name}"
+        content = storage.read(where)
+        lines = raw_size = 0
+        for text in read_lines(content, where):
+            lines += 1
+            raw_size += len(text) + 1
+            _add_record(found, pages, parse_line(text, where, body=False))
+        found.parts.append(Part(name, lines, len(content), raw_size, hashlib.sha256(content).hexdigest()))
+        found.number = number
+    found.void |= set(pages)
+    for key, attempt in pages:
+        if key not in found.finished:
+            found.begun[key] = max(attempt, found.begun.get(key, 0))
+    return found
+
+
+def _add_record(found: RecoveredState, pages: dict[Attempt, int], record: PageRecord) -> None:
+    attempt = (unit_key(record.unit), record.attempt)
+    if record.footer is None:
+        pages[attempt] = pages.get(attempt, 0) + 1
+        return
+    before = pages.pop(attempt, 0)
+    if record.footer.status != 200:
+        found.finished[attempt[0]] = record.attempt
+        if before:
+            found.void.add(attempt)
+    elif before == record.page - 1:
+        found.finished[attempt[0]] = record.attempt
+    else:
+        pages[attempt] = before + 1
 
 
 class CaptureWriter:
-    """An unsealed capture. ``check_lock`` raises Busy where another process goes on with it."""
+    """An unsealed capture. ``check_lock`` raises Busy where another process resumed it."""
 
     def __init__(self, storage: Storage, ref: CaptureRef, *, check_lock: LockCheck = lambda: None) -> None:
         self.storage = storage
@@ -30,10 +103,12 @@ class CaptureWriter:
         self._lock = threading.Lock()
 
     def recover(self) -> None:
-        """Find what an earlier process has written. Raises ArchiveCorrupt where that can't be gone on with."""
+        """Find what an earlier process has written. Raises ArchiveCorrupt where that can't be resumed."""
         for name in self.storage.names(self.ref.folder):
             if not name.startswith(".") and not name.endswith(".json"):
-                self._resources[name] = self._begun(name, recovered_state(self.storage, f"{self.ref.folder}/{name}"))
+                folder = f"{self.ref.folder}/{name}"
+                found = recovered_state(self.storage, folder)
+                self._resources[name] = _ResourceWriter(self.storage, folder, found, self._check_lock)
 
     def append(
         self,
@@ -44,14 +119,14 @@ class CaptureWriter:
         body: bytes,
         *,
         attempt: int = 1,
-        end: UnitFooter | None = None,
+        footer: UnitFooter | None = None,
     ) -> None:
-        """Add an answer; ``end`` comes with the last one of a unit and makes the unit finished.
+        """Add an answer; ``footer`` comes with the last one of a unit and makes the unit finished.
 
         Pages of an attempt are numbered from 1, without a gap; 0 is for a unit that gave none. Raises Unavailable.
         """
-        line = line_bytes(unit, page, utc_text(captured_at), body, attempt=attempt, end=end)
-        self._resource(resource).append(line, (unit_key(unit), attempt), end)
+        line = line_bytes(unit, page, utc_text(captured_at), body, attempt=attempt, footer=footer)
+        self._resource(resource).append(line, (unit_key(unit), attempt), footer)
 
     def finished(self, resource: str, unit: Mapping[str, str]) -> bool:
         """Whether an earlier process has finished this unit."""
@@ -62,7 +137,7 @@ class CaptureWriter:
         return self._resource(resource).found.begun.get(unit_key(unit), 0) + 1
 
     def recovered(self, resource: str, *, bodies: bool) -> Iterator[PageRecord]:
-        """The lines of units that an earlier process finished; without ``bodies`` these are None."""
+        """The records of units that an earlier process finished; without ``bodies`` these are None."""
         return self._resource(resource).recovered(bodies=bodies)
 
     def seal(self, manifest: Mapping[str, Any]) -> Capture:
@@ -70,18 +145,18 @@ class CaptureWriter:
 
         Raises Unavailable, Busy.
         """
-        resources = {name: dict(entry) for name, entry in manifest["resources"].items()}
-        for name, entry in resources.items():
+        resources = {}
+        for name, entry in manifest["resources"].items():
             parts, void = self._resource(name).finish()
-            entry["parts"] = [part.as_json() for part in parts]
-            entry["superseded"] = [list(attempt) for attempt in sorted(void)]
+            superseded = [list(attempt) for attempt in sorted(void)]
+            resources[name] = {**entry, "parts": [part.as_json() for part in parts], "superseded": superseded}
         sealed = {"format": FORMAT, "capture_id": self.ref.capture_id, **manifest, "resources": resources}
         self._check_lock()
         self.storage.write(f"{self.ref.folder}/{MANIFEST}", json.dumps(sealed, indent=1).encode())
         return Capture(self.storage, replace(self.ref, sealed=True))
 
     def abandon(self) -> None:
-        """Stop without a seal, so that another run can go on; finished units stay. Raises nothing."""
+        """Stop without a seal, so that another run can resume it; finished units stay. Raises nothing."""
         with self._lock:
             resources = list(self._resources.values())
         for resource in resources:
@@ -90,82 +165,77 @@ class CaptureWriter:
     def _resource(self, name: str) -> _ResourceWriter:
         with self._lock:
             if name not in self._resources:
-                self._resources[name] = self._begun(name, RecoveredState())
+                folder = f"{self.ref.folder}/{name}"
+                self._resources[name] = _ResourceWriter(self.storage, folder, RecoveredState(), self._check_lock)
             return self._resources[name]
-
-    def _begun(self, name: str, found: RecoveredState) -> _ResourceWriter:
-        return _ResourceWriter(self.storage, f"{self.ref.folder}/{name}", found, self._check_lock)
 
 
 class _ResourceWriter:
     """The parts of one resource; its lock makes it safe for many threads."""
 
     def __init__(self, storage: Storage, folder: str, found: RecoveredState, check_lock: LockCheck) -> None:
-        self.storage = storage
-        self.folder = folder
         self.found = found
         """What was there before; only ``parts`` and ``number`` change from here on."""
-        self.lock = threading.Lock()
-        self.part: PartWriter | None = None
-        self.open: set[Attempt] = set()
-        """Attempts of which something is written, but not the end."""
-        self.void = set(found.void)
-        self.stopped = False
-        """Nothing may follow: a line that is missing from the middle would make a unit look whole that is not."""
+        self._storage = storage
+        self._folder = folder
         self._check_lock = check_lock
+        self._lock = threading.Lock()
+        self._part: PartWriter | None = None
+        self._open: set[Attempt] = set()
+        """Attempts of which something is written, but not the end."""
+        self._void = set(found.void)
+        self._stopped = False
+        """Nothing may follow: a line that is missing from the middle would make a unit look complete that is not."""
 
     def recovered(self, *, bodies: bool) -> Iterator[PageRecord]:
-        read = whole if bodies else head
         for part in list(self.found.parts):
-            where = f"{self.folder}/{part.name}"
-            for text in read_lines(self.storage.read(where), where):
-                line = read(text, where)
-                if self.found.finished.get(unit_key(line.unit)) == line.attempt:
-                    yield line
+            where = f"{self._folder}/{part.name}"
+            for text in read_lines(self._storage.read(where), where):
+                record = parse_line(text, where, body=bodies)
+                if self.found.finished.get(unit_key(record.unit)) == record.attempt:
+                    yield record
 
-    def append(self, line: bytes, attempt: Attempt, end: UnitFooter | None) -> None:
-        with self.lock:
-            if self.stopped:
+    def append(self, line: bytes, attempt: Attempt, footer: UnitFooter | None) -> None:
+        with self._lock:
+            if self._stopped:
                 raise Unavailable("This capture was stopped, and nothing can be added to it: run again to resume it")
-            self.stopped = True  # unless all goes well
-            if self.part is None:
+            self._stopped = True  # unless all goes well
+            if self._part is None:
                 self.found.number += 1
-                self.part = PartWriter(self.storage, self.folder, self.found.number)
-            self.part.append(line, flush=end is not None)
-            if end is None:
-                self.open.add(attempt)
-            elif attempt in self.open:
-                self.open.discard(attempt)
-                if end.status != 200:
-                    self.void.add(attempt)
-            if self.part.full:
+                self._part = PartWriter(self._storage, self._folder, self.found.number)
+            self._part.append(line, flush=footer is not None)
+            if footer is None:
+                self._open.add(attempt)
+            elif attempt in self._open:
+                self._open.discard(attempt)
+                if footer.status != 200:
+                    self._void.add(attempt)
+            if self._part.full:
                 self._close_part()
-            self.stopped = False
-
-    def _close_part(self) -> None:
-        if self.part is not None:
-            self._check_lock()
-            self.found.parts.append(self.part.close())
-            self.part = None
+            self._stopped = False
 
     def finish(self) -> tuple[list[Part], set[Attempt]]:
-        with self.lock:
-            if self.stopped:
-                raise Unavailable("This capture was stopped before it was whole: run again to resume it")
-            self.stopped = True
+        """Close the last part. Returns all parts, and the attempts whose pages do not count."""
+        with self._lock:
+            if self._stopped:
+                raise Unavailable("This capture was stopped before it was complete: run again to resume it")
+            self._stopped = True
             self._close_part()
-            return self.found.parts, self.void | self.open
+            return self.found.parts, self._void | self._open
 
     def abandon(self) -> None:
         """A part that does not outlive the process is closed, so that its finished units are kept."""
-        with self.lock:
-            whole_so_far, self.stopped = not self.stopped, True
-            part = self.part
-            if part is None:
-                return
+        with self._lock:
+            is_sound, self._stopped = not self._stopped, True
             with suppress(PipelineError):
-                if whole_so_far and not self.storage.keeps_unfinished:
+                if is_sound and not self._storage.keeps_unfinished:
                     self._close_part()
-                else:
-                    self.part = None
+                elif self._part is not None:
+                    part, self._part = self._part, None
                     part.abandon()
+
+    def _close_part(self) -> None:
+        if self._part is not None:
+            self._check_lock()
+            self.found.parts.append(self._part.close())
+            self._part = None

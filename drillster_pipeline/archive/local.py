@@ -17,7 +17,6 @@ from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
 from .storage import ARCHIVE, PARTIAL, LockCheck, Place
 
-PART_BYTES = 32 * 1024 * 1024
 _REMOVING = ".removing"
 """The folder that whatever is being removed is moved into first, each under a name of its own."""
 WRITING = ".writing"
@@ -40,8 +39,9 @@ def explained(doing: str, place: Place = ARCHIVE) -> Iterator[None]:
 
 
 class LocalStorage:
-    """A folder. A file appears whole or not at all, and what has appeared survives a power cut."""
+    """A folder (see :class:`Storage`). What has appeared in it survives a power cut."""
 
+    part_bytes = 32 * 1024 * 1024
     part_seconds = math.inf
     keeps_unfinished = True
 
@@ -49,11 +49,6 @@ class LocalStorage:
         self.root = root
         self.place = place
         self.url = str(root)
-
-    @property
-    def part_bytes(self) -> int:
-        """See :class:`Storage`."""
-        return PART_BYTES
 
     def names(self, folder: str) -> list[str]:
         """See :class:`Storage`."""
@@ -91,7 +86,7 @@ class LocalStorage:
                 raise
 
     def remove(self, name: str) -> None:
-        """See :class:`Storage`; a folder is moved away first, so that a removal cut short leaves nothing half there."""
+        """See :class:`Storage`; a folder is moved away first, so that a removal cut short leaves no half folder."""
         path = self.root / name
         with explained("removing", self.place):
             if not path.is_dir():
@@ -100,7 +95,7 @@ class LocalStorage:
             doomed = self.root / _REMOVING / secrets.token_hex(8)
             while path.is_dir():
                 with suppress(FileNotFoundError):  # another process removes it as well, or where it goes to
-                    # Not exist_ok: that looks whether it is a folder, and fails where it is gone again by then.
+                    # Not exist_ok: that checks whether it is a folder, and fails where it is gone again by then.
                     with suppress(FileExistsError):
                         doomed.parent.mkdir()
                     path.rename(doomed)
@@ -108,38 +103,38 @@ class LocalStorage:
 
     def free_bytes(self) -> int | None:
         """See :class:`Storage`; where the folder is not there yet, of the one that it will be made in."""
-        with explained("looking for room"):
+        with explained("measuring the free room", self.place):
             folder = self.root.absolute()
             return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
     def finish_removals(self) -> None:
         """See :class:`Storage`."""
-        for name in self.names(_REMOVING):
-            with explained("removing"):
-                _remove_folder(self.root / _REMOVING / name)
-        with suppress(OSError):  # it is not there, or another process has moved something into it
-            (self.root / _REMOVING).rmdir()
-        for name in self.names(WRITING):
-            with explained("removing"), suppress(FileNotFoundError):  # its write has ended, or another removed it
-                aside = self.root / WRITING / name
-                if time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS:
-                    aside.unlink()
+        with explained("removing", self.place):
+            for name in self.names(_REMOVING):
+                while (folder := self.root / _REMOVING / name).exists():
+                    with suppress(FileNotFoundError):  # another process removes it at the same time
+                        shutil.rmtree(folder)
+            with suppress(OSError):  # it is not there, or another process has moved something into it
+                (self.root / _REMOVING).rmdir()
+            for name in self.names(WRITING):
+                with suppress(FileNotFoundError):  # its write has ended, or another process removed it
+                    aside = self.root / WRITING / name
+                    if time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS:
+                        aside.unlink()
 
     def sink(self, name: str) -> LocalSink:
         """See :class:`Storage`."""
-        path = self.root / name
-        with explained("writing"):
-            _make_folder(path.parent)
-            return LocalSink(path)
+        with explained("writing", self.place):
+            _make_folder((self.root / name).parent)
+            return LocalSink(self.root / name)
 
     @contextmanager
     def locked(self, name: str, what: str) -> Iterator[LockCheck]:
         """See :class:`Storage`; an ``flock``, which the kernel drops when the process dies."""
-        path = self.root / f"{name}.lock"
-        with explained("locking"):
-            descriptor = _flock(path, what)
+        with explained("locking", self.place):
+            descriptor = _flock(self.root / f"{name}.lock", what)
         try:
-            yield lambda: None  # the kernel gives it to nobody else as long as we live
+            yield lambda: None  # the kernel gives it to no other process as long as we live
         finally:
             os.close(descriptor)
 
@@ -180,7 +175,7 @@ def _flock(path: Path, what: str) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # A lock on a file that was removed in between keeps nobody out.
+            # A lock on a file that was removed in between keeps no other process out.
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         except BlockingIOError:
@@ -202,13 +197,6 @@ def publish_file(aside: Path, path: Path) -> None:
     """Give a finished file its name, and make the name itself durable."""
     aside.replace(path)
     _sync_folder(path.parent)
-
-
-def _remove_folder(folder: Path) -> None:
-    """Remove a folder with all it holds, also where another process is at it at the same time."""
-    while folder.exists():
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -16,10 +16,6 @@ from .storage import ARCHIVE, LockCheck, Place
 
 Result = TypeVar("Result")
 
-PART_BYTES = 4 * 1024 * 1024
-PART_SECONDS = 60.0
-"""A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
-
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
 """Protocols of object stores: an object is there when its upload is complete. Elsewhere a file grows as it is written.
 
@@ -28,31 +24,22 @@ The rename of other drivers is no way out: some replace nothing, some copy, and 
 
 
 class RemoteStorage:
-    """An object store, such as an S3 bucket.
+    """An object store, such as an S3 bucket (see :class:`Storage`).
 
     Raises SettingsError where the URL names anything else, or its driver is not installed.
     """
 
+    part_bytes = 4 * 1024 * 1024
+    part_seconds = 60.0
+    """A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
     keeps_unfinished = False
 
     def __init__(self, url: str, place: Place = ARCHIVE) -> None:
-        self.url = _without_secrets(url)
+        scheme, _, rest = url.partition("://")
+        self.url = f"{scheme}://{rest.split('@')[-1].split('?')[0]}"
         self.place = place
-        self.fs, root = _opened(url, place)
-        self.root = str(root).rstrip("/")
-
-    @property
-    def part_bytes(self) -> int:
-        """See :class:`Storage`."""
-        return PART_BYTES
-
-    @property
-    def part_seconds(self) -> float:
-        """See :class:`Storage`."""
-        return PART_SECONDS
-
-    def _path(self, name: str) -> str:
-        return f"{self.root}/{name}" if name else self.root
+        self.fs, root = self._opened(url, scheme)
+        self.root = root.rstrip("/")
 
     def names(self, folder: str) -> list[str]:
         """See :class:`Storage`."""
@@ -67,43 +54,38 @@ class RemoteStorage:
                 return set()
 
         # Some stores list an empty object that stands for the folder itself.
-        found = _explained("listing", listed, self.place)
+        found = self._explained("listing", listed)
         return sorted(name.rsplit("/", 1)[-1] for name in found if name.strip("/") != path.strip("/"))
 
     def read(self, name: str) -> bytes:
         """See :class:`Storage`."""
 
         def content() -> bytes | None:
-            try:
+            with suppress(FileNotFoundError):
                 return bytes(self.fs.cat_file(self._path(name)))
-            except FileNotFoundError:
-                return None
+            return None
 
-        found = _explained("reading", content, self.place)
+        found = self._explained("reading", content)
         if found is None:
             raise ArchiveCorrupt(f"The archive lacks {name}: restore it from a backup")
         return found
 
     def write(self, name: str, content: bytes) -> None:
         """See :class:`Storage`."""
-        path = self._path(name)
-
-        _explained("writing", lambda: self.fs.pipe_file(path, content), self.place)
+        self._explained("writing", lambda: self.fs.pipe_file(self._path(name), content))
 
     def remove(self, name: str) -> None:
         """See :class:`Storage`; a capture's manifest goes first, so that a removal cut short leaves no seal."""
         path = self._path(name)
 
-        def gone() -> None:
+        def removed() -> None:
             self.fs.invalidate_cache()
             for doomed, recursive in ((f"{path}/manifest.json", False), (path, True)):
-                try:
+                with suppress(FileNotFoundError):
                     if self.fs.exists(doomed):
                         self.fs.rm(doomed, recursive=recursive)
-                except FileNotFoundError:
-                    continue
 
-        _explained("removing", gone, self.place)
+        self._explained("removing", removed)
 
     def free_bytes(self) -> int | None:
         """See :class:`Storage`; object stores name no limit."""
@@ -119,6 +101,56 @@ class RemoteStorage:
     def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
         """See :class:`Storage`; object stores have no locks, so it is a lease that is renewed all the time."""
         return leased(self, f"{name}.lease", what)
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+    def _opened(self, url: str, protocol: str) -> tuple[Any, str]:
+        """The file system of a URL, and the path in it. Some drivers connect, so it may also raise Unavailable."""
+        import fsspec
+        from fsspec.registry import known_implementations
+
+        setting = self.place.setting
+        if protocol not in _ATOMIC:
+            raise SettingsError(
+                f"{setting} names the storage '{protocol}', where a write that is cut short may leave half a "
+                "file: use a folder (on a mounted share, too), or an object store such as s3://, gs:// or az://"
+            )
+        options = {}
+        # The driver for S3 takes no user from a URL.
+        if match := re.fullmatch(r"(s3a?://)([^:@]*):([^@]*)@(.*)", url):
+            url, options = match[1] + match[4], {"key": unquote(match[2]), "secret": unquote(match[3])}
+
+        def opened() -> tuple[Any, str] | str:
+            try:
+                fs, root = fsspec.core.url_to_fs(url, **options)
+            except (ImportError, ValueError) as problem:
+                return type(problem).__name__
+            return fs, str(root)
+
+        found = self._explained("connecting", opened)
+        if isinstance(found, str):
+            needs = known_implementations.get(protocol, {}).get("err")
+            raise SettingsError(
+                f"{setting} names the storage '{protocol}', which is not available ({found}): install the "
+                f"extra it needs, such as drillster-pipeline[s3]{f' ({needs})' if needs else ''}"
+            )
+        return found
+
+    def _explained(self, doing: str, call: Callable[[], Result]) -> Result:
+        """Do it; any error of a storage driver, whatever its class, becomes a sentence without the driver's own words.
+
+        Nor is that error chained to the driver's, which may quote the complete URL.
+        """
+        try:
+            return call()
+        except Exception as problem:  # noqa: BLE001 - each fsspec driver raises classes of its own
+            is_missing = isinstance(problem, FileNotFoundError)
+            kind = "the bucket or folder is not there" if is_missing else type(problem).__name__
+        raise Unavailable(
+            f"{self.place.what}'s storage failed while {doing} ({kind}): "
+            f"check {self.place.setting}, its credentials and its service, then run again"
+        )
 
 
 class RemoteSink:
@@ -139,65 +171,3 @@ class RemoteSink:
 
     def abandon(self) -> None:
         """See :class:`Sink`."""
-
-
-def _opened(url: str, place: Place) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it. Raises SettingsError; Unavailable, as some drivers connect."""
-    import fsspec
-    from fsspec.registry import known_implementations
-
-    plain, options = _credentials(url)
-    protocol = url.split(":", 1)[0]
-    if protocol not in _ATOMIC:
-        raise SettingsError(
-            f"{place.setting} names the storage '{protocol}', where a write that is cut short may leave half a "
-            "file: use a folder (on a mounted share, too), or an object store such as s3://, gs:// or az://"
-        )
-
-    def opened() -> tuple[Any, str] | str:
-        try:
-            fs, root = fsspec.core.url_to_fs(plain, **options)
-        except (ImportError, ValueError) as problem:
-            return type(problem).__name__
-        return fs, str(root)
-
-    found = _explained("connecting", opened, place)
-    if isinstance(found, str):
-        needs = known_implementations.get(protocol, {}).get("err")
-        raise SettingsError(
-            f"{place.setting} names the storage '{protocol}', which is not available ({found}): install the "
-            f"extra it needs, such as drillster-pipeline[s3]{f' ({needs})' if needs else ''}"
-        )
-    return found
-
-
-def _credentials(url: str) -> tuple[str, dict[str, str]]:
-    """A URL without its credentials, and these as options, where the driver takes no user from a URL: for S3."""
-    match = re.fullmatch(r"(s3a?://)([^:@]*):([^@]*)@(.*)", url)
-    if match is None:
-        return url, {}
-    return match[1] + match[4], {"key": unquote(match[2]), "secret": unquote(match[3])}
-
-
-def _explained(doing: str, call: Callable[[], Result], place: Place) -> Result:
-    """Do it; any error of a storage driver, whatever its class, becomes a sentence without the driver's own words.
-
-    Nor is that error chained to the driver's, which may quote the whole URL.
-    """
-    try:
-        return call()
-    except Exception as problem:  # noqa: BLE001 - each fsspec driver raises classes of its own
-        kind = _kind(problem)
-    raise Unavailable(
-        f"{place.what}'s storage failed while {doing} ({kind}): "
-        f"check {place.setting}, its credentials and its service, then run again"
-    )
-
-
-def _kind(problem: Exception) -> str:
-    return "the bucket or folder is not there" if isinstance(problem, FileNotFoundError) else type(problem).__name__
-
-
-def _without_secrets(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.split('@')[-1].split('?')[0]}"

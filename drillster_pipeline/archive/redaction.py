@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from .capture_reader import Capture, utc_text
-from .parts import GZIP, LEVEL, read_lines, verified
-from .records import PageRecord, body_bytes, line_bytes, parse_line, unit_key
+from .records import PageRecord, Part, body_bytes, gzipped, line_bytes, parse_line, read_lines, unit_key, verified
 from .storage import Storage
 
 Change = Callable[[str, PageRecord], PageRecord | None]
@@ -64,23 +62,16 @@ def _changed(resource: str, content: bytes, change: Change) -> tuple[list[bytes]
         count += 1
         if new is not None:
             body = body_bytes(new.body)
-            lines.append(line_bytes(new.unit, new.page, new.captured_at, body, attempt=new.attempt, end=new.end))
+            lines.append(line_bytes(new.unit, new.page, new.captured_at, body, attempt=new.attempt, footer=new.footer))
     return lines, count
 
 
 def _write(storage: Storage, folder: str, name: str, lines: list[bytes]) -> dict[str, Any]:
-    deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-    content = b"".join([*(deflate.compress(line) for line in lines), deflate.flush()])
+    content = gzipped(lines)
     digest = hashlib.sha256(content).hexdigest()
     fresh = f"{name.removesuffix('.jsonl.gz').partition('-r')[0]}-r{digest[:8]}.jsonl.gz"
     storage.write(f"{folder}/{fresh}", content)
-    return {
-        "name": fresh,
-        "lines": len(lines),
-        "bytes": len(content),
-        "raw_bytes": sum(map(len, lines)),
-        "sha256": digest,
-    }
+    return Part(fresh, len(lines), len(content), sum(map(len, lines)), digest).as_json()
 
 
 def _sweep(storage: Storage, folder: str, manifest: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from rich.status import Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drillster_pipeline.api.progress import Progress
+    from drillster_pipeline.api.metrics import Progress
 
 LOG_EVERY_SECONDS = 30.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.api.units import Unit
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.resources import Unit
 from drillster_pipeline.response_shapes import named_total
 
 from .amounts import Amount, count, lasting, size
@@ -15,7 +15,7 @@ from .probing import HANDFUL
 from .report import Notes, Part, Status
 
 if TYPE_CHECKING:
-    from drillster_pipeline.api.endpoint_client import EndpointClient
+    from drillster_pipeline.api.client import EndpointClient
     from drillster_pipeline.settings import Settings
 
     from .pages import Probed

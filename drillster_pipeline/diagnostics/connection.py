@@ -10,15 +10,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drillster_pipeline import __version__
-from drillster_pipeline.api.assertion import BACKDATED_SECONDS, VALID_SECONDS
-from drillster_pipeline.api.cancellation import CancelToken
+from drillster_pipeline.api.auth import BACKDATED_SECONDS, ENDPOINT, VALID_SECONDS, Skew, skew_between
 from drillster_pipeline.api.client import VERSION
-from drillster_pipeline.api.clock_skew import Skew, skew_between
-from drillster_pipeline.api.grant import ENDPOINT
 from drillster_pipeline.api.responses import host_named_in
-from drillster_pipeline.api.retry import Backoff
+from drillster_pipeline.api.retry import Backoff, CancelToken
 from drillster_pipeline.api.tokens import EARLY_SECONDS, EARLY_SHARE, TokenSource
-from drillster_pipeline.api.transport import RawResponse, ResponseTooLarge, Transport, TransportError
+from drillster_pipeline.api.transport import Limits, RawResponse, Transport, TransportError
 
 from .amounts import lasting
 from .report import Notes, Part, Status
@@ -40,7 +37,9 @@ _BUILD = re.compile(r"[0-9][0-9A-Za-z.-]{0,30}")
 def reach(notes: Notes, settings: Settings, now: Callable[[], datetime]) -> Skew | None:
     """Ask what may be asked without a token; gives how far the clocks are apart, where the answer told."""
     with notes.step(Part.DRILLSTER, "connection", f"GET api/{VERSION}/version, without a token") as step:
-        transport = Transport(settings.base_url, read_seconds=ANSWER_SECONDS, answer_seconds=ANSWER_SECONDS)
+        transport = Transport(
+            settings.base_url, limits=Limits(read_seconds=ANSWER_SECONDS, answer_seconds=ANSWER_SECONDS)
+        )
         try:
             asked, started = now(), time.monotonic()
             reply = _sent(transport, f"{settings.base_url}/api/{VERSION}/version")
@@ -66,8 +65,6 @@ def _sent(transport: Transport, url: str) -> RawResponse:
     except TransportError:
         time.sleep(PATIENCE.first)
         return transport.send("GET", url, headers=headers, cancel=CancelToken())
-    except ResponseTooLarge:
-        raise TransportError("an answer that is far too large") from None
 
 
 def _judge(step: Step, settings: Settings, transport: Transport, reply: RawResponse, seconds: float) -> None:

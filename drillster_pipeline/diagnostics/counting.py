@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
+from drillster_pipeline.api.crawler import count_in
 from drillster_pipeline.api.paging import PAGE_SIZES
-from drillster_pipeline.api.units import count_in
 from drillster_pipeline.resources import Endpoint
 
 from .amounts import Amount, scaled, total

@@ -13,7 +13,7 @@ from drillster_pipeline.resources import RESOURCES, Endpoint
 from .forms import Form
 
 if TYPE_CHECKING:
-    from drillster_pipeline.api.units import Unit
+    from drillster_pipeline.resources import Unit
     from drillster_pipeline.response_shapes import Json
 
 

@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
+from drillster_pipeline.api.crawler import count_in, followers, group_units
 from drillster_pipeline.api.paging import Listing
-from drillster_pipeline.api.units import Unit, count_in, followers, group_units
 from drillster_pipeline.errors import NotFound, PermissionDenied, PipelineError, SettingsError, Unavailable
-from drillster_pipeline.resources import Endpoint
+from drillster_pipeline.resources import Endpoint, Unit
 
 from .pages import Observation, Probed
 
 if TYPE_CHECKING:
-    from drillster_pipeline.api.client import Client
-    from drillster_pipeline.api.endpoint_client import EndpointClient
+    from drillster_pipeline.api.client import Client, EndpointClient
 
 HANDFUL = 5
 """Groups, members, objectives and tests that are tried at each endpoint."""
@@ -87,7 +86,7 @@ class Probe:
     def _reason_not_to_try(self, endpoint: Endpoint) -> str:
         if self._in_trouble >= MOST_TROUBLE:
             return "Drillster does not answer as it should; see the endpoints before"
-        if self._client.stats.requests >= MOST_REQUESTS or self._clock() - self._began > LONGEST_SECONDS:
+        if self._client.metrics.requests >= MOST_REQUESTS or self._clock() - self._began > LONGEST_SECONDS:
             return "this check has taken its share of requests and time"
         if not self._candidates.get(endpoint.path):
             return f"no {endpoint.unit[-1].removesuffix('_id')} was found to ask for"
@@ -95,7 +94,7 @@ class Probe:
 
     def _try(self, probed: Probed) -> None:
         for unit in self._candidates[probed.path][:HANDFUL]:
-            if self._is_enough(probed) or self._client.stats.requests >= MOST_REQUESTS:
+            if self._is_enough(probed) or self._client.metrics.requests >= MOST_REQUESTS:
                 break
             try:
                 page = self._look(unit)
@@ -109,7 +108,7 @@ class Probe:
             probed.pages.append(page)
             self._learn(page)
         self._in_trouble = 0
-        place = self._asker.place(probed.endpoint)
+        place = self._asker.working_path(probed.endpoint)
         probed.version = place.version if place is not None else ""
 
     def _is_enough(self, probed: Probed) -> bool:
@@ -127,10 +126,10 @@ class Probe:
         return any(count_in(item.get("counts"), "members") is not None for item in _objects(self.of(api.GROUPS).items))
 
     def _look(self, unit: Unit) -> Observation:
-        before = self._client.stats.requests
+        before = self._client.metrics.requests
         started = self._clock()
         if not unit.endpoint.is_list:
-            answer = self._asker.ask(unit, {})
+            answer = self._asker.get(unit, {})
             items, size, total, more = [answer.body], None, None, False
         else:
             answer, size = self._asker.page(unit, {})
@@ -138,7 +137,7 @@ class Probe:
             items = listing.add_page(answer.body, size)
             total, more = listing.total, listing.query is not None
         seconds = self._clock() - started
-        alone = self._client.stats.requests == before + 1
+        alone = self._client.metrics.requests == before + 1
         return Observation(unit, answer.body, items, size, total, more, seconds if alone else None, answer.content)
 
     def _learn(self, page: Observation) -> None:

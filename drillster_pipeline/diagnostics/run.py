@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.api.client import Client
-from drillster_pipeline.api.endpoint_client import EndpointClient
+from drillster_pipeline.api.client import Client, EndpointClient
+from drillster_pipeline.api.transport import Limits
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete
 from drillster_pipeline.settings import environment
 
@@ -134,8 +134,7 @@ class Examination:
             concurrency=settings.concurrency,
             requests_per_second=settings.requests_per_second,
             backoff=PATIENCE,
-            read_seconds=ANSWER_SECONDS,
-            answer_seconds=ANSWER_SECONDS,
+            limits=Limits(read_seconds=ANSWER_SECONDS, answer_seconds=ANSWER_SECONDS),
         ) as client:
             asker = EndpointClient(client, organization_id=settings.organization_id, window=_window(newest, settings))
             probe = Probe(client, asker)
@@ -143,12 +142,12 @@ class Examination:
                 probe.run(notes.announce)
             finally:
                 self.report.endpoints = list(probe.probed.values())
-                self.report.requests = client.stats.requests
+                self.report.requests = client.metrics.requests
             judge_endpoints(notes, probe, newest)
             note_access(notes, probe, asker)
             lifetime = tokens.granted.lifetime if tokens.granted is not None else None
             note_night(notes, probe, settings, lifetime)
-            self.report.requests = client.stats.requests
+            self.report.requests = client.metrics.requests
 
 
 def _window(newest: date, settings: Settings) -> Window:

@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive import Archive, open_storage
 from drillster_pipeline.archive.local import WRITING, LocalStorage
-from drillster_pipeline.archive.storage import REPORTS, open_storage
+from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import ContractError, SettingsError, Unavailable
 from drillster_pipeline.settings import is_loopback
 

@@ -208,7 +208,7 @@ def _read(
             objectives = objectives_on(session, export_date)
             result = capture_events(client, writer, window=window, objectives=objectives, **common)
         seconds = session.steady() - started
-        client_stats = client.stats.snapshot()
+        client_stats = client.metrics.snapshot()
     return {
         "export_date": str(export_date),
         "program_version": __version__,
@@ -220,11 +220,7 @@ def _read(
             "grants": result.grants,
             **{name: value for name, value in client_stats.items() if name != "grants"},
         },
-        "groups": {
-            "listed": result.listed_groups,
-            "closed": result.closed_groups,
-            "gone": result.gone_groups,
-        },
+        "groups": result.groups,
         "resources": result.resources,
     }
 

@@ -9,16 +9,15 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from drillster_pipeline.api.clock import steady
 from drillster_pipeline.archive import Archive
-from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.dates import newest_complete, steady
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from drillster_pipeline.api.client import Client
-    from drillster_pipeline.api.progress import Progress
+    from drillster_pipeline.api.metrics import Progress
     from drillster_pipeline.api.tokens import TokenSource
     from drillster_pipeline.warehouse import Warehouse
 

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from drillster_pipeline.archive import KINDS, Capture, PageRecord
+from drillster_pipeline.archive import KINDS, Capture, PageRecord, open_storage
 from drillster_pipeline.archive.local import WRITING
 from drillster_pipeline.archive.redaction import redact
-from drillster_pipeline.archive.storage import REPORTS, Storage, open_storage
+from drillster_pipeline.archive.storage import REPORTS, Storage
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable
 from drillster_pipeline.privacy.erase import GONE, Eraser, Person
 

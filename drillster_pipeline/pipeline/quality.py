@@ -129,7 +129,7 @@ def _difference(session: PipelineContext, outcome: PublishOutcome, name: str) ->
 
 def _is_life(named: int, rows: int) -> bool:
     """Whether people coming and going during the walk explain the difference."""
-    from drillster_pipeline.api.completeness import allowed_difference
+    from drillster_pipeline.api.paging import allowed_difference
 
     return abs(named - rows) <= allowed_difference(named)
 

@@ -9,8 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drillster_pipeline.archive import open_storage
 from drillster_pipeline.archive.local import LocalStorage
-from drillster_pipeline.archive.storage import REPORTS, open_storage
+from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import Refused, Unavailable
 
 from .context import PipelineContext

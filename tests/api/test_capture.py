@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.api.crawler import Crawler
-from drillster_pipeline.api.units import Unit
-from drillster_pipeline.api.worker_pool import WorkerPool
-from drillster_pipeline.archive import Archive
 from drillster_pipeline.errors import (
     AnswerError,
     PermissionDenied,
     Unauthorized,
 )
-from tests.drillster import Failure, Faults, PageFault, Sandbox, Shapes, Size, closed
+from drillster_pipeline.resources import Unit
+from tests.drillster import Failure, Faults, PageFault, Shapes, closed
 
 from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, unit, walk_threads
 
@@ -79,20 +75,6 @@ def test_events_of_a_window_are_what_happened_in_it(walks: Walks, known: bool) -
     assert walks.sandbox.count("GET", "/api/2.1.1/groups") == (0 if known else 1)
 
 
-def test_the_events_of_an_hour_are_only_those(walks: Walks) -> None:
-    whole = expected_events(walks.sandbox, WINDOW)["objective_events"]
-    hour = replace(WINDOW, start=NIGHT - timedelta(days=40), end=NIGHT - timedelta(days=10))
-    found = held(walks.events(window=hour))["objective_events"]
-    assert found == expected_events(walks.sandbox, hour)["objective_events"]
-    assert 0 < sum(map(len, found.values())) < sum(map(len, whole.values()))
-
-
-def test_an_organization_without_objectives_has_no_events(walks: Walks) -> None:
-    capture = walks.events([])
-    assert entry(capture, "objective_events")["status"] == "captured"
-    assert walks.sandbox.requests == []
-
-
 def test_a_clock_that_is_set_back_leaves_the_span_of_the_capture_in_order(walks: Walks) -> None:
     ticks = iter(NIGHT - timedelta(seconds=number) for number in range(100_000))
     capture = walks.snapshot(now=lambda: next(ticks))
@@ -100,35 +82,6 @@ def test_a_clock_that_is_set_back_leaves_the_span_of_the_capture_in_order(walks:
 
 
 # -- depth first, always busy, memory flat
-
-
-def test_as_many_requests_are_in_flight_as_asked(walks: Walks) -> None:
-    walks.sandbox.change(latency=0.02)
-    walks.concurrency = 6
-    walks.snapshot()
-    assert walks.sandbox.recorder.peak == 6
-
-
-def test_few_units_wait_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = Size(
-        accounts=60, groups=12, members_per_group=40, drillables_per_group=1, objectives_per_group=1, stable=True
-    )
-    most = 0
-    add = WorkerPool.add
-
-    def watched(self: WorkerPool[Any], tasks: Any) -> None:
-        nonlocal most
-        add(self, tasks)
-        most = max(most, self.waiting)
-
-    monkeypatch.setattr(WorkerPool, "add", watched)
-    with Sandbox(size=size, now=NIGHT) as sandbox:
-        walks = Walks(sandbox, Archive(str(tmp_path)), concurrency=2)
-        capture = walks.snapshot()
-        forget_tokens(sandbox)
-    assert entry(capture, "results")["units"] == 12 * 40
-    # Five of each group that is still to be opened, and the members of two.
-    assert most <= 12 * 5 + 2 * (40 + 3) + 4
 
 
 def test_a_group_is_done_before_the_next_is_opened(walks: Walks, groups: list[str]) -> None:
@@ -191,29 +144,6 @@ def test_a_list_that_cannot_be_followed_is_a_contract_error(walks: Walks, fault:
         walks.walk(walks.begin())
 
 
-@pytest.mark.parametrize("resource", ["accounts", "group_members", "results", "group_drillables", "test_results"])
-def test_items_that_are_repeated_across_pages_count_once(walks: Walks, resource: str) -> None:
-    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource=resource, what="repeat", n=3),))
-    capture, wanted = walks.snapshot(), walks.expected()
-    assert held(capture) == wanted
-    if resource != "test_results":
-        assert entry(capture, resource)["items"] == sum(map(len, wanted[resource].values()))
-
-
-@pytest.mark.parametrize("resource", ["accounts", "group_members", "results"])
-def test_a_last_page_that_says_there_is_more_does_no_harm_where_all_is_there(walks: Walks, resource: str) -> None:
-    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource=resource, what="more_lies"),))
-    assert held(walks.snapshot()) == walks.expected()
-
-
-def test_what_is_removed_while_a_list_is_paged_is_no_hole(walks: Walks) -> None:
-    # One page in, the first member has gone, and everybody else has moved up: a page by index now misses one.
-    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(PageFault(resource="test_results", what="shrink"),))
-    capture = walks.snapshot()
-    assert held(capture)["test_results"] == walks.expected()["test_results"]
-    assert entry(capture, "test_results")["short"] == []
-
-
 def test_a_cursor_whose_item_has_gone_makes_the_list_restart(walks: Walks) -> None:
     walks.sandbox.faults = Faults(
         clamped_sizes={"*": 10},
@@ -248,15 +178,8 @@ def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walk
         walk = Crawler(client, writer, privacy=KEEP, concurrency=1, now=lambda: NIGHT)
         walk.run([counted], ("group_members",), lambda _: None)
     writer.abandon()
-    short = walk.tally.manifest(("group_members",))["group_members"]["short"]
+    short = walk.summary.manifest(("group_members",))["group_members"]["short"]
     assert short == [{"unit": {"group_id": groups[0]}, "items": 0, "expected": 14}]
-
-
-def test_a_list_that_has_a_full_page_and_no_way_on_is_marked(walks: Walks) -> None:
-    walks.sandbox.faults = Faults(
-        clamped_sizes={"accounts": 10}, shapes=Shapes(without_pagination=frozenset({"accounts"}))
-    )
-    assert entry(walks.snapshot(), "accounts")["short"] == [{"unit": {}, "items": 10, "expected": 11}]
 
 
 # -- what is closed, gone, or not there at all

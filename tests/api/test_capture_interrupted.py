@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.api.retry import Backoff
-from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.errors import (
     ApiUnavailable,
     PipelineError,
     RequestRefused,
     Unauthorized,
 )
+from drillster_pipeline.resources import unit_of
 from tests.drillster import Failure, Faults, How, PageFault, closed
 
 from .walking import Interrupter, Walks, entry, held, new_tokens, unit, walk_threads
@@ -73,33 +73,6 @@ def test_a_list_is_read_on_from_the_page_that_gave_no_answer(walks: Walks, group
     assert {(path, times) for (path, _), times in read.items() if times > 1} == {("/api/2.1.1/organization", 2)}
     assert entry(capture, "group_members")["items"] == sum(map(len, walks.expected()["group_members"].values()))
     assert entry(capture, "results")["units"] == len(walks.expected()["results"])
-
-
-@pytest.mark.parametrize(
-    ("then", "kind"),
-    [
-        (lambda at: [Failure(at=at, query="*resultFrom*", statuses=(401,))], Unauthorized),
-        # The organization is asked for as such, and after the first time that a unit is given up.
-        (lambda at: [Failure(at=at, query="*resultFrom*"), Failure(at="organization", after=2)], ApiUnavailable),
-    ],
-    ids=["ended by another error", "an outage"],
-)
-def test_a_walk_that_ends_while_it_asks_again_has_lost_nothing(
-    walks: Walks, groups: list[str], then: Any, kind: Any
-) -> None:
-    poisoned = f"group/{groups[0]}/members"
-    walks.sandbox.faults = Faults(
-        clamped_sizes={"*": 10},
-        failures=(Failure(at=poisoned, query="*resultFrom*", first=4, statuses=(500,)), *then(poisoned)),
-    )
-    writer = walks.begin()
-    with pytest.raises(kind):
-        walks.walk(writer)
-    assert walks.sandbox.count("GET", f"/api/2.1.1/{poisoned}") > 5
-    walks.sandbox.faults = Faults()
-    capture = walks.snapshot(walks.archive.resume(writer.ref))
-    assert held(capture) == walks.expected()
-    assert all(found["lost"] == [] for found in capture.manifest["resources"].values())
 
 
 def test_an_outage_of_the_token_endpoint_is_not_the_fault_of_the_unit_that_met_it(
@@ -197,7 +170,7 @@ def finished_units(walks: Walks, ref: Any) -> set[tuple[str, str]]:
         (resource, unit(**line.unit))
         for resource in walks.expected()
         for line in writer.recovered(resource, bodies=False)
-        if line.end is not None
+        if line.footer is not None
     }
 
 

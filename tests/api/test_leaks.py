@@ -9,6 +9,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from drillster_pipeline.api.retry import Backoff
+from drillster_pipeline.api.transport import Limits
 from drillster_pipeline.errors import PipelineError
 
 from .conftest import CLIENT_ID, CLIENT_SECRET
@@ -83,8 +84,8 @@ def test_no_secret_is_shown_however_it_fails(
     else:
         drillster.api = ANSWERS[answer]
     tokens = make_tokens(backoff=Backoff(attempts=2, first=0), answer_seconds=0.3)
-    client = make_client(tokens=tokens, backoff=Backoff(attempts=2), read_seconds=0.3)
-    objects = [client, tokens, client.stats, client.__dict__, client._transport, client._throttle]
+    client = make_client(tokens=tokens, backoff=Backoff(attempts=2), limits=Limits(read_seconds=0.3))
+    objects = [client, tokens, client.metrics, client.__dict__, client._transport, client._throttle]
     error = None
     try:
         objects.append(client.get("group/{group_id}/members", {"group_id": GROUP}, {"query": QUERY}))

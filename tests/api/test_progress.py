@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drillster_pipeline.api.progress import Meter, Progress
+from drillster_pipeline.api.metrics import Meter, Progress
 
 
 def at(meter: Meter, now: float, **counts: int) -> Progress:

@@ -41,11 +41,25 @@ def test_a_refusal_says_what_to_check(source, drillster, status, body, said):
     assert drillster.grants == 1
 
 
-def test_a_refusal_tells_the_skew_of_the_clock(source, drillster, fake_time):
-    date = (fake_time.now() + dt.timedelta(minutes=7)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    drillster.grant = lambda _: json_reply({"error": "invalid_grant"}, 400, Date=date)
-    with pytest.raises(AuthenticationError, match="420 s behind Drillster's"):
+@pytest.mark.parametrize(
+    ("code", "minutes", "first", "last"),
+    [
+        ("invalid_client", 0, "CLIENT_SECRET", "PRIVATE_KEY"),
+        ("invalid_grant", 0, "PRIVATE_KEY", "CLIENT_SECRET"),
+        ("invalid_grant", 7, "(it is 420 s behind Drillster's)", "PRIVATE_KEY"),
+    ],
+)
+def test_a_refusal_names_everything_to_check_and_first_what_the_code_or_the_clock_points_to(
+    source, drillster, fake_time, code, minutes, first, last
+):
+    date = (fake_time.now() + dt.timedelta(minutes=minutes)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    drillster.grant = lambda _: json_reply({"error": code}, 400, Date=date)
+    with pytest.raises(AuthenticationError) as raised:
         source.token()
+    message = str(raised.value)
+    assert message.index(first) < message.index(last)
+    assert all(f"DRILLSTER_{name}" in message for name in ("CLIENT_ID", "SERVICE_ACCOUNT_ID", "PRIVATE_KEY"))
+    assert "clock" in message
 
 
 def test_a_refusal_is_remembered_for_a_while(make_tokens, drillster, fake_time):
@@ -66,15 +80,6 @@ def test_a_refusal_is_remembered_for_a_while(make_tokens, drillster, fake_time):
     assert source.token().value == "token-1"
 
 
-def test_a_remembered_refusal_holds_for_renewals_too(source, drillster):
-    refused = source.token()
-    drillster.grant = lambda _: DENIED
-    for _ in range(3):
-        with pytest.raises(AuthenticationError):
-            source.renew(refused)
-    assert drillster.grants == 2
-
-
 @pytest.mark.parametrize("status", [404, 405, 410])
 def test_an_address_without_a_token_endpoint_is_a_wrong_setting(source, drillster, status):
     drillster.grant = lambda _: Reply(status=status, body=b"<html>")
@@ -90,13 +95,6 @@ def test_a_token_request_is_never_redirected(source, drillster, location):
         source.token()
     assert "assertion=abc" not in str(raised.value)
     assert len(drillster.requests) == 1
-
-
-def test_a_redirect_names_the_host_it_points_to(source, drillster):
-    drillster.grant = lambda _: Reply(status=301, headers={"Location": "https://eu.drillster.example/x/y?z"})
-    with pytest.raises(SettingsError, match=r"redirects to eu\.drillster\.example \(301\)") as raised:
-        source.token()
-    assert "/x/y" not in str(raised.value)
 
 
 # Failures that another attempt mends
@@ -123,12 +121,6 @@ def test_the_token_endpoint_is_tried_again(source, drillster, fake_time, failure
     assert len(fake_time.slept) <= 2
 
 
-def test_an_answer_that_takes_too_long_is_tried_again(make_tokens, drillster):
-    replies = iter([Reply(wait=1.0), None])
-    drillster.grant = lambda request: next(replies) or drillster.issue(request)
-    assert make_tokens(answer_seconds=0.2).token().value == "token-1"
-
-
 def test_a_token_endpoint_that_stays_away_is_unavailable(source, drillster, fake_time):
     drillster.grant = Play(Reply(status=503), Reply(reset=True))
     with pytest.raises(
@@ -138,22 +130,3 @@ def test_a_token_endpoint_that_stays_away_is_unavailable(source, drillster, fake
     assert raised.value.exit_code == 4
     assert raised.value.endpoint == "daas/oauth/token"
     assert drillster.grants == 8
-
-
-@pytest.mark.parametrize(
-    ("value", "waited"), [("3", 3), ("40", 40), ("0", 0), ("-1", 0), ("soon", 0), ("9" * 5000, 120)]
-)
-def test_retry_after_is_honoured_and_capped(source, drillster, fake_time, value, waited):
-    replies = iter([Reply(status=429, headers={"Retry-After": value}), None])
-    drillster.grant = lambda request: next(replies) or drillster.issue(request)
-    source.token()
-    assert sum(fake_time.slept) == waited
-
-
-def test_an_outage_of_the_token_endpoint_is_waited_out_for_as_long_as_one_of_the_api(make_tokens, drillster, fake_time):
-    drillster.grant = lambda _: Reply(status=503)
-    source = make_tokens(backoff=None, clock=fake_time.clock, sleep=fake_time.sleep, random=lambda: 1.0)
-    began = fake_time.seconds
-    with pytest.raises(ApiUnavailable):
-        source.token()
-    assert 120 < fake_time.seconds - began <= 180

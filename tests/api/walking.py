@@ -138,11 +138,7 @@ def sealed(writer: CaptureWriter, result: CaptureResult) -> Capture:
             "export_date": str(DAY),
             "captured_from": utc_text(result.captured_from),
             "captured_until": utc_text(result.captured_until),
-            "groups": {
-                "listed": result.listed_groups,
-                "closed": result.closed_groups,
-                "gone": result.gone_groups,
-            },
+            "groups": result.groups,
             "resources": result.resources,
         }
     )
@@ -311,7 +307,7 @@ def folder_of(capture: Capture, archive: Archive) -> Path:
 
 def walk_threads() -> list[str]:
     """Names of the threads of a walk that are alive."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("walk-")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("crawl-")]
 
 
 def entry(capture: Capture, resource: str) -> dict[str, Any]:

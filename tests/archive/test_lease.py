@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -36,12 +35,6 @@ def test_a_lease_is_held_and_given_back(storage: RemoteStorage) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
 
 
-def test_a_lease_is_given_back_after_an_error(storage: RemoteStorage) -> None:
-    with pytest.raises(KeyboardInterrupt), leased(storage, FOLDER, "working"):
-        raise KeyboardInterrupt
-    assert storage.names(FOLDER) == []
-
-
 def test_one_that_is_alive_keeps_others_out_however_long_they_watch(storage: RemoteStorage) -> None:
     with leased(storage, FOLDER, "capturing the snapshot of 2026-01-01") as check_lock:
         for _ in range(2):
@@ -61,18 +54,6 @@ def test_one_that_died_keeps_nobody_out(storage: RemoteStorage) -> None:
     with leased(storage, FOLDER, "working"):
         assert [name for name in storage.names(FOLDER) if name.startswith("00112233")] == ["0011223344556677.dead"]
     assert time.monotonic() - began >= 0.2
-
-
-def test_one_that_gives_it_back_while_it_is_watched_keeps_nobody_waiting(storage: RemoteStorage) -> None:
-    storage.write(f"{FOLDER}/0011223344556677", b"41")
-    waits = []
-
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        storage.remove(f"{FOLDER}/0011223344556677")
-
-    with leased(storage, FOLDER, "working", sleep=sleep):
-        assert len(waits) == 1
 
 
 def test_of_many_that_come_at_once_at_most_one_gets_it(storage: RemoteStorage) -> None:
@@ -109,7 +90,7 @@ def test_one_that_was_taken_for_dead_finds_out_and_does_not_come_back(storage: R
         for name in storage.names(FOLDER):
             storage.remove(f"{FOLDER}/{name}")  # as a run does that watched in vain
         storage.write(f"{FOLDER}/another", b"0")
-        with pytest.raises(Busy, match="took this one for dead"):
+        with pytest.raises(Busy, match="taken over"):
             check_lock()
         time.sleep(0.1)
         assert storage.names(FOLDER) == ["another"]
@@ -133,13 +114,3 @@ def test_a_heartbeat_that_fails_is_tried_again(storage: RemoteStorage, monkeypat
             time.sleep(0.01)
         assert storage.read(f"{FOLDER}/{own}") not in {b"0", b"1"}
         check_lock()
-
-
-def test_the_lock_of_a_remote_storage_is_a_lease(storage: RemoteStorage) -> None:
-    with storage.locked("2026-01-01/.snapshot", "working") as check_lock:
-        check_lock()
-        assert storage.names("2026-01-01") == [Path(FOLDER).name]
-        with pytest.raises(Busy), storage.locked("2026-01-01/.snapshot", "working"):
-            pass
-        with storage.locked("2026-01-01/.events", "working"):
-            pass

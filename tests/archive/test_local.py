@@ -12,7 +12,7 @@ import pytest
 
 from drillster_pipeline.archive import local
 from drillster_pipeline.archive.local import LocalStorage
-from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
+from drillster_pipeline.errors import Busy, Unavailable
 
 
 @pytest.fixture
@@ -30,11 +30,6 @@ def test_what_is_written_is_read_listed_and_removed(storage: LocalStorage) -> No
     storage.remove("a")
     storage.remove("a")
     assert storage.names("") == []
-
-
-def test_what_is_missing_is_named(storage: LocalStorage) -> None:
-    with pytest.raises(ArchiveCorrupt, match=r"The archive lacks 2026-01-01/x: restore it from a backup"):
-        storage.read("2026-01-01/x")
 
 
 @pytest.mark.parametrize("step", ["sync", "replace"])
@@ -98,15 +93,6 @@ def test_what_a_killed_writer_left_is_no_content_and_goes_once_its_write_cannot_
     os.utime(left[".old"], (0, 0))
     storage.finish_removals()
     assert [path for path in storage.root.rglob("*") if path.is_file()] == [left[".young"]]
-
-
-def test_a_removal_that_was_cut_short_can_be_finished(storage: LocalStorage) -> None:
-    for number in range(2):
-        storage.write(f".removing/{number}/file", b"moved there by a process that was killed")
-    storage.write("kept/file", b"content")
-    storage.finish_removals()
-    storage.finish_removals()
-    assert storage.names("") == ["kept"]
 
 
 def test_many_can_remove_the_same_at_the_same_time(storage: LocalStorage) -> None:

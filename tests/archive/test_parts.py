@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import random
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drillster_pipeline.archive.local import LocalStorage
-from drillster_pipeline.archive.parts import PartWriter, part_name, part_number, read_lines, salvage, verified
+from drillster_pipeline.archive.records import PartWriter, part_name, part_number, read_lines, salvage, verified
 from drillster_pipeline.errors import ArchiveCorrupt
 
 LINES = [f'{{"line":{number},"text":"{"äöü" * (number % 7)}"}}'.encode() for number in range(200)]
@@ -36,15 +35,6 @@ def test_a_part_is_plain_gzip_that_other_programs_read(tmp_path: Path) -> None:
     content = written(tmp_path, LINES)
     assert gzip.decompress(content).splitlines() == LINES
     assert list(read_lines(content)) == LINES
-
-
-def test_a_part_is_not_there_until_it_is_closed(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
-    part = PartWriter(storage, "r", 1)
-    part.append(b"{}\n", flush=True)
-    assert storage.names("r") == ["part-00001.jsonl.gz.partial"]
-    part.close()
-    assert storage.names("r") == ["part-00001.jsonl.gz"]
 
 
 def test_what_was_flushed_is_salvaged_and_what_was_not_may_be(tmp_path: Path) -> None:
@@ -84,20 +74,6 @@ def test_damage_after_a_power_cut_costs_little_of_what_is_before_it(tmp_path: Pa
     assert len(found) > 0.45 * len(lines)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"plain text", b"\x1f\x8b", gzip.compress(b"no line break", mtime=0)], ids=repr
-)
-def test_what_is_no_part_is_corrupt_and_named(content: bytes) -> None:
-    with pytest.raises(ArchiveCorrupt, match=r"^2026-01-01/x/part-00002\.jsonl\.gz in the archive"):
-        list(read_lines(content, "2026-01-01/x/part-00002.jsonl.gz"))
-    assert list(read_lines(content, salvage=True)) == []
-
-
-def test_a_checksum_that_differs_is_corrupt_and_named() -> None:
-    with pytest.raises(ArchiveCorrupt, match=r"^x/part in the archive is not what was sealed"):
-        verified(b"content", "0" * 64, "x/part")
-
-
 def test_salvage_makes_a_finished_part_and_is_safe_to_be_repeated(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     written(tmp_path, LINES[:10], flush_every=1, close=False)
@@ -113,34 +89,11 @@ def test_salvage_makes_a_finished_part_and_is_safe_to_be_repeated(tmp_path: Path
     assert storage.read("r/part-00001.jsonl.gz") == whole
 
 
-def test_salvage_makes_no_part_of_nothing(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
-    storage.write("r/part-00003.jsonl.gz.partial", b"")
-    storage.write("r/part-x.jsonl.gz.partial", b"somebody else's")
-    salvage(storage, "r")
-    assert storage.names("r") == ["part-x.jsonl.gz.partial"]
-
-
 def test_names_of_parts_tell_their_number_and_nothing_else_does() -> None:
     for number in (1, 42, 99_999, 123_456):
         assert part_number(part_name(number)) == number
     for name in ("part-00001.jsonl.gz.partial", "00.part-00001.jsonl.gz", "part-1.jsonl.gz", "manifest.json"):
         assert part_number(name) is None
-
-
-def test_salvage_keeps_little_more_in_memory_than_the_part_itself(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
-    chance = random.Random(1)
-    lines = (b'{"body":"' + chance.randbytes(60).hex().encode() * 10 + b'"}' for _ in range(20_000))
-    size = len(written(tmp_path, list(lines), close=False))
-    tracemalloc.start()
-    try:
-        salvage(storage, "r")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert sum(map(len, read_lines(storage.read("r/part-00001.jsonl.gz")))) > 8 * size
-    assert peak < 3 * size + 4 * 2**20
 
 
 def test_reading_and_writing_a_part_keep_little_in_memory(tmp_path: Path) -> None:

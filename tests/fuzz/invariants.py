@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from drillster_pipeline.archive import Capture
-from drillster_pipeline.archive.parts import read_lines
+from drillster_pipeline.archive.records import read_lines
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.extract.readers import invitee_key
 from drillster_pipeline.pipeline.publish import PublishOutcome

@@ -113,7 +113,7 @@ def _moment(day: date) -> datetime:
 
 def _add(writer: CaptureWriter, resource: str, unit: dict[str, str], body: Any, items: int) -> None:
     content = json.dumps(body, ensure_ascii=False).encode()
-    writer.append(resource, unit, 1, datetime(2026, 6, 10, 1, tzinfo=UTC), content, end=UnitFooter(items, items))
+    writer.append(resource, unit, 1, datetime(2026, 6, 10, 1, tzinfo=UTC), content, footer=UnitFooter(items, items))
 
 
 def _seal(writer: CaptureWriter, day: date, kind: str, lost: dict[str, list[Any]]) -> None:
@@ -216,7 +216,7 @@ class _Snapshot:
     def results(self, unit: dict[str, str], group: dict[str, Any], place: int, person: dict[str, Any]) -> None:
         if self.org.lost[place]:
             self.lost.setdefault("results", []).append({"unit": unit, "status": 500})
-            self.writer.append("results", unit, 0, _moment(self.day), b"null", end=UnitFooter(0, None, status=500))
+            self.writer.append("results", unit, 0, _moment(self.day), b"null", footer=UnitFooter(0, None, status=500))
             return
         # One of two, as no load is published of which nothing fits.
         proficiencies = (300 if self.org.broken[place] else 70, 70)

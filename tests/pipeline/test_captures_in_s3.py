@@ -53,12 +53,12 @@ def test_an_archive_in_an_object_store_does_all_of_it(in_s3: Nights) -> None:
 KILLED = """
 import json, os, sys
 from datetime import date, datetime
-from drillster_pipeline.archive import lease, remote
+from drillster_pipeline.archive import lease, object_store
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings, load_settings
 
-lease.HEARTBEAT_SECONDS, remote.PART_SECONDS = 0.05, 0.0
+lease.HEARTBEAT_SECONDS, object_store.RemoteStorage.part_seconds = 0.05, 0.0
 order = json.loads(sys.stdin.readline())
 now = datetime.fromisoformat(order["now"])
 with PipelineContext(settings=load_settings(order["environment"]), now=lambda: now) as session:
@@ -111,15 +111,15 @@ def test_a_process_that_lives_keeps_its_capture_and_one_that_was_killed_leaves_i
 
 
 def test_a_run_that_was_taken_for_dead_stops_and_spoils_nothing(in_s3: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(remote.RemoteStorage, "part_seconds", 0.0)
     session = in_s3.session()
     storage = session.archive.storage
     with session.archive.locked(DAY, "snapshot") as check_lock:
         writer = session.archive.begin(DAY, "snapshot", {}, NOW, check_lock=check_lock)
         for name in storage.names(f"{DAY}/.snapshot.lease"):
             lease.break_stale_lease(storage, f"{DAY}/.snapshot.lease", name)  # as a run does that has watched in vain
-        with pytest.raises(Busy, match="took this one for dead"):
-            writer.append("accounts", {}, 1, NOW, b"{}", end=None)
+        with pytest.raises(Busy, match="taken over"):
+            writer.append("accounts", {}, 1, NOW, b"{}", footer=None)
     assert storage.names(f"{writer.ref.folder}/accounts") == []
 
 
@@ -135,7 +135,7 @@ def test_a_run_that_was_taken_for_dead_does_not_seal_what_it_has_read(in_s3: Nig
             lease.break_stale_lease(storage, f"{DAY}/.snapshot.lease", name)
 
     session.on_progress = take
-    with pytest.raises(Busy, match="took this one for dead"):
+    with pytest.raises(Busy, match="taken over"):
         capture(session, "snapshot", DAY)
     assert session.archive.newest_sealed(DAY, "snapshot") is None
 

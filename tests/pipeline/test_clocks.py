@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.clock_skew import Skew
+from drillster_pipeline.api.auth import Skew
 from drillster_pipeline.errors import PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
@@ -106,7 +106,7 @@ def test_a_machine_that_wakes_on_another_day_adds_nothing_of_that_day(sandbox: S
 def test_a_clock_that_is_wrong_by_a_day_stores_nothing_under_that_date(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int, newest: str
 ) -> None:
-    monkeypatch.setattr("drillster_pipeline.api.token_endpoint.skew_between", lambda *_: Skew(hours * 3600.0, 1.0))
+    monkeypatch.setattr("drillster_pipeline.api.auth.skew_between", lambda *_: Skew(hours * 3600.0, 1.0))
     with session(sandbox, tmp_path) as opened:
         with pytest.raises(Refused, match=rf"Drillster's, by which {newest} is the newest date that has ended"):
             capture(opened, "snapshot", DAY)
@@ -117,7 +117,7 @@ def test_a_clock_that_is_wrong_by_a_day_stores_nothing_under_that_date(
 def test_a_clock_that_is_hours_off_on_the_same_day_does_no_harm(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drillster_pipeline.api.token_endpoint.skew_between", lambda *_: Skew(-3 * 3600.0, 1.0))
+    monkeypatch.setattr("drillster_pipeline.api.auth.skew_between", lambda *_: Skew(-3 * 3600.0, 1.0))
     with session(sandbox, tmp_path) as opened:
         assert capture(opened, "snapshot", DAY).asked
 

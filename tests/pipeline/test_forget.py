@@ -120,7 +120,7 @@ def test_a_person_is_found_in_any_case_and_alphabet_and_in_the_name_of_a_thing(
         connection.execute("UPDATE groups SET name = ?, description = ?", (name, f"{name}, or ÖZLEM ångström"))
     writer = session.archive.begin(session.newest_complete - timedelta(days=3), "snapshot", {}, NOW)
     groups = {"groups": [{"id": "g", "name": name, "notes": {name: 1, "by": [name]}}], "people": [{"name": name}]}
-    writer.append("groups", {}, 1, NOW, json.dumps(groups, ensure_ascii=False).encode(), end=UnitFooter(1, None))
+    writer.append("groups", {}, 1, NOW, json.dumps(groups, ensure_ascii=False).encode(), footer=UnitFooter(1, None))
     writer.seal({"resources": {"groups": {"lost": [], "short": []}}})
     forget(session, account)
     assert ask(tmp_path, "SELECT DISTINCT name, description FROM groups") == [
@@ -255,7 +255,7 @@ def test_one_that_is_cut_short_and_begun_again_finds_the_names_that_went_first(
     for days, name, text in ((3, "Wilhelmina Vandersloot", "-"), (2, "W. Jansen", "As Wilhelmina Vandersloot wrote")):
         writer = session.archive.begin(session.newest_complete - timedelta(days=days), "snapshot", {}, NOW)
         body = json.dumps({"accounts": [{"account": {"id": account, "name": name}}], "note": text}).encode()
-        writer.append("accounts", {}, 1, NOW, body, end=UnitFooter(1, None))
+        writer.append("accounts", {}, 1, NOW, body, footer=UnitFooter(1, None))
         writer.seal({"resources": {"accounts": {"lost": [], "short": []}}})
     redacted: list[str] = []
 
@@ -286,7 +286,7 @@ def test_a_capture_that_is_sealed_in_the_meantime_is_not_missed(
 
     def sealed_after(*arguments: Any) -> Any:
         found = learn(*arguments)
-        writer.append("accounts", {}, 1, NOW, json.dumps([{"id": account}]).encode(), end=UnitFooter(1, None))
+        writer.append("accounts", {}, 1, NOW, json.dumps([{"id": account}]).encode(), footer=UnitFooter(1, None))
         writer.seal({"resources": {"accounts": {"lost": [], "short": []}}})
         return found
 

@@ -70,7 +70,7 @@ def sealed(session: PipelineContext, lines: dict[str, Any], **manifest: Any) -> 
     moment = datetime(2026, 6, 10, 1, tzinfo=UTC)
     writer = session.archive.begin(DAYS[-1], "snapshot", {}, moment)
     for resource, (unit, body) in lines.items():
-        writer.append(resource, unit, 1, moment, json.dumps(body).encode(), end=UnitFooter(1, 1))
+        writer.append(resource, unit, 1, moment, json.dumps(body).encode(), footer=UnitFooter(1, 1))
     entries = {resource: {"lost": [], "short": []} for resource in lines}
     return writer.seal({"resources": entries} | manifest)
 

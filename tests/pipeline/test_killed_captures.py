@@ -16,10 +16,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from drillster_pipeline.api.units import unit_of
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import events_window
-from drillster_pipeline.resources import CAPTURED
+from drillster_pipeline.resources import CAPTURED, unit_of
 from tests.api.walking import DAY, NIGHT, TINY, expected, expected_events, held, unit
 from tests.drillster import Faults, Sandbox
 
@@ -85,7 +84,7 @@ def finished(folder: Path, scratch: Path) -> set[str]:
         writer = archive.resume(ref)
         for resource in CAPTURED["snapshot"]:
             for line in writer.recovered(resource, bodies=False):
-                if line.end is not None:
+                if line.footer is not None:
                     found = unit_of(resource, line.unit)
                     path = found.endpoint.path.format(organization_id="self", **found.params)
                     paths.add(f"/api/2.1.1/{path}")

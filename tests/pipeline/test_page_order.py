@@ -20,7 +20,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from drillster_pipeline.archive import Capture
-from drillster_pipeline.archive.parts import part_name, read_lines
+from drillster_pipeline.archive.records import part_name, read_lines
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline import publish as loads
 from drillster_pipeline.pipeline.capture import capture

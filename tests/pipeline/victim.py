@@ -87,7 +87,7 @@ def _settings(order: dict[str, Any]) -> Settings:
 
 
 def _work(order: dict[str, Any]) -> dict[str, Any]:
-    local.PART_BYTES = remote.PART_BYTES = order.get("part_bytes", 1500)
+    local.LocalStorage.part_bytes = remote.RemoteStorage.part_bytes = order.get("part_bytes", 1500)
     lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.05, 0.4
     killer = Killer(order.get("kill_at"), order.get("kill_on"), order.get("seed", 0))
     now = datetime.fromisoformat(order["now"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.response_head import HeadResponse
+from drillster_pipeline.api.watchdog import PlainHeadResponse
 
 OK = b"HTTP/1.1 200 OK\r\n"
 PLAIN = OK + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -95,7 +95,7 @@ HEADS = {
 @pytest.mark.parametrize("most_at_once", [1 << 20, 7])
 def test_an_answer_is_read_as_http_client_reads_it(sent, most_at_once):
     expected = read_by(http.client.HTTPResponse, sent)
-    assert read_by(HeadResponse, sent, most_at_once=most_at_once) == expected
+    assert read_by(PlainHeadResponse, sent, most_at_once=most_at_once) == expected
 
 
 NAMES = st.sampled_from(["Content-Length", "Transfer-Encoding", "Connection", "X", "x-y", "X ", ""])
@@ -107,7 +107,7 @@ LINES = st.builds("{}:{}".format, NAMES, VALUES) | st.text(max_size=8)
 @example(["Content-Length: 2"], "\r\n", b"{}")
 def test_whatever_is_sent_is_read_as_http_client_reads_it(lines, end, body):
     sent = OK + "".join(line + end for line in lines).encode("latin-1", "replace") + end.encode() + body
-    assert read_by(HeadResponse, sent) == read_by(http.client.HTTPResponse, sent)
+    assert read_by(PlainHeadResponse, sent) == read_by(http.client.HTTPResponse, sent)
 
 
 def test_a_plain_head_does_without_the_parser_of_e_mails(monkeypatch):
@@ -115,4 +115,4 @@ def test_a_plain_head_does_without_the_parser_of_e_mails(monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(http.client, "parse_headers", never)
-    assert read_by(HeadResponse, PLAIN)["body"] == b"{}"
+    assert read_by(PlainHeadResponse, PLAIN)["body"] == b"{}"
