@@ -43,7 +43,7 @@ def midnight(day: date, timezone: ZoneInfo) -> datetime:
 
 
 def day_window(day: date, timezone: ZoneInfo) -> Window:
-    """The whole of an export date."""
+    """A complete export date."""
     return Window(midnight(day, timezone), midnight(day + timedelta(days=1), timezone))
 
 

@@ -1,19 +1,19 @@
 """Every error that this program raises on purpose, grouped by what the operator should do.
 
     PipelineError
-    ├── SettingsError        a setting is wrong: mend it (exit code 2)
-    │   └── AuthenticationError   Drillster does not accept who we say we are
+    ├── SettingsError        a setting is wrong: correct it (exit code 2)
+    │   └── AuthenticationError   Drillster does not accept the credentials
     ├── PermissionDenied     the service account may not do this: give it the right (3)
     ├── Unavailable          Drillster or the warehouse does not answer: try later (4)
     │   ├── Busy             another run holds the lock: wait for it
-    │   └── Interrupted      what we did was broken off: do it again
+    │   └── Interrupted      the work was interrupted: do it again
     ├── Refused              we will not do this, to protect the data (5)
     │   ├── PastDateRefused       the date is past and was never captured
     │   └── GuardRefused          too much would be deleted or rejected
     └── ContractError        Drillster answered in a form that we do not know (6)
         └── ArchiveCorrupt   a part of the archive is not what its seal says
 
-A message is a sentence to an operator: what happened, where, and what to do now. It never holds a token, a
+A message is a sentence to an operator: what happened, where, and what to do now. It never has a token, a
 secret, a body of an answer or a personal value.
 """
 
@@ -39,7 +39,7 @@ class AuthenticationError(SettingsError):
 
 
 class ApiError(PipelineError):
-    """What an answer of Drillster came to; mixed into the errors below that stem from an answer.
+    """An answer of Drillster that is an error; mixed into the errors below that stem from an answer.
 
     ``endpoint`` is the path template (``group/{group_id}/members``), never the filled path; ``status`` the HTTP
     status or None; ``error_id`` Drillster's own id of the error (object ``Error``) or None.
@@ -93,7 +93,7 @@ class Busy(Unavailable):
 
 
 class Interrupted(Unavailable):
-    """What we did was broken off, and nothing of it was kept, as when the database restarts: begin again."""
+    """The work was interrupted, and nothing of it was kept, as when the database restarts: begin again."""
 
 
 class Refused(PipelineError):
@@ -103,7 +103,7 @@ class Refused(PipelineError):
 
 
 class PastDateRefused(Refused):
-    """The date is past, and no archive of it exists: Drillster can only tell how things are now."""
+    """The date is past, and no archive of it exists: Drillster only knows how things are now."""
 
 
 class GuardRefused(Refused):
@@ -111,7 +111,7 @@ class GuardRefused(Refused):
 
 
 class ContractError(PipelineError):
-    """Drillster (or the archive) holds something in a form that we do not know."""
+    """Drillster (or the archive) has something in a form that we do not know."""
 
     exit_code = 6
 

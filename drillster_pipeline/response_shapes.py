@@ -64,7 +64,7 @@ def named_total(body: Json) -> int | None:
 
 
 def id_text(value: Json) -> str | None:
-    """An id as text: a whole number is taken as its digits; None where it is left out, empty or no id at all."""
+    """An id as text: an integer is taken as its digits; None where it is left out, empty or no id at all."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:

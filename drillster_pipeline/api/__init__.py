@@ -1,1 +1,1 @@
-"""How to talk to Drillster: tokens, one request, the walk over all endpoints. No Dagster, no pandas, no SQL."""
+"""The client of Drillster's API: tokens, one request, the crawl over all endpoints. No Dagster, no pandas, no SQL."""

@@ -259,7 +259,7 @@ class Listing:
         this, count, smallest = self._pass, len(page.items), min(page.size, SMALLEST_PAGE)
         attempt_by = self.endpoint.attempt_by
         if attempt_by is not None and not self._counts_items:
-            # Neither items nor people tell how many entries of the server's list this page was. It was at least as
+            # Neither items nor people say how many entries of the server's list this page was. It was at least as
             # many as there are people in it, and as many as the smallest page has: no step may be larger.
             this.start += max(smallest, len({attempt_by(item) for item in page.items}))
             is_done = this.start >= self.total if self.total is not None else not count or this.idle_pages > 1
@@ -273,7 +273,7 @@ class Listing:
         else:
             this.start += page.news if count else smallest
             is_done = self._is_reached or this.start >= self.total
-            # Asked for what follows and got the same, or nothing, again and again: the total tells if that matters.
+            # Asked for what follows and got the same, or nothing, again and again: the total says if that matters.
             is_stuck = (count > 0 and not page.news) or this.idle_pages >= MOST_IDLE_PAGES
             if not is_done and (query := self._by_last_id(page, is_stuck=is_stuck)):
                 return query

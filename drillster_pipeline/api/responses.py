@@ -73,7 +73,7 @@ def is_transient(status: int) -> bool:
 
 
 def redirect_error(response: RawResponse, endpoint: str) -> SettingsError:
-    """The error for a redirect, which is never followed: our token would go to whoever is there.
+    """The error for a redirect, which is never followed: it would carry our token elsewhere.
 
     That may be a login page, a captive portal, or an old address that changed hands.
     """

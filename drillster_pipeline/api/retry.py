@@ -20,7 +20,7 @@ RETRY_AFTER_CAP = 120.0
 
 
 class Cancelled(PipelineError):
-    """The work was cancelled while this thread waited; the reason is with whoever cancelled it."""
+    """The work was cancelled while this thread waited; the reason is where it was cancelled."""
 
 
 class CancelToken:

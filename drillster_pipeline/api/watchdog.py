@@ -51,7 +51,7 @@ class Exchange:
     is_aborted: bool = False
 
     def abort(self) -> None:
-        """Shut the socket down: whoever reads from it gets an error."""
+        """Shut the socket down: the thread that reads from it gets an error."""
         self.is_aborted = True
         if self.socket is not None:
             with contextlib.suppress(OSError):

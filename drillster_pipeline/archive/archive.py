@@ -1,4 +1,4 @@
-"""Captures: what Drillster said on one night, as they lie in the archive.
+"""Captures: what Drillster answered in one run, as they are in the archive.
 
 ``<archive>/<export_date>/<capture_id>/`` holds ``capture.json`` (written first: what is being captured), a folder
 of parts per resource, and ``manifest.json`` (written last). The manifest **is** the seal: a capture without one
@@ -25,7 +25,7 @@ from .local import LocalStorage
 from .storage import ARCHIVE, LockCheck, Place, Storage
 
 RESUMABLE_FOR = timedelta(hours=12)
-"""An unsealed capture that is older describes another evening, and is not gone on with."""
+"""An unsealed capture that is older describes another day, and is not resumed."""
 KINDS = ("snapshot", "events")
 _CAPTURE_ID = re.compile(r"^\d{8}T\d{6}Z-(snapshot|events)-[0-9a-f]{8}$")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -47,7 +47,7 @@ class Archive:
         """Export dates that have a folder, oldest first."""
         found = []
         for name in self.storage.names(""):
-            with suppress(ValueError):  # a folder that somebody named like a date which no calendar has
+            with suppress(ValueError):  # a folder with the name of a date which no calendar has
                 found += [date.fromisoformat(name)] if _DATE.fullmatch(name) else []
         return found
 
@@ -72,11 +72,11 @@ class Archive:
         return None
 
     def locked(self, export_date: date, kind: str) -> AbstractContextManager[LockCheck]:
-        """Keep other processes from capturing the same; raises Busy. Gives what asks whether that still holds."""
+        """Keep other processes from capturing the same; raises Busy. Gives a check that the lock is still held."""
         return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}")
 
     def resumable(self, export_date: date, kind: str, purpose: Mapping[str, Any], now: datetime) -> CaptureRef | None:
-        """The newest capture, if it is unsealed and may be gone on with: young, and begun with the same purpose.
+        """The newest capture, if it is unsealed and may be resumed: young, and begun with the same purpose.
 
         The caller holds the lock: one whose process was killed before it had asked anything is removed.
         """
@@ -115,7 +115,7 @@ class Archive:
         return CaptureWriter(self.storage, ref, check_lock=check_lock)
 
     def resume(self, ref: CaptureRef, *, check_lock: LockCheck = lambda: None) -> CaptureWriter:
-        """Go on with an unsealed capture. Raises ArchiveCorrupt where what is there can't be gone on with."""
+        """Resume an unsealed capture. Raises ArchiveCorrupt where what is there can't be resumed."""
         writer = CaptureWriter(self.storage, ref, check_lock=check_lock)
         writer.recover()
         return writer
@@ -125,7 +125,7 @@ class Archive:
         self.storage.remove(ref.folder)
 
     def remove_if_empty(self, export_date: date) -> None:
-        """Remove the folder of a date that holds no capture, unless somebody is about to make one."""
+        """Remove the folder of a date without captures, unless another process is about to make one."""
         if self.captures(export_date):
             return
         try:

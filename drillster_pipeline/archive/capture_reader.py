@@ -30,7 +30,7 @@ def utc_moment(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class CaptureRef:
-    """A capture as it lies in the archive, sealed or not."""
+    """A capture in the archive, sealed or not."""
 
     export_date: date
     capture_id: str

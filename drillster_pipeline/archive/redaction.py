@@ -1,7 +1,7 @@
 """Lines taken out of sealed captures, or changed in them; the one exception to what is sealed being final.
 
 Changed parts get new names, then the manifest that names them replaces the old one, then the old parts go. Cut short
-anywhere, the capture is whole: with the old parts or with the new ones. A file that no manifest names is removed by
+anywhere, the capture is complete: with the old parts or with the new ones. A file that no manifest names is removed by
 the next redaction.
 """
 

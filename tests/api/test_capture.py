@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,7 +18,7 @@ from drillster_pipeline.errors import (
     PermissionDenied,
     Unauthorized,
 )
-from drillster_pipeline.resources import Unit
+from drillster_pipeline.resources import RESOURCES, Unit
 from tests.drillster import Failure, Faults, PageFault, Shapes, closed
 
 from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, unit, walk_threads
@@ -229,17 +230,9 @@ def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(walks: Wa
 
 
 REFUSED_AT = {
-    "group_staff": "group/*/staff",
-    "group_members": "group/*/members",
-    "group_drillables": "group/*/drillables",
-    "objectives": "group/*/objectives",
-    "objective_evaluations": "group/*/objective/*",
-    "results": "group/*/member-results/*",
-    "test_results": "group/*/test-results/*",
-    "accounts": "organizations/*",
-    "catalogs": "organization/*/catalogs",
-    "catalog_content": "catalog/*/content",
-    "groups": "groups",
+    name: re.sub(r"\{\w+\}", "*", resource.path)
+    for name, resource in RESOURCES.items()
+    if name not in {"organization", "objective_events"}
 }
 REFUSALS = [
     *(

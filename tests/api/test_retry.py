@@ -142,3 +142,8 @@ def test_a_date_and_the_seconds_until_it_mean_the_same(seconds):
 
 def test_a_date_without_a_zone_is_utc():
     assert http_date("Tue, 24 Nov 2026 12:00:00 -0000") == NOW
+
+
+def test_a_date_is_compared_with_the_date_of_the_answer():
+    headers = {"Date": "Mon, 01 Jan 2035 00:00:00 GMT", "Retry-After": "Mon, 01 Jan 2035 00:00:30 GMT"}
+    assert retry_after(headers, NOW) == 30
