@@ -61,7 +61,7 @@ class Drillster:
         """What an endpoint answers, as a JSON value. Raises Problem."""
         del version
         at = self.organization.snapshot(self._step())
-        return getattr(Endpoints(at, query), endpoint.method)(*parameters)
+        return getattr(Endpoints(at, query), endpoint.resource)(*parameters)
 
     def reply(self, status: int, value: Json, **headers: str) -> Response:
         """An answer with the headers that all of them have."""

@@ -25,33 +25,32 @@ class Problem(Exception):
 
 
 class Endpoint(NamedTuple):
-    """A path behind the version, the resource that it answers, and the method of :class:`Endpoints` that does."""
+    """A path behind the version, and the resource that it answers: also the name of the method of Endpoints."""
 
     path: str
     resource: str
-    method: str
     versions: tuple[str, ...] = ("2.1.1",)
 
 
 ENDPOINTS = (
-    Endpoint("version", "version", "version"),
-    Endpoint("organization", "organization", "organization"),
-    Endpoint("organization/{organization_id}", "organization", "organization"),
-    Endpoint("organization/{organization_id}/catalogs", "catalogs", "catalogs"),
-    Endpoint("organizations/{organization_id}/accounts", "accounts", "accounts"),
-    Endpoint("catalog/{catalog_id}", "catalog", "catalog"),
-    Endpoint("catalog/{catalog_id}/content", "catalog_content", "catalog_content", ("2.1.1", "3")),
-    Endpoint("groups", "groups", "groups"),
-    Endpoint("group/{group_id}", "group", "group"),
-    Endpoint("group/{group_id}/members", "group_members", "group_members"),
-    Endpoint("group/{group_id}/staff", "group_staff", "group_staff"),
-    Endpoint("group/{group_id}/drillables", "group_drillables", "group_drillables"),
-    Endpoint("group/{group_id}/objectives", "objectives", "objectives"),
-    Endpoint("group/{group_id}/objective/{objective_id}/evaluations", "objective_evaluations", "objective_evaluations"),
-    Endpoint("group/{group_id}/member-results/{account_id}", "results", "results"),
-    Endpoint("group/{group_id}/test-results/{test_id}", "test_results", "test_results"),
-    Endpoint("objectives/{objective_id}/events", "objective_events", "objective_events"),
-    Endpoint("objective/{objective_id}/events", "objective_events", "objective_events"),
+    Endpoint("version", "version"),
+    Endpoint("organization", "organization"),
+    Endpoint("organization/{organization_id}", "organization"),
+    Endpoint("organization/{organization_id}/catalogs", "catalogs"),
+    Endpoint("organizations/{organization_id}/accounts", "accounts"),
+    Endpoint("catalog/{catalog_id}", "catalog"),
+    Endpoint("catalog/{catalog_id}/content", "catalog_content", ("2.1.1", "3")),
+    Endpoint("groups", "groups"),
+    Endpoint("group/{group_id}", "group"),
+    Endpoint("group/{group_id}/members", "group_members"),
+    Endpoint("group/{group_id}/staff", "group_staff"),
+    Endpoint("group/{group_id}/drillables", "group_drillables"),
+    Endpoint("group/{group_id}/objectives", "objectives"),
+    Endpoint("group/{group_id}/objective/{objective_id}/evaluations", "objective_evaluations"),
+    Endpoint("group/{group_id}/member-results/{account_id}", "results"),
+    Endpoint("group/{group_id}/test-results/{test_id}", "test_results"),
+    Endpoint("objectives/{objective_id}/events", "objective_events"),
+    Endpoint("objective/{objective_id}/events", "objective_events"),
 )
 
 
@@ -117,10 +116,10 @@ class Endpoints:
 
     def find_group(self, group_id: str) -> Group:
         """The group of a path. Raises Problem."""
-        for group in self.at.present_groups():
-            if group.id == group_id:
-                return group
-        raise Problem(404, "group_not_found", "The group does not exist, or no longer.")
+        group = self.at.find_group(group_id)
+        if group is None:
+            raise Problem(404, "group_not_found", "The group does not exist, or no longer.")
+        return group
 
     def groups(self) -> Json:
         """The groups that the service account may see, by id."""
@@ -174,12 +173,7 @@ class Endpoints:
         if test is None:
             raise Problem(404, "unknown_test", "The test is not one of this group.")
         items, total = self.index_page("test_results", self.at.test_results(group, test))
-        return {
-            "group": self.at.brief_group(group),
-            "total": total,
-            "test": playable(test),
-            "memberTestResults": items,
-        }
+        return {"group": self.at.brief_group(group), "total": total, "test": playable(test), "memberTestResults": items}
 
     # -- objectives ----------------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ changes before it, odd or even: the events always explain the evaluations.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from math import exp, inf, log
+from operator import itemgetter
 from random import Random
 from typing import NamedTuple
 
@@ -42,76 +42,78 @@ def percent(fraction: float) -> int:
     return int(fraction * 100 + 1e-7)
 
 
+class Practice(NamedTuple):
+    """A practice of a drill, and what becomes of it without any further one."""
+
+    at: int
+    level: float
+    """What is known right after, 0 to 1."""
+    lasting: float
+    """What of that stays for good."""
+    stability: float
+    """Milliseconds in which what does not last falls to 1/e."""
+    seconds: int
+    """Time spent so far, this practice included."""
+
+    def level_at(self, moment: int) -> float:
+        """What is left at a later moment."""
+        return self.lasting + (self.level - self.lasting) * exp((self.at - moment) / self.stability)
+
+    def falls_below(self, norm: float) -> float:
+        """The moment at which what is left falls below the norm; infinite where it never does."""
+        if self.level < norm:
+            return -inf
+        if norm <= self.lasting:
+            return inf
+        return self.at + self.stability * log((self.level - self.lasting) / (norm - self.lasting))
+
+
+NO_PRACTICE = Practice(0, 0.0, 0.0, 1.0, 0)
+
+
 class Practices:
-    """What one person practices of one drill: columns of equal length, worked out as far as it was asked for."""
+    """What one person practices of one drill, worked out as far as it was asked for."""
 
     def __init__(self, person: Person, drill: str) -> None:
         chance = draw(person.id, drill)
         self.added = person.stay.start + int(chance.random() * 25 * DAY)
-        self.at = array("q")
-        self.level = array("d")
-        """What is known right after, 0 to 1."""
-        self.stability = array("d")
-        """Milliseconds in which what does not last falls to 1/e."""
-        self.seconds = array("q")
-        """Time spent so far, this practice included."""
+        self.done: list[Practice] = []
         never = chance.random() < 1 / 16
-        self._coming = iter(()) if never else self._practice(person, self.added, chance.random)
+        self._coming = iter(()) if never else _practice(person, self.added, chance.random)
         self._next = next(self._coming, None)
-
-    def _practice(self, person: Person, last: int, draw_one: Callable[[], float]) -> Iterator[tuple[int, float, float]]:
-        minute = int(draw_one() * 50) * MINUTE
-        ease = 0.33 + 0.32 * person.ability + 0.1 * draw_one()
-        gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
-        level = lasting = 0.0
-        stability, last_share = _FIRST_STABILITY, len(_LASTING) - 1
-        for which in count():
-            pause = gap * (0.6 + 0.8 * draw_one()) * (2.5 if draw_one() < 0.125 else 1.0)
-            at = person.next_login(int(last + pause)) + minute
-            if at >= person.stay.left:
-                return
-            forgotten = 1.0 - lasting - (level - lasting) * exp((last - at) / stability)
-            level = min(0.99, 1.0 - forgotten * (1.0 - ease))
-            stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * forgotten))
-            lasting = level * _LASTING[min(which, last_share)]
-            yield at, level, stability
-            gap = min(longest, gap * 1.5)
-            last = at
 
     def until(self, moment: int) -> Practices:
         """The same, worked out up to the moment at least."""
-        while self._next is not None and self._next[0] <= moment:
-            at, level, stability = self._next
-            self.at.append(at)
-            self.level.append(level)
-            self.stability.append(stability)
-            self.seconds.append((self.seconds[-1] if self.seconds else 0) + 80 + at // MINUTE % 512)
+        while self._next is not None and self._next.at <= moment:
+            self.done.append(self._next)
             self._next = next(self._coming, None)
         return self
 
-    def latest(self, moment: int) -> int:
-        """Which practice is the latest at the moment; -1 where there is none yet."""
-        return bisect_right(self.at, moment) - 1
+    def latest(self, moment: int) -> Practice:
+        """The latest practice of the moment."""
+        which = bisect_right(self.done, moment, key=itemgetter(0))
+        return self.done[which - 1] if which else NO_PRACTICE
 
-    def lasting(self, which: int) -> float:
-        """What stays of a practice without any further one: a share that grows with their number."""
-        return self.level[which] * _LASTING[min(which, len(_LASTING) - 1)]
 
-    def level_at(self, which: int, moment: int) -> float:
-        """What is left of a practice at a later moment; nothing of none."""
-        if which < 0:
-            return 0.0
-        lasting = self.lasting(which)
-        return lasting + (self.level[which] - lasting) * exp((self.at[which] - moment) / self.stability[which])
-
-    def falls_below(self, which: int, norm: float) -> float:
-        """The moment at which what was practiced falls below the norm; infinite where it never does."""
-        if which < 0 or self.level[which] < norm:
-            return -inf
-        lasting = self.lasting(which)
-        if norm <= lasting:
-            return inf
-        return self.at[which] + self.stability[which] * log((self.level[which] - lasting) / (norm - lasting))
+def _practice(person: Person, last: int, chance: Callable[[], float]) -> Iterator[Practice]:
+    """Every practice, from the moment on that the drill came to the person's repertoire."""
+    minute = int(chance() * 50) * MINUTE
+    ease = 0.33 + 0.32 * person.ability + 0.1 * chance()
+    gap, longest = _FIRST_GAP / person.diligence, _LONGEST_GAP / person.diligence
+    level = lasting = 0.0
+    stability, seconds = _FIRST_STABILITY, 0
+    for which in count():
+        pause = gap * (0.6 + 0.8 * chance()) * (2.5 if chance() < 0.125 else 1.0)
+        at = person.next_login(int(last + pause)) + minute
+        if at >= person.stay.left:
+            return
+        forgotten = 1.0 - lasting - (level - lasting) * exp((last - at) / stability)
+        level = min(0.99, 1.0 - forgotten * (1.0 - ease))
+        stability = min(_LONGEST_STABILITY, stability * (1.2 + 0.9 * forgotten))
+        lasting = level * _LASTING[min(which, len(_LASTING) - 1)]
+        seconds += 80 + at // MINUTE % 512
+        yield Practice(at, level, lasting, stability, seconds)
+        gap, last = min(longest, gap * 1.5), at
 
 
 class Attempt(NamedTuple):
@@ -202,7 +204,7 @@ class Learning:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.practices = lru_cache(maxsize=16_384)(Practices)
+        self.practices = lru_cache(maxsize=8192)(Practices)
         self.attempts = lru_cache(maxsize=4096)(self._attempts)
         self.changes = lru_cache(maxsize=8192)(self._changes)
         self.objectives = lru_cache(maxsize=100_000)(lambda group: list(self._objectives(group)))
@@ -296,7 +298,7 @@ class Learning:
         if objective.type == "ONEOFF":
             at = max(start, min(moment, own or objective.review or FOREVER))
         practices = self._practices_of(membership, objective, at)
-        return Evaluation(met, at, own, tuple(percent(one.level_at(one.latest(at), at)) for one in practices))
+        return Evaluation(met, at, own, tuple(percent(one.latest(at).level_at(at)) for one in practices))
 
     def _practices_of(self, membership: Membership, objective: Objective, moment: int) -> list[Practices]:
         model = self._model
@@ -342,18 +344,14 @@ def _crossings(objective: Objective, practices: list[Practices], start: int, sto
         reviews.update(range(first, stop, objective.period))
     steps = {start, *reviews, *(norm.since for norm in objective.norms if start < norm.since < stop)}
     for one in practices:
-        steps.update(one.at[bisect_right(one.at, start) : bisect_left(one.at, stop)])
+        steps.update(practice.at for practice in one.done if start < practice.at < stop)
     moments = sorted(steps)
     ok = False
     for at, end in zip(moments, [*moments[1:], stop], strict=True):
         norm = objective.norm(at)
         lost = (norm.minimum if norm.falling is None or recurring else norm.falling) / 100
         latest = [one.latest(at) for one in practices]
-
-        def level(moment: int, latest: list[int] = latest) -> float:
-            return min(one.level_at(which, moment) for one, which in zip(practices, latest, strict=True))
-
-        value = level(at)
+        value = min(one.level_at(at) for one in latest)
         if ok and value < lost - _EPSILON and (not recurring or at in reviews):
             ok = False
             yield Change(at, ok, percent(value))
@@ -361,7 +359,7 @@ def _crossings(objective: Objective, practices: list[Practices], start: int, sto
             ok = True
             yield Change(at, ok, percent(value))
         if ok and not recurring:
-            faded = min(one.falls_below(which, lost) for one, which in zip(practices, latest, strict=True))
+            faded = min(one.falls_below(lost) for one in latest)
             if at < faded and faded + 1 < end:
-                ok = False
-                yield Change(int(faded) + 1, ok, percent(level(int(faded) + 1)))
+                ok, faded_at = False, int(faded) + 1
+                yield Change(faded_at, ok, percent(min(one.level_at(faded_at) for one in latest)))

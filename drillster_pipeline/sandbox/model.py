@@ -158,10 +158,6 @@ class Group:
     objectives: int
     manageable: bool
 
-    def emptied(self) -> Group:
-        """The same group with nothing in it."""
-        return replace(self, chairs=(), guests=0, drillables=0, tests=(), objectives=0)
-
     def edited(self, moment: int) -> int:
         """When it was renamed last (or made)."""
         return moment - (moment - self.created) % self.renamed_every
@@ -236,10 +232,11 @@ class Person:
     def next_login(self, moment: int) -> int:
         """The first login at or after the moment (and after the account exists, and outside a suspension)."""
         moment = max(moment, self.stay.start)
-        number = (moment - self.stay.start) // self._period
-        while True:
-            login = self._login(number)
-            if login >= moment and not self._away[0] <= login < self._away[1]:
+        first_day, period, key, (away_from, away_to) = self._first_day, self._period, self._key, self._away
+        number = (moment - self.stay.start) // period
+        while True:  # the arithmetic of _login: this is asked for most of all
+            login = first_day + number * period + (key + number * 2_654_435_761) % _DAYTIME
+            if login >= moment and not away_from <= login < away_to:
                 return login
             number += 1
 

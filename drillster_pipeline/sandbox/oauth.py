@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 import jwt
@@ -158,7 +157,7 @@ class Grants:
         if any(len(values) > 1 for values in fields.values()):
             raise Refusal(400, "invalid_request", "A parameter is repeated.")
         values = {name: found[0] for name, found in fields.items()}
-        self._check_client(values, headers.get("authorization", ""))
+        self._check_client(values)
         for name in ("grant_type", "assertion"):
             if name not in values:
                 raise Refusal(400, "invalid_request", f"The required parameter {name} is missing.")
@@ -167,17 +166,8 @@ class Grants:
         self._check_assertion(values["assertion"], url, now)
         return self._issue(now)
 
-    def _check_client(self, values: dict[str, str], authorization: str) -> None:
-        """By form parameters, or by HTTP Basic (RFC 6749, section 2.3.1)."""
+    def _check_client(self, values: dict[str, str]) -> None:
         client_id, secret = values.get("client_id"), values.get("client_secret")
-        if authorization.startswith("Basic "):
-            try:
-                name, _, password = b64decode(authorization[6:], validate=True).decode().partition(":")
-            except ValueError:
-                raise Refusal(401, "invalid_client", "The client could not be authenticated.") from None
-            if client_id not in {None, unquote_plus(name)} or secret is not None:
-                raise Refusal(400, "invalid_request", "The client authenticates itself in two ways.")
-            client_id, secret = unquote_plus(name), unquote_plus(password)
         if client_id is None or secret is None:
             raise Refusal(400, "invalid_request", "The required parameter client_id or client_secret is missing.")
         if (client_id, secret) != (self._credentials.client_id, self._credentials.client_secret):

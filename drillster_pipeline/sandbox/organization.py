@@ -9,12 +9,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from . import names
 from .draws import DAY, FOUNDING, draw, iso, make_id, parse_iso, step_of
-from .learning import SECONDS_TO_MASTER, Attempt, Change, Learning, Objective, percent
+from .learning import NO_PRACTICE, SECONDS_TO_MASTER, Attempt, Change, Learning, Objective, percent
 from .model import Catalog, Group, Membership, Model, Person, Playable, Size, Stay
 
 Json: TypeAlias = Any
@@ -54,6 +54,8 @@ class Snapshot:
 
     def __init__(self, model: Model, learning: Learning, moment: int) -> None:
         self.model, self.learning, self.moment = model, learning, moment
+        self._groups = {group.id: group for group in model.groups(moment)}
+        self.accounts = cache(self._accounts)
         self.memberships = lru_cache(maxsize=128)(self._memberships)
         self._by_account = lru_cache(maxsize=128)(self._members_by_account)
 
@@ -79,7 +81,7 @@ class Snapshot:
             "privacyLocation": "EU",
         }
 
-    def accounts(self) -> Listing:
+    def _accounts(self) -> Listing:
         """OrganizationAccount objects, by creation; the cursor is the millisecond of that."""
         return Listing(self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
 
@@ -134,7 +136,11 @@ class Snapshot:
 
     def present_groups(self) -> tuple[Group, ...]:
         """The groups that exist, by id."""
-        return self.model.groups(self.moment)
+        return tuple(self._groups.values())
+
+    def find_group(self, group_id: str) -> Group | None:
+        """A group by its id."""
+        return self._groups.get(group_id)
 
     def _memberships(self, group: Group) -> list[Membership]:
         """Members and invitees, by the time they joined or were invited."""
@@ -169,11 +175,7 @@ class Snapshot:
     def group(self, group: Group) -> Object:
         """A Group as the list of groups has it."""
         found = self.brief_group(group) | {
-            "counts": {
-                "members": len(self.learners(group)),
-                "drillables": group.drillables,
-                "tests": len(group.tests),
-            },
+            "counts": {"members": len(self.learners(group)), "drillables": group.drillables, "tests": len(group.tests)},
             "created": iso(group.created),
             "lastEdited": iso(group.edited(self.moment)),
         }
@@ -253,20 +255,20 @@ class Snapshot:
     def _result(self, person: Person, thing: Playable, moment: int) -> Object:
         found: Object = {"drillable": playable(thing)}
         practices = self.learning.practices(person, thing.id).until(moment)
-        which = practices.latest(moment)
-        level = practices.level_at(which, moment)
+        latest = practices.latest(moment)
+        level = latest.level_at(moment)
         value = percent(level)
         found["proficiency"] = {"overall": value}
-        if which >= 0:
+        if latest is not NO_PRACTICE:
             apart = min(thing.number % 9, value, 100 - value) if thing.number % 3 == 0 else 0
             if apart:
                 found["proficiency"] |= {"receptive": value + apart, "productive": value - apart}
             if thing.type != "COURSE":
-                found["highestProficiency"] = {"overall": percent(max(practices.level[: which + 1]))}
-            found["eventualProficiency"] = {"overall": percent(practices.lasting(which))}
-            found["lastPracticed"] = iso(practices.at[which])
-        found["timeSpent"] = practices.seconds[which] if which >= 0 else 0
-        found["expectedDuration"] = int(SECONDS_TO_MASTER * (1.0 - level))
+                highest = max(one.level for one in practices.done if one.at <= moment)
+                found["highestProficiency"] = {"overall": percent(highest)}
+            found["eventualProficiency"] = {"overall": percent(latest.lasting)}
+            found["lastPracticed"] = iso(latest.at)
+        found |= {"timeSpent": latest.seconds, "expectedDuration": int(SECONDS_TO_MASTER * (1.0 - level))}
         return found | ({"added": iso(practices.added)} if practices.added <= moment else {})
 
     def test_results(self, group: Group, test: Playable) -> list[Object]:

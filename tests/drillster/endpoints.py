@@ -54,7 +54,7 @@ class FaultyDrillster(Drillster):
             raise Problem(404, "not_found", "There is no such resource.")
         at = self.organization.snapshot(self._step())
         endpoints = FaultyEndpoints(at, query, self.faults, self.fired)
-        body = getattr(endpoints, endpoint.method)(*parameters)
+        body = getattr(endpoints, resource)(*parameters)
         for fault in self.faults.fields:
             if fault.resource in {resource, "*"}:
                 for item in items_of(resource, body)[:: fault.every]:
@@ -121,7 +121,9 @@ class FaultyEndpoints(Endpoints):
         return self._as_seen(super().find_group(group_id))
 
     def _as_seen(self, group: Group) -> Group:
-        return group.emptied() if group.id in self.faults.empty_groups else group
+        if group.id not in self.faults.empty_groups:
+            return group
+        return replace(group, chairs=(), guests=0, drillables=0, tests=(), objectives=0)
 
     def groups(self) -> Json:
         """The list of groups, perhaps paged by index."""

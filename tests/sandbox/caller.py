@@ -75,8 +75,8 @@ class Caller:
             fields["assertion"] = self.assertion()
         return {name: value for name, value in (fields | changes).items() if value is not ...}
 
-    def grant(self, *, auth: tuple[str, str] | None = None, **changes: Any) -> requests.Response:
-        return self.session.post(self.token_url, data=self.form(**changes), auth=auth, timeout=20)
+    def grant(self, **changes: Any) -> requests.Response:
+        return self.session.post(self.token_url, data=self.form(**changes), timeout=20)
 
     def fresh_token(self) -> str:
         answer = self.grant()

@@ -27,16 +27,6 @@ def test_a_grant_is_a_token_object_without_refresh_token(caller: Caller) -> None
     assert caller.sandbox.grants == 1
 
 
-def test_the_client_may_use_http_basic(caller: Caller) -> None:
-    credentials = caller.sandbox.credentials
-    auth = (credentials.client_id, credentials.client_secret)
-    assert caller.grant(auth=auth, client_id=..., client_secret=...).status_code == 200
-    wrong = caller.grant(auth=(credentials.client_id, "wrong"), client_id=..., client_secret=...)
-    assert (wrong.status_code, wrong.json()["error"]) == (401, "invalid_client")
-    assert wrong.headers["WWW-Authenticate"].startswith("Basic")
-    assert caller.grant(auth=auth).json()["error"] == "invalid_request"
-
-
 REFUSED_FORMS = {
     "no grant type": ({"grant_type": ...}, 400, "invalid_request"),
     "another grant type": ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
