@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.warehouse.expressions import as_double, days_begun
 from drillster_pipeline.warehouse.ledger import is_full_table
-from drillster_pipeline.warehouse.view_queries import days
+from drillster_pipeline.warehouse.views import as_double, date_bounds, days_begun
 
 Tables = Callable[[str], sa.Table]
 
@@ -50,7 +49,7 @@ def newest_date(tables: Tables) -> sa.Select[Any]:
 
 def bounds(tables: Tables, day: date) -> sa.Select[Any]:
     """When a date begins and ends, in its time zone."""
-    of_date = days(tables).where(tables("loads").c.export_date == day).subquery()
+    of_date = date_bounds(tables).where(tables("loads").c.export_date == day).subquery()
     return sa.select(of_date.c.begins_at, of_date.c.ends_at)
 
 
@@ -130,7 +129,7 @@ def practice(tables: Tables, dates: Sequence[date]) -> sa.Select[Any]:
         sa.func.max(learners.c.last_practiced_at).label("last_practiced_at"),
     ).group_by(learners.c.export_date, learners.c.account_id)
     each = sa.union_all(sa.select(learners), people).subquery()
-    of_date = days(tables).subquery("of_date")
+    of_date = date_bounds(tables).subquery("of_date")
     counted = (
         sa.select(
             each.c.export_date,

@@ -1,17 +1,22 @@
-"""From a URL to an engine that behaves the same everywhere: real transactions, no secret in any message."""
+"""From a URL to an engine that behaves the same everywhere, and from its errors to messages for an operator.
+
+No message has a secret or a value of a row. A driver's own may quote the row that it could not write ("Key
+(email_address)=(…) already exists"), and SQLAlchemy adds the statement and its parameters. So what leaves this package
+is built from codes and names only, and the original is not chained to it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.errors import PipelineError, SettingsError
 
-from .dialects import BEGIN_OPTION, all_dialects, dialect_named
-
-__all__ = ["BEGIN_OPTION", "create_engine", "parse_url"]
+from .dialects import Dialect, all_dialects, dialect_named
 
 QUERY_CACHE = 3_000
 """Compiled statements to keep: a load of all tables has several hundred of its own."""
@@ -94,3 +99,34 @@ def _bad_setting(error: Exception) -> SettingsError:
         "Warehouse: connecting failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL, or finds no file "
         f"that one names ({type(error).__name__}); check what follows the question mark"
     )
+
+
+@contextmanager
+def database_errors(doing: str) -> Iterator[None]:
+    """Turn errors of the database inside the block into PipelineErrors that say what was being done.
+
+    Raises Busy, Interrupted, Unavailable, SettingsError, Refused, or PipelineError where the cause is not known.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        original = error.orig or error
+        owner = _owner(original) or Dialect()
+        raise _report(owner, original, doing, lost=error.connection_invalidated) from None
+    except sa.exc.SQLAlchemyError as error:
+        raise PipelineError(f"Warehouse: {doing} failed ({type(error).__name__})") from None
+    except Exception as error:
+        # Errors of a driver that was called directly do not pass through SQLAlchemy.
+        direct = _owner(error)
+        if direct is None:
+            raise
+        raise _report(direct, error, doing, lost=False) from None
+
+
+def _owner(error: BaseException) -> Dialect | None:
+    return next((dialect for dialect in all_dialects() if dialect.owns(error)), None)
+
+
+def _report(dialect: Dialect, error: BaseException, doing: str, *, lost: bool) -> PipelineError:
+    kind, advice, detail = dialect.report_error(error, lost=lost)
+    return kind(f"Warehouse: {doing} failed{f': {advice}' if advice else ''} ({detail})")

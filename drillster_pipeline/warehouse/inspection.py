@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from . import engine as engines
 from . import ledger_queries as history
 from .dialects import NOT_ENCRYPTED, dialect_named, dialect_of
-from .errors import database_errors
+from .engine import database_errors
 from .ledger import CONTRACT
 from .ledger_queries import Loaded
 from .lock import current_writer

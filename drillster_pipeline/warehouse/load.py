@@ -16,7 +16,7 @@ from drillster_pipeline.tables import history_name
 from drillster_pipeline.tables.schema import Kind
 
 from .dialects import BEGIN_OPTION, dialect_of
-from .errors import database_errors
+from .engine import database_errors
 from .ledger import CONTRACT, Before, look_back
 from .load_plan import LoadPlan, LoadReport, ValidationResult
 from .lock import LockWait

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Busy
 
 from .dialects import dialect_of
-from .errors import database_errors
+from .engine import database_errors
 
 POLL_SECONDS = 0.25
 

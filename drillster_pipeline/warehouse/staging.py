@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.types import TypeEngine
 
 from drillster_pipeline.extract.batches import RANK, Batch, Reject
 from drillster_pipeline.tables import DATA_TABLES
@@ -72,37 +73,22 @@ class StagingTables:
         self.of: Mapping[str, Staged] = {name: self._staged(table) for name, table in DATA_TABLES.items()}
         self.bounded = dialect.key_length is not None
         """Whether texts in keys have a length that they must not exceed."""
-        self.rejects = self._table(
+        self.rejects = self._work_table(
             "rejects",
-            sa.Column("table_name", KEY_TEXT),
-            sa.Column("row_number", sa.BigInteger),
-            sa.Column("reason", TEXT),
-            sa.Column("record", TEXT),
-            sa.Column("row_key", TEXT),
-            sa.Column("required", TEXT),
+            {"table_name": KEY_TEXT, "row_number": sa.BigInteger()},
+            dict.fromkeys(("reason", "record", "row_key", "required"), TEXT),
         )
-        self.stubs = self._table(
-            "stubs",
-            sa.Column("table_name", KEY_TEXT),
-            sa.Column("row_key", TEXT),
-        )
-        self.exceptions = self._table(
-            "exceptions",
-            sa.Column("table_name", KEY_TEXT),
-            sa.Column("scope", KEY_TEXT),
-            sa.Column("value", TEXT),
-        )
-        self.changes = self._table(
+        self.stubs = self._work_table("stubs", {"table_name": KEY_TEXT, "row_key": TEXT})
+        self.exceptions = self._work_table("exceptions", {"table_name": KEY_TEXT, "scope": KEY_TEXT, "value": TEXT})
+        self.changes = self._work_table(
             "changes",
-            *(sa.Column(name, KEY_TEXT) for name in KEY_PARTS),
-            sa.Column("row_hash", KEY_TEXT),
-            sa.Column("is_seen", sa.Boolean),
-            sa.Column("seen_next", sa.Date),
-            sa.Column("gone_on", sa.Date),
-            sa.Column("valid_from", sa.Date),
-            sa.Column("valid_until", sa.Date),
-            sa.Column("runs_on", sa.Boolean),
+            dict.fromkeys((*KEY_PARTS, "row_hash"), KEY_TEXT),
+            dict.fromkeys(("is_seen", "runs_on"), sa.Boolean()),
+            dict.fromkeys(("seen_next", "gone_on", "valid_from", "valid_until"), sa.Date()),
         )
+
+    def _work_table(self, name: str, *columns: Mapping[str, TypeEngine[Any]]) -> sa.Table:
+        return self._table(name, *(sa.Column(*column) for some in columns for column in some.items()))
 
     def _table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         prefixes = ["TEMPORARY"] if self.temporary else []

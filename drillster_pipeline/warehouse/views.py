@@ -1,15 +1,23 @@
-"""The analysts' views, as data: what each is for, its columns, and the query behind it."""
+"""The analysts' views: each is a query, with what it is for and what its columns mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
-from . import view_queries as queries
+from .dialects import dialect_of
+from .ledger import is_complete_load, is_full_table
 from .model import Tables
+
+PRACTICING_DAYS, IDLE_DAYS = 7, 30
+"""A learner practices who did so in the last 7 days of 24 hours up to the end of the export date, and is idle after 30
+without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,153 +38,386 @@ class View:
     query: Callable[[Tables], sa.Select[Any]]
 
 
-_EXPORT_DATE = ViewColumn("export_date", "The day that the row describes.")
-_NEWEST_DATE = ViewColumn("export_date", "The newest export date of which this was published.")
-_GROUP = (ViewColumn("group_id", "The group."), ViewColumn("group_name", "Its name."))
-_ACCOUNT = (ViewColumn("account_id", "The person."), ViewColumn("account_name", "The person's name."))
-_OBJECTIVE = (
-    ViewColumn("objective_id", "The objective."),
-    ViewColumn("objective_name", "Its name; NULL where Drillster gives none."),
-    ViewColumn("objective_type", "ONEOFF, PERMANENT, RECURRING or TEST."),
-)
+VIEWS: dict[str, View] = {}
+"""All views, by name."""
+Query = Callable[[Tables], sa.Select[Any]]
 
-LATEST_LOAD = View(
-    "latest_load",
+
+def _view(description: str, columns: Mapping[str, str]) -> Callable[[Query], Query]:
+    """Declare a query as the view of its name."""
+
+    def declare(query: Query) -> Query:
+        name = query.__name__
+        VIEWS[name] = View(name, description, tuple(ViewColumn(*column) for column in columns.items()), query)
+        return query
+
+    return declare
+
+
+class _DialectFunction(FunctionElement[Any]):
+    """An expression of dates or numbers that databases write differently; each dialect has the SQL."""
+
+    inherit_cache = True  # SQLAlchemy reads it of each class
+
+
+class utc_midnight(_DialectFunction):
+    """The moment at which a date begins in UTC."""
+
+    inherit_cache = True
+    type = sa.DateTime()
+    name = "utc_midnight"
+
+
+class hours_later(_DialectFunction):
+    """A moment, so many hours later; earlier where the number is negative."""
+
+    inherit_cache = True
+    type = sa.DateTime()
+    name = "hours_later"
+
+
+class days_begun(_DialectFunction):
+    """Days of 24 hours that have begun between the second moment and the first, which is the later one."""
+
+    inherit_cache = True
+    type = sa.Integer()
+    name = "days_begun"
+
+
+class seconds_since(_DialectFunction):
+    """Complete seconds from a timestamp to now."""
+
+    inherit_cache = True
+    type = sa.BigInteger()
+    name = "seconds_since"
+
+
+class as_double(_DialectFunction):
+    """A number as a double, so that all databases (and drivers) give the same type."""
+
+    inherit_cache = True
+    type = sa.Double()
+    name = "as_double"
+
+
+@compiles(_DialectFunction)
+def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -> str:
+    sql = dialect_of(compiler.dialect).expressions[element.name]
+    return sql.format(*(compiler.process(clause, **options) for clause in element.clauses))
+
+
+def _ratio(number: Any, by: Any) -> sa.ColumnElement[float]:
+    """The first number divided by the second, as a double; NULL where the second is 0."""
+    return as_double(number).op("/", return_type=sa.Double())(sa.func.nullif(by, 0))
+
+
+def date_bounds(tables: Tables) -> sa.Select[Any]:
+    """Per export date of a snapshot: when it begins and ends, and since when learners practice, and are not idle.
+
+    A date that only loads of an older version describe is a day in UTC.
+    """
+    loads = tables("loads")
+    # Of all loads of a date one that has them is enough: a replay settles what an older version has loaded.
+    begins = sa.func.coalesce(sa.func.max(loads.c.date_begins_at), utc_midnight(loads.c.export_date))
+    ends = sa.func.coalesce(sa.func.max(loads.c.date_ends_at), hours_later(utc_midnight(loads.c.export_date), 24))
+    return (
+        sa.select(
+            loads.c.export_date,
+            begins.label("begins_at"),
+            ends.label("ends_at"),
+            hours_later(ends, -24 * PRACTICING_DAYS).label("practicing_since"),
+            hours_later(ends, -24 * IDLE_DAYS).label("idle_since"),
+        )
+        .where(loads.c.kind == "snapshot")
+        .group_by(loads.c.export_date)
+    )
+
+
+def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
+    """The newest date of which a snapshot load merged ``table``; a load of other tables alone does not count."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    return (
+        sa.select(sa.func.max(loads.c.export_date))
+        .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+        .where(loads.c.kind == "snapshot", load_tables.c.table_name == table)
+        .scalar_subquery()
+    )
+
+
+_NAMES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "groups": ("group_id", {"group_name": "name"}),
+    "accounts": ("account_id", {"account_name": "name"}),
+    "objectives": ("objective_id", {"objective_name": "name", "objective_type": "type"}),
+    "playables": ("playable_id", {"playable_name": "name", "playable_type": "type"}),
+}
+"""Per table its key, and what views show beside it."""
+
+
+def _named(tables: Tables, rows: sa.Table, *parents: str) -> tuple[dict[str, sa.ColumnElement[Any]], sa.FromClause]:
+    """The export date of ``rows`` and the ids and names of their parents; and the tables joined for it."""
+    columns: dict[str, sa.ColumnElement[Any]] = {"export_date": rows.c.export_date}
+    joined: sa.FromClause = rows
+    for name in parents:
+        parent, (key, shown) = tables(name), _NAMES[name]
+        joined = joined.join(parent, parent.c[key] == rows.c[key])
+        columns |= {key: rows.c[key], **{label: parent.c[column] for label, column in shown.items()}}
+    return columns, joined
+
+
+def _labelled(columns: Mapping[str, sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
+    return [column if getattr(column, "name", None) == name else column.label(name) for name, column in columns.items()]
+
+
+_DATE = {"export_date": "The day that the row describes."}
+_NEWEST = {"export_date": "The newest export date of which this was published."}
+_GROUP = {"group_id": "The group.", "group_name": "Its name."}
+_ACCOUNT = {"account_id": "The person.", "account_name": "The person's name."}
+_OBJECTIVE = {
+    "objective_id": "The objective.",
+    "objective_name": "Its name; NULL where Drillster gives none.",
+    "objective_type": "ONEOFF, PERMANENT, RECURRING or TEST.",
+}
+
+
+@_view(
     "The newest complete load of each kind (loads.is_complete): what a dashboard shows as 'data as of'.",
-    (
-        ViewColumn("kind", "'snapshot' or 'events'."),
-        ViewColumn("load_id", "The load."),
-        ViewColumn("export_date", "The day that it describes."),
-        ViewColumn("finished_at", "When it was published."),
-        ViewColumn("age_seconds", "Seconds since then."),
-        ViewColumn("newest_export_date", "The newest date of which anything of the kind is loaded, complete or not."),
-        ViewColumn("requests_refused", "Requests that were closed to the service account; see loads."),
-        ViewColumn("rows_rejected", "Rows of it that did not fit; see rejected_rows."),
-    ),
-    queries.latest_load,
+    {
+        "kind": "'snapshot' or 'events'.",
+        "load_id": "The load.",
+        "export_date": "The day that it describes.",
+        "finished_at": "When it was published.",
+        "age_seconds": "Seconds since then.",
+        "newest_export_date": "The newest date of which anything of the kind is loaded, complete or not.",
+        "requests_refused": "Requests that were closed to the service account; see loads.",
+        "rows_rejected": "Rows of it that did not fit; see rejected_rows.",
+    },
 )
+def latest_load(tables: Tables) -> sa.Select[Any]:
+    """The newest complete load of each kind that has one."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    complete = sa.case((is_complete_load(loads), 1), else_=0)
+    newest_first = (complete.desc(), loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    ranked = sa.select(
+        *(loads.c[name] for name in ("kind", "load_id", "export_date", "finished_at", "requests_refused")),
+        complete.label("complete"),
+        sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first).label("place"),
+        sa.func.max(loads.c.export_date).over(partition_by=loads.c.kind).label("newest_export_date"),
+    ).subquery("ranked")
+    rejected = (
+        sa.select(sa.func.sum(load_tables.c.rows_rejected))
+        .where(load_tables.c.load_id == ranked.c.load_id)
+        .scalar_subquery()
+    )
+    return sa.select(
+        *(ranked.c[name] for name in ("kind", "load_id", "export_date", "finished_at")),
+        seconds_since(ranked.c.finished_at).label("age_seconds"),
+        ranked.c.newest_export_date,
+        ranked.c.requests_refused,
+        sa.cast(sa.func.coalesce(rejected, 0), sa.BigInteger).label("rows_rejected"),
+    ).where(ranked.c.place == 1, ranked.c.complete == 1)
 
-TABLE_FRESHNESS = View(
-    "table_freshness",
-    "How new each table is. Loads that only met it in passing, as those of other tables do, do not count.",
-    (
-        ViewColumn("table_name", "The table."),
-        ViewColumn("kind", "The kind of load that brings it: 'snapshot' or 'events'."),
-        ViewColumn(
-            "complete_export_date",
-            "The newest date that it has in full (load_tables.is_fully_loaded); NULL: there is none.",
+
+@_view(
+    "How new each table is. Loads that only added to it, as those of other tables do, do not count.",
+    {
+        "table_name": "The table.",
+        "kind": "The kind of load that brings it: 'snapshot' or 'events'.",
+        "complete_export_date": (
+            "The newest date that it has in full (load_tables.is_fully_loaded); NULL: there is none."
         ),
-        ViewColumn("newest_export_date", "The newest date of which anything is loaded."),
-        ViewColumn("load_id", "The newest load of that date."),
-        ViewColumn("finished_at", "When that load was published."),
-        ViewColumn("rows_read", "Rows that it read, those that were rejected included."),
-        ViewColumn("rows_rejected", "Rows that did not fit; see rejected_rows."),
-    ),
-    queries.table_freshness,
+        "newest_export_date": "The newest date of which anything is loaded.",
+        "load_id": "The newest load of that date.",
+        "finished_at": "When that load was published.",
+        "rows_read": "Rows that it read, those that were rejected included.",
+        "rows_rejected": "Rows that did not fit; see rejected_rows.",
+    },
 )
+def table_freshness(tables: Tables) -> sa.Select[Any]:
+    """Per table its newest load, but for loads that only added to it, and the newest date that it has in full."""
+    loads, load_tables = tables("loads"), tables("load_tables")
+    full = sa.case((is_full_table(load_tables), loads.c.export_date))
+    newest_first = (loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    of_table: dict[str, Any] = {"partition_by": load_tables.c.table_name}
+    ranked = (
+        sa.select(
+            *(load_tables.c[name] for name in ("table_name", "load_id", "rows_read", "rows_rejected")),
+            loads.c.kind,
+            loads.c.finished_at,
+            loads.c.export_date.label("newest_export_date"),
+            sa.func.max(full).over(**of_table).label("complete_export_date"),
+            sa.func.row_number().over(**of_table, order_by=newest_first).label("place"),
+        )
+        .join_from(load_tables, loads, loads.c.load_id == load_tables.c.load_id)
+        .where(sa.or_(load_tables.c.is_fully_loaded.is_not(None), load_tables.c.is_complete.is_(sa.true())))
+        .subquery("ranked")
+    )
+    shown = (column.name for column in VIEWS["table_freshness"].columns)
+    return sa.select(*(ranked.c[name] for name in shown)).where(ranked.c.place == 1)
 
-CURRENT_RESULTS = View(
-    "current_results",
+
+_MEASURES = {
+    "proficiency": "Overall proficiency, 0-100.",
+    "receptive_proficiency": "Proficiency in recognizing, 0-100.",
+    "productive_proficiency": "Proficiency in producing, 0-100.",
+    "highest_proficiency": "Highest overall proficiency ever reached, 0-100.",
+    "eventual_proficiency": "Proficiency that remains if practice stops, 0-100.",
+    "time_spent_seconds": "Time practiced.",
+    "expected_duration_seconds": "Expected time to reach 100 %.",
+    "last_practiced_at": "Last practice.",
+    "added_at": "When it was added to the person's repertoire; NULL: a trial.",
+}
+
+
+@_view(
     "Practice results of the newest export date, with the names of account, group and playable.",
-    (
-        _NEWEST_DATE,
-        *_GROUP,
-        *_ACCOUNT,
-        ViewColumn("playable_id", "The drill or course."),
-        ViewColumn("playable_name", "Its name."),
-        ViewColumn("playable_type", "DRILL or COURSE."),
-        ViewColumn("proficiency", "Overall proficiency, 0-100."),
-        ViewColumn("receptive_proficiency", "Proficiency in recognizing, 0-100."),
-        ViewColumn("productive_proficiency", "Proficiency in producing, 0-100."),
-        ViewColumn("highest_proficiency", "Highest overall proficiency ever reached, 0-100."),
-        ViewColumn("eventual_proficiency", "Proficiency that remains if practice stops, 0-100."),
-        ViewColumn("time_spent_seconds", "Time practiced."),
-        ViewColumn("expected_duration_seconds", "Expected time to reach 100 %."),
-        ViewColumn("last_practiced_at", "Last practice."),
-        ViewColumn("added_at", "When it was added to the person's repertoire; NULL: a trial."),
-    ),
-    queries.current_results,
+    {
+        **_NEWEST,
+        **_GROUP,
+        **_ACCOUNT,
+        "playable_id": "The drill or course.",
+        "playable_name": "Its name.",
+        "playable_type": "DRILL or COURSE.",
+        **_MEASURES,
+    },
 )
+def current_results(tables: Tables) -> sa.Select[Any]:
+    """Results of the newest date, with names."""
+    results = tables("results")
+    names, joined = _named(tables, results, "groups", "accounts", "playables")
+    measures = {name: results.c[name] for name in _MEASURES}
+    query = sa.select(*_labelled(names | measures)).select_from(joined)
+    return query.where(results.c.export_date == _newest_date(tables, "results"))
 
-LEARNER_PROGRESS = View(
-    "learner_progress",
+
+@_view(
     "How far each learner is in each group on the newest export date.",
-    (
-        _NEWEST_DATE,
-        *_GROUP,
-        *_ACCOUNT,
-        ViewColumn("playable_count", "Drills and courses with a result."),
-        ViewColumn("average_proficiency", "Average of their overall proficiency, 0-100."),
-        ViewColumn("minutes_practiced", "Time practiced in all of them together."),
-        ViewColumn("last_practiced_at", "Last practice in any of them."),
-    ),
-    queries.learner_progress,
+    {
+        **_NEWEST,
+        **_GROUP,
+        **_ACCOUNT,
+        "playable_count": "Drills and courses with a result.",
+        "average_proficiency": "Average of their overall proficiency, 0-100.",
+        "minutes_practiced": "Time practiced in all of them together.",
+        "last_practiced_at": "Last practice in any of them.",
+    },
 )
+def learner_progress(tables: Tables) -> sa.Select[Any]:
+    """One row per learner and group, on the newest date."""
+    results = tables("results")
+    names, joined = _named(tables, results, "groups", "accounts")
+    totals = {
+        "playable_count": sa.func.count(),
+        "average_proficiency": sa.func.avg(as_double(results.c.proficiency)),
+        "minutes_practiced": _ratio(sa.func.sum(results.c.time_spent_seconds), 60),
+        "last_practiced_at": sa.func.max(results.c.last_practiced_at),
+    }
+    query = sa.select(*_labelled(names | totals)).select_from(joined).group_by(*names.values())
+    return query.where(results.c.export_date == _newest_date(tables, "results"))
 
-GROUP_COMPLIANCE = View(
-    "group_compliance",
+
+@_view(
     "Per export date, group and objective: how many members were evaluated, and how many met it.",
-    (
-        _EXPORT_DATE,
-        *_GROUP,
-        *_OBJECTIVE,
-        ViewColumn("evaluated", "Members of whom Drillster said whether they met it."),
-        ViewColumn("met", "Members who met it."),
-        ViewColumn("met_percentage", "Share of the evaluated who met it, 0-100; NULL where nobody was evaluated."),
-    ),
-    queries.group_compliance,
+    {
+        **_DATE,
+        **_GROUP,
+        **_OBJECTIVE,
+        "evaluated": "Members of whom Drillster said whether they met it.",
+        "met": "Members who met it.",
+        "met_percentage": "Share of the evaluated who met it, 0-100; NULL where nobody was evaluated.",
+    },
 )
+def group_compliance(tables: Tables) -> sa.Select[Any]:
+    """One row per date, group and objective."""
+    evaluations = tables("objective_evaluations")
+    names, joined = _named(tables, evaluations, "groups", "objectives")
+    evaluated = sa.func.count(evaluations.c.met)
+    met = sa.func.coalesce(sa.func.sum(sa.case((evaluations.c.met.is_(sa.true()), 1), else_=0)), 0)
+    totals = {"evaluated": evaluated, "met": met, "met_percentage": _ratio(met * 100, evaluated)}
+    return sa.select(*_labelled(names | totals)).select_from(joined).group_by(*names.values())
 
-OVERDUE_OBJECTIVES = View(
-    "overdue_objectives",
+
+@_view(
     "Who has not met which objective on the newest export date, though its review was due before that date began in "
     "its time zone (loads.date_begins_at).",
-    (
-        _NEWEST_DATE,
-        *_GROUP,
-        *_OBJECTIVE,
-        *_ACCOUNT,
-        ViewColumn("proficiency", "Proficiency over the objective's content that day, 0-100."),
-        ViewColumn("minimum_proficiency", "The norm that day, 0-100."),
-        ViewColumn("review_at", "The review date that holds for this person."),
-        ViewColumn(
-            "days_overdue", "Days of 24 hours begun from the review to the beginning of the export date, 1 or more."
-        ),
-    ),
-    queries.overdue_objectives,
+    {
+        **_NEWEST,
+        **_GROUP,
+        **_OBJECTIVE,
+        **_ACCOUNT,
+        "proficiency": "Proficiency over the objective's content that day, 0-100.",
+        "minimum_proficiency": "The norm that day, 0-100.",
+        "review_at": "The review date that holds for this person.",
+        "days_overdue": "Days of 24 hours begun from the review to the beginning of the export date, 1 or more.",
+    },
 )
+def overdue_objectives(tables: Tables) -> sa.Select[Any]:
+    """Evaluations of the newest date that are not met, and whose review was due before that date began."""
+    evaluations = tables("objective_evaluations")
+    names, joined = _named(tables, evaluations, "groups", "objectives", "accounts")
+    newest_date = _newest_date(tables, "objective_evaluations")
+    newest = date_bounds(tables).where(tables("loads").c.export_date == newest_date).subquery("newest")
+    begins_at = sa.select(newest.c.begins_at).scalar_subquery()
+    more = {name: evaluations.c[name] for name in ("proficiency", "minimum_proficiency", "review_at")}
+    overdue = {"days_overdue": days_begun(begins_at, evaluations.c.review_at)}
+    return (
+        sa.select(*_labelled(names | more | overdue))
+        .select_from(joined)
+        .where(
+            evaluations.c.export_date == newest_date,
+            evaluations.c.met.is_(sa.false()),
+            evaluations.c.review_at < begins_at,
+        )
+    )
 
-PROFICIENCY_TREND = View(
-    "proficiency_trend",
+
+@_view(
     "Per export date and group: proficiency, and who practices. Learners are those with a result that day, which ends "
     "at loads.date_ends_at.",
-    (
-        _EXPORT_DATE,
-        *_GROUP,
-        ViewColumn("learner_count", "Learners with at least one result."),
-        ViewColumn("average_proficiency", "Average overall proficiency of all results, 0-100."),
-        ViewColumn(
-            "learners_practicing_7_days",
-            "Learners who practiced in the seven days of 24 hours up to the end of the export date.",
+    {
+        **_DATE,
+        **_GROUP,
+        "learner_count": "Learners with at least one result.",
+        "average_proficiency": "Average overall proficiency of all results, 0-100.",
+        "learners_practicing_7_days": (
+            "Learners who practiced in the seven days of 24 hours up to the end of the export date."
         ),
-        ViewColumn(
-            "learners_idle_30_days",
-            "Learners with no practice in the thirty days of 24 hours up to the end of the export date, or none ever.",
+        "learners_idle_30_days": (
+            "Learners with no practice in the thirty days of 24 hours up to the end of the export date, or none ever."
         ),
-    ),
-    queries.proficiency_trend,
+    },
 )
-
-VIEWS: dict[str, View] = {
-    view.name: view
-    for view in (
-        LATEST_LOAD,
-        TABLE_FRESHNESS,
-        CURRENT_RESULTS,
-        LEARNER_PROGRESS,
-        GROUP_COMPLIANCE,
-        OVERDUE_OBJECTIVES,
-        PROFICIENCY_TREND,
+def proficiency_trend(tables: Tables) -> sa.Select[Any]:
+    """One row per date and group; learners first, so that each counts once."""
+    results, groups = tables("results"), tables("groups")
+    learner = [results.c[name] for name in ("export_date", "group_id", "account_id")]
+    per_learner = (
+        sa.select(
+            *learner,
+            sa.func.sum(results.c.proficiency).label("proficiency_sum"),
+            sa.func.count(results.c.proficiency).label("proficiency_count"),
+            sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
+        )
+        .group_by(*learner)
+        .subquery("per_learner")
     )
-}
-"""All views, by name."""
+    of_date = date_bounds(tables).subquery("of_date")
+    last = per_learner.c.last_practiced_at
+    average = _ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
+    # Groups by ids alone, and names afterwards: PostgreSQL would sort all learners by name otherwise.
+    counted = (
+        sa.select(
+            per_learner.c.export_date,
+            per_learner.c.group_id,
+            sa.func.count().label("learner_count"),
+            average.label("average_proficiency"),
+            sa.func.sum(sa.case((last >= of_date.c.practicing_since, 1), else_=0)).label("learners_practicing_7_days"),
+            sa.func.sum(sa.case((last >= of_date.c.idle_since, 0), else_=1)).label("learners_idle_30_days"),
+        )
+        .join_from(per_learner, of_date, of_date.c.export_date == per_learner.c.export_date)
+        .group_by(per_learner.c.export_date, per_learner.c.group_id)
+        .subquery("counted")
+    )
+    export_date, group_id, *counts = counted.c
+    return sa.select(export_date, group_id, groups.c.name.label("group_name"), *counts).join_from(
+        counted, groups, groups.c.group_id == counted.c.group_id
+    )

@@ -19,8 +19,8 @@ from . import audit
 from . import engine as engines
 from . import ledger_queries as history
 from .dialects import BEGIN_OPTION, dialect_of
+from .engine import database_errors
 from .erase import erase_person, knows
-from .errors import database_errors
 from .ledger import CONTRACT
 from .load import Load
 from .load_plan import LoadPlan

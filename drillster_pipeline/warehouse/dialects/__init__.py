@@ -87,7 +87,7 @@ class SessionLock:
         self._take, self._release, self._holder = take, release, holder
         self._is_held = False
 
-    def acquire(self, _purpose: str) -> bool:
+    def acquire(self, purpose: str) -> bool:
         """Take the lock if it is free."""
         with self._connection.begin():
             self._is_held = bool(self._connection.execute(self._take).scalar())
@@ -152,7 +152,7 @@ class Dialect:
         "seconds_since": "CAST(extract(epoch FROM (CURRENT_TIMESTAMP - {})) AS BIGINT)",
         "as_double": "CAST({} AS DOUBLE PRECISION)",
     }
-    """The SQL of each function of :mod:`..expressions`."""
+    """The SQL of each function of :mod:`..views`."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -163,15 +163,15 @@ class Dialect:
     def check_url(self, url: URL, schema: str | None) -> None:
         """Raise SettingsError where URL and schema cannot be right."""
 
-    def file_of(self, _url: URL) -> Path | None:
+    def file_of(self, url: URL) -> Path | None:
         """The file that holds the warehouse; None for a server."""
         return None
 
-    def table_path(self, _url: URL, schema: str | None, table: str) -> tuple[str, ...]:
+    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
         """Database, schema and table, as far as the dialect has them; never credentials."""
         return tuple(filter(None, (schema, table)))
 
-    def engine_options(self, _url: URL) -> dict[str, Any]:
+    def engine_options(self, url: URL) -> dict[str, Any]:
         """Options of ``sa.create_engine``, with ``connect_args``."""
         return {"pool_pre_ping": True}
 
@@ -196,7 +196,7 @@ class Dialect:
         """A moment in UTC as the driver takes it."""
         return moment.replace(tzinfo=None)
 
-    def table_options(self, _kind: Kind | None) -> dict[str, Any]:
+    def table_options(self, kind: Kind | None) -> dict[str, Any]:
         """Options of ``sa.Table`` for a kind of table; None: a staging table."""
         return {}
 
@@ -207,7 +207,7 @@ class Dialect:
 
     # Schema
 
-    def is_set_up(self, _connection: sa.Connection) -> bool:
+    def is_set_up(self, connection: sa.Connection) -> bool:
         """Whether the database itself is as a load needs it."""
         return True
 
@@ -220,13 +220,13 @@ class Dialect:
     def read_collations(self, metadata: sa.MetaData, columns: Collection[sa.engine.interfaces.ReflectedColumn]) -> None:
         """Note in ``metadata`` how the key columns of an existing warehouse compare."""
 
-    def replace_view(self, connection: sa.Connection, name: str, statement: str, _comments: ViewComments) -> None:
+    def replace_view(self, connection: sa.Connection, name: str, statement: str, comments: ViewComments) -> None:
         """Make or replace a view. ``name`` is quoted; ``statement`` is CREATE VIEW."""
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
         connection.exec_driver_sql(statement)
 
     def try_rights(
-        self, engine: sa.Engine, schema: str | None, _names: Sequence[str], _file: Path | None
+        self, engine: sa.Engine, schema: str | None, names: Sequence[str], file: Path | None
     ) -> tuple[str, ...]:
         """Do what loads do and undo it; returns what was done, in words. Raises SettingsError.
 
@@ -252,7 +252,7 @@ class Dialect:
     def lift_limits(self, connection: sa.Connection) -> None:
         """Lift limits that are meant for people: a load may be silent, or busy, for minutes."""
 
-    def session_id(self, _connection: sa.Connection) -> int | None:
+    def session_id(self, connection: sa.Connection) -> int | None:
         """The session of the server behind this connection, where a pooler might change it."""
         return None
 
@@ -265,7 +265,7 @@ class Dialect:
                 "its last: name the server itself, or a pool in session mode"
             )
 
-    def writer_lock(self, _connection: sa.Connection, _schema: str | None) -> WriterLock | None:
+    def writer_lock(self, connection: sa.Connection, schema: str | None) -> WriterLock | None:
         """The lock of the warehouse's writers; None where there is none: loads must not overlap there."""
         return None
 
@@ -291,7 +291,7 @@ class Dialect:
             connection.execute(sa.insert(target), [dict(zip(names, row, strict=True)) for row in some])
 
     def index_staged(
-        self, connection: sa.Connection, target: sa.Table, key: Sequence[str], _joined: Sequence[str], _count: int
+        self, connection: sa.Connection, target: sa.Table, key: Sequence[str], joined: Sequence[str], count: int
     ) -> bool:
         """Make staged rows quick to find by key; whether this proved that no two have the same key."""
         connection.exec_driver_sql(f"CREATE INDEX {index_on(connection, target, key)}")
@@ -303,7 +303,7 @@ class Dialect:
 
     # Partitions of snapshot tables
 
-    def ensure_partition(self, _connection: sa.Connection, _table: sa.Table, _day: date) -> bool:
+    def ensure_partition(self, connection: sa.Connection, table: sa.Table, day: date) -> bool:
         """Make sure that rows of a date have a partition; whether one was made."""
         return False
 
@@ -311,7 +311,7 @@ class Dialect:
         """Gather statistics of a table with a new partition."""
 
     def drop_partitions(
-        self, _connection: sa.Connection, _table: sa.Table, _before: date, _sleep: Callable[[float], None]
+        self, connection: sa.Connection, table: sa.Table, before: date, sleep: Callable[[float], None]
     ) -> int | None:
         """Drop partitions with older dates only; how many rows that were. None: the table has no partitions."""
         return None

@@ -44,36 +44,22 @@ _CONNECT_ARGUMENTS = {
     "init_command": "SET time_zone = '+00:00'",
 }
 
+_CONNECTION_LOST = {1053, 1079, 1152, 1159, 1161, 1184, 1927, 2006, 2013, 2055, 4031}
 _ERRORS: tuple[tuple[set[int], type[PipelineError], str], ...] = (
     ({1205, 1213, 3058, 3572}, Busy, "another session was in the way; run again when it is done"),
     ({1317, 1969, 3024}, Unavailable, "the statement was cancelled by an administrator or a timeout; run again"),
     ({1040, 1203, 1226}, Unavailable, "the server takes no more connections; run again later, or raise its limit"),
-    (
-        {3, 1021, 1030, 1041, 1114, 1037},
-        Unavailable,
-        "the server has no room left (disk or memory); make some and run again",
-    ),
-    (
-        {1053, 1079, 1152, 1159, 1161, 1184, 1927, 2006, 2013, 2055, 4031},
-        Interrupted,
-        "the connection was lost; run again when the server can be reached",
-    ),
+    ({3, 1021, 1030, 1037, 1041, 1114}, Unavailable, "the server has no room left (disk or memory); make some"),
+    (_CONNECTION_LOST, Interrupted, "the connection was lost; run again when the server can be reached"),
     ({1153, 2020}, SettingsError, "a row is larger than the server takes; raise its max_allowed_packet to 64 MB"),
     ({1045, 1698, 2059}, SettingsError, "the server does not accept the user or its password"),
     ({1049}, SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
-    (
-        {1044, 1142, 1143, 1227, 1370},
-        SettingsError,
-        "the user may not do that; it needs all rights on its database (GRANT ALL ON database.* TO …)",
-    ),
+    ({1044, 1142, 1143, 1227, 1370}, SettingsError, "the user may not do that; it needs GRANT ALL ON database.* TO …"),
     ({1036, 1290, 1792, 1836}, SettingsError, "the server or the table may only be read; name one that takes writes"),
     ({1146}, Refused, "a table is missing; the next load makes it, and a backfill fills it"),
     ({1054}, Refused, "a column is missing; the next load makes it, and a backfill fills it"),
 )
 """Numbers that MySQL and MariaDB give to errors, and those of their client library (from 2000)."""
-_TLS_ERROR = 2026
-_BROKEN_OFF = re.compile(r"eof|time|reset|syscall", re.IGNORECASE)
-"""Of a handshake that a server which goes down does not finish, in the words of MySQL's own client."""
 _SUBJECT = re.compile(
     r"(?:column|key|Column|Field) [`']([^`']+)[`']"
     r"(?: at row \d+| cannot be null| in '[^']+'| doesn't have a default value)?[\"')]*$"
@@ -104,7 +90,7 @@ def _text(kind: ExactText, compiler: Any, **_options: Any) -> str:
 
 
 @compiles(ExactLongText, *NAMES)
-def _long_text(_kind: ExactLongText, compiler: Any, **_options: Any) -> str:
+def _long_text(kind: ExactLongText, compiler: Any, **_options: Any) -> str:
     return f"LONGTEXT {_exact(compiler.dialect)}"
 
 
@@ -162,7 +148,7 @@ class MySQL(Dialect):
         """With microseconds, which are not the default."""
         return mysql.DATETIME(fsp=6)
 
-    def table_options(self, _kind: Kind | None) -> dict[str, Any]:
+    def table_options(self, kind: Kind | None) -> dict[str, Any]:
         """Transactions, keys of up to 3,072 bytes, and emoji, whatever the server's defaults are."""
         options = {"engine": "InnoDB", "row_format": "DYNAMIC", "default_charset": "utf8mb4"}
         return {f"{name}_{option}": value for name in NAMES for option, value in options.items()}
@@ -198,7 +184,7 @@ class MySQL(Dialect):
                 f"{schema}.* TO …"
             ) from None
 
-    def replace_view(self, connection: sa.Connection, _name: str, statement: str, _comments: ViewComments) -> None:
+    def replace_view(self, connection: sa.Connection, name: str, statement: str, comments: ViewComments) -> None:
         """In one statement; views have no comments."""
         connection.exec_driver_sql(statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
 
@@ -249,8 +235,7 @@ class MySQL(Dialect):
             return super().report_error(error, lost=lost)
         subject = _SUBJECT.search(str(error))
         detail = f"{type(error).__name__} {number}{f', {subject[1]}' if subject else ''}"
-        is_untrusted = isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError)
-        if is_untrusted or (number == _TLS_ERROR and not _BROKEN_OFF.search(str(error))):
+        if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
             return ErrorReport(
                 SettingsError,
                 "TLS with the server did not come about as the URL asks: it has none, or its certificate is not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,20 +53,12 @@ _ERRORS: tuple[tuple[str, type[PipelineError], str], ...] = (
     ("57014", Unavailable, "the statement was cancelled by an administrator or a timeout; run again"),
     ("57", Interrupted, "the server went down or ended the session; run again when it is up"),
     ("08", Interrupted, "the connection was lost; run again when the server can be reached"),
-    (
-        "53100",
-        Unavailable,
-        "the disk of the database server, or of its temporary tables, is full; make room there and run again",
-    ),
+    ("53100", Unavailable, "the disk of the database server, or of its temporary tables, is full; make room there"),
     ("53300", Interrupted, "the server has no connection left; end some, or run again later"),
     ("53", Unavailable, "the server is at a limit of its memory or configuration; raise it and run again"),
     ("55P03", Busy, "a query holds a lock on a table that must be changed; run again when it is done"),
     ("40", Interrupted, "another session was in the way; run again"),
-    (
-        "25006",
-        SettingsError,
-        "the server or the database may only be read, as a standby may; name the one that takes writes",
-    ),
+    ("25006", SettingsError, "the database may only be read, as a standby may; name the one that takes writes"),
     ("2BP01", Refused, "views or tables of others are built on what is to be removed; drop those, and run again"),
     ("28", SettingsError, "the server does not accept the role or its password; check DRILLSTER_WAREHOUSE_URL"),
     ("3D000", SettingsError, "there is no such database; check DRILLSTER_WAREHOUSE_URL"),
@@ -104,7 +96,7 @@ class KeyText(sa.Text):
 
 
 @compiles(KeyText, "postgresql")
-def _key_text(_kind: KeyText, _compiler: Any, type_expression: Any = None, **_options: Any) -> str:
+def _key_text(kind: KeyText, _compiler: Any, type_expression: Any = None, **_options: Any) -> str:
     table = getattr(type_expression, "table", None)
     return 'TEXT COLLATE "C"' if table is not None and table.metadata.info.get(COMPARES_BYTES, True) else "TEXT"
 
@@ -154,12 +146,10 @@ class PostgreSQL(Dialect):
         version = str(connection.scalar(sa.text("SHOW server_version"))).split(" ", 1)[0]
         session = getattr(_driver(connection), "pgconn", None)
         if session is None:
-            encryption: str | None = "perhaps not encrypted: the driver does not say"
-        elif session.host.startswith(b"/"):
-            encryption = None  # a socket in the file system
-        else:
-            encryption = "encrypted (TLS)" if session.ssl_in_use else NOT_ENCRYPTED
-        return f"PostgreSQL {version}", encryption
+            return f"PostgreSQL {version}", "perhaps not encrypted: the driver does not say"
+        if session.host.startswith(b"/"):  # a socket in the file system
+            return f"PostgreSQL {version}", None
+        return f"PostgreSQL {version}", "encrypted (TLS)" if session.ssl_in_use else NOT_ENCRYPTED
 
     def text_type(self, *, in_key: bool) -> TypeEngine[Any]:
         """Text of any length; keys compare by their bytes."""
@@ -262,7 +252,7 @@ class PostgreSQL(Dialect):
             connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{quote(column)} IS {_literal(connection, text)}")
 
     def try_rights(
-        self, engine: sa.Engine, schema: str | None, names: Sequence[str], _file: Path | None
+        self, engine: sa.Engine, schema: str | None, names: Sequence[str], file: Path | None
     ) -> tuple[str, ...]:
         """In a transaction that is rolled back, and a second one."""
         with engine.connect() as connection:
@@ -280,13 +270,10 @@ class PostgreSQL(Dialect):
 
     def lift_limits(self, connection: sa.Connection) -> None:
         """And have the server notice a client that is gone without a word: its lock would be held for hours."""
-        limits = (
-            "statement_timeout",
-            "idle_session_timeout",
-            "idle_in_transaction_session_timeout",
-            "transaction_timeout",
-        )
-        settings = {**dict.fromkeys(limits, "0"), **{f"tcp_{name}": value for name, value in KEEPALIVES.items()}}
+        limits = ("statement", "idle_session", "idle_in_transaction_session", "transaction")
+        settings = {f"{name}_timeout": "0" for name in limits} | {
+            f"tcp_{name}": KEEPALIVES[name] for name in KEEPALIVES
+        }
         query = sa.text("SELECT set_config(name, :value, false) FROM pg_settings WHERE name = :name")
         for name, value in {**settings, "lock_timeout": LOCK_WAIT}.items():
             connection.execute(query, {"name": name, "value": value})
@@ -344,7 +331,7 @@ class PostgreSQL(Dialect):
                 copy.write_row(row)
 
     def index_staged(
-        self, connection: sa.Connection, target: sa.Table, _key: Sequence[str], joined: Sequence[str], count: int
+        self, connection: sa.Connection, target: sa.Table, key: Sequence[str], joined: Sequence[str], count: int
     ) -> bool:
         """Statistics, by which it joins by hashing; nobody else gathers them for a temporary table.
 
@@ -357,19 +344,9 @@ class PostgreSQL(Dialect):
             connection.exec_driver_sql(f"ANALYZE {preparer.format_table(target)} ({names})")
         return False
 
-    def ensure_partition(self, connection: sa.Connection, table: sa.Table, day: date) -> bool:
-        """One partition per month."""
-        return partitions.ensure_partition(connection, table, day)
-
-    def gather_statistics(self, connection: sa.Connection, table: sa.Table) -> None:
-        """Of the partitioned table, which autovacuum never does."""
-        partitions.gather_statistics(connection, table)
-
-    def drop_partitions(
-        self, connection: sa.Connection, table: sa.Table, before: date, sleep: Callable[[float], None]
-    ) -> int | None:
-        """Those of which every date is old."""
-        return partitions.drop_partitions(connection, table, before, sleep)
+    ensure_partition = staticmethod(partitions.ensure_partition)
+    gather_statistics = staticmethod(partitions.gather_statistics)
+    drop_partitions = staticmethod(partitions.drop_partitions)
 
     def owns(self, error: BaseException) -> bool:
         """Whether it is an error of psycopg."""

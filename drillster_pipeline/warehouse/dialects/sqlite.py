@@ -28,23 +28,18 @@ from sqlalchemy.types import TypeEngine
 from drillster_pipeline.errors import Busy, PipelineError, Refused, SettingsError, Unavailable
 from drillster_pipeline.tables.schema import Column, Type
 
-from . import BEGIN_OPTION, Dialect, ErrorReport, check_name, check_statements, index_on, python_values, utc_moments
+from . import BEGIN_OPTION, Dialect, ErrorReport, check_statements, index_on, python_values, utc_moments
 
-BUSY_SECONDS = 120.0
-"""How long a statement waits for another program's write lock on the file: long enough for a VACUUM."""
+BUSY_SECONDS, CHECK_BUSY_SECONDS = 120.0, 2.0
+"""How long a statement of a load, and of `check`, waits for another program's write lock: 120 s outlast a VACUUM."""
 
 _ERRORS: tuple[tuple[str, type[PipelineError], str], ...] = (
-    ("database is locked", Busy, "another program is writing to the file; try again when it is done"),
-    ("database table is locked", Busy, "another program is using the file; try again when it is done"),
-    (
-        "is full",
-        Unavailable,
-        "the disk of the warehouse, or of temporary files (see SQLITE_TMPDIR), is full; make room and run again",
-    ),
+    ("is locked", Busy, "another program is writing to the file; try again when it is done"),
+    ("is full", Unavailable, "the disk of the warehouse, or of temporary files (SQLITE_TMPDIR), is full; make room"),
     (
         "disk i/o error",
         Unavailable,
-        "the disk of the warehouse, or of temporary files (see SQLITE_TMPDIR), is full or fails; fix it and run again",
+        "the disk of the warehouse, or of temporary files (SQLITE_TMPDIR), fails or is full",
     ),
     ("readonly database", SettingsError, "the file may not be written; check its owner and mode, and its folder's"),
     ("unable to open", SettingsError, "the file cannot be opened; check that its folder exists and may be written"),
@@ -98,11 +93,11 @@ class SQLite(Dialect):
             name = name.removeprefix("file:").split("?", 1)[0]
         return None if name == ":memory:" else Path(name).resolve()
 
-    def table_path(self, _url: URL, _schema: str | None, table: str) -> tuple[str, ...]:
+    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
         """A file has one database, ``main``."""
         return ("main", table)
 
-    def engine_options(self, _url: URL) -> dict[str, Any]:
+    def engine_options(self, url: URL) -> dict[str, Any]:
         """Wait for other programs that write to the file."""
         return {"connect_args": {"timeout": BUSY_SECONDS}}
 
@@ -115,7 +110,7 @@ class SQLite(Dialect):
         """The version of the library."""
         return f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}", None
 
-    def text_type(self, *, in_key: bool) -> TypeEngine[Any]:  # noqa: ARG002 (the same in a key)
+    def text_type(self, *, in_key: bool) -> TypeEngine[Any]:
         """Text of any length."""
         return sa.Text()
 
@@ -127,7 +122,7 @@ class SQLite(Dialect):
         """With as many digits for every moment: strftime gives the year 800 three."""
         return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
-    def can_store(self, found: TypeEngine[Any], expected: TypeEngine[Any]) -> bool:  # noqa: ARG002 (of one kind)
+    def can_store(self, found: TypeEngine[Any], expected: TypeEngine[Any]) -> bool:
         """SQLite does not enforce lengths."""
         return True
 
@@ -140,22 +135,25 @@ class SQLite(Dialect):
         _set_write_ahead_log(_driver(connection), connection.engine.url.database)
 
     def try_rights(
-        self, engine: sa.Engine, _schema: str | None, _names: Sequence[str], file: Path | None
+        self, engine: sa.Engine, schema: str | None, names: Sequence[str], file: Path | None
     ) -> tuple[str, ...]:
-        """In a transaction that is rolled back, and in another file of the same folder."""
+        """In a transaction that is rolled back, in the file and in another one of its folder."""
         assert file is not None
+        folder = next(each for each in file.parents if each.exists())
+        try:
+            trial = tempfile.TemporaryDirectory(prefix=".drillster-check-", dir=folder)
+        except OSError as error:
+            raise SettingsError(
+                f"No file can be made in the folder of the warehouse, {folder} ({error.strerror}): check its owner "
+                "and mode, or name another file in DRILLSTER_WAREHOUSE_URL"
+            ) from None
+        with trial as name:
+            _try_writing(Path(name) / "trial.sqlite", log_of=file)
         if file.exists():
-            with engine.connect() as connection:
-                connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
-                with connection.begin() as transaction:
-                    name = check_name(connection, None)
-                    for statement in (*check_statements(name), f"CREATE TEMPORARY TABLE {name}_staged (n INTEGER)"):
-                        connection.exec_driver_sql(statement)
-                    transaction.rollback()
-        _try_folder(file)
+            _try_writing(file)
         return ("a table", "a view", "a temporary table", "a write-ahead log")
 
-    def writer_lock(self, connection: sa.Connection, _schema: str | None) -> FileLock | None:
+    def writer_lock(self, connection: sa.Connection, schema: str | None) -> FileLock | None:
         """A lock on ``<file>.lock``."""
         file = self.file_of(connection.engine.url)
         return FileLock(file.with_name(f"{file.name}.lock")) if file else None
@@ -209,7 +207,7 @@ class SQLite(Dialect):
         """Whether it is an error of the standard library's driver."""
         return isinstance(error, sqlite3.Error)
 
-    def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:  # noqa: ARG002 (there is no connection)
+    def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:
         """By the words of the library."""
         text = str(error)
         for part, kind, advice in _ERRORS:
@@ -243,20 +241,14 @@ def _set_write_ahead_log(connection: Any, file: Path | str | None) -> None:
         )
 
 
-def _try_folder(file: Path) -> None:
-    """Make and remove another file with a write-ahead log where the file of the warehouse is, or will be."""
-    folder = next(each for each in file.parents if each.exists())
-    try:
-        trial = tempfile.TemporaryDirectory(prefix=".drillster-check-", dir=folder)
-    except OSError as error:
-        raise SettingsError(
-            f"No file can be made in the folder of the warehouse, {folder} ({error.strerror}): check its owner "
-            "and mode, or name another file in DRILLSTER_WAREHOUSE_URL"
-        ) from None
-    with trial as name, closing(sqlite3.connect(Path(name) / "trial.sqlite", isolation_level=None)) as connection:
-        _set_write_ahead_log(connection, file)
-        for statement in check_statements("drillster_check"):
+def _try_writing(path: Path, *, log_of: Path | None = None) -> None:
+    with closing(sqlite3.connect(path, CHECK_BUSY_SECONDS, isolation_level=None)) as connection:
+        if log_of is not None:
+            _set_write_ahead_log(connection, log_of)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in (*check_statements("drillster_check"), "CREATE TEMPORARY TABLE staged (n INTEGER)"):
             connection.execute(statement)
+        connection.execute("ROLLBACK")
 
 
 def _stored_values(column: Column, series: pd.Series[Any]) -> list[Any]:
