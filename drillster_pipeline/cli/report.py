@@ -20,7 +20,7 @@ def run_report(session: PipelineContext, day: date | None, *, names: bool, outpu
 
     if day is None:
         # Of a date that is not complete, the report says what is missing.
-        day = session.warehouse.loaded_before("snapshot", date.max)
+        day = session.warehouse.ledger.last_date_before("snapshot", date.max)
         if day is None:
             raise Refused("There is nothing in the warehouse to report on yet: `drillster-pipeline run` fills it")
     written = write_report(session, day, names=names, output=output)

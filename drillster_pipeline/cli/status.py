@@ -14,7 +14,7 @@ from drillster_pipeline.pipeline.gaps import FETCHED_FOR, State, find_gaps
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.warehouse.ledger_queries import Loaded
+    from drillster_pipeline.warehouse import EffectiveLoad
 
 MOST_GAPS = 12
 _REMEDIES = {
@@ -29,7 +29,7 @@ _REMEDIES = {
 
 def show_status(console: Console, session: PipelineContext, *, nights: int = 14) -> PipelineError | None:
     """Print it; gives the first error, if warehouse or archive could not be looked at. The other is shown then."""
-    loads: list[Loaded] | None = None
+    loads: list[EffectiveLoad] | None = None
     trouble = None
     try:
         loads, published = _loads(session, nights)
@@ -53,7 +53,7 @@ def _plain(error: PipelineError) -> str:
     return str(error).replace("[", "\\[")
 
 
-def _loads(session: PipelineContext, nights: int) -> tuple[list[Loaded], int]:
+def _loads(session: PipelineContext, nights: int) -> tuple[list[EffectiveLoad], int]:
     from drillster_pipeline.warehouse.inspection import Inspection
 
     settings = session.settings
@@ -61,7 +61,7 @@ def _loads(session: PipelineContext, nights: int) -> tuple[list[Loaded], int]:
         return inspection.loaded(max(nights, 1))
 
 
-def _show_newest(console: Console, session: PipelineContext, loads: list[Loaded]) -> None:
+def _show_newest(console: Console, session: PipelineContext, loads: list[EffectiveLoad]) -> None:
     newest, now = session.newest_complete, session.now()
     if not loads:
         console.print(
@@ -102,7 +102,7 @@ def _show_newest(console: Console, session: PipelineContext, loads: list[Loaded]
 
 
 def _show_dates(
-    console: Console, session: PipelineContext, loads: list[Loaded] | None, nights: int, published: int
+    console: Console, session: PipelineContext, loads: list[EffectiveLoad] | None, nights: int, published: int
 ) -> None:
     captured = session.archive.dates()
     dates = sorted({*captured, *(load.export_date for load in loads or ())}, reverse=True)

@@ -80,7 +80,7 @@ def _read_as_a_load(found: list[Probed], export_date: date) -> Reading:
     from drillster_pipeline.extract.batches import Page
     from drillster_pipeline.extract.extractor import Extractor
     from drillster_pipeline.tables import DATA_TABLES
-    from drillster_pipeline.warehouse.limits import SMALL_TABLE_ROWS, bearable
+    from drillster_pipeline.warehouse.validation import SMALL_TABLE_ROWS, max_rejects
 
     resources = _resources(found)
     rows: Counter[str] = Counter()
@@ -101,7 +101,7 @@ def _read_as_a_load(found: list[Probed], export_date: date) -> Reading:
         if resource is not None:
             resources[resource].rejects[f"{table}: {reason}"] = number
     refused = any(
-        number > bearable(rows[table]) or number == rows[table] >= SMALL_TABLE_ROWS
+        number > max_rejects(rows[table]) or number == rows[table] >= SMALL_TABLE_ROWS
         for table, number in rejected.items()
     )
     return Reading(rows.total(), rejected.total(), refused)

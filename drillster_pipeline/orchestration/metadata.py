@@ -1,7 +1,7 @@
 """What the page of an asset shows: rows against the last nights, what changed, whether it is whole, and a few rows.
 
 Numbers, ids, dates and sentences, and rows without what is personal or free text (see
-:mod:`drillster_pipeline.warehouse.previews`): Dagster keeps all of it, and `forget` does not reach it there.
+:mod:`drillster_pipeline.warehouse.reads`): Dagster keeps all of it, and `forget` does not reach it there.
 """
 
 from __future__ import annotations
@@ -162,9 +162,9 @@ def spread_picture(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
 
 def _glimpse(table_of: Table, sight: TablePreviews) -> dict[str, Any]:
     """A few rows, one beside the other, without what may say who they are about."""
-    from drillster_pipeline.warehouse.previews import columns_shown
+    from drillster_pipeline.warehouse.reads import preview_columns
 
-    columns, rows = columns_shown(table_of), sight.rows.get(table_of.name, [])
+    columns, rows = preview_columns(table_of), sight.rows.get(table_of.name, [])
     if not rows or not columns:
         return {}
     lines = [

@@ -186,7 +186,7 @@ class Outcomes:
         expected = max([expected, *map(date.fromisoformat, stale)])
         try:
             why = why_stale(self.session, expected)
-            is_healed = bool(stale) and why is None and "snapshot" in self.session.warehouse.latest_loads()
+            is_healed = bool(stale) and why is None and "snapshot" in self.session.warehouse.ledger.latest_loads()
         except PipelineError as problem:
             logger.warning("Whether the warehouse is stale can't be told: %s", problem)
             return

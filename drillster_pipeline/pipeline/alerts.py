@@ -63,7 +63,7 @@ def why_stale(session: PipelineContext, expected: date) -> str | None:
 
     Raises PipelineError where the warehouse can't be read.
     """
-    latest = session.warehouse.latest_loads().get("snapshot")
+    latest = session.warehouse.ledger.latest_loads().get("snapshot")
     if latest is not None and latest.export_date >= expected:
         return None
     if latest is None and expected != session.newest_complete:

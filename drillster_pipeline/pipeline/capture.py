@@ -124,7 +124,7 @@ def _waits(session: PipelineContext, sealed: Capture) -> bool:
     if run_id is not None and run_id != session.run_id and not session.ended_well(run_id):
         return True
     try:
-        return not session.warehouse.is_loaded(sealed.capture_id)
+        return not session.warehouse.ledger.is_loaded(sealed.capture_id)
     except PipelineError as trouble:
         # What was captured is safe, and whether it was published is the publish's affair.
         logger.info("The warehouse can't say whether the capture was published (%s): it is kept.", trouble)

@@ -67,7 +67,7 @@ def unpublished_captures(
     Each of them may have lost as much as one night is allowed to. A night that was refused explains nothing: else the
     guard would give way by itself after some nights.
     """
-    before = session.warehouse.read_before(kind, export_date)
+    before = session.warehouse.ledger.last_reads_before(kind, export_date)
     oldest = min((before[name] for name in tables if name in before), default=export_date)
     days = [day for day in session.archive.dates() if oldest < day < export_date]
     sealed = [[ref for ref in session.archive.captures(day, kind) if ref.sealed] for day in days]

@@ -72,7 +72,7 @@ def _newest_captured(session: PipelineContext, dates: list[date]) -> Iterator[da
 def _oldest_snapshot(session: PipelineContext) -> date | None:
     """The oldest date to keep, counted from the newest that is there: where nights stopped, what there is stays."""
     days = session.settings.snapshot_days
-    newest = None if days is None else session.warehouse.latest_loads().get("snapshot")
+    newest = None if days is None else session.warehouse.ledger.latest_loads().get("snapshot")
     return None if days is None or newest is None else newest.export_date - timedelta(days=days)
 
 

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.response_shapes import shown_id
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.warehouse import LoadType, audit
-from drillster_pipeline.warehouse import ledger_queries as history
-from drillster_pipeline.warehouse import previews as samples
+from drillster_pipeline.warehouse import LoadType, TableLoad, reads
 
 from .context import PipelineContext
 
@@ -35,10 +33,10 @@ ROWS_SHOWN = 2
 class TablePreviews:
     """What is to be seen of a load without looking into the warehouse; nothing of it is personal."""
 
-    nights: Mapping[str, list[history.TableLoad]]
+    nights: Mapping[str, list[TableLoad]]
     """Table -> what the loads of the last dates did to it, this one first."""
     rows: Mapping[str, list[Sequence[Any]]]
-    """Table -> a few of its rows, in the columns that ``samples.columns_shown`` names."""
+    """Table -> a few of its rows, in the columns that ``reads.preview_columns`` names."""
     proficiencies: Mapping[int, int] = field(default_factory=dict)
     """How many results of the date have each proficiency; empty where the load has no results."""
     evaluated: int = 0
@@ -60,7 +58,7 @@ class LoadQuality:
 
 def load_quality(session: PipelineContext, outcome: PublishOutcome) -> LoadQuality:
     """Ask the warehouse what the checks of the tables of a load need."""
-    newest = session.warehouse.loaded_before(outcome.kind, date.max) or outcome.export_date
+    newest = session.warehouse.ledger.last_date_before(outcome.kind, date.max) or outcome.export_date
     differences: dict[str, str] = {}
     not_compared: dict[str, str] = {}
     for name in COUNTED_TABLES if outcome.kind == "snapshot" else ():
@@ -72,8 +70,7 @@ def load_quality(session: PipelineContext, outcome: PublishOutcome) -> LoadQuali
             differences[name] = told
     reasons: Mapping[str, list[tuple[str, int]]] = {}
     if any(report.rows_rejected for report in outcome.report.tables.values()):
-        with session.warehouse.reading() as (connection, table):
-            reasons = audit.reject_reasons(connection, table, outcome.report.load_id)
+        reasons = session.warehouse.ledger.reject_reasons(outcome.report.load_id)
     return LoadQuality(
         differences=differences, not_compared=not_compared, reasons=reasons, sight=_look(session, outcome)
     )
@@ -84,14 +81,14 @@ def _look(session: PipelineContext, outcome: PublishOutcome) -> TablePreviews:
     with session.warehouse.reading() as (connection, table):
         evaluated, met = (0, 0)
         if "objective_evaluations" in written:
-            evaluated, met = samples.evaluations(connection, table, day)
+            evaluated, met = reads.evaluations(connection, table, day)
         rows = {
-            name: samples.rows_shown(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN) for name in written
+            name: reads.preview_rows(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN) for name in written
         }
         return TablePreviews(
-            nights=history.nights(connection, table, outcome.kind, day, NIGHTS_SHOWN),
+            nights=session.warehouse.ledger.table_loads(outcome.kind, day, NIGHTS_SHOWN),
             rows=rows,
-            proficiencies=samples.proficiencies(connection, table, day) if "results" in written else {},
+            proficiencies=reads.proficiencies(connection, table, day) if "results" in written else {},
             evaluated=evaluated,
             met=met,
         )
@@ -113,14 +110,14 @@ def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str |
 def _difference(session: PipelineContext, outcome: PublishOutcome, name: str) -> str | None:
     if name in COUNTED_BY:
         with session.warehouse.reading() as (connection, table):
-            found = audit.count_differences(connection, table, name, outcome.export_date)
+            found = reads.count_differences(connection, table, name, outcome.export_date)
         return _told([difference for difference in found if not _is_life(difference[1], difference[2])])
     named = outcome.capture.manifest["resources"][name]["named_total"]
-    if name == "results":
-        rows = session.warehouse.rows_on(name, outcome.export_date)
-    else:
-        with session.warehouse.reading() as (connection, table):
-            rows = audit.present(connection, table, name, managed=name == "accounts")
+    with session.warehouse.reading() as (connection, table):
+        if name == "results":
+            rows = reads.count_rows(connection, table(name), table(name).c.export_date == outcome.export_date)
+        else:
+            rows = reads.count_present(connection, table, name, managed=name == "accounts")
     # More rows than counted are no hole: those of a closed group stay, and not every list names its total.
     if named is None or rows >= named or _is_life(named, rows):
         return None

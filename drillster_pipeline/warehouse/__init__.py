@@ -1,9 +1,8 @@
-"""Any SQL database as the place where all that Drillster said is kept: staged, judged, then published as one."""
+"""Any SQL database as the warehouse: rows are staged, validated, then merged in one transaction."""
 
 from __future__ import annotations
 
-from .ledger import CONTRACT
-from .ledger_queries import LatestLoad, TableLoad
+from .ledger import CONTRACT, EffectiveLoad, LatestLoad, Ledger, TableLoad
 from .load import Load
 from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, TableValidation, ValidationResult
 from .schema_sync import ddl
@@ -13,7 +12,9 @@ from .warehouse import Warehouse
 __all__ = [
     "CONTRACT",
     "VIEWS",
+    "EffectiveLoad",
     "LatestLoad",
+    "Ledger",
     "Load",
     "LoadPlan",
     "LoadReport",

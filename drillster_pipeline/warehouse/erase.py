@@ -16,7 +16,7 @@ from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Table, history_name
 
 from .ledger import ROW
-from .ledger_queries import Tables
+from .model import Tables
 from .staging import KEY_SEPARATOR
 
 _TABLES = {**DATA_TABLES, **HISTORY_TABLES}

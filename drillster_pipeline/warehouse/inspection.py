@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self
@@ -16,11 +17,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from . import engine as engines
-from . import ledger_queries as history
 from .dialects import NOT_ENCRYPTED, dialect_named, dialect_of
 from .engine import database_errors
-from .ledger import CONTRACT
-from .ledger_queries import Loaded
+from .ledger import CONTRACT, EffectiveLoad, Ledger
 from .lock import current_writer
 from .model import build, lookup
 from .schema_sync import compare
@@ -124,7 +123,7 @@ class Inspection:
             query = sa.select(*columns).order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
             return [dict(row) for row in connection.execute(query.limit(MOST_LOADS)).mappings()]
 
-    def loaded(self, most: int) -> tuple[list[Loaded], int]:
+    def loaded(self, most: int) -> tuple[list[EffectiveLoad], int]:
         """The loads that count, of the newest so many dates; and of how many dates there are any."""
         with database_errors("reading the ledger"), self.engine.connect() as connection:
             found = sa.inspect(connection)
@@ -132,8 +131,8 @@ class Inspection:
                 return [], 0
             tables = lookup(self._metadata)
             is_current = {each["name"] for each in found.get_columns("loads", schema=self.schema)} >= {"is_complete"}
-            loads = history.loaded(connection, tables, most, is_current=is_current)
-            return loads, history.count_dates(connection, tables)
+            ledger = Ledger(lambda: nullcontext(connection), tables)
+            return ledger.effective_loads(most, is_current=is_current), ledger.count_dates()
 
     def published(self) -> set[tuple[date, str]]:
         """The dates and kinds that are in the warehouse; none where the ledger is of an older version."""
@@ -142,7 +141,8 @@ class Inspection:
             if not inspector.has_table("loads", schema=self.schema):
                 return set()
             there = {column["name"] for column in inspector.get_columns("loads", schema=self.schema)}
-            return history.published(connection, tables) if there.issuperset(tables("loads").c.keys()) else set()
+            ledger = Ledger(lambda: nullcontext(connection), tables)
+            return ledger.complete_dates() if there.issuperset(tables("loads").c.keys()) else set()
 
     def free_bytes(self) -> int | None:
         """Room on the disk of an SQLite file; None for a server, which does not tell."""

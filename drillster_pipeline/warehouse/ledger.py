@@ -1,10 +1,14 @@
-"""What loads leave behind of themselves, and the questions that publishing asks of earlier ones."""
+"""The ledger: what loads record of themselves, and what is asked of it.
+
+Functions that take a connection are part of a load; :class:`Ledger` answers everyone else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,24 +17,24 @@ from drillster_pipeline.tables import TABLES
 from drillster_pipeline.tables.schema import Kind, Table, integer, key, text, timestamp
 
 from .load_plan import LoadPlan
-from .model import lookup
+from .model import Tables
 
 LOAD_EXCEPTIONS = Table(
     name="load_exceptions",
     kind=Kind.BOOKKEEPING,
     description=(
-        "What a complete load could not see all the same: absence of these rows from it does not mean that they are "
-        "gone. Kept so that an older load that comes in later ends in the same state."
+        "What a complete load could not observe: that these rows are missing from it does not mean that they are gone. "
+        "Kept so that an older load that is merged later ends in the same state."
     ),
     key=("load_id", "table_name", "exception_number"),
     columns=(
         key("load_id", "The load.", references="loads.load_id"),
         text("table_name", "The table.", nullable=False),
-        integer("exception_number", "Number of the exception within its load and table, from 1.", nullable=False),
+        integer("exception_number", "Number within its load and table, from 1.", nullable=False),
         text(
             "scope",
             "'group': the rows of a group that was closed; 'row': one row, which was rejected; 'mentioned': accounts "
-            "that are only known in passing.",
+            "that are only referenced.",
             nullable=False,
         ),
         text("value", "The group, or the key of the row; NULL where the scope needs none.", personal=True),
@@ -41,8 +45,8 @@ VIEW_DEFINITIONS = Table(
     name="view_definitions",
     kind=Kind.BOOKKEEPING,
     description=(
-        "The definition that each view was last made with. Databases rewrite what they are told, so this is how a new "
-        "version of the program sees which views it must renew."
+        "The definition that each view was last made with. Databases rewrite definitions, so this is how a new "
+        "version of the program finds which views it must renew."
     ),
     key=("view_name",),
     columns=(
@@ -54,7 +58,7 @@ VIEW_DEFINITIONS = Table(
 ERASURES = Table(
     name="erasures",
     kind=Kind.BOOKKEEPING,
-    description="Every time that a person was taken out of warehouse and archive (`drillster-pipeline forget`).",
+    description="Every erasure of a person from warehouse and archive (`drillster-pipeline forget`).",
     key=("erasure_id",),
     columns=(
         key("erasure_id", "The erasure."),
@@ -74,94 +78,66 @@ CONTRACT: dict[str, Table] = {
 }
 """Every table that the database has, parents before children."""
 
-GROUP, ROW, MENTIONED = "group", "row", "mentioned"
-"""Scopes of exceptions."""
+GROUP, ROW, REFERENCED = "group", "row", "mentioned"
+"""Scopes of what a load could not observe."""
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
-    """What a load finds when it has the writer lock. What this tells, no table needs to be asked.
+class LedgerState:
+    """What the ledger says when a load begins. It saves statements: nothing is asked of tables that are empty.
 
-    A night after the newest one, and the first night of all, then take a third of the statements that a load in
-    between takes.
+    A run of a date after the newest one, and the first run of all, take a third of the statements of one in between.
     """
 
-    blank: frozenset[str]
+    empty_tables: frozenset[str]
     """Tables without a row, where this is the first load of all."""
-    of_date: bool
+    has_date: bool
     """Whether the date was loaded before."""
-    later: bool
+    has_later: bool
     """Whether a later date was."""
 
 
-def look_back(connection: sa.Connection, metadata: sa.MetaData, tables: Collection[str], export_date: date) -> Before:
-    """Look at the ledger, and before the first load at the tables themselves: nobody knows where rows came from."""
-    target = lookup(metadata)
-    dates = target("loads").c.export_date
+def read_state(connection: sa.Connection, tables: Tables, names: Collection[str], export_date: date) -> LedgerState:
+    """Read the ledger, and before the first load the tables themselves, which somebody else may have filled."""
+    dates = tables("loads").c.export_date
     flags = [sa.func.max(sa.case((condition, 1), else_=0)) for condition in (dates == export_date, dates > export_date)]
-    count, of_date, later = connection.execute(sa.select(sa.func.count(), *flags)).one()
+    count, has_date, has_later = connection.execute(sa.select(sa.func.count(), *flags)).one()
     if count:
-        return Before(frozenset(), of_date=bool(of_date), later=bool(later))
-    names = [name for name in CONTRACT if name in tables]
-    filled = [sa.case((sa.select(sa.literal(1)).select_from(target(name)).exists(), 1), else_=0) for name in names]
-    found = connection.execute(sa.select(*filled)).one() if names else ()
-    return Before(
-        frozenset(name for name, is_filled in zip(names, found, strict=True) if not is_filled),
-        of_date=False,
-        later=False,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The first complete read of a table after a date: what ``deleted_on`` of a row last seen on that date is."""
-
-    export_date: date | None
-    """The date; None: there is no complete read after it, so nothing says that the row is gone."""
-    has_exceptions: bool
-    """That read could not see everything, so the answer differs from row to row."""
-
-
-NOTHING_LATER = Later(None, has_exceptions=False)
-
-
-def later_read(connection: sa.Connection, metadata: sa.MetaData, table: str, after: date) -> Later:
-    """The first complete read of ``table`` after the date ``after``."""
-    loads, load_tables, exceptions = map(lookup(metadata), ("loads", "load_tables", "load_exceptions"))
-    excepted = (
-        sa.select(sa.literal(1))
-        .where(exceptions.c.load_id == loads.c.load_id, exceptions.c.table_name == table)
-        .exists()
-    )
-    query = (
-        sa.select(loads.c.export_date, sa.func.min(sa.case((excepted, 1), else_=0)))
-        .join(load_tables, load_tables.c.load_id == loads.c.load_id)
-        .where(
-            load_tables.c.table_name == table,
-            load_tables.c.is_complete.is_(sa.true()),
-            loads.c.export_date > after,
-        )
-        .group_by(loads.c.export_date)
-        .order_by(loads.c.export_date)
-        .limit(1)
-    )
-    row = connection.execute(query).first()
-    return NOTHING_LATER if row is None else Later(row[0], has_exceptions=bool(row[1]))
+        return LedgerState(frozenset(), has_date=bool(has_date), has_later=bool(has_later))
+    known = [name for name in CONTRACT if name in names]
+    filled = [sa.case((sa.select(sa.literal(1)).select_from(tables(name)).exists(), 1), else_=0) for name in known]
+    found = connection.execute(sa.select(*filled)).one() if known else ()
+    empty = frozenset(name for name, is_filled in zip(known, found, strict=True) if not is_filled)
+    return LedgerState(empty, has_date=False, has_later=False)
 
 
 def is_complete_load(loads: sa.FromClause) -> sa.ColumnElement[Any]:
-    """Whether a load is complete; one of a version that did not say where all tables had been asked for."""
+    """Whether a load is complete; one of a version that did not record it where all tables had been asked for."""
     return sa.func.coalesce(loads.c.is_complete, loads.c.is_whole, sa.true()).is_(sa.true())
 
 
 def is_full_table(load_tables: sa.FromClause) -> sa.ColumnElement[Any]:
-    """Whether a load has all of a table; one of a version that did not say where its read was whole."""
+    """Whether a load has all of a table; one of a version that did not record it where its read was complete."""
     return sa.func.coalesce(load_tables.c.is_fully_loaded, load_tables.c.is_complete).is_(sa.true())
 
 
-def never_loaded(connection: sa.Connection, metadata: sa.MetaData, plan: LoadPlan) -> bool:
+def newest_complete_loads(tables: Tables) -> sa.Subquery:
+    """The newest complete load of each kind that has one, and the newest date of any load of its kind."""
+    loads = tables("loads")
+    complete = sa.case((is_complete_load(loads), 1), else_=0)
+    newest_first = (complete.desc(), loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+    ranked = sa.select(
+        *(loads.c[name] for name in ("kind", "load_id", "export_date", "finished_at", "requests_refused")),
+        complete.label("complete"),
+        sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first).label("place"),
+        sa.func.max(loads.c.export_date).over(partition_by=loads.c.kind).label("newest_export_date"),
+    ).subquery("ranked")
+    return sa.select(ranked).where(ranked.c.place == 1, ranked.c.complete == 1).subquery("newest")
+
+
+def never_loaded(connection: sa.Connection, tables: Tables, plan: LoadPlan) -> bool:
     """Whether there are loads of earlier dates, and none of them has any of the tables that ``plan`` could not read."""
-    loads, load_tables = map(lookup(metadata), ("loads", "load_tables"))
+    loads, load_tables = map(tables, ("loads", "load_tables"))
     of_load = sa.and_(load_tables.c.load_id == loads.c.load_id, load_tables.c.table_name.in_(plan.unread))
     query = (
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(sa.case((is_full_table(load_tables), 1), else_=0)), 0))
@@ -172,12 +148,9 @@ def never_loaded(connection: sa.Connection, metadata: sa.MetaData, plan: LoadPla
     return bool(earlier) and not full
 
 
-def last_unloaded(connection: sa.Connection, metadata: sa.MetaData, table: str, kind: str, before: date) -> date | None:
-    """The newest date before ``before`` that was never loaded, though an older one was; None: there is no gap.
-
-    A row that an older load wrote can only be overwritten by a load of such a date: see ``events``.
-    """
-    loads, load_tables = map(lookup(metadata), ("loads", "load_tables"))
+def last_unloaded(connection: sa.Connection, tables: Tables, table: str, kind: str, before: date) -> date | None:
+    """The newest date before ``before`` that was never loaded, though an older one was; None: there is no gap."""
+    loads, load_tables = map(tables, ("loads", "load_tables"))
     query = (
         sa.select(loads.c.export_date)
         .distinct()
@@ -191,3 +164,189 @@ def last_unloaded(connection: sa.Connection, metadata: sa.MetaData, table: str, 
         if loaded != expected:
             return expected
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class LatestLoad:
+    """The newest complete load of a kind: that of the newest date, and of those the one merged last."""
+
+    kind: str
+    load_id: str
+    export_date: date
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoad:
+    """What one load did to one table."""
+
+    load_id: str
+    kind: str
+    export_date: date
+    finished_at: datetime
+    rows_read: int
+    rows_rejected: int
+    rows_inserted: int
+    rows_updated: int
+    rows_deleted: int
+    rows_unchanged: int
+    is_complete: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows of the answers that are in the table."""
+        return self.rows_inserted + self.rows_updated + self.rows_unchanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveLoad:
+    """The load of a kind and date that counts: the one merged last."""
+
+    kind: str
+    export_date: date
+    finished_at: datetime
+    rows_read: int
+    rows_rejected: int
+    is_complete: bool
+    """As the ledger has it; see ``loads.is_complete``."""
+
+
+class Ledger:
+    """Reads the ledger. ``connect`` gives a connection for one question."""
+
+    def __init__(self, connect: Callable[[], AbstractContextManager[sa.Connection]], tables: Tables) -> None:
+        self._connect = connect
+        self._tables = tables
+        self._loads, self._load_tables = tables("loads"), tables("load_tables")
+
+    def _read(self, query: sa.sql.expression.Executable) -> list[Any]:
+        with self._connect() as connection:
+            return list(connection.execute(query))
+
+    def latest_loads(self) -> dict[str, LatestLoad]:
+        """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
+        newest = newest_complete_loads(self._tables)
+        columns = (newest.c.kind, newest.c.load_id, newest.c.export_date, newest.c.finished_at)
+        return {row.kind: LatestLoad(*row) for row in self._read(sa.select(*columns))}
+
+    def is_loaded(self, capture_id: str) -> bool:
+        """Whether a capture was loaded."""
+        return bool(self._read(sa.select(self._loads.c.load_id).where(self._loads.c.capture_id == capture_id).limit(1)))
+
+    def complete_dates(self) -> set[tuple[date, str]]:
+        """The export dates and kinds of which all tables were loaded."""
+        loads = self._loads
+        query = sa.select(loads.c.export_date, loads.c.kind).where(loads.c.is_whole.is_not(sa.false())).distinct()
+        return {(row[0], row[1]) for row in self._read(query)}
+
+    def count_dates(self) -> int:
+        """Of how many dates there is a load."""
+        return int(self._read(sa.select(sa.func.count(sa.distinct(self._loads.c.export_date))))[0][0])
+
+    def last_date_before(self, kind: str, export_date: date) -> date | None:
+        """The newest date before this one of which there is a load of the kind; None where there is none."""
+        loads = self._loads
+        newest = sa.select(sa.func.max(loads.c.export_date))
+        found: date | None = self._read(newest.where(loads.c.kind == kind, loads.c.export_date < export_date))[0][0]
+        return found
+
+    def last_reads_before(self, kind: str, export_date: date) -> dict[str, date]:
+        """Per table, the newest date before this one on which it was loaded in its own right.
+
+        That is by a load of all tables, or where it was selected itself: a load of other tables only ever adds to it.
+        """
+        loads, load_tables = self._loads, self._load_tables
+        query = (
+            sa.select(load_tables.c.table_name, sa.func.max(loads.c.export_date))
+            .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+            .where(
+                loads.c.kind == kind,
+                loads.c.export_date < export_date,
+                sa.or_(loads.c.is_whole.is_not(sa.false()), load_tables.c.is_complete.is_(sa.true())),
+            )
+            .group_by(load_tables.c.table_name)
+        )
+        return {row[0]: row[1] for row in self._read(query)}
+
+    def effective_loads(self, limit: int, *, is_current: bool = True) -> list[EffectiveLoad]:
+        """The loads that count, the newest date first; of at most ``limit`` dates.
+
+        ``is_current``: whether the ledger has the columns of this version; without them all loads count as complete.
+        """
+        loads, load_tables = self._loads, self._load_tables
+        newest = sa.select(loads.c.export_date).distinct().order_by(loads.c.export_date.desc()).limit(limit).subquery()
+        place = sa.func.row_number().over(
+            partition_by=(loads.c.kind, loads.c.export_date), order_by=(loads.c.finished_at.desc(), loads.c.load_id)
+        )
+        complete = sa.case((is_complete_load(loads) if is_current else sa.true(), 1), else_=0).label("is_complete")
+        columns = (loads.c.load_id, loads.c.kind, loads.c.export_date, loads.c.finished_at, complete)
+        ranked = (
+            sa.select(*columns, place.label("place"))
+            .where(loads.c.export_date >= sa.select(sa.func.min(newest.c.export_date)).scalar_subquery())
+            .subquery()
+        )
+        query = (
+            sa.select(
+                ranked.c.kind,
+                ranked.c.export_date,
+                ranked.c.finished_at,
+                sa.func.coalesce(sa.func.sum(load_tables.c.rows_read), 0),
+                sa.func.coalesce(sa.func.sum(load_tables.c.rows_rejected), 0),
+                sa.func.max(ranked.c.is_complete),
+            )
+            .select_from(ranked.outerjoin(load_tables, load_tables.c.load_id == ranked.c.load_id))
+            .where(ranked.c.place == 1)
+            .group_by(ranked.c.load_id, ranked.c.kind, ranked.c.export_date, ranked.c.finished_at)
+            .order_by(ranked.c.export_date.desc(), ranked.c.kind.desc())
+        )
+        return [
+            EffectiveLoad(
+                kind=kind,
+                export_date=export_date,
+                finished_at=finished_at,
+                rows_read=int(read),
+                rows_rejected=int(rejected),
+                is_complete=bool(is_complete),
+            )
+            for kind, export_date, finished_at, read, rejected, is_complete in self._read(query)
+        ]
+
+    def table_loads(self, kind: str, export_date: date, limit: int) -> dict[str, list[TableLoad]]:
+        """Per table, the last load of each of the newest dates up to this one, the newest date first.
+
+        A complete read of the table counts before one that only added to it, as a load of other tables does.
+        """
+        loads, load_tables = self._loads, self._load_tables
+        dates = sa.select(loads.c.export_date).distinct().where(loads.c.kind == kind)
+        newest = dates.where(loads.c.export_date <= export_date).order_by(loads.c.export_date.desc()).limit(limit)
+        of_load = ("load_id", "kind", "export_date", "finished_at")
+        of_table = [each.name for each in fields(TableLoad) if each.name not in of_load]
+        query = (
+            sa.select(load_tables.c.table_name, *(loads.c[name] for name in of_load))
+            .add_columns(*(load_tables.c[name] for name in of_table))
+            .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
+            .where(loads.c.kind == kind, loads.c.export_date.in_([row[0] for row in self._read(newest)]))
+            .order_by(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+        )
+        found: dict[str, dict[date, TableLoad]] = {}
+        for name, *values in self._read(query):
+            load = TableLoad(*values)
+            of_dates = found.setdefault(name, {})
+            known = of_dates.get(load.export_date)
+            if known is None or (load.is_complete and not known.is_complete):
+                of_dates[load.export_date] = load
+        return {name: list(of_dates.values()) for name, of_dates in found.items()}
+
+    def reject_reasons(self, load_id: str) -> dict[str, list[tuple[str, int]]]:
+        """Per table, why rows of a load were rejected and how many for each reason, the most frequent first."""
+        rejected, number = self._tables("rejected_rows"), sa.func.count()
+        query = (
+            sa.select(rejected.c.table_name, rejected.c.reason, number)
+            .where(rejected.c.load_id == load_id)
+            .group_by(rejected.c.table_name, rejected.c.reason)
+            .order_by(rejected.c.table_name, number.desc(), rejected.c.reason)
+        )
+        found: dict[str, list[tuple[str, int]]] = {}
+        for name, reason, rows in self._read(query):
+            found.setdefault(name, []).append((reason, int(rows)))
+        return found

@@ -1,4 +1,4 @@
-"""What a load is asked to do, and what it did: plain values between the warehouse and whoever drives it."""
+"""What a load is to do, and what it did: plain values between the warehouse and its callers."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from drillster_pipeline.dates import Window
 
 
 class LoadType(StrEnum):
-    """How much the staged rows of a table say about the rows that are not among them."""
+    """What the staged rows of a table prove about the rows that are not among them."""
 
     FULL = "full"
-    """The read was whole: what is absent is gone."""
+    """The read was complete: what is missing is gone."""
     PARTIAL = "partial"
-    """Something could not be read: what is there is written, absence means nothing."""
+    """Something could not be read: what was read is written, absence proves nothing."""
     ADDITIVE = "additive"
-    """Met in passing: it says nothing of a row that was read in its own right, before or after."""
+    """Rows that are only referenced: they never change a row that was observed, before or after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePlan:
-    """How one table is published by one load."""
+    """How one table is merged by one load."""
 
     load_type: LoadType = LoadType.FULL
     unobserved_groups: frozenset[str] = frozenset()
-    """Groups that were closed to us: their rows are never marked deleted by this load."""
+    """Closed groups: their rows are never marked deleted by this load."""
     keep_referenced: bool = False
-    """Something was closed to us, so rows that are only known in passing must not be marked deleted."""
+    """Something was closed, so rows that are only referenced must not be marked deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """One load: what it describes, where it was read from, and which tables it publishes."""
+    """One load: what it describes, where it was read from, and which tables it merges."""
 
     export_date: date
     kind: str
@@ -49,9 +49,9 @@ class LoadPlan:
     manifest_sha256: str | None = None
     allow_mass_delete: bool = False
     mass_deletes_confirmed: frozenset[str] = frozenset()
-    """Tables of which an operator confirmed a mass deletion, when this date or a night waiting was loaded elsewhere."""
+    """Tables of which a mass deletion was confirmed before, for this date or for one of the captures between."""
     all_tables: bool = True
-    """Whether all tables of the kind are asked for, or only some that somebody has selected."""
+    """Whether all tables of the kind are loaded, or only a selection."""
     unread: Mapping[str, bool] = field(default_factory=dict)
     """Tables of which something could not be read; true: nothing of it, as the service account may not (403, 404)."""
     timezone: str | None = None
@@ -61,25 +61,25 @@ class LoadPlan:
     requests_refused: int | None = None
     """Single requests that were answered with 403 or 404, though the group was not gone."""
     unpublished_captures: Mapping[str, int] = field(default_factory=dict)
-    """Per table, captured nights between this date and the newest one loaded before it: what is gone may have gone on
-    any. A table that is not here has none."""
+    """Per table, captured dates between this one and the newest one loaded before it: what is gone may have gone on any
+    of them. A table that is not here has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableValidation:
-    """What was found in the staged rows of one table before anything is published."""
+    """What was found in the staged rows of one table before anything is merged."""
 
     rows_read: int
     """Rows that the extractor made, rejects included."""
     rows_staged: int
-    """Rows that will be published."""
+    """Rows that will be merged."""
     rows_repeated: int
-    """Rows left out because a later one has the same key. Of a snapshot of a new date they may show only when it is
-    published, and are among the staged ones until then."""
+    """Rows left out because a later one has the same key. Of a snapshot of a new date they may be found only when it is
+    merged, and are among the staged ones until then."""
     rows_rejected: int
     """Rows that did not fit, or whose references do not exist."""
     rows_present: int = 0
-    """Rows of an entity table that are there now (not marked deleted); counted only where some would be deleted."""
+    """Rows of an entity table that are not marked deleted; counted only where some would be deleted."""
     rows_to_delete: int = 0
     """Rows that this load would newly mark as deleted."""
     is_complete: bool = False
@@ -97,14 +97,14 @@ class ValidationResult:
 
     tables: Mapping[str, TableValidation] = field(default_factory=dict)
     mass_deletions: tuple[str, ...] = ()
-    """Tables that lose more than is borne, as an operator has confirmed."""
+    """Tables that lose more than is accepted, as an operator has confirmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableReport:
-    """What a load did to one table. Rows staged = inserted + updated + unchanged, but for stubs.
+    """What a load did to one table. Rows staged = inserted + updated + unchanged, but for placeholders.
 
-    A stub is a row with nothing but its key, inserted because others refer to a rejected row.
+    A placeholder is a row with nothing but its key, inserted because others refer to a rejected row.
     """
 
     rows_read: int
@@ -119,7 +119,7 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What was published, as the ledger has it."""
+    """What was merged, as the ledger has it."""
 
     load_id: str
     tables: Mapping[str, TableReport]

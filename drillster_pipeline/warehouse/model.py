@@ -83,7 +83,7 @@ def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -
 
     Snapshot and history tables have foreign keys only on SQLite, where they are read by people and tools, and not
     enforced. Elsewhere each of a million rows a run would be looked up four times more (PostgreSQL: a merge takes
-    three times as long), for what the validation has proved before.
+    three times as long), for what validation has proved before.
     """
     metadata = sa.MetaData(schema=schema)
     for table in tables:

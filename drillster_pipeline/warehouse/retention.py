@@ -11,7 +11,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind
 
 from .dialects import BEGIN_OPTION, dialect_of
-from .ledger_queries import Tables
+from .model import Tables
 
 
 def drop_snapshots(

@@ -21,7 +21,6 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
 
 from .dialects import Dialect, dialect_of
-from .lengths import leave_out_long_keys
 from .model import KEY_TEXT, TEXT, bounded_columns, column_type
 
 PREFIX = "drillster_staged_"
@@ -41,12 +40,16 @@ class Staged:
     table: Table
     columns: tuple[Column, ...]
     rows: sa.Table
-    only: tuple[sa.ColumnElement[bool], ...] = ()
+    filters: tuple[sa.ColumnElement[bool], ...] = ()
     """Conditions that a staged row must meet to be one of these; none: they are all that is staged."""
+
+    def is_key(self, column: Column) -> bool:
+        """Whether a column is part of the key."""
+        return column.name in self.table.key
 
     def same_key(self, rows: sa.FromClause) -> list[sa.ColumnElement[bool]]:
         """The staged row is one of these, and of the same thing as the row of ``rows``."""
-        return [*(self.rows.c[name] == rows.c[name] for name in self.table.key), *self.only]
+        return [*(self.rows.c[name] == rows.c[name] for name in self.table.key), *self.filters]
 
     def holds(self, rows: sa.FromClause) -> sa.ColumnElement[bool]:
         """The row of ``rows`` is among the staged ones."""
@@ -78,8 +81,8 @@ class StagingTables:
             {"table_name": KEY_TEXT, "row_number": sa.BigInteger()},
             dict.fromkeys(("reason", "record", "row_key", "required"), TEXT),
         )
-        self.stubs = self._work_table("stubs", {"table_name": KEY_TEXT, "row_key": TEXT})
-        self.exceptions = self._work_table("exceptions", {"table_name": KEY_TEXT, "scope": KEY_TEXT, "value": TEXT})
+        self.placeholders = self._work_table("stubs", {"table_name": KEY_TEXT, "row_key": TEXT})
+        self.unobserved = self._work_table("exceptions", {"table_name": KEY_TEXT, "scope": KEY_TEXT, "value": TEXT})
         self.changes = self._work_table(
             "changes",
             dict.fromkeys((*KEY_PARTS, "row_hash"), KEY_TEXT),
@@ -135,12 +138,12 @@ class Staging:
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
         """Rows that were set aside. ``required`` holds, as JSON, what a row with the key alone must have beside it."""
-        self.stubs = defined.stubs
+        self.placeholders = defined.placeholders
         """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it."""
-        self.exceptions = defined.exceptions
+        self.unobserved = defined.unobserved
         self.changes = defined.changes
         """Work space of :mod:`.intervals`: what changes in the history of one table."""
-        others = (self.rejects, self.stubs, self.exceptions, self.changes)
+        others = (self.rejects, self.placeholders, self.unobserved, self.changes)
         self._all = [*(staged.rows for staged in self.tables.values()), *others]
         self._last_row = dict.fromkeys(self.tables, 0)
         self.rows = dict.fromkeys(self.tables, 0)
@@ -167,8 +170,6 @@ class Staging:
 
     def append(self, batch: Batch) -> None:
         """Bring the rows and rejects of a batch into staging."""
-        if self._defined.bounded:
-            batch = leave_out_long_keys(batch)
         name, count = batch.table.name, len(batch.frame)
         staged = self.tables[name]
         if count:

@@ -12,7 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from .dialects import dialect_of
-from .ledger import is_complete_load, is_full_table
+from .ledger import is_full_table, newest_complete_loads
 from .model import Tables
 
 PRACTICING_DAYS, IDLE_DAYS = 7, 30
@@ -194,27 +194,19 @@ _OBJECTIVE = {
 )
 def latest_load(tables: Tables) -> sa.Select[Any]:
     """The newest complete load of each kind that has one."""
-    loads, load_tables = tables("loads"), tables("load_tables")
-    complete = sa.case((is_complete_load(loads), 1), else_=0)
-    newest_first = (complete.desc(), loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
-    ranked = sa.select(
-        *(loads.c[name] for name in ("kind", "load_id", "export_date", "finished_at", "requests_refused")),
-        complete.label("complete"),
-        sa.func.row_number().over(partition_by=loads.c.kind, order_by=newest_first).label("place"),
-        sa.func.max(loads.c.export_date).over(partition_by=loads.c.kind).label("newest_export_date"),
-    ).subquery("ranked")
+    newest, load_tables = newest_complete_loads(tables), tables("load_tables")
     rejected = (
         sa.select(sa.func.sum(load_tables.c.rows_rejected))
-        .where(load_tables.c.load_id == ranked.c.load_id)
+        .where(load_tables.c.load_id == newest.c.load_id)
         .scalar_subquery()
     )
     return sa.select(
-        *(ranked.c[name] for name in ("kind", "load_id", "export_date", "finished_at")),
-        seconds_since(ranked.c.finished_at).label("age_seconds"),
-        ranked.c.newest_export_date,
-        ranked.c.requests_refused,
+        *(newest.c[name] for name in ("kind", "load_id", "export_date", "finished_at")),
+        seconds_since(newest.c.finished_at).label("age_seconds"),
+        newest.c.newest_export_date,
+        newest.c.requests_refused,
         sa.cast(sa.func.coalesce(rejected, 0), sa.BigInteger).label("rows_rejected"),
-    ).where(ranked.c.place == 1, ranked.c.complete == 1)
+    )
 
 
 @_view(

@@ -15,17 +15,16 @@ import sqlalchemy as sa
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES
 
-from . import audit
 from . import engine as engines
-from . import ledger_queries as history
 from .dialects import BEGIN_OPTION, dialect_of
 from .engine import database_errors
 from .erase import erase_person, knows
-from .ledger import CONTRACT
+from .ledger import CONTRACT, Ledger
 from .load import Load
 from .load_plan import LoadPlan
 from .lock import LockWait, writer_lock
-from .model import build, lookup
+from .model import Tables, build, lookup
+from .reads import count_rows
 from .retention import drop_snapshots
 from .schema_sync import apply, compare
 from .staging import StagingTables
@@ -67,6 +66,7 @@ class Warehouse:
         self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
         self._tables = lookup(self._metadata)
         self._staging = StagingTables(self._dialect, schema)
+        self.ledger = Ledger(self._reading_ledger, self._tables)
 
     def __repr__(self) -> str:
         where = self.engine.url.database
@@ -130,7 +130,7 @@ class Warehouse:
         try:
             self._lift_limits(connection)
             with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
-                load = Load(connection, self._metadata, self._staging, plan, now=self._now, again=self._wait)
+                load = Load(connection, self._tables, self._staging, plan, now=self._now, again=self._wait)
                 try:
                     yield load
                 finally:
@@ -194,52 +194,27 @@ class Warehouse:
         with self.reading() as (connection, tables):
             return knows(connection, tables, person)
 
-    def latest_loads(self) -> dict[str, history.LatestLoad]:
-        """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            return history.latest_loads(connection, self._tables)
-
-    def loaded_before(self, kind: str, export_date: date) -> date | None:
-        """The newest date before this one of which there is a load of the kind; None where there is none."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            return history.loaded_before(connection, self._tables, kind, export_date)
-
-    def read_before(self, kind: str, export_date: date) -> dict[str, date]:
-        """Per table, the newest date before this one on which it was loaded in its own right."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            return history.read_before(connection, self._tables, kind, export_date)
-
-    def row_counts(self, tables: Iterable[str] | None = None) -> dict[str, int]:
-        """How many rows each table has, rows marked deleted included; all tables from Drillster if none are named."""
-        names = DATA_TABLES if tables is None else tables
-        with database_errors("counting rows"), self.engine.connect() as connection:
-            return history.row_counts(connection, self._tables, names)
-
-    def rows_on(self, table: str, export_date: date) -> int:
-        """How many rows a snapshot table has of a date."""
-        with database_errors(f"counting rows of {table}"), self.engine.connect() as connection:
-            return history.rows_on(connection, self._tables, table, export_date)
-
-    def table_history(self, table: str, *, limit: int = 30) -> list[history.TableLoad]:
-        """What the loads of the newest dates did to a table, the newest first."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            return history.table_history(connection, self._tables, table, limit)
+    def row_counts(self, tables: Iterable[str] = DATA_TABLES) -> dict[str, int]:
+        """How many rows each table has, rows marked deleted included."""
+        with self.reading() as (connection, table):
+            return {name: count_rows(connection, table(name)) for name in tables}
 
     def present_groups(self) -> set[str]:
-        """Ids of the groups that are there, as far as the loads know."""
+        """Ids of the groups that are not marked deleted."""
         with self.reading() as (connection, tables):
-            return audit.present_groups(connection, tables)
-
-    def is_loaded(self, capture_id: str) -> bool:
-        """Whether a capture was published."""
-        with self.reading() as (connection, tables):
-            return audit.is_loaded(connection, tables, capture_id)
+            groups = tables("groups")
+            return set(connection.scalars(sa.select(groups.c.group_id).where(groups.c.deleted_on.is_(None))))
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[sa.Connection, history.Tables]]:
-        """A connection to ask questions with, and the tables by name."""
-        with database_errors("answering the checks"), self.engine.connect() as connection:
+    def reading(self) -> Iterator[tuple[sa.Connection, Tables]]:
+        """A connection to read with, and the tables by name."""
+        with database_errors("reading the tables"), self.engine.connect() as connection:
             yield connection, self._tables
+
+    @contextmanager
+    def _reading_ledger(self) -> Iterator[sa.Connection]:
+        with database_errors("reading the ledger"), self.engine.connect() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""

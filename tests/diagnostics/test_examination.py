@@ -38,7 +38,7 @@ def test_a_warehouse_and_an_archive_that_are_there_stay_as_they_are(
     with PipelineContext(settings=load_settings(sandbox.environment())) as session:
         day = session.newest_complete
         capture(session, "events", day)
-        assert session.warehouse.latest_loads() == {}
+        assert session.warehouse.ledger.latest_loads() == {}
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     report = examine()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -14,7 +14,7 @@ from drillster_pipeline.orchestration import markdown
 from drillster_pipeline.orchestration.columns import column_lineage, field_schemas
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES, Kind
-from drillster_pipeline.warehouse.previews import columns_shown
+from drillster_pipeline.warehouse.reads import preview_columns
 
 from .houses import DAY, House, metadata_of, night_after
 
@@ -62,10 +62,10 @@ def test_a_bar_shows_whatever_is_there_at_all(value: int, drawn: str) -> None:
 
 def test_rows_are_shown_without_what_says_who_they_are_about() -> None:
     for table in DATA_TABLES.values():
-        shown = {column.name for column in columns_shown(table)}
+        shown = {column.name for column in preview_columns(table)}
         assert not shown & {column.name for column in table.columns if column.personal}
         assert not shown & {"account_id", "member_key", "name" if table.name == "accounts" else ""}
-        assert not any(column.references == "accounts.account_id" for column in columns_shown(table))
+        assert not any(column.references == "accounts.account_id" for column in preview_columns(table))
 
 
 def test_lineage_leads_to_columns_that_the_captured_resources_have() -> None:

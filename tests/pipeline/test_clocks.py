@@ -87,7 +87,7 @@ def test_a_wall_clock_that_is_set_in_the_middle_of_a_night_changes_neither_its_d
             assert outcome.capture.manifest["walk"]["seconds"] == 0.0, "it is measured by the steady clock"
             publish(opened, kind, DAY, run_id="run")
         assert clocks.jumped
-        assert {load.export_date for load in opened.warehouse.latest_loads().values()} == {DAY}
+        assert {load.export_date for load in opened.warehouse.ledger.latest_loads().values()} == {DAY}
     assert sandbox.grants == 1
 
 

@@ -111,7 +111,7 @@ def test_a_warehouse_that_fills_its_disk_shows_nothing_until_there_is_room(
             assert caught.value.exit_code == 4
     disk.resize("10m")
     with session(sandbox, tmp_path / "archive", warehouse) as opened:
-        assert opened.warehouse.latest_loads() == {}
+        assert opened.warehouse.ledger.latest_loads() == {}
         assert capture(opened, "snapshot", opened.newest_complete).how == "kept"
         report = publish(opened, "snapshot", opened.newest_complete, run_id="room").report
         assert opened.warehouse.row_counts(["accounts"]) == {"accounts": report.tables["accounts"].rows_inserted}

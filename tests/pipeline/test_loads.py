@@ -291,7 +291,7 @@ def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None
     def newest() -> set[date]:
         with place.session.warehouse.reading() as (connection, _):
             shown = connection.execute(sa.text("SELECT export_date FROM latest_load")).scalars()
-            told = place.session.warehouse.latest_loads().values()
+            told = place.session.warehouse.ledger.latest_loads().values()
             return {*map(date.fromisoformat, shown), *(load.export_date for load in told)}
 
     place.night()
@@ -352,7 +352,7 @@ def test_a_table_that_could_not_be_read_is_refused_when_it_is_asked_for_alone(pl
     capture(place.session, "snapshot", DAY)
     with pytest.raises(Refused, match="organizations stays as it is, organization: the service account has no perm"):
         publish(place.session, "snapshot", DAY, run_id="run", tables=["organizations"])
-    assert place.session.warehouse.latest_loads() == {}
+    assert place.session.warehouse.ledger.latest_loads() == {}
 
 
 @pytest.mark.parametrize("name", tables_of("snapshot"))

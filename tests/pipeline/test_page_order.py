@@ -29,7 +29,7 @@ from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import TABLES
-from drillster_pipeline.warehouse import limits
+from drillster_pipeline.warehouse import validation
 from tests.conftest import examples
 from tests.drillster import Faults, Sandbox, Size
 
@@ -138,7 +138,7 @@ def published(found: Capture, lines: Lines, chunk_rows: int) -> dict[str, Counte
     """Every table after a load into an empty warehouse, but for what is of the load itself."""
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patched:
         patched.setattr(loads, "Extractor", partial(Extractor, chunk_rows=chunk_rows))
-        patched.setattr(limits, "REJECT_ROWS", 1_000)
+        patched.setattr(validation, "REJECT_ROWS", 1_000)
         put(found, lines, Path(place))
         with session_in(Path(place)) as session:
             publish(session, "snapshot", found.ref.export_date, run_id="run")

@@ -182,7 +182,7 @@ def test_a_publish_that_fails_halfway_shows_nothing(warehouse: Warehouse, monkey
     def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("drillster_pipeline.warehouse.merge._write_tables", fail)
+    monkeypatch.setattr("drillster_pipeline.warehouse.load.Load._write_tables", fail)
     with pytest.raises(ZeroDivisionError):
         load(warehouse, day(2), {"accounts": [account("a", "Other")], "groups": [{"group_id": "h"}]})
     assert {name: rows(warehouse, name, ledger=True) for name in before} == before

@@ -13,9 +13,9 @@ from .place import Place, column, rows
 
 
 def test_an_empty_warehouse_has_no_loads(warehouse: Warehouse) -> None:
-    assert warehouse.latest_loads() == {}
+    assert warehouse.ledger.latest_loads() == {}
     assert warehouse.row_counts() == dict.fromkeys(DATA_TABLES, 0)
-    assert warehouse.table_history("accounts") == []
+    assert warehouse.ledger.table_loads("snapshot", day(9), 30) == {}
 
 
 def test_the_latest_load_of_a_kind_is_that_of_the_newest_date(warehouse: Warehouse) -> None:
@@ -23,33 +23,32 @@ def test_the_latest_load_of_a_kind_is_that_of_the_newest_date(warehouse: Warehou
     load(warehouse, day(3), {"accounts": [account("a")]})
     events = load(warehouse, day(4), {"objective_events": []}, kind="events")
 
-    found = warehouse.latest_loads()
+    found = warehouse.ledger.latest_loads()
     assert {kind: (one.load_id, one.export_date, one.finished_at) for kind, one in found.items()} == {
         "snapshot": (newest.load_id, day(5), newest.finished_at),
         "events": (events.load_id, day(4), events.finished_at),
     }
     again = load(warehouse, day(5), {"accounts": [account("a")]})
-    assert warehouse.latest_loads()["snapshot"].load_id == again.load_id
+    assert warehouse.ledger.latest_loads()["snapshot"].load_id == again.load_id
 
 
-def test_rows_are_counted_per_table_and_per_date(warehouse: Warehouse) -> None:
+def test_rows_are_counted_per_table(warehouse: Warehouse) -> None:
     content = {"accounts": [account("a"), account("b")], "playables": [playable("p")], "groups": [group("g")]}
     for number in (1, 2):
         results = [result(day(number), "g", name, "p") for name in ("a", "b")[:number]]
         load(warehouse, day(number), content | {"results": results})
 
     assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 2, "results": 3}
-    assert [warehouse.rows_on("results", day(number)) for number in (1, 2, 3)] == [1, 2, 0]
 
 
-def test_the_history_of_a_table_tells_what_each_load_did(warehouse: Warehouse) -> None:
+def test_the_ledger_says_what_each_load_did_to_a_table(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"accounts": [account("a"), account("b"), account("c")]})
     rejected = {"accounts": [reject("accounts", "x")]}
     report = load(
         warehouse, day(2), {"accounts": [account("a", "Other"), account("b"), account("d")]}, rejects=rejected
     )
 
-    newest, oldest = warehouse.table_history("accounts")
+    newest, oldest = warehouse.ledger.table_loads("snapshot", day(9), 30)["accounts"]
     assert (newest.load_id, newest.kind, newest.export_date, newest.finished_at) == (
         report.load_id,
         "snapshot",
@@ -59,7 +58,8 @@ def test_the_history_of_a_table_tells_what_each_load_did(warehouse: Warehouse) -
     assert (newest.rows_read, newest.rows_rejected, newest.is_complete) == (4, 1, True)
     assert (newest.rows_inserted, newest.rows_updated, newest.rows_deleted, newest.rows_unchanged) == (1, 1, 1, 1)
     assert oldest.rows_inserted == 3
-    assert [one.export_date for one in warehouse.table_history("accounts", limit=1)] == [day(2)]
+    (only,) = warehouse.ledger.table_loads("snapshot", day(1), 1)["accounts"]
+    assert only.export_date == day(1)
 
 
 def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> None:
@@ -106,4 +106,4 @@ def test_counts_of_a_report_add_up_to_what_was_read(warehouse: Warehouse) -> Non
 
 def test_asking_a_warehouse_that_was_never_prepared_says_what_to_do(place: Place) -> None:
     with place.opened() as warehouse, pytest.raises(Refused, match="the next load makes it"):
-        warehouse.latest_loads()
+        warehouse.ledger.latest_loads()

@@ -95,8 +95,8 @@ def test_a_history_is_the_same_where_a_dialect_knows_less(
     sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither updates from other rows, nor comparisons of several columns at once."""
-    monkeypatch.setattr("drillster_pipeline.warehouse.merge_context.UPDATES_FROM", set())
-    monkeypatch.setattr("drillster_pipeline.warehouse.scd2.TUPLES", set())
+    for ability in ("updates_from", "compares_tuples"):
+        monkeypatch.setattr(f"drillster_pipeline.warehouse.dialects.sqlite.SQLite.{ability}", False)
     check_many(sqlite_warehouse, 4)
 
 

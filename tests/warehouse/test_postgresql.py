@@ -260,7 +260,7 @@ def test_a_night_is_the_same_whatever_a_role_has_set(server: Server, owned: Plac
             warehouse.prepare()
             load(warehouse, day(1), {"accounts": [account("a", "Zoë 😀")], "groups": [group("g")]})
             warehouse.prepare()
-            assert warehouse.latest_loads()["snapshot"].export_date == day(1)
+            assert warehouse.ledger.latest_loads()["snapshot"].export_date == day(1)
             assert sql(warehouse, "SELECT name FROM {}accounts") == [("Zoë 😀",)]
     finally:
         server.run(f"ALTER ROLE {server.loader} RESET ALL")

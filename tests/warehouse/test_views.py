@@ -117,7 +117,7 @@ def test_latest_load_says_how_old_the_data_are(filled: Warehouse) -> None:
 def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
     """The newest complete load, by the view and by the ledger's reader."""
     shown = [as_date(row["export_date"]) for row in view(warehouse, "latest_load")]
-    latest = warehouse.latest_loads().get("snapshot")
+    latest = warehouse.ledger.latest_loads().get("snapshot")
     return (shown[0] if shown else None), (latest.export_date if latest else None)
 
 
