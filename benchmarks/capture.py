@@ -24,7 +24,7 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-from drillster_pipeline.api.transport import Reply, Transport
+from drillster_pipeline.api.transport import RawResponse, Transport
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
@@ -93,7 +93,7 @@ def measure(sandbox: Served, latency: float, concurrency: int) -> dict[str, floa
     under_way: list[float] = []
     send = Transport.send
 
-    def timed(transport: Transport, *args: Any, **options: Any) -> Reply:
+    def timed(transport: Transport, *args: Any, **options: Any) -> RawResponse:
         began = time.perf_counter()
         try:
             return send(transport, *args, **options)

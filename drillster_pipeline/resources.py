@@ -77,7 +77,7 @@ class Resource(Endpoint):
     def id_of(self, item: Any) -> str | None:
         """The id of an item; None for an invitee without an account, or for what is malformed."""
         found = _inner(item, self.item_in)
-        return id_text(found.get("id")) if isinstance(found, Mapping) else None
+        return id_text(found.get("id")) if isinstance(found, dict) else None
 
     def identity(self, item: Any) -> str:
         """What makes an item of the list itself; its complete content where it names no key."""
