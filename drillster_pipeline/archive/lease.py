@@ -13,7 +13,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
@@ -33,15 +33,13 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def leased(
-    storage: Storage, folder: str, what: str, *, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[LockCheck]:
+def leased(storage: Storage, folder: str, what: str) -> Iterator[LockCheck]:
     """Hold the lease; yields a check, which reads the storage, that it was not broken. Raises Busy.
 
     Of two that come at the same moment at most one gets it, since each writes before it reads; if neither does, each
     tries again at a moment of its own.
     """
-    own = _acquire(storage, folder, what, sleep)
+    own = _acquire(storage, folder, what)
 
     def check_lock() -> None:
         if own not in _living(storage, folder):
@@ -76,10 +74,10 @@ def break_stale_lease(storage: Storage, folder: str, name: str) -> None:
     storage.remove(f"{folder}/{name}")
 
 
-def _acquire(storage: Storage, folder: str, what: str, sleep: Callable[[float], None]) -> str:
+def _acquire(storage: Storage, folder: str, what: str) -> str:
     """The name of our lease, once it is the only one. Raises Busy."""
     for _ in range(_TRIES):
-        _await_stale(storage, folder, what, sleep)
+        _await_stale(storage, folder, what)
         own = secrets.token_hex(8)
         storage.write(f"{folder}/{own}", b"0")
         is_alone = False
@@ -90,18 +88,18 @@ def _acquire(storage: Storage, folder: str, what: str, sleep: Callable[[float], 
                 _release(storage, folder, own)
         if is_alone:
             return own
-        sleep(random.uniform(0, HEARTBEAT_SECONDS / 2))  # noqa: S311 (nothing secret)
+        time.sleep(random.uniform(0, HEARTBEAT_SECONDS / 2))  # noqa: S311 (nothing secret)
     raise _busy(what)
 
 
-def _await_stale(storage: Storage, folder: str, what: str, sleep: Callable[[float], None]) -> None:
+def _await_stale(storage: Storage, folder: str, what: str) -> None:
     """Watch the leases that are there, and break those that do not change. Raises Busy as soon as one does."""
     before = _contents(storage, folder)
     if before:
         logger.info("Another run was %s and may still be: watching it for %.0f s.", what, PATIENCE_SECONDS)
     waited = 0.0
     while before and waited < PATIENCE_SECONDS:
-        sleep(step := min(HEARTBEAT_SECONDS / 2, PATIENCE_SECONDS - waited))
+        time.sleep(step := min(HEARTBEAT_SECONDS / 2, PATIENCE_SECONDS - waited))
         waited += step
         after = _contents(storage, folder)
         if any(before.get(name) != content for name, content in after.items()):

@@ -13,7 +13,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
@@ -155,14 +155,11 @@ class PartWriter:
     After an error nothing may be added: the stream may end in the middle.
     """
 
-    def __init__(
-        self, storage: Storage, folder: str, number: int, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, storage: Storage, folder: str, number: int) -> None:
         self.name = part_name(number)
         self.lines = self.size = self.raw_size = 0
         self._most_bytes = storage.part_bytes
-        self._clock = clock
-        self._full_at = clock() + storage.part_seconds
+        self._full_at = time.monotonic() + storage.part_seconds
         self._digest = hashlib.sha256()
         self._gzip = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._sink = storage.sink(f"{folder}/{self.name}")
@@ -185,7 +182,7 @@ class PartWriter:
     @property
     def full(self) -> bool:
         """Whether it is time for the next part."""
-        return self.size >= self._most_bytes or self._clock() >= self._full_at
+        return self.size >= self._most_bytes or time.monotonic() >= self._full_at
 
     def close(self) -> Part:
         """Finish the part and let it appear under its name. Raises Unavailable."""

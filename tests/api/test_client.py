@@ -377,11 +377,15 @@ def test_the_error_tells_what_kept_happening_where_how_often_and_for_how_long(pa
     drillster.api = Play(json_reply({"id": "overloaded"}, 503), Reply(reset=True), Reply(body=b"<html>"))
     with pytest.raises(ApiUnavailable) as raised:
         patient(backoff=Backoff(attempts=8)).get(MEMBERS, {"group_id": "g"}, {})
-    assert str(raised.value) == (
-        "Drillster gave no usable answer for group/{group_id}/members: 8 attempts in 13 s: answer that is not JSON "
-        "(6 times), status 503 overloaded (once), connection lost (once). It may be down or being upgraded: run again "
-        "later, what was captured until now is kept."
-    )
+    message = str(raised.value)
+    for part in (
+        MEMBERS,
+        "8 attempts in 13 s",
+        "not JSON (6 times)",
+        "503 overloaded (once)",
+        "connection lost (once)",
+    ):
+        assert part in message
 
 
 def test_a_token_endpoint_that_stays_away_is_told_as_such(patient, make_tokens, drillster, fake_time):
