@@ -97,12 +97,6 @@ def test_of_two_loads_that_name_a_person_the_newer_one_counts(warehouse: Warehou
     assert column(warehouse, "accounts", "name") == {"a": "Name of day 2"}
 
 
-def test_a_name_that_a_newer_load_confirmed_is_not_changed_by_a_date_that_was_missed(warehouse: Warehouse) -> None:
-    for number, name in ((3, "Ann"), (5, "Ann"), (4, "Anna")):
-        evening(warehouse, number, {"e": 10}, name=name)
-    assert column(warehouse, "accounts", "name") == {"a": "Ann"}
-
-
 @pytest.mark.parametrize("number", [1, 9], ids=["of an older date", "of a newer date"])
 @pytest.mark.parametrize("plan", [TablePlan(), ADDITIVE], ids=["full", "additive"])
 def test_a_snapshot_of_any_date_takes_a_named_person_over(warehouse: Warehouse, number: int, plan: TablePlan) -> None:

@@ -14,23 +14,6 @@ from .nights import account, day, group, load, member, objective, playable, reje
 TEAM = ("ann", "bob", "cas", "dee", "eve", "fay")
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "waiting", "accepted"),
-    [(1, 0, 0, True), (2, 1, 0, True), (2, 0, 0, False), (3, 1, 0, False), (9, 0, 0, False), (3, 1, 1, True)],
-)
-def test_a_small_table_loses_at_most_half_of_its_rows_a_run(
-    warehouse: Warehouse, before: int, after: int, waiting: int, accepted: bool
-) -> None:
-    load(warehouse, day(1), {"accounts": [account(name) for name in "abcdefghi"[:before]]})
-    content = {"accounts": [account(name) for name in "abcdefghi"[:after]]}
-    options: dict[str, Any] = {"unpublished_captures": {"accounts": waiting}}
-    if not accepted:
-        with pytest.raises(GuardRefused, match=f"{before - after} of {before} present rows .* more than 50%"):
-            load(warehouse, day(3), content, **options)
-        options["allow_mass_delete"] = True
-    assert load(warehouse, day(3), content, **options).tables["accounts"].rows_deleted == before - after
-
-
 def organization(groups: str, *, people: tuple[str, ...] = TEAM, left: tuple[str, ...] = ()) -> dict[str, list[Any]]:
     """Some of the groups a, b and c. Group a has most of everything, and ``fay`` is in the other two."""
     members = {"a": [name for name in people if name != "fay"], "b": ["fay"], "c": ["fay"]}
