@@ -5,20 +5,7 @@ from __future__ import annotations
 from drillster_pipeline.sandbox import Organization, Size
 
 from .faults import Failure, Faults, FieldFault, How, PageFault, closed
-from .recorder import Record
 from .sandbox import Sandbox
 from .shapes import Shapes
 
-__all__ = [
-    "Failure",
-    "Faults",
-    "FieldFault",
-    "How",
-    "Organization",
-    "PageFault",
-    "Record",
-    "Sandbox",
-    "Shapes",
-    "Size",
-    "closed",
-]
+__all__ = ["Failure", "Faults", "FieldFault", "How", "Organization", "PageFault", "Sandbox", "Shapes", "Size", "closed"]

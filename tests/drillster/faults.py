@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, Literal
 
 from drillster_pipeline.sandbox.endpoints import ENDPOINTS
 
 from .shapes import NONE, Shapes
 
-NOTHING: Mapping[str, int] = MappingProxyType({})
 CURSOR_LISTS = frozenset({
     "accounts", "catalogs", "catalog_content", "groups", "group_members", "objective_evaluations", "objective_events",
     "results",
@@ -121,9 +119,9 @@ class Faults:
     """Groups that are not listed, but can be asked for."""
     empty_groups: frozenset[str] = NONE
     """Groups without members, drills, objectives and tests."""
-    refused_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    refused_sizes: Mapping[str, int] = field(default_factory=dict)
     """Resource -> the largest page: more is 400 ``invalid_result_size``. ``*``: all resources."""
-    clamped_sizes: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    clamped_sizes: Mapping[str, int] = field(default_factory=dict)
     """Resource -> the largest page: more is silently cut down to it. ``*``: all resources."""
     pages: tuple[PageFault, ...] = ()
     fields: tuple[FieldFault, ...] = ()
