@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from drillster_pipeline.formatting import duration
+
 
 class Metrics:
     """Counters of a client that all threads add to. Each is a plain attribute; ``snapshot`` gives all of one moment."""
@@ -61,21 +63,12 @@ class Progress:
     """None while too little is known."""
 
     def __str__(self) -> str:
-        left = "" if self.seconds_left is None else f", about {_duration(self.seconds_left)} left"
+        left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
         return (
             f"{self.groups_done:,} of {self.groups_known:,} groups, "
             f"{self.members_done:,} of {self.members_known:,} members; {self.requests:,} requests "
-            f"({self.requests_per_second:,.0f}/s, {self.retries:,} retried) in {_duration(self.seconds)}{left}"
+            f"({self.requests_per_second:,.0f}/s, {self.retries:,} retried) in {duration(self.seconds)}{left}"
         )
-
-
-def _duration(seconds: float) -> str:
-    rounded = round(seconds)
-    if rounded < 60:
-        return f"{rounded} s"
-    if rounded < 3600:
-        return f"{rounded // 60} min {rounded % 60:02d} s"
-    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 class Meter:

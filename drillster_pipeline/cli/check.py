@@ -1,109 +1,112 @@
-"""`check`: an examination, shown to a person or a program, and put into a file for others."""
+"""`check`: the diagnostics, for a person or a program, and in a file for others."""
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import sys
-from collections.abc import Callable
 from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.status import Status as Spinner
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from drillster_pipeline.diagnostics import Examination, write_bundle
+from drillster_pipeline.diagnostics import Diagnostics, Item, Part, Status, write_bundle
+from drillster_pipeline.formatting import duration
 
-from .rendering import show
+from .rendering import console, progress_display
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from drillster_pipeline.diagnostics import Report
+    from drillster_pipeline.diagnostics import DiagnosticsReport
 
 INTERRUPTED = 130
-PIPED_COLUMNS = 120
-"""Where nobody says how wide a line may be: a file, a pipe."""
+_TITLES = {
+    Part.SETTINGS: "Settings",
+    Part.DRILLSTER: "Drillster",
+    Part.ENDPOINTS: "Endpoints",
+    Part.ESTIMATE: "Estimate of a run",
+    Part.WAREHOUSE: "Warehouse",
+    Part.ARCHIVE: "Archive",
+    Part.OPERATION: "Schedule, reports and alerts",
+}
+_STYLES = {
+    Status.OK: ("✓", "green", "ok"),
+    Status.WARNING: ("!", "yellow", "to look at"),
+    Status.FAILED: ("✗", "red", "failed"),
+    Status.SKIPPED: ("-", "dim", "not tried"),
+}
 
 
 def run_check(form: str, *, bundle: Path | None, send_alert: bool) -> int:
     """Try everything, print it as ``table`` or ``json``; returns the exit code of the first failure, or 0."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # where a mark can't be printed, the rest of the line still can
-    console = _console()
     dagster: dict[str, Any] = {}
-    examination = Examination(daemon=_daemon(dagster), send_alert=send_alert)
-    with _progress(form) as tell:
-        try:
-            report = examination.run(tell)
-        except KeyboardInterrupt:
-            report = examination.report
-    if form == "json":
-        print(json.dumps(report.as_json(), indent=1))
-    else:
-        _print(console, report)
-    if bundle is not None and examination.settings is not None:
-        _write(bundle, examination, dagster)
-    if not report.is_complete:
-        return INTERRUPTED
-    return report.exit_code
 
-
-def _print(console: Console, report: Report) -> None:
-    if console.is_terminal:
-        show(console, report)
-        return
-    with console.capture() as captured:
-        show(console, report)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip())
-
-
-def _console() -> Console:
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
-        return Console(highlight=False)
-    return Console(highlight=False, width=PIPED_COLUMNS)
-
-
-def _progress(form: str) -> AbstractContextManager[Callable[[str], None]]:
-    """Show what is being tried, if somebody watches; on the other stream, so that nothing gets into the output."""
-    console = Console(stderr=True)
-    if form == "json" or not console.is_terminal:
-        return nullcontext(lambda _: None)
-    return _Watched(console)
-
-
-class _Watched:
-    def __init__(self, console: Console) -> None:
-        self._spinner = Spinner("checking", console=console)
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._spinner.start()
-        return lambda step: self._spinner.update(Text(f"checking: {step}"))
-
-    def __exit__(self, *_: object) -> None:
-        self._spinner.stop()
-
-
-def _daemon(told: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    """Ask Dagster, and keep what it says."""
-
-    def ask() -> dict[str, Any]:
+    def describe() -> dict[str, Any]:
         from drillster_pipeline.orchestration.home import describe_home
 
-        told.update(describe_home())
-        return told
+        dagster.update(describe_home())
+        return dagster
 
-    return ask
-
-
-def _write(path: Path, examination: Examination, dagster: dict[str, Any]) -> None:
+    diagnostics = Diagnostics(daemon=describe, send_alert=send_alert)
+    report = diagnostics.report
+    errors = console(stderr=True)
+    is_watched = form == "table" and errors.is_terminal
     try:
-        write_bundle(path, examination, dagster)
-    except OSError as problem:
-        raise click.ClickException(f"{path} can't be written ({problem.strerror}): name another --bundle") from None
-    click.echo(f"Wrote {path}: no secret and no value of an answer is in it. Read it before you send it.", err=True)
+        with progress_display(errors, "checking") if is_watched else nullcontext(lambda _: None) as show:
+            diagnostics.run(show)
+    except KeyboardInterrupt:
+        pass
+    if form == "json":
+        click.echo(json.dumps(report.as_json(), indent=1))
+    else:
+        print_report(console(), report)
+    if bundle is not None:
+        try:
+            write_bundle(bundle, report, diagnostics.environ, diagnostics.settings, dagster)
+        except OSError as problem:
+            message = f"{bundle} can't be written ({problem.strerror}): choose another --bundle"
+            raise click.ClickException(message) from None
+        click.echo(f"Wrote {bundle}: it has no secret and no value of an answer. Read it before you send it.", err=True)
+    return report.exit_code if report.is_complete else INTERRUPTED
+
+
+def print_report(console: Console, report: DiagnosticsReport) -> None:
+    """Print the items part by part, and the verdict."""
+    for part in Part:
+        if items := [item for item in report.items if item.part is part]:
+            console.print(Text(_TITLES[part], style="bold"))
+            console.print(Padding(_table(items, console.width), (0, 0, 1, 1)))
+    numbers = {status: sum(item.status is status for item in report.items) for status in Status}
+    counts = ", ".join(f"{number} {_STYLES[status][2]}" for status, number in numbers.items() if number)
+    console.print(Text(f"{counts}; {report.requests} requests, {duration(report.seconds)}.", style="dim"))
+    if not report.is_complete:
+        console.print("Interrupted: the steps after these were not tried.", style="yellow")
+    elif report.verdict is Status.FAILED:
+        console.print("Fix the items marked ✗, then run check again.", style="red")
+    elif report.verdict is Status.WARNING:
+        console.print("It works; look at the items marked !. Ready: drillster-pipeline run", style="yellow")
+    else:
+        console.print("Ready: drillster-pipeline run", style="green")
+
+
+def _table(items: list[Item], width: int) -> Table:
+    """Mark, step, and below each other what was found, what was tried where that failed, and what to do."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(max_width=max(14, min(48, width * 2 // 5)), overflow="fold")
+    table.add_column(overflow="fold")
+    # Steps that were skipped for the same reason, one after the other, are one line.
+    for _, (item, *others) in groupby(items, lambda each: each.found if each.status is Status.SKIPPED else id(each)):
+        mark, style, _ = _STYLES[item.status]
+        found = Text(item.found, style="dim" if item.status is Status.SKIPPED else "")
+        is_amiss = item.status in {Status.WARNING, Status.FAILED}
+        if is_amiss and item.part is not Part.SETTINGS:
+            found.append(f"\ntried: {item.tried}", style="dim")
+        if item.advice:
+            found.append(f"\n→ {item.advice}", style="bold" if is_amiss else "dim")
+        more = f" and {len(others)} more" if others else ""
+        table.add_row(Text(mark, style=style), Text(f"{item.step}{more}"), found)
+    return table

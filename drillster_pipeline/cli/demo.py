@@ -1,7 +1,8 @@
-"""`demo`: a week of nights of a made-up organization, through the job that runs for real."""
+"""`demo` and `sandbox`: a local Drillster with a made-up organization, and a week of it by the real job."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -12,70 +13,69 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import click
 import dagster as dg
 import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
 from drillster_pipeline.dates import midnight, newest_complete
+from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.sandbox import Sandbox, environment
+from drillster_pipeline.sandbox import Sandbox, environment, write_environment
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse
 
-from .progress import duration
-from .run import run_night
-from .sandbox import KEY_FILE
+from .rendering import console, table
+from .run import run_date
 
 SEED = 7
-ENV_FILE = "demo.env"
+KEY_FILE, ENV_FILE = "service-account.pem", "demo.env"
+TIMEZONE = ZoneInfo("Europe/Amsterdam")
 NIGHTLY_AT = timedelta(hours=2, minutes=30)
 BLOCKS = "▁▂▃▄▅▆▇█"
 LEAST_RANGE = 5.0
 EXAMPLE = "SELECT * FROM overdue_objectives LIMIT 10"
 _OURS = (
+    KEY_FILE,
+    ENV_FILE,
     "archive",
     "dagster",
     "reports",
-    "warehouse.sqlite",
-    "warehouse.sqlite-wal",
-    "warehouse.sqlite-shm",
-    ENV_FILE,
-    KEY_FILE,
+    *(f"warehouse.sqlite{end}" for end in ("", "-wal", "-shm")),
 )
 
 
 def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
     """Export ``nights`` nights that end yesterday; returns the exit code of the first that failed, or 0."""
-    console = Console()
+    output = console()
     started = time.monotonic()
     folder = folder.absolute()
     _clear(folder)
-    timezone = ZoneInfo("Europe/Amsterdam")
-    last = newest_complete(datetime.now(UTC), timezone)
+    last = newest_complete(datetime.now(UTC), TIMEZONE)
     days = [last - timedelta(days=back) for back in reversed(range(nights))]
     with Sandbox(accounts=accounts, seed=SEED, port=_free_port(), key_file=folder / KEY_FILE) as sandbox:
-        settings = _settings(folder, sandbox, first=days[0] - timedelta(days=7))
+        settings = _settings(folder, sandbox, first=days[0])
         _write_env(folder / ENV_FILE, settings, accounts)
         os.environ.update(settings)
-        console.print(
+        output.print(
             f"[bold]A local Drillster[/] with {accounts} accounts listens on {sandbox.base_url}.\n"
-            f"Exporting {nights} nights, {days[0]} to {days[-1]}, with the job that runs for real:\n",
-            highlight=False,
+            f"Exporting {nights} nights, {days[0]} to {days[-1]}, with the job that runs for real:\n"
         )
         with dg.DagsterInstance.get() as instance:
             for day in days:
-                sandbox.now = midnight(day + timedelta(days=1), timezone) + NIGHTLY_AT
+                sandbox.now = midnight(day + timedelta(days=1), TIMEZONE) + NIGHTLY_AT
                 moment = sandbox.now
-                night = run_night(console, instance, day, now=partial(_same, moment))
-                if not night.success:
-                    return night.exit_code
+                result = run_date(output, instance, day, now=partial(_same, moment))
+                if not result.success:
+                    return result.exit_code
         requests, grants = sandbox.request_count, sandbox.grants
     took = duration(time.monotonic() - started)
-    console.print(f"\n{requests:,} requests, {grants} access tokens, {took} in all.\n", highlight=False)
+    output.print(f"\n{count(requests)} requests, {grants} access tokens, {took} in all.\n")
     with PipelineContext(settings=load_settings()) as session:
-        _show(console, session.warehouse, days)
-    _what_next(console, folder, days)
+        _show(output, session.warehouse, days)
+    _what_next(output, folder, days)
     return 0
 
 
@@ -134,12 +134,9 @@ def _show(console: Console, warehouse: Warehouse, days: list[date]) -> None:
     counts = warehouse.row_counts()
     names = list(counts)
     half = (len(names) + 1) // 2
-    rows = Table(title="Rows in the warehouse", title_justify="left", show_edge=False, pad_edge=False)
-    for _ in range(2):
-        rows.add_column("table")
-        rows.add_column("rows", justify="right")
+    rows = table("Rows in the warehouse", "table", "rows>", "table", "rows>")
     for left, right in zip(names[:half], [*names[half:], None], strict=False):
-        rows.add_row(left, f"{counts[left]:,}", right or "", f"{counts[right]:,}" if right else "")
+        rows.add_row(left, count(counts[left]), right or "", count(counts[right]) if right else "")
     console.print(rows, "")
     with warehouse.reading() as (connection, _):
         console.print(_compliance(connection, days[-1]), "")
@@ -152,17 +149,13 @@ def _compliance(connection: sa.Connection, day: date) -> Table:
         "SELECT group_name, COUNT(*) AS objectives, SUM(evaluated) AS evaluated, SUM(met) AS met "
         "FROM group_compliance WHERE export_date = :day GROUP BY group_id, group_name ORDER BY group_name"
     )
-    table = Table(title=f"Compliance on {day}", title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("group")
-    for heading in ("objectives", "evaluated", "met"):
-        table.add_column(heading, justify="right")
-    table.add_column("share met")
+    shown = table(f"Compliance on {day}", "group", "objectives>", "evaluated>", "met>", "share met")
     for name, objectives, evaluated, met in connection.execute(query, {"day": str(day)}):
         share = met / evaluated if evaluated else 0.0
-        table.add_row(
+        shown.add_row(
             name, str(objectives), str(evaluated), str(met), f"{share:4.0%} [green]{'█' * round(share * 10)}[/]"
         )
-    return table
+    return shown
 
 
 def _trend(connection: sa.Connection, days: list[date]) -> Table:
@@ -175,18 +168,13 @@ def _trend(connection: sa.Connection, days: list[date]) -> Table:
     for group, name, day, average in connection.execute(query):
         found.setdefault(group, {})[str(day)] = float(average or 0)
         names[group] = name
-    title = f"Average proficiency, {days[0]} to {days[-1]}"
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("group")
-    table.add_column("first", justify="right")
-    table.add_column("trend")
-    table.add_column("last", justify="right")
+    shown = table(f"Average proficiency, {days[0]} to {days[-1]}", "group", "first>", "trend", "last>")
     for group in sorted(found, key=lambda group: names[group]):
         nights = found[group]
         known = [nights[str(day)] for day in days if str(day) in nights]
         line = "".join(_block(nights.get(str(day)), min(known), max(known)) for day in days)
-        table.add_row(names[group], f"{known[0]:.1f}", f"[cyan]{line}[/]", f"{known[-1]:.1f}")
-    return table
+        shown.add_row(names[group], f"{known[0]:.1f}", f"[cyan]{line}[/]", f"{known[-1]:.1f}")
+    return shown
 
 
 def _block(value: float | None, low: float, high: float) -> str:
@@ -212,10 +200,30 @@ def _what_next(console: Console, folder: Path, days: list[date]) -> None:
         f"the raw answers are in {shown / 'archive'}.\n"
         f"[bold]The report[/] of the last night: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
-        f"  make ui                the same nights in the Dagster UI; backfill {days[0]}: it replays the archive\n"
-        f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how whole it is\n"
+        f"  make ui                the same runs in the Dagster UI; backfill {days[0]}: it replays the archive\n"
+        f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how complete it is\n"
         f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"
         f"  {program} schema   what every table and column means",
-        highlight=False,
         soft_wrap=True,
     )
+
+
+def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
+    """Serve until it is interrupted. Raises SettingsError where the port is taken or the folder is not writable."""
+    logging.getLogger("drillster_pipeline.sandbox").setLevel(logging.INFO)
+
+    def write_settings(sandbox: Sandbox) -> None:
+        env_file = folder / "client.env"
+        write_environment(env_file, sandbox.base_url, sandbox.credentials)
+        with env_file.open("a", encoding="utf-8") as file:
+            file.write(f"DRILLSTER_FIRST_EXPORT_DATE={newest_complete(datetime.now(UTC), TIMEZONE)}\n")
+        click.echo(f"Settings of a client are in {env_file}. Copy them to .env, then: drillster-pipeline check")
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sandbox = Sandbox(host=host, port=port, accounts=accounts, seed=seed, key_file=folder / KEY_FILE)
+        sandbox.run(write_settings)
+    except OSError as problem:
+        raise SettingsError(
+            f"The sandbox can't start on {host}:{port} ({problem.strerror}): choose another --port or --folder"
+        ) from None

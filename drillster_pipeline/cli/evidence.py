@@ -1,4 +1,4 @@
-"""`evidence`: an auditor's file, and the proof that it is still true."""
+"""`evidence`: an auditor's file, and whether it is still true."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from drillster_pipeline.errors import Refused, Unavailable
+from drillster_pipeline.errors import ArchiveCorrupt, Refused, Unavailable
+from drillster_pipeline.formatting import count
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.evidence import Claim
-
-BROKEN = 6
-"""The exit code of evidence that is not true: as of an archive that is not what its seal says."""
 
 
 def write_evidence(console: Console, session: PipelineContext, claim: Claim, output: Path | None) -> None:
@@ -30,27 +28,24 @@ def write_evidence(console: Console, session: PipelineContext, claim: Claim, out
     described = json.dumps(evidence.provenance, indent=1).encode()
     for where, content in ((path, evidence.content), (provenance, described)):
         _write(where, content)
+    lines = [f"{count(evidence.rows)} evaluations of {claim.export_date} in {path}", f"Their provenance: {provenance}"]
+    lines += [f"[yellow]{note}[/]" for note in evidence.notes]
     load, capture = evidence.provenance["load"], evidence.provenance["capture"]
-    console.print(f"{evidence.rows:,} evaluations of {claim.export_date} in {path}", highlight=False, soft_wrap=True)
-    console.print(f"Where they are known from: {provenance}", highlight=False, soft_wrap=True)
-    for note in evidence.notes:
-        console.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
     if capture is not None:
-        console.print(
+        lines.append(
             f"Load {load['load_id']} of capture {capture['capture_id']}, made {capture['captured_from']} to "
-            f"{capture['captured_until']} by service account {capture['service_account_id']}.",
-            highlight=False,
-            soft_wrap=True,
+            f"{capture['captured_until']} by service account {capture['service_account_id']}."
         )
-    console.print(f"Its checksum (SHA-256): {evidence.provenance['csv']['sha256']}", highlight=False, soft_wrap=True)
-    console.print(
-        "It holds names: keep it as you keep the warehouse. To prove it later:", highlight=False, soft_wrap=True
-    )
-    console.print(f"  drillster-pipeline evidence --verify {path}", highlight=False, soft_wrap=True)
+    lines += [
+        f"Its checksum (SHA-256): {evidence.provenance['csv']['sha256']}",
+        "It has names: keep it as you keep the warehouse. To verify it later:",
+        f"  drillster-pipeline evidence --verify {path}",
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def verify_evidence(console: Console, session: PipelineContext, path: Path) -> int:
-    """Prove a file, and print what was found; returns the exit code."""
+    """Verify a file, and print what was found; returns the exit code."""
     from drillster_pipeline.pipeline.evidence_check import verify
 
     findings = verify(session, path.read_bytes(), _read_provenance(path))
@@ -62,7 +57,7 @@ def verify_evidence(console: Console, session: PipelineContext, path: Path) -> i
         console.print("\nThe evidence is true: file, archive and warehouse say the same.")
         return 0
     console.print("\n[red]The evidence is not proven: see above what was changed.[/]")
-    return BROKEN
+    return ArchiveCorrupt.exit_code
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
@@ -70,9 +65,7 @@ def _read_provenance(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(where.read_bytes())
     except FileNotFoundError:
-        raise Refused(
-            f"{where} is missing: evidence is proven with the provenance file that was written with it"
-        ) from None
+        raise Refused(f"{where} is missing: evidence is verified with the file that was written with it") from None
     except ValueError:
         found = None
     if not isinstance(found, dict):

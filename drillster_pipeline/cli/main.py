@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import datetime
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from drillster_pipeline import __version__
-from drillster_pipeline.errors import PipelineError, SettingsError
+from drillster_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
 
 
 def main() -> None:
-    """Run a command; an error that we know ends it with a sentence and its exit code, without a traceback."""
+    """Run a command; a PipelineError ends it with its message and exit code, without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         code = commands(standalone_mode=False)  # what a command exits with, click returns
     except click.Abort:
-        click.echo("Interrupted. What was captured is kept; run again to go on.", err=True)
+        click.echo("Interrupted. What was captured is kept; run again to resume.", err=True)
         sys.exit(130)
     except click.ClickException as mistake:
         mistake.show()
@@ -41,7 +42,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def commands() -> None:
-    """Every night, what Drillster knows, in your SQL warehouse: whole, or not at all."""
+    """Every night, what Drillster knows, in your SQL warehouse: completely or not at all."""
 
 
 def _session(*, needs_api: bool) -> PipelineContext:
@@ -51,7 +52,13 @@ def _session(*, needs_api: bool) -> PipelineContext:
     return PipelineContext(settings=load_settings(needs_api=needs_api))
 
 
-_DATE = click.DateTime(["%Y-%m-%d"])
+_date_option = partial(
+    click.option,
+    "--date",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    callback=lambda _, __, moment: moment and moment.date(),
+)
 
 
 @commands.command()
@@ -73,51 +80,18 @@ def check(form: str, bundle: Path | None, send_alert: bool) -> None:
 
 
 @commands.command()
-@click.option("--date", "day", type=_DATE, help="Export date; the newest complete one if left out.")
+@_date_option(help="Export date; the newest complete one if left out.")
 @click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
 @click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
-def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> None:
+def run(day: date | None, allow_mass_delete: bool, capture_again: bool) -> None:
     """Run the nightly job for one export date, in this process.
 
     Without --date, it then fetches the events of earlier dates that were passed over, as far as 31 days back.
     """
-    import dagster as dg
-    from rich.console import Console
+    from .run import run_command
 
-    from drillster_pipeline.orchestration.home import ensure_home
-
-    from .run import fetch_missing_events, report_alerts, run_night
-
-    try:
-        session = _session(needs_api=True)  # every wrong setting is told before Dagster starts
-    except SettingsError as error:
-        ensure_home()
-        with dg.DagsterInstance.get() as instance:
-            report_alerts(instance, day.date() if day else None, str(error))
-        raise
-    with session:
-        export_date = day.date() if day else session.newest_complete
-        session.require_ended(export_date)
-        first = session.settings.first_export_date
-    if export_date < first:
-        raise click.UsageError(
-            f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
-        )
-    ensure_home()
-    with dg.DagsterInstance.get() as instance:
-        report_alerts(instance, export_date)
-        night = run_night(
-            Console(),
-            instance,
-            export_date,
-            allow_mass_delete=allow_mass_delete,
-            capture_again=capture_again,
-        )
-        report_alerts(instance, export_date)
-        if night.success and day is None:
-            fetch_missing_events(Console(), instance)
-            report_alerts(instance, export_date)
-    raise click.exceptions.Exit(night.exit_code)
+    code = run_command(day, allow_mass_delete=allow_mass_delete, capture_again=capture_again)
+    raise click.exceptions.Exit(code)
 
 
 @commands.command()
@@ -130,14 +104,12 @@ def run(day: datetime | None, allow_mass_delete: bool, capture_again: bool) -> N
 )
 def status(nights: int) -> None:
     """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why."""
-    from rich.console import Console
-
+    from .rendering import console
     from .status import show_status
 
     with _session(needs_api=False) as session:
-        trouble = show_status(Console(), session, nights=nights)
-    if trouble is not None:
-        raise click.exceptions.Exit(trouble.exit_code)
+        error = show_status(console(), session, nights=nights)
+    raise click.exceptions.Exit(error.exit_code if error else 0)
 
 
 @commands.command()
@@ -173,7 +145,7 @@ def schema(form: str, dialect: str, in_schema: str | None, database: str | None)
 )
 def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
     """Run a local Drillster to try things out with."""
-    from .sandbox import run_sandbox
+    from .demo import run_sandbox
 
     run_sandbox(host=host, port=port, accounts=accounts, seed=seed, folder=folder)
 
@@ -220,46 +192,43 @@ def forget(account_id: str, yes: bool) -> None:
 
 
 @commands.command()
-@click.option("--date", "day", type=_DATE, help="Export date; the newest one in the warehouse if left out.")
+@_date_option(help="Export date; the newest one in the warehouse if left out.")
 @click.option("--names", is_flag=True, help="Name the people who are overdue.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
-def report(day: datetime | None, names: bool, output: Path | None) -> None:
+def report(day: date | None, names: bool, output: Path | None) -> None:
     """Write the report of an export date: one HTML page, to read, print or forward."""
-    from .report import run_report
+    from .maintenance import run_report
 
     with _session(needs_api=False) as session:
-        if day is not None:
-            session.require_ended(day.date())
-        run_report(session, day.date() if day else None, names=names, output=output)
+        run_report(session, day, names=names, output=output)
 
 
 @commands.command()
 @click.option("--objective", help="Id of the objective.")
-@click.option("--date", "day", type=_DATE, help="Export date.")
+@_date_option(help="Export date.")
 @click.option("--group", help="Id of a group, where only its members are asked for.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the CSV file.")
 @click.option(
     "--verify",
     "verified",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Prove a file that was written earlier, against archive and warehouse.",
+    help="Verify a file that was written earlier, by archive and warehouse.",
 )
 def evidence(
-    objective: str | None, day: datetime | None, group: str | None, output: Path | None, verified: Path | None
+    objective: str | None, day: date | None, group: str | None, output: Path | None, verified: Path | None
 ) -> None:
     """Write who met an objective on a date, by which norm, with proof of where that is known from."""
-    from rich.console import Console
-
     from drillster_pipeline.pipeline.evidence import Claim
 
     from .evidence import verify_evidence, write_evidence
+    from .rendering import console
 
     with _session(needs_api=False) as session:
         if verified is not None:
             if objective or day or group or output:
                 raise click.UsageError("--verify takes all it needs from the provenance file: give no other option")
-            raise click.exceptions.Exit(verify_evidence(Console(), session, verified))
+            raise click.exceptions.Exit(verify_evidence(console(), session, verified))
         if not objective or day is None:
             raise click.UsageError("Name --objective and --date, or a file to --verify")
-        session.require_ended(day.date())
-        write_evidence(Console(), session, Claim(objective, day.date(), group), output)
+        session.require_ended(day)
+        write_evidence(console(), session, Claim(objective, day, group), output)

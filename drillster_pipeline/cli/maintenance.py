@@ -1,17 +1,22 @@
-"""`prune` and `forget`: what was removed."""
+"""`prune`, `forget` and `report`: what was removed or written."""
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from drillster_pipeline.errors import Refused
+from drillster_pipeline.formatting import count, size
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
 
 
 def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool) -> None:
-    """Prune the archive and Dagster's runs, and tell what went."""
+    """Prune the archive and Dagster's runs, and print what was removed."""
     import dagster as dg
 
     from drillster_pipeline.orchestration.home import ensure_home
@@ -24,8 +29,8 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
         click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
     for day in outcome.kept_month_ends:
         click.echo(f"Kept {day}, the last of its month")
-    for table, count in outcome.snapshot_rows.items():
-        click.echo(f"Removed {count:,} rows of {table} of dates before {outcome.snapshots_before}")
+    for table, rows in outcome.snapshot_rows.items():
+        click.echo(f"Removed {count(rows)} rows of {table} of dates before {outcome.snapshots_before}")
     if dry_run and outcome.snapshots_before is not None:
         click.echo(f"Would remove rows of snapshot tables of dates before {outcome.snapshots_before}")
     ensure_home()
@@ -37,7 +42,7 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
 
 
 def run_forget(session: PipelineContext, account_id: str) -> None:
-    """Erase a person, and tell what went."""
+    """Erase a person, and print what was removed."""
     from drillster_pipeline.pipeline.forget import forget
 
     outcome = forget(session, account_id)
@@ -48,5 +53,22 @@ def run_forget(session: PipelineContext, account_id: str) -> None:
         click.echo(f"Removed reports that named the person, to be written anew: {', '.join(outcome.reports)}.")
     if outcome.unfinished:
         click.echo(f"Removed {outcome.unfinished} captures that were never finished.")
-    click.echo("Evidence and pages that were written elsewhere are not known here: look after them yourself.")
-    click.echo("If Drillster still has the account, the next night brings it back: remove it there first.")
+    click.echo("Evidence and pages that were written elsewhere are not found: remove them yourself.")
+    click.echo("If Drillster still has the account, the next run brings it back: remove it there first.")
+
+
+def run_report(session: PipelineContext, day: date | None, *, names: bool, output: Path | None) -> None:
+    """Write the page of a date, or of the newest one in the warehouse."""
+    from drillster_pipeline.pipeline.report import write_report
+
+    if day is not None:
+        session.require_ended(day)
+    else:
+        # Of a date that is not complete, the page says what is missing.
+        day = session.warehouse.ledger.last_date_before("snapshot", date.max)
+    if day is None:
+        raise Refused("There is nothing in the warehouse to report on yet: `drillster-pipeline run` fills it")
+    written = write_report(session, day, names=names, output=output)
+    click.echo(f"The report of {day} is {written.location} ({size(written.size)}): open it in a browser.")
+    if names:
+        click.echo("It has names: keep it as you keep the warehouse.")

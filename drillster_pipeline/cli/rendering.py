@@ -1,132 +1,60 @@
-"""Findings of an examination as a person reads them: part by part, what is wrong first seen by its mark."""
+"""The one way in which commands print: to a console of rich, without its highlighting of numbers and paths."""
 
 from __future__ import annotations
 
-import re
-from itertools import groupby
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.padding import Padding
+from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
-from rich.text import Text
-
-from drillster_pipeline.diagnostics import Finding, Part, Report, Status
-from drillster_pipeline.diagnostics.amounts import count, lasting
 
 if TYPE_CHECKING:
-    from drillster_pipeline.diagnostics.pages import Probed
+    from collections.abc import Callable
 
-_TITLES = {
-    Part.SETTINGS: "Settings",
-    Part.DRILLSTER: "Drillster",
-    Part.ACCESS: "What the service account sees",
-    Part.ENDPOINTS: "Endpoints",
-    Part.NIGHT: "A night, by estimate",
-    Part.WAREHOUSE: "Warehouse",
-    Part.ARCHIVE: "Archive",
-    Part.OPERATION: "Nights to come",
-}
-_MARKS = {
-    Status.OK: ("✓", "green"),
-    Status.WARNING: ("!", "yellow"),
-    Status.FAILED: ("✗", "red"),
-    Status.SKIPPED: ("-", "dim"),
-}
-_WORDS = {Status.OK: "ok", Status.WARNING: "to look at", Status.FAILED: "failed", Status.SKIPPED: "not tried"}
-_TELLS_WHAT_WAS_TRIED = frozenset(Part) - {Part.SETTINGS, Part.ENDPOINTS}
-"""Of the others, the name of the step says it."""
-_PARAMETER = re.compile(r"\{\w+\}")
+PIPED_COLUMNS = 120
+"""Of a file or a pipe, where nobody says how wide a line may be."""
+LOG_EVERY_SECONDS = 30.0
+
+__all__ = ["console", "escape", "progress_display", "table"]
 
 
-def show(console: Console, report: Report) -> None:
-    """Print the findings part by part, and what they come to."""
-    probed = {f"GET {each.path}": each for each in report.endpoints}
-    for part in Part:
-        findings = [finding for finding in report.findings if finding.part is part]
-        lines = [finding for finding in findings if not _is_a_page(finding, probed)]
-        pages = [finding for finding in findings if _is_a_page(finding, probed)]
-        if not findings:
-            continue
-        console.print(Text(_TITLES[part], style="bold"))
-        if pages:
-            console.print(Padding(_pages(pages, probed), (0, 0, 0 if lines else 1, 1)))
-        if lines:
-            console.print(Padding(_lines(lines, console.width), (0, 0, 1, 1)))
-    _show_verdict(console, report)
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where a mark can't be printed, the rest of the line still can
+    is_known = sys.stdout.isatty() or os.environ.get("COLUMNS")
+    return Console(highlight=False, stderr=stderr, width=None if is_known else PIPED_COLUMNS)
 
 
-def _is_a_page(finding: Finding, probed: dict[str, Probed]) -> bool:
-    """Whether an endpoint gave a page, and nothing else is to be said of it."""
-    each = probed.get(finding.step)
-    return finding.part is Part.ENDPOINTS and finding.status is Status.OK and each is not None and bool(each.pages)
+def table(title: str, *columns: str) -> Table:
+    """A table without a frame; a column whose heading ends in ``>`` is aligned to the right."""
+    found = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for heading in columns:
+        is_number = heading.endswith(">")
+        found.add_column(heading.removesuffix(">"), justify="right" if is_number else "left", no_wrap=True)
+    return found
 
 
-def _pages(findings: list[Finding], probed: dict[str, Probed]) -> Table:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(width=1)
-    table.add_column(overflow="fold", min_width=31)
-    for _ in range(2):
-        table.add_column(justify="right", no_wrap=True, style="cyan")
-    table.add_column(overflow="fold")
-    for finding in findings:
-        each = probed[finding.step]
-        mark, style = _MARKS[finding.status]
-        took = "" if each.median is None else lasting(each.median)
-        forms = {form.aspect: form.met for form in each.forms}
-        told = [*each.notes, *(forms[aspect] for aspect in ("items", "paging") if aspect in forms and each.items)]
-        table.add_row(
-            Text(mark, style=style), Text(_short(each.path)), Text(took), Text(_number(each)), Text("; ".join(told))
-        )
-    return table
+@contextmanager
+def progress_display(console: Console, title: str) -> Iterator[Callable[[object], None]]:
+    """Returns a function that shows a progress: a live line in a terminal, a line now and then in a log."""
+    if console.is_terminal:
+        with Status(title, console=console) as status:
+            yield lambda progress: status.update(escape(f"{title}: {progress}"))
+        return
+    last = time.monotonic()
 
+    def log(progress: object) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_SECONDS:
+            last = time.monotonic()
+            console.print(f"{title}: {progress}", markup=False)
 
-def _short(path: str) -> str:
-    """An address with a sign where an id goes."""
-    return _PARAMETER.sub("…", path).removeprefix("GET ")
-
-
-def _number(probed: Probed) -> str:
-    if probed.best is None or not probed.endpoint.is_list:
-        return ""
-    seen, total = len(probed.best.items), probed.best.total
-    return f"{count(seen)} of {count(total)}" if total is not None and total > seen else count(seen)
-
-
-def _lines(findings: list[Finding], width: int) -> Table:
-    """Mark, step, and below each other what was found, what was tried where that failed, and what to do."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(width=1)
-    table.add_column(max_width=max(14, min(48, width * 2 // 5)), overflow="fold")
-    table.add_column(overflow="fold")
-    for finding, others in _gathered(findings):
-        mark, style = _MARKS[finding.status]
-        found = Text(finding.found, style="dim" if finding.status is Status.SKIPPED else "")
-        is_amiss = finding.status in {Status.WARNING, Status.FAILED}
-        if is_amiss and finding.tried and finding.part in _TELLS_WHAT_WAS_TRIED:
-            found.append(f"\ntried: {finding.tried}", style="dim")
-        if finding.advice:
-            found.append(f"\n→ {finding.advice}", style="bold" if is_amiss else "dim")
-        more = f" and {others} more" if others else ""
-        table.add_row(Text(mark, style=style), Text(f"{_short(finding.step)}{more}"), found)
-    return table
-
-
-def _gathered(findings: list[Finding]) -> list[tuple[Finding, int]]:
-    """Steps that were not tried for the same reason, one after the other, as the first of them and how many follow."""
-    runs = groupby(findings, lambda each: each.found if each.status is Status.SKIPPED else id(each))
-    return [(first, len(rest)) for _, (first, *rest) in runs]
-
-
-def _show_verdict(console: Console, report: Report) -> None:
-    numbers = {status: sum(finding.status is status for finding in report.findings) for status in Status}
-    counts = ", ".join(f"{number} {_WORDS[status]}" for status, number in numbers.items() if number)
-    console.print(Text(f"{counts}; {report.requests} requests, {lasting(report.seconds)}.", style="dim"))
-    if not report.is_complete:
-        console.print("Interrupted: what comes after this was not tried.", style="yellow")
-    elif report.verdict is Status.FAILED:
-        console.print("Mend what is marked ✗, then run check again.", style="red")
-    elif report.verdict is Status.WARNING:
-        console.print("It works; look at what is marked !. Ready: drillster-pipeline run", style="yellow")
-    else:
-        console.print("Ready: drillster-pipeline run", style="green")
+    yield log

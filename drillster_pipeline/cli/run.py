@@ -1,4 +1,4 @@
-"""`run`: one night, and what it came to."""
+"""`run`: the nightly job for one export date, in this process."""
 
 from __future__ import annotations
 
@@ -9,18 +9,51 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from rich.console import Console
 
-from drillster_pipeline.errors import PipelineError, Unavailable
+from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
+from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
 from drillster_pipeline.orchestration.resources import RunContext
 
-from .progress import duration, progress_display
+from .rendering import console, progress_display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: bool) -> int:
+    """Run the job for a date, or for the newest complete one and then past events; returns the exit code."""
+    from drillster_pipeline.orchestration.home import ensure_home
+    from drillster_pipeline.pipeline.context import PipelineContext
+    from drillster_pipeline.settings import load_settings
+
+    output = console()
+    ensure_home()
+    with dg.DagsterInstance.get() as instance:
+        try:
+            settings = load_settings()
+        except SettingsError as error:
+            report_alerts(instance, day, str(error))
+            raise
+        with PipelineContext(settings=settings) as session:
+            export_date = day or session.newest_complete
+            session.require_ended(export_date)
+        if export_date < (first := settings.first_export_date):
+            raise SettingsError(
+                f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
+            )
+        report_alerts(instance, export_date)
+        result = run_date(
+            output, instance, export_date, allow_mass_delete=allow_mass_delete, capture_again=capture_again
+        )
+        report_alerts(instance, export_date)
+        if result.success and day is None:
+            fetch_missing_events(output, instance)
+            report_alerts(instance, export_date)
+    return result.exit_code
+
+
 def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_error: str | None = None) -> None:
-    """Do before and after a run what a sensor does where a daemon runs: cron calls `run`, and nobody reads its output.
+    """Send alerts before and after a run, as a sensor does where a daemon runs: nobody reads the output of cron.
 
     ``settings_error``: why the run can't even begin.
     """
@@ -33,7 +66,7 @@ def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_er
         send_alerts(instance, session, coming=coming or session.newest_complete, settings_error=settings_error)
 
 
-def run_night(
+def run_date(
     console: Console,
     instance: dg.DagsterInstance,
     export_date: date,
@@ -46,28 +79,25 @@ def run_night(
     started = time.monotonic()
     with progress_display(console, f"Run of {export_date}") as show:
         run = RunContext(retries=False, on_progress=show, now=now)
-        night = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
+        result = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
-    total = sum(night.rows.values())
-    if night.success:
-        done = f"{total:,} events that were missing" if only_events else f"{total:,} rows in {len(night.rows)} tables"
-        console.print(f"[green]✓[/] {export_date}: {done}, {took}", highlight=False)
+    total = count(sum(result.rows.values()))
+    if result.success:
+        done = f"{total} events that were missing" if only_events else f"{total} rows in {len(result.rows)} tables"
+        console.print(f"[green]✓[/] {export_date}: {done}, {took}")
     else:
-        console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {night.run_id})", highlight=False)
-        if night.rows:
-            console.print(f"  Published all the same: {', '.join(sorted(night.rows))}", highlight=False)
-        for error in dict.fromkeys(map(str, night.errors)):
-            console.print(f"  {error}", highlight=False, markup=False)
-        for step in night.unexpected:
+        console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {result.run_id})")
+        if result.rows:
+            console.print(f"  Published nevertheless: {', '.join(sorted(result.rows))}")
+        for error in dict.fromkeys(map(str, result.errors)):
+            console.print(f"  {error}", markup=False)
+        for step in result.unexpected:
             console.print(
-                f"  Step {step} failed with an error that this program does not expect; the run in Dagster has all "
-                "that is known of it. Please report it.",
-                highlight=False,
-                markup=False,
+                f"  Step {step} failed with an unexpected error: see the run in Dagster, and please report it."
             )
-    for warning in night.warnings:
-        console.print(f"  ! {warning}", highlight=False, markup=False)
-    return night
+    for warning in result.warnings:
+        console.print(f"  ! {warning}", markup=False)
+    return result
 
 
 def fetch_missing_events(
@@ -80,12 +110,10 @@ def fetch_missing_events(
     try:
         dates, _ = dates_to_fetch(run.pipeline, instance)
     except PipelineError as problem:
-        console.print(
-            f"  ! It is not known whether events of past dates are missing: {problem}", highlight=False, markup=False
-        )
+        console.print(f"  ! It is not known whether events of past dates are missing: {problem}", markup=False)
         return
     finally:
         run.close()
     for day in dates:
-        if run_night(console, instance, day, only_events=True, now=now).exit_code == Unavailable.exit_code:
+        if run_date(console, instance, day, only_events=True, now=now).exit_code == Unavailable.exit_code:
             return

@@ -1,9 +1,9 @@
-"""The examination of a first connection: what works, what does not, and what to do. Plain findings, shown by others."""
+"""The checks of an installation: what works, what does not, and what to do. Results are data, printed by others."""
 
 from __future__ import annotations
 
 from .bundle import write_bundle
-from .report import Finding, Part, Report, Status
-from .run import Examination
+from .report import DiagnosticsReport, Item, Part, Status
+from .run import Diagnostics
 
-__all__ = ["Examination", "Finding", "Part", "Report", "Status", "write_bundle"]
+__all__ = ["Diagnostics", "DiagnosticsReport", "Item", "Part", "Status", "write_bundle"]

@@ -1,148 +1,85 @@
-"""What a night comes to: requests, minutes, tokens, bytes, by what a few pages have shown.
-
-Each list costs one request for each of its pages, and one where it is empty. How many lists there are follows from the
-counts that Drillster names; what it does not name is reckoned from the groups that were looked at.
-"""
+"""How many requests a run makes and how long it takes, by the formula and the measurements of docs/scaling.md."""
 
 from __future__ import annotations
 
 import math
 import statistics
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.api.tokens import EARLY_SECONDS, EARLY_SHARE
+from drillster_pipeline.api.crawler import count_in
+from drillster_pipeline.api.paging import PAGE_SIZES
+from drillster_pipeline.formatting import count, duration, size
 
-from .amounts import Amount, total
-from .counting import Counted
+from .report import DiagnosticsReport, Estimate, Part
 
 if TYPE_CHECKING:
     from drillster_pipeline.settings import Settings
 
-    from .probing import Probe
+    from .endpoints import Probe
 
-CPU_SECONDS_PER_REQUEST = 0.0018
-"""Of a whole night, publishing included (docs/scaling.md); one core can't do more than that."""
-BASE_SECONDS = 4.3
-"""Of the smallest night: starting, and publishing (docs/scaling.md)."""
-ENVELOPE_BYTES = 150
-"""Of an answer without its items: pagination, the group, the member."""
-EVENTS_SHARE = 2 / 31
-"""A night asks for the events of two days, an examination for those of a month."""
-LINE_BYTES = 150
-"""What the archive adds to each answer: which unit, which page, when."""
-BYTES_PER_SNAPSHOT_ROW = 450
-"""By which a warehouse grows for each row of a snapshot table, indexes included (docs/scaling.md)."""
+BASE_SECONDS, CPU_SECONDS_PER_REQUEST = 4.3, 0.0018
+RECEIVED_BYTES, ARCHIVE_BYTES, WAREHOUSE_BYTES = 800, 105, 450
+"""For each row of a snapshot table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
-    """The estimate. ``sampled`` says what it was made of."""
-
-    requests: Amount
-    by_resource: dict[str, Amount]
-    groups: int
-    memberships: Amount
-    objectives: Amount
-    groups_counted: int
-    """Groups whose counts were seen."""
-    groups_asked: int
-    """Groups that were asked for their objectives."""
-    latency: float
-    """Median, in seconds; of one request at a time."""
-    slow: float
-    """Nine of ten answers came within so many seconds."""
-    minutes: Amount
-    tokens: int
-    received_bytes: Amount
-    archive_bytes: Amount
-    warehouse_bytes: Amount
-
-    def as_json(self) -> dict[str, Any]:
-        """See docs/check.md."""
-        return {
-            "requests": _range(self.requests),
-            "requests_by_resource": {name: _range(amount) for name, amount in self.by_resource.items()},
-            "groups": self.groups,
-            "memberships": _range(self.memberships),
-            "objectives": _range(self.objectives),
-            "groups_counted": self.groups_counted,
-            "groups_asked": self.groups_asked,
-            "latency_ms": {"median": round(1000 * self.latency, 1), "p90": round(1000 * self.slow, 1)},
-            "minutes": _range(self.minutes, 2),
-            "tokens": self.tokens,
-            "received_bytes": _range(self.received_bytes),
-            "archive_bytes": _range(self.archive_bytes),
-            "warehouse_bytes": _range(self.warehouse_bytes),
-        }
+def add_estimate(report: DiagnosticsReport, probe: Probe, settings: Settings) -> None:
+    """Add the estimate to the report."""
+    with report.step(
+        Part.ESTIMATE, "run", "counts and times of these pages, in the formula of docs/scaling.md"
+    ) as step:
+        found = report.estimate = _estimate(probe, settings)
+        if found is None:
+            report.skip(Part.ESTIMATE, "run", "there is no list of groups")
+            return
+        step.ok(
+            f"about {count(found.requests)} requests, for {count(found.groups)} groups with "
+            f"{count(found.memberships)} memberships and {count(found.objectives)} objectives"
+        )
+        step.ok(
+            f"about {duration(60 * found.minutes)}, at {duration(found.latency_ms / 1000)} an answer and "
+            f"DRILLSTER_CONCURRENCY={settings.concurrency}"
+        )
+        step.ok(
+            f"about {size(found.received_bytes)} received and {size(found.archive_bytes)} of archive; after the first "
+            f"run the warehouse grows by {size(found.warehouse_bytes)} a run"
+        )
 
 
-def _range(amount: Amount, digits: int | None = None) -> dict[str, float]:
-    return {name: round(getattr(amount, name), digits) for name in ("likely", "low", "high")}
-
-
-def estimate(probe: Probe, settings: Settings, *, lifetime: float | None) -> Night | None:
-    """The estimate, of what a probe has met; None where no list of groups was. ``lifetime`` of a token, in seconds."""
-    groups = probe.of(api.GROUPS)
-    latencies = sorted(second for each in probe.probed.values() for second in each.seconds)
-    if not groups.pages or not latencies:
+def _estimate(probe: Probe, settings: Settings) -> Estimate | None:
+    """Groups beyond the first page of the list count as the mean of those on it."""
+    latencies = [seconds for result in probe.results.values() for seconds in result.seconds]
+    if not probe.of(api.GROUPS).pages or not latencies:
         return None
-    counted = Counted(probe)
-    by_resource = counted.requests(twice=settings.personal_data != "keep")
-    requests = total(by_resource.values())
+    groups, accounts, catalogs = (probe.of(each).number for each in (api.GROUPS, api.ACCOUNTS, api.CATALOGS))
+    objectives = groups * _mean([page.number for page in probe.of(api.OBJECTIVES).pages])
+    counts = [item["counts"] for item in probe.of(api.GROUPS).items if isinstance(item.get("counts"), Mapping)]
+    members = [count_in(each, "members") or 0 for each in counts]
+    if not counts:  # Drillster left them out
+        members = [page.number for page in probe.of(api.GROUP_MEMBERS).pages]
+    memberships = groups * _mean(members)
+    drillables = _mean([count_in(each, "drillables") or 0 for each in counts])
+    tests = groups * _mean([count_in(each, "tests") or 0 for each in counts])
+    # Where names are hidden, accounts are read before anything else as well.
+    account_pages = math.ceil(accounts / PAGE_SIZES[0]) * (1 if settings.personal_data == "keep" else 2)
+    lists = 2 + account_pages + 2 * catalogs + math.ceil(groups / PAGE_SIZES[0])
+    requests = lists + 5 * groups + 2 * objectives + tests + memberships
     latency = statistics.median(latencies)
-    seconds = max(latency / settings.concurrency, CPU_SECONDS_PER_REQUEST)
-    if settings.requests_per_second:
-        seconds = max(seconds, 1 / settings.requests_per_second)
-    received, archived = _bytes(probe, by_resource, counted.items)
-    return Night(
-        requests=requests,
-        by_resource=by_resource,
-        groups=counted.groups,
-        memberships=counted.memberships,
-        objectives=counted.objectives,
-        groups_counted=len(counted.listed),
-        groups_asked=counted.asked,
-        latency=latency,
-        slow=latencies[min(len(latencies) - 1, math.ceil(0.9 * len(latencies)) - 1)],
-        minutes=total([Amount(BASE_SECONDS / 60), requests.times(seconds / 60)]),
-        tokens=_tokens(requests.likely * seconds, lifetime),
-        received_bytes=received,
-        archive_bytes=archived,
-        warehouse_bytes=counted.snapshot_rows.times(BYTES_PER_SNAPSHOT_ROW),
+    pace = max(latency / settings.concurrency, CPU_SECONDS_PER_REQUEST, 1 / (settings.requests_per_second or math.inf))
+    rows = memberships * (drillables + objectives / max(1, groups))
+    return Estimate(
+        requests=round(requests),
+        groups=groups,
+        memberships=round(memberships),
+        objectives=round(objectives),
+        latency_ms=round(1000 * latency, 1),
+        minutes=round((BASE_SECONDS + requests * pace) / 60, 2),
+        received_bytes=round(rows * RECEIVED_BYTES),
+        archive_bytes=round(rows * ARCHIVE_BYTES),
+        warehouse_bytes=round(rows * WAREHOUSE_BYTES),
     )
 
 
-def _tokens(seconds: float, lifetime: float | None) -> int:
-    if not lifetime:
-        return 1
-    return 1 + math.floor(seconds / (lifetime - min(EARLY_SECONDS, lifetime * EARLY_SHARE)))
-
-
-def _bytes(probe: Probe, by_resource: dict[str, Amount], items: Mapping[str, Amount]) -> tuple[Amount, Amount]:
-    """Received, and archived: by the size of an item where items can be counted, else by that of an answer.
-
-    A page that was seen is likely to be of the largest group, so that its whole size says little of the others.
-    """
-    received, archived = [], []
-    for resource, requests in by_resource.items():
-        pages = [page for each in probe.probed.values() if each.endpoint.resource == resource for page in each.pages]
-        if not pages:
-            continue
-        contents = [page.content for page in pages]
-        size = sum(map(len, contents))
-        seen = sum(len(page.items) for page in pages)
-        if resource == api.OBJECTIVE_EVENTS.resource:
-            amount = requests.times(ENVELOPE_BYTES + size / len(pages) * EVENTS_SHARE)
-        elif resource in items and seen:
-            inside = max(0, size - ENVELOPE_BYTES * len(pages)) / seen
-            amount = total([items[resource].times(inside), requests.times(ENVELOPE_BYTES)])
-        else:
-            amount = requests.times(size / len(pages))
-        packed = len(zlib.compress(b"\n".join(contents), 6)) / size
-        received.append(amount)
-        archived.append(total([amount, requests.times(LINE_BYTES)]).times(packed))
-    return total(received), total(archived)
+def _mean(values: list[int]) -> float:
+    return statistics.fmean(values) if values else 0.0

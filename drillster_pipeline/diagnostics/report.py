@@ -1,54 +1,49 @@
-"""What an examination finds, as data: steps that were tried, each with what came of it and what to do."""
+"""The result of a check as data: one item per step, with what was tried, what was found and what to do."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from drillster_pipeline import __version__
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.response_shapes import Json
 
-if TYPE_CHECKING:
-    from .estimate import Night
-    from .pages import Probed
-
-FORMAT = 1
-"""Of the JSON form (docs/check.md). Fields may be added within a number; anything else makes another one."""
-UNEXPECTED = 1
+FORMAT = 2
+"""Of the JSON form (docs/check.md). Fields may be added within a number; anything else needs another one."""
 
 
 class Status(StrEnum):
-    """What a step came to."""
+    """The result of a step."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, but somebody should look at it."""
+    """It works, but an operator should read it."""
     FAILED = "failed"
     SKIPPED = "skipped"
     """Not tried, because something that it needs is missing."""
 
 
 class Part(StrEnum):
-    """What a step is about, in the order in which things are tried."""
+    """What a step is about, in the order of the report."""
 
     SETTINGS = "settings"
     DRILLSTER = "drillster"
-    ACCESS = "access"
     ENDPOINTS = "endpoints"
-    NIGHT = "night"
+    ESTIMATE = "estimate"
     WAREHOUSE = "warehouse"
     ARCHIVE = "archive"
     OPERATION = "operation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+@dataclass(frozen=True, slots=True)
+class Item:
     """One step. ``found`` and ``advice`` are sentences to an operator, without a secret or a personal value."""
 
     part: Part
@@ -56,30 +51,37 @@ class Finding:
     status: Status
     tried: str
     found: str
-    advice: str = ""
+    advice: str | None = None
     exit_code: int = 0
 
-    def as_json(self) -> dict[str, Any]:
-        """See docs/check.md."""
-        return {
-            "part": str(self.part),
-            "step": self.step,
-            "status": str(self.status),
-            "tried": self.tried,
-            "found": self.found,
-            "advice": self.advice or None,
-            "exit_code": self.exit_code,
-        }
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Of one run; bytes are an order of magnitude."""
+
+    requests: int
+    groups: int
+    memberships: int
+    objectives: int
+    latency_ms: float
+    """Median of one request at a time."""
+    minutes: float
+    received_bytes: int
+    archive_bytes: int
+    warehouse_bytes: int
 
 
 @dataclass(slots=True)
-class Report:
-    """All that was found; it can be read at any time, also while the examination goes on or after it was broken off."""
+class DiagnosticsReport:
+    """All results so far; it can be read at any time, also after the check was interrupted."""
 
     checked_at: datetime
-    findings: list[Finding] = field(default_factory=list)
-    endpoints: list[Probed] = field(default_factory=list)
-    night: Night | None = None
+    on_step: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    """Gets the name of each step before it is tried."""
+    items: list[Item] = field(default_factory=list)
+    pages: dict[str, list[Json]] = field(default_factory=dict, repr=False)
+    """The pages of each endpoint, for the bundle, which shows their shapes."""
+    estimate: Estimate | None = None
     loads: list[dict[str, Any]] = field(default_factory=list)
     """The newest loads of the warehouse, without ids."""
     requests: int = 0
@@ -89,13 +91,13 @@ class Report:
     @property
     def exit_code(self) -> int:
         """That of the first step that failed, or 0."""
-        return next((each.exit_code or UNEXPECTED for each in self.findings if each.status is Status.FAILED), 0)
+        return next((each.exit_code for each in self.items if each.status is Status.FAILED), 0)
 
     @property
     def verdict(self) -> Status:
-        """The worst that was found."""
-        met = {finding.status for finding in self.findings}
-        return next((each for each in (Status.FAILED, Status.WARNING) if each in met), Status.OK)
+        """The worst status of all items."""
+        found = {item.status for item in self.items}
+        return next((each for each in (Status.FAILED, Status.WARNING) if each in found), Status.OK)
 
     def as_json(self) -> dict[str, Any]:
         """See docs/check.md."""
@@ -104,86 +106,58 @@ class Report:
             "program": f"drillster-pipeline {__version__}",
             "checked_at": f"{self.checked_at:%Y-%m-%dT%H:%M:%SZ}",
             "is_complete": self.is_complete,
-            "verdict": str(self.verdict),
+            "verdict": self.verdict,
             "exit_code": self.exit_code,
             "requests": self.requests,
             "seconds": round(self.seconds, 1),
-            "findings": [finding.as_json() for finding in self.findings],
-            "endpoints": [probed.as_json() for probed in self.endpoints],
-            "night": self.night.as_json() if self.night else None,
+            "items": [asdict(item) for item in self.items],
+            "estimate": asdict(self.estimate) if self.estimate else None,
         }
 
-
-class Notes:
-    """Takes findings down, step by step; ``announce`` hears what is about to be tried."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.announce: Callable[[str], None] = lambda _: None
-
-    def note(
-        self,
-        part: Part,
-        step: str,
-        status: Status,
-        found: str,
-        *,
-        tried: str = "",
-        advice: str = "",
-        exit_code: int = 0,
-    ) -> None:
-        """Take one down."""
-        self.report.findings.append(
-            Finding(part=part, step=step, status=status, tried=tried, found=found, advice=advice, exit_code=exit_code)
-        )
-
     def skip(self, part: Part, step: str, because: str) -> None:
-        """Take down what was not tried."""
-        self.note(part, step, Status.SKIPPED, f"not tried: {because}")
+        """Add an item for what is not tried."""
+        self.items.append(Item(part, step, Status.SKIPPED, "", f"not tried: {because}"))
 
     @contextmanager
-    def step(self, part: Part, step: str, tried: str) -> Iterator[Step]:
-        """Try something. What it raises becomes a finding, so that the steps after it are tried all the same."""
-        self.announce(step)
-        trial = Step(self, part, step, tried)
+    def step(self, part: Part, name: str, tried: str) -> Iterator[Step]:
+        """Try something. An exception becomes an item, so that the steps after it are still tried."""
+        self.on_step(name)
+        step = Step(self, part, name, tried)
         try:
-            yield trial
+            yield step
         except PipelineError as error:
-            trial.failed(str(error), exit_code=error.exit_code)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours in one step must not hide the others
-            # Where, but not its text, which may quote an answer.
+            step.failed(str(error), exit_code=error.exit_code)
+        except Exception as error:  # noqa: BLE001 - a defect in one step must not hide the results of the others
+            # The place, but not the message, which may quote an answer.
             last = traceback.extract_tb(error.__traceback__)[-1]
-            trial.failed(
-                f"an error that this program does not expect: {type(error).__name__} at "
-                f"{Path(last.filename).name}:{last.lineno}.",
-                advice="Please report it, with the bundle of `check --bundle`.",
+            step.failed(
+                f"an unexpected error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}.",
+                "Please report it, with the bundle of `check --bundle`.",
             )
 
 
 @dataclass(slots=True)
 class Step:
-    """A step under way; whoever tries says what came of it."""
+    """A step under way; the result of it becomes an item."""
 
-    notes: Notes
+    report: DiagnosticsReport
     part: Part
-    step: str
+    name: str
     tried: str
-    is_ok: bool = False
+    has_failed: bool = False
 
-    def ok(self, found: str, *, advice: str = "") -> None:
+    def ok(self, found: str, advice: str | None = None) -> None:
         """It works."""
-        self.is_ok = True
-        self._note(Status.OK, found, advice)
+        self._add(Status.OK, found, advice)
 
-    def warning(self, found: str, *, advice: str = "") -> None:
-        """It works, but somebody should look at it."""
-        self.is_ok = True
-        self._note(Status.WARNING, found, advice)
+    def warning(self, found: str, advice: str | None = None) -> None:
+        """It works, but an operator should read it."""
+        self._add(Status.WARNING, found, advice)
 
-    def failed(self, found: str, *, advice: str = "", exit_code: int = UNEXPECTED) -> None:
+    def failed(self, found: str, advice: str | None = None, *, exit_code: int = PipelineError.exit_code) -> None:
         """It does not work."""
-        self.is_ok = False
-        self._note(Status.FAILED, found, advice, exit_code)
+        self.has_failed = True
+        self._add(Status.FAILED, found, advice, exit_code)
 
-    def _note(self, status: Status, found: str, advice: str, exit_code: int = 0) -> None:
-        self.notes.note(self.part, self.step, status, found, tried=self.tried, advice=advice, exit_code=exit_code)
+    def _add(self, status: Status, found: str, advice: str | None, exit_code: int = 0) -> None:
+        self.report.items.append(Item(self.part, self.name, status, self.tried, found, advice, exit_code))

@@ -1,55 +1,47 @@
-"""The examination: every step in turn, and none that needs what an earlier one did not find."""
+"""All checks in turn, except those that need something that an earlier one did not find."""
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+import stat
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.api.client import Client, EndpointClient
-from drillster_pipeline.api.transport import Limits
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete
-from drillster_pipeline.settings import environment
+from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.settings import SETTINGS, environment, read_settings
 
-from .access import note_access, note_night
-from .connection import ANSWER_SECONDS, PATIENCE, ask_for_token, compare_clocks, reach
-from .endpoints import judge_endpoints
-from .probing import ORDER, Probe
-from .report import Notes, Part, Report
-from .scheduling import examine_alerts, examine_daemon, examine_schedule
-from .settings import examine_settings
-from .storage import examine_archive, examine_reports, examine_room, examine_warehouse
+from .connection import BACKOFF, LIMITS, check_clock, check_connection, request_token
+from .endpoints import ORDER, Probe, check_pages
+from .estimate import add_estimate
+from .report import DiagnosticsReport, Part
+from .scheduling import check_alerts, check_daemon, check_schedule
+from .storage import check_archive, check_reports, check_warehouse
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from drillster_pipeline.api.tokens import TokenSource
     from drillster_pipeline.settings import Settings
 
     from .scheduling import Daemon
 
 EVENT_DAYS = 31
-"""Events are asked for over so many days: a single one may have none, and then nothing is known of their form."""
-_CREDENTIALS = frozenset(
-    {
-        "DRILLSTER_CLIENT_ID",
-        "DRILLSTER_CLIENT_SECRET",
-        "DRILLSTER_SERVICE_ACCOUNT_ID",
-        "DRILLSTER_PRIVATE_KEY",
-        "DRILLSTER_PRIVATE_KEY_FILE",
-    }
-)
-_BASE = "DRILLSTER_BASE_URL"
-_WAREHOUSE = frozenset({"DRILLSTER_WAREHOUSE_URL", "DRILLSTER_WAREHOUSE_SCHEMA"})
-_ARCHIVE = "DRILLSTER_ARCHIVE_URL"
+"""Events are asked for over so many days: a single day may have none."""
+_CREDENTIALS = re.compile("DRILLSTER_(CLIENT_|SERVICE_ACCOUNT_|PRIVATE_KEY|ORGANIZATION_)")
+_KEY_FILE = "DRILLSTER_PRIVATE_KEY_FILE"
+_NAMES = tuple(setting.name for setting in SETTINGS)
 
 
-class Examination:
-    """One examination. ``report`` has what was found so far, also while it runs or after it was broken off.
+class Diagnostics:
+    """One check of everything. ``report`` has the results so far, also while it runs or after it was interrupted.
 
-    ``environ`` stands in for the environment and ``.env``; ``daemon`` tells of Dagster, of which nothing here knows
-    anything. ``send_alert``: send every alert URL a message, and ask the heartbeat URL.
+    ``environ`` stands in for the environment and ``.env``; ``daemon`` describes Dagster, which nothing here imports.
+    ``send_alert``: send a message to every alert URL, and request the heartbeat URL.
     """
 
     def __init__(
@@ -61,96 +53,105 @@ class Examination:
         send_alert: bool = False,
     ) -> None:
         self.environ = environment() if environ is None else environ
-        self.report = Report(now())
-        self.settings: Settings | None = None
+        self.settings, self._problems = read_settings(self.environ)
+        self.report = DiagnosticsReport(now())
         self._now = now
         self._daemon = daemon
         self._send_alert = send_alert
-        self._notes = Notes(self.report)
 
-    def run(self, on_step: Callable[[str], None] = lambda _: None) -> Report:
-        """Try everything; ``on_step`` hears what comes next. Raises no PipelineError: what goes wrong is a finding."""
-        self._notes.announce = on_step
+    def run(self, on_step: Callable[[str], None] = lambda _: None) -> DiagnosticsReport:
+        """Try everything; ``on_step`` gets the name of each step. Raises no PipelineError: errors become items."""
+        self.report.on_step = on_step
         started = time.monotonic()
         try:
-            self._run()
+            self._run(self.report, self.settings)
             self.report.is_complete = True
         finally:
             self.report.seconds = time.monotonic() - started
         return self.report
 
-    def _run(self) -> None:
-        notes = self._notes
-        settings, wrong = examine_settings(notes, self.environ)
-        self.settings = settings
-        self._examine_drillster(settings, wrong)
-        newest = newest_complete(self._now(), settings.timezone)
-        has_warehouse, has_archive = _WAREHOUSE.isdisjoint(wrong), _ARCHIVE not in wrong
-        is_connected = has_warehouse and examine_warehouse(notes, settings, newest)
-        if not has_warehouse:
-            notes.skip(Part.WAREHOUSE, "warehouse", "its setting is wrong")
-        if has_archive:
-            examine_archive(notes, settings)
+    def _run(self, report: DiagnosticsReport, settings: Settings) -> None:
+        wrong = frozenset(problem.partition(" ")[0] for problem in self._problems)
+        _check_settings(report, self.environ, self._problems)
+        if "DRILLSTER_BASE_URL" in wrong:
+            report.skip(Part.DRILLSTER, "connection", "DRILLSTER_BASE_URL is wrong")
         else:
-            notes.skip(Part.ARCHIVE, "archive", "its setting is wrong")
-        examine_room(notes, settings, warehouse=is_connected, archive=has_archive)
+            self._check_drillster(sorted(filter(_CREDENTIALS.match, wrong)))
+        if wrong & {"DRILLSTER_WAREHOUSE_URL", "DRILLSTER_WAREHOUSE_SCHEMA"}:
+            report.skip(Part.WAREHOUSE, "warehouse", "its setting is wrong")
+        else:
+            check_warehouse(report, settings, newest_complete(self._now(), settings.timezone))
+        check_archive(report, settings)
         if not wrong & {"DRILLSTER_TIMEZONE", "DRILLSTER_NIGHTLY_AT", "DRILLSTER_FIRST_EXPORT_DATE"}:
-            examine_schedule(notes, settings, self._now())
+            check_schedule(report, settings, self._now())
         if self._daemon is not None:
-            examine_daemon(notes, self._daemon)
-        examine_reports(notes, settings)
-        examine_alerts(notes, settings, send=self._send_alert)
+            check_daemon(report, self._daemon)
+        check_reports(report, settings)
+        check_alerts(report, settings, send=self._send_alert)
 
-    def _examine_drillster(self, settings: Settings, wrong: frozenset[str]) -> None:
-        notes = self._notes
-        if _BASE in wrong:
-            notes.skip(Part.DRILLSTER, "connection", f"{_BASE} is wrong")
-            return
-        skew = reach(notes, settings, self._now)
-        missing = sorted(wrong & (_CREDENTIALS | {"DRILLSTER_ORGANIZATION_ID"}))
-        if missing:
-            notes.skip(Part.DRILLSTER, "access token", f"{', '.join(missing)} must be right first")
-            compare_clocks(notes, skew, refused=False)
-            self._skip_endpoints()
-            return
-        tokens, closer = ask_for_token(notes, settings, self._now)
-        compare_clocks(notes, closer or skew, refused=tokens is None)
+    def _check_drillster(self, wrong: list[str]) -> None:
+        report, settings = self.report, self.settings
+        skew = check_connection(report, settings, self._now)
+        tokens = None
+        if wrong:
+            report.skip(Part.DRILLSTER, "access token", f"{', '.join(wrong)} must be right first")
+        else:
+            tokens, closer = request_token(report, settings, self._now)
+            skew = closer or skew
+        check_clock(report, skew, is_refused=tokens is None and not wrong)
         if tokens is None:
-            self._skip_endpoints()
+            report.skip(Part.ENDPOINTS, f"{len(ORDER)} endpoints", "there is no access token")
+            report.skip(Part.ESTIMATE, "run", "there is no access token")
             return
         with tokens:
-            self._examine_api(settings, tokens)
+            self._check_api(tokens)
 
-    def _skip_endpoints(self) -> None:
-        self._notes.skip(Part.ENDPOINTS, f"{len(ORDER)} endpoints", "there is no access token")
-        self._notes.skip(Part.NIGHT, "requests", "there is no access token")
-
-    def _examine_api(self, settings: Settings, tokens: TokenSource) -> None:
-        notes = self._notes
+    def _check_api(self, tokens: TokenSource) -> None:
+        report, settings = self.report, self.settings
         newest = newest_complete(self._now(), settings.timezone)
+        first = newest - timedelta(days=EVENT_DAYS)
+        window = Window(midnight(first, settings.timezone), events_window(newest, settings.timezone).end)
         with Client(
             base_url=settings.base_url,
             tokens=tokens,
             concurrency=settings.concurrency,
             requests_per_second=settings.requests_per_second,
-            backoff=PATIENCE,
-            limits=Limits(read_seconds=ANSWER_SECONDS, answer_seconds=ANSWER_SECONDS),
+            backoff=BACKOFF,
+            limits=LIMITS,
         ) as client:
-            asker = EndpointClient(client, organization_id=settings.organization_id, window=_window(newest, settings))
-            probe = Probe(client, asker)
-            try:
-                probe.run(notes.announce)
-            finally:
-                self.report.endpoints = list(probe.probed.values())
-                self.report.requests = client.metrics.requests
-            judge_endpoints(notes, probe, newest)
-            note_access(notes, probe, asker)
-            lifetime = tokens.granted.lifetime if tokens.granted is not None else None
-            note_night(notes, probe, settings, lifetime)
-            self.report.requests = client.metrics.requests
+            endpoint_client = EndpointClient(client, organization_id=settings.organization_id, window=window)
+            probe = Probe(client, endpoint_client, report)
+            probe.run()
+            if any(result.pages for result in probe.results.values()):
+                check_pages(report, probe, newest)
+            add_estimate(report, probe, settings)
 
 
-def _window(newest: date, settings: Settings) -> Window:
-    """The window of a night's events, begun earlier."""
-    first = newest - timedelta(days=EVENT_DAYS)
-    return Window(midnight(first, settings.timezone), events_window(newest, settings.timezone).end)
+def _check_settings(report: DiagnosticsReport, environ: Mapping[str, str], problems: tuple[str, ...]) -> None:
+    """Add every mistake, names that are no settings, and files with secrets that others may read."""
+    with report.step(Part.SETTINGS, "settings", "environment and .env") as step:
+        if not problems:
+            given = sum(bool(environ.get(name, "").strip()) for name in _NAMES)
+            step.ok(f"{given} are set, {len(_NAMES) - given} have their defaults; none is wrong")
+        for problem in problems:
+            step.name, _, complaint = problem.partition(" ")
+            step.failed(f"{complaint.removesuffix('.')}.", exit_code=SettingsError.exit_code)
+        unknown = {name for name in environ if re.fullmatch(r"DRILLSTER_(?!TEST_)[A-Z0-9_]{1,40}", name)} - {*_NAMES}
+        for name in sorted(unknown):
+            step.name = name
+            near = difflib.get_close_matches(name, _NAMES, n=1)
+            advice = f"Did you mean {near[0]}?" if near else "docs/settings.md lists them all."
+            step.warning("is not a setting and has no effect.", advice)
+        for name, path in {".env": ".env", _KEY_FILE: environ.get(_KEY_FILE, "").strip()}.items():
+            if path and _is_readable_by_all(Path(path).expanduser()):
+                step.name = name
+                step.warning("every user may read this file, and it contains secrets.", f"chmod 600 {path}")
+
+
+def _is_readable_by_all(path: Path) -> bool:
+    """Whether this is our file and everybody may read it; not as root, who is alone in a container."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return hasattr(os, "getuid") and 0 != os.getuid() == status.st_uid and bool(status.st_mode & stat.S_IROTH)

@@ -1,4 +1,4 @@
-"""The bundle and the screen, read byte by byte: no secret, nobody's name, and no id, whatever goes wrong."""
+"""The bundle and the screen, byte by byte: no secret, no name of a person, and no id, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from urllib.parse import quote
 import pytest
 from rich.console import Console
 
-from drillster_pipeline.cli.rendering import show
-from drillster_pipeline.diagnostics import Examination, write_bundle
-from drillster_pipeline.diagnostics.bundle import Scrubber
-from drillster_pipeline.diagnostics.shapes import Names, shape_of
+from drillster_pipeline.cli.check import print_report
+from drillster_pipeline.diagnostics import Diagnostics, write_bundle
+from drillster_pipeline.diagnostics.bundle import KeyFilter, Scrubber, shape_of
 from drillster_pipeline.settings import read_settings
 from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes
 
@@ -32,26 +31,26 @@ PSEUDONYM_KEY = "the-key-of-all-pseudonyms-9f3a"
 PERSONAL = {"name", "realName", "emailAddress", "id", "description", "lastOnPage"}
 
 
-def said(resource: str, field: str, value: object) -> FieldFault:
+def fault(resource: str, field: str, value: object) -> FieldFault:
     return FieldFault(resource=resource, field=field, what="value", value=value)
 
 
-def gossip(name: str, email: str) -> tuple[FieldFault, ...]:
-    """A person of the organization, where nobody looks for one: in texts, in unknown fields, and as a key."""
+def mentions(name: str, email: str) -> tuple[FieldFault, ...]:
+    """A person of the organization in texts, in unknown fields, and as a key."""
     text = f"Ask {name} <{email}>, or https://x.example/?who={quote(name)}&mail={quote(email)}"
     first = name.split(maxsplit=1)[0]
     nested = {"notes": [{"by": text, name: {"value": email}}], email: 1, first.lower(): {first: [name]}}
     return (
-        said("groups", "description", text),
-        said("groups", "contacts", nested),
-        said("group_members", "member.remarks", nested),
-        said("group_staff", "permission", text),
-        said("group_drillables", "name", text),
-        said("objectives", "name", nested),
-        said("objectives", first.lower(), text),
-        said("objective_evaluations", "met", text),
-        said("results", "remarks", nested),
-        said("accounts", "account.created", text),
+        fault("groups", "description", text),
+        fault("groups", "contacts", nested),
+        fault("group_members", "member.remarks", nested),
+        fault("group_staff", "permission", text),
+        fault("group_drillables", "name", text),
+        fault("objectives", "name", nested),
+        fault("objectives", first.lower(), text),
+        fault("objective_evaluations", "met", text),
+        fault("results", "remarks", nested),
+        fault("accounts", "account.created", text),
     )
 
 
@@ -84,8 +83,8 @@ def environ(sandbox: Sandbox) -> dict[str, str]:
 @pytest.fixture
 def people(sandbox: Sandbox) -> list[str]:
     """Names, addresses, keys and ids of everyone and everything that the first pages of this Drillster hold."""
-    report = Examination(environ=sandbox.environment()).run()
-    values = {value for probed in report.endpoints for page in probed.pages for value in _values(page.body, "")}
+    report = Diagnostics(environ=sandbox.environment()).run()
+    values = {value for bodies in report.pages.values() for body in bodies for value in _values(body, "")}
     assert len(values) > 200
     return sorted(values)
 
@@ -125,14 +124,14 @@ def found_in(written: str, forbidden: list[str]) -> list[str]:
     return words + re.findall(r"eyJ[\w-]{8,}", written) + re.findall(r"[\w.]+@[\w.]+\.\w+", written)
 
 
-def screen(examination: Examination) -> str:
+def screen(diagnostics: Diagnostics) -> str:
     console = Console(width=120, record=True, file=io.StringIO())
-    show(console, examination.report)
+    print_report(console, diagnostics.report)
     return console.export_text()
 
 
-def bundle(examination: Examination, path: Path) -> str:
-    write_bundle(path, examination, {"home": "set"})
+def bundle(diagnostics: Diagnostics, path: Path) -> str:
+    write_bundle(path, diagnostics.report, diagnostics.environ, diagnostics.settings, {"home": "set"})
     assert path.stat().st_mode & 0o077 == 0
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -149,11 +148,11 @@ def test_nothing_shows_a_secret_or_a_person(
     sandbox.faults = FAULTS[what]
     if what == "a wrong key":
         environ["DRILLSTER_SERVICE_ACCOUNT_ID"] = ANOTHER_ACCOUNT
-    examination = Examination(environ=environ)
-    report = examination.run()
-    shown = screen(examination) + json.dumps(report.as_json())
+    diagnostics = Diagnostics(environ=environ)
+    report = diagnostics.run()
+    shown = screen(diagnostics) + json.dumps(report.as_json())
     assert found_in(shown, [*secrets_of(sandbox), *people]) == []
-    attached = bundle(examination, tmp_path / "bundle.zip")
+    attached = bundle(diagnostics, tmp_path / "bundle.zip")
     hidden = [
         "people-of-oak",
         "schema_of_oak",
@@ -176,29 +175,24 @@ def test_what_an_operator_must_read_stays_out_of_what_others_read(
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{tmp_path}/notes-of-noor/x.sqlite",
         "DRILLSTER_WAREHOUSE_SCHEMA": "",
     }
-    examination = Examination(environ=environ)
-    assert examination.run().exit_code == 2
-    assert "notes-of-noor" in screen(examination).replace("\n", "").replace(" ", "")
-    attached = bundle(examination, tmp_path / "bundle.zip")
+    diagnostics = Diagnostics(environ=environ)
+    assert diagnostics.run().exit_code == 2
+    assert "notes-of-noor" in screen(diagnostics).replace("\n", "").replace(" ", "")
+    attached = bundle(diagnostics, tmp_path / "bundle.zip")
     assert "No file can be made in the folder of the warehouse" in attached
     assert found_in(attached, ["notes-of-noor", str(tmp_path)]) == []
 
 
-def test_gossip_in_every_answer_is_told_by_types_alone(
+def test_a_person_in_every_answer_shows_by_type_only(
     sandbox: Sandbox, environ: dict[str, str], people: list[str], tmp_path: Path
 ) -> None:
-    account = next(
-        item["account"]
-        for probed in Examination(environ=sandbox.environment()).run().endpoints
-        if probed.path.endswith("/accounts")
-        for item in probed.items
-        if "emailAddress" in item["account"]
-    )
+    (page,) = Diagnostics(environ=sandbox.environment()).run().pages["organizations/{organization_id}/accounts"]
+    account = next(item["account"] for item in page["accounts"] if "emailAddress" in item["account"])
     name, email = account["name"], account["emailAddress"]
-    sandbox.change(fields=gossip(name, email))
-    examination = Examination(environ=environ)
-    report = examination.run()
-    written = screen(examination) + json.dumps(report.as_json()) + bundle(examination, tmp_path / "bundle.zip")
+    sandbox.change(fields=mentions(name, email))
+    diagnostics = Diagnostics(environ=environ)
+    report = diagnostics.run()
+    written = screen(diagnostics) + json.dumps(report.as_json()) + bundle(diagnostics, tmp_path / "bundle.zip")
     first = name.split(maxsplit=1)[0]
     assert "contacts" in written
     assert "remarks" in written
@@ -206,23 +200,21 @@ def test_gossip_in_every_answer_is_told_by_types_alone(
     assert not re.search(rf"\b{re.escape(first)}\b", written, re.IGNORECASE)
 
 
-def test_the_bundle_tells_what_is_needed(sandbox: Sandbox, environ: dict[str, str], tmp_path: Path) -> None:
-    examination = Examination(environ=environ)
-    examination.run()
-    bundle(examination, tmp_path / "bundle.zip")
+def test_the_bundle_has_what_is_needed(sandbox: Sandbox, environ: dict[str, str], tmp_path: Path) -> None:
+    diagnostics = Diagnostics(environ=environ)
+    diagnostics.run()
+    bundle(diagnostics, tmp_path / "bundle.zip")
     with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
         content = {name: json.loads(archive.read(name)) for name in archive.namelist() if name.endswith(".json")}
-    assert content["settings.json"]["DRILLSTER_WAREHOUSE_URL"] == (
-        "postgresql at a loopback address; username, password"
-    )
-    assert content["settings.json"]["DRILLSTER_CLIENT_SECRET"] == "set (32 characters)"
-    assert content["settings.json"]["DRILLSTER_CONCURRENCY"] == "default (8)"
+    settings = content["settings.json"]
+    assert settings["DRILLSTER_WAREHOUSE_URL"].startswith("postgresql://… (")
+    assert settings["DRILLSTER_CLIENT_SECRET"] == "… (32 characters)"
+    assert (settings["DRILLSTER_CONCURRENCY"], settings["DRILLSTER_PERSONAL_DATA"]) == ("default (8)", "default (keep)")
     assert content["versions.json"]["packages"]["pandas"]
-    assert (
-        content["shapes.json"]["organizations/{organization_id}/accounts"]["accounts"][0]["account"]["name"] == "text"
-    )
+    accounts = content["shapes.json"]["organizations/{organization_id}/accounts"]
+    assert accounts["accounts"][0]["account"]["name"] == "text"
     assert len(content["shapes.json"]) == 15
-    assert content["findings.json"]["format"] == 1
+    assert content["report.json"]["format"] == 2
 
 
 def test_a_text_loses_what_points_to_a_machine_and_keeps_its_words(environ: dict[str, str], tmp_path: Path) -> None:
@@ -231,21 +223,15 @@ def test_a_text_loses_what_points_to_a_machine_and_keeps_its_words(environ: dict
         "DRILLSTER_REPORTS_FOLDER": "s3://key-of-elm:secret-of-elm@bucket-of-elm/reports",
     }
     settings, _ = read_settings(environ)
-    scrub = Scrubber(environ, settings)
-    told = f"No file in {tmp_path}/x of {DATABASE_USER} on bucket-of-oak by a.b@example.org: the warehouse is at nights"
-    assert scrub.scrubbed([{"found": told}]) == [
-        {
-            "found": "No file in <a path>/x of <an address> on <an address> by <an e-mail address>: the warehouse is "
-            "at nights"
-        }
-    ]
-    assert (
-        scrub.scrubbed("secret-of-elm of the reports in bucket-of-elm") == "<an address> of the reports in <an address>"
+    text = (
+        f"No file in {tmp_path}/x of {DATABASE_USER} on bucket-of-oak by a.b@example.org with secret-of-elm of reports"
     )
+    assert Scrubber(environ, settings).scrubbed([{"found": text}]) == [
+        {"found": "No file in <hidden>/x of <hidden> on <hidden> by <hidden> with <hidden> of reports"}
+    ]
 
 
-def test_a_shape_has_types_in_place_of_values() -> None:
-    names = Names()
+def test_a_shape_has_types_in_place_of_values_and_no_key_that_is_data() -> None:
     bodies = [
         {
             "name": "Oak",
@@ -254,20 +240,14 @@ def test_a_shape_has_types_in_place_of_values() -> None:
             "list": [{"a": None}, {"a": "x", "b": True}],
             "when": ["2026-01-02T03:04Z"],
         },
-        {"name": "", "count": "17", "oak": 2, "list": []},
+        {"name": "", "count": "17", "oak": 2, "list": [], "seen": {f"someone{n}": n for n in range(13)}},
     ]
-    for body in bodies:
-        names.learn(body)
-    assert shape_of(bodies, names).as_json() == {
+    assert shape_of(bodies, KeyFilter(bodies)) == {
         "*?": "whole number",
         "count": "text of digits | whole number",
         "list": [{"a": "null | text", "b?": "true or false"}],
         "name": "empty text | text",
         "newField?": "number",
-        "when?": ["timestamp in minutes"],
+        "seen?": {"*": "whole number"},
+        "when?": ["timestamp"],
     }
-
-
-def test_an_object_of_many_unknown_keys_is_a_map() -> None:
-    body = {"total": 1, "seen": {f"someone{n}": n for n in range(10)} | {"x": 1, "y": 2, "z": 3}}
-    assert shape_of([body], Names()).as_json() == {"seen": {"*": "whole number"}, "total": "whole number"}

@@ -10,14 +10,13 @@ import boto3
 import dagster as dg
 import pytest
 
-from drillster_pipeline.cli.report import run_report
-from drillster_pipeline.diagnostics import Status
-from drillster_pipeline.diagnostics.run import Examination
+from drillster_pipeline.cli.maintenance import run_report
+from drillster_pipeline.diagnostics import Diagnostics, Status
 from drillster_pipeline.errors import PipelineError, Unavailable
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.report import write_report
 from tests.archive.object_store import ObjectStore, object_store
-from tests.diagnostics.examined import step
+from tests.diagnostics.conftest import by_step
 
 from .houses import DAY, House
 
@@ -118,8 +117,8 @@ def test_check_tries_it_and_leaves_nothing_there(bucket: Bucket, lived_in: House
     lived_in.at(lived_in.now + timedelta(hours=1))
     for place, status in ((bucket.url, Status.OK), ("s3://no-such-bucket/reports", Status.FAILED)):
         lived_in.set(DRILLSTER_REPORTS_FOLDER=place)
-        report = Examination(environ=lived_in.environment).run()
-        assert step(report, "reports").status is status
-        assert step(report, "archive").status is Status.OK
-    assert "DRILLSTER_REPORTS_FOLDER" in step(report, "reports").found
+        report = Diagnostics(environ=lived_in.environment).run()
+        assert by_step(report)["reports"].status is status
+        assert by_step(report)["archive"].status is Status.OK
+    assert "DRILLSTER_REPORTS_FOLDER" in by_step(report)["reports"].found
     assert bucket.pages() == {}
