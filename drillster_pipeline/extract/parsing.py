@@ -360,12 +360,16 @@ def timestamps(values: Sequence[Any]) -> tuple[Timestamps, dict[int, ParseError]
 
 def _plain_timestamps(values: Sequence[Any]) -> Timestamps | None:
     """A column of timestamps of the documented forms; None where there may be others."""
-    texts = [value for value in values if value is not None]
-    shapes = "\n".join(texts).translate(_DIGITS).split("\n") if texts else []
+    texts = [value for value in values if value is not None] if None in values else values
+    together = "\n".join(texts)
+    shapes = together.translate(_DIGITS).split("\n") if texts else []
     if len(shapes) != len(texts) or not all(map(_PLAIN.fullmatch, set(shapes))):
         return None
+    found = np.full(len(values), _NAT, dtype=np.int64).view("datetime64[us]")
     try:
-        found = np.array(["NaT" if value is None else value[:-1] for value in values], dtype="datetime64[us]")
+        if texts:
+            places = slice(None) if texts is values else [value is not None for value in values]
+            found[places] = np.array(together.replace("Z", "").split("\n"), dtype="datetime64[us]")
     except ValueError:  # a 30 February has the shape, too
         return None
     return None if (found < _FIRST).any() else found

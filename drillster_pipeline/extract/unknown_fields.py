@@ -25,20 +25,29 @@ further)."""
 
 
 def _loaded(table: str, scope: str = "") -> dict[str, Any]:
-    """The fields that the columns of a table are read from, those below a scope or those of the item itself."""
+    """The fields that columns are read from, of this table and of all others that are read from the same items.
+
+    Those below a scope, or those of the item itself.
+    """
     declared = DATA_TABLES[table]
     found: dict[str, Any] = {}
-    for column in declared.columns:
-        for path in (column.path or "{}").split(" | "):
-            first, *others = names = re.split(r"\?\.|[./]", path)
-            if ": " in path or "{" in path or (first != scope if scope else first in declared.scopes):
-                continue
-            inside = found
-            *parents, last = others if scope else names
-            for name in parents:
-                inside = inside.setdefault(name, {})
-            inside.setdefault(last)
+    for other in DATA_TABLES.values():
+        if (other.sources[0], other.inside) == (declared.sources[0], declared.inside):
+            for path in (path for column in other.columns for path in (column.path or "{}").split(" | ")):
+                first, *others = names = re.split(r"\?\.|[./]", path)
+                if ": " in path or "{" in path or (first != scope if scope else first in other.scopes):
+                    continue
+                _add_path(found, others if scope else names)
     return found
+
+
+def _add_path(fields: dict[str, Any], names: list[str]) -> None:
+    first, *others = names
+    if not others:
+        fields.setdefault(first)
+        return
+    fields[first] = fields.get(first) or {}
+    _add_path(fields[first], others)
 
 
 def _fields(*parts: Fields | str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ NOOR = {
     "emailAddress": "Noor.deWit@example.org",
     "avatar": {"type": "image/jpeg", "url": "https://img.example/noor.jpg", "width": 64},
     "yearOfBirth": "1987",
-    "description": "Nurse in the night shift",
+    "description": "Nurse in the late shift",
     "biography": "Born in Hoorn",
     "locale": "nl",
     "timeZone": "Europe/Amsterdam",

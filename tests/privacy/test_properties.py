@@ -49,7 +49,7 @@ def said_by(person):
     return [*said, *(person[field] for field in ("realName", "phone", "biography") if field in person)]
 
 
-def whole_answer(found):
+def answer_about(found):
     """Everyone in several places, and in running text all around."""
     first = found[0]
     prose = [
@@ -82,7 +82,7 @@ def outline(body):
 @given(found=people())
 @settings(max_examples=examples(60))
 def test_no_personal_value_survives_anywhere(mode, found):
-    body = whole_answer(found)
+    body = answer_about(found)
     before = copy.deepcopy(body)
     hidden = masked(mode, body, "group_members")
     assert body == before
@@ -100,7 +100,7 @@ def test_no_personal_value_survives_anywhere(mode, found):
 @given(found=people())
 @settings(max_examples=examples(60))
 def test_pseudonyms_leave_the_structure_as_it_is(found):
-    body = whole_answer(found)
+    body = answer_about(found)
     assert outline(masked("pseudonymize", body, "group_members")) == outline(body)
 
 
@@ -108,7 +108,7 @@ def test_pseudonyms_leave_the_structure_as_it_is(found):
 @settings(max_examples=examples(60))
 def test_two_people_never_become_one(found):
     assume(len(found) > 1)
-    body = whole_answer(found)
+    body = answer_about(found)
     pseudonymized = [item["member"] for item in masked("pseudonymize", body, "group_members")["members"]]
     for field in ("name", "emailAddress"):
         assert len({person[field] for person in pseudonymized}) == len(found)

@@ -1,4 +1,4 @@
-"""A person has one pseudonym, every night and wherever it is met, and two people have two."""
+"""A person has one pseudonym, in every run and wherever it is named, and two people have two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drillster_pipeline.privacy.pseudonymize import Privacy
 from .masking import NOOR, account, masked, the_account
 
 
-def test_pseudonyms_are_the_same_every_night_and_depend_on_the_key():
+def test_pseudonyms_are_the_same_in_every_run_and_depend_on_the_key():
     first, second = (the_account("pseudonymize", copy.deepcopy(NOOR)) for _ in range(2))
     assert first == second
     other = Privacy("pseudonymize", "another key").apply("accounts", account(NOOR))["accounts"][0]["account"]
@@ -25,7 +25,7 @@ def test_an_address_has_one_pseudonym_however_it_is_written():
     assert note == f"write to {hidden.pop()}"
 
 
-def test_a_person_has_one_name_wherever_it_is_met():
+def test_a_person_has_one_name_in_every_place():
     whole = the_account("pseudonymize", NOOR)
     reduced = masked(
         "pseudonymize", {"evaluations": [{"user": {"id": NOOR["id"], "name": "N. de Wit"}}]}, "objective_evaluations"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drillster_pipeline.resources import RESOURCES
@@ -54,8 +56,8 @@ SUFFIXES = {"_at": {Type.TIMESTAMP}, "_on": {Type.DATE}, "_id": {Type.TEXT}, "_s
 COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]
 
 
-def _name(value: Table | Column) -> str:
-    return value.name
+def names_of(*columns: tuple[Table, Column]) -> list[str]:
+    return [f"{table.name}.{column.name}" for table, column in columns]
 
 
 def test_the_tables_are_those_of_the_contract_and_the_history_of_each_entity() -> None:
@@ -64,94 +66,71 @@ def test_the_tables_are_those_of_the_contract_and_the_history_of_each_entity() -
     assert len(entities) == 12
 
 
-@pytest.mark.parametrize("name", [name for name in CONTRACT if TABLES[name].kind is Kind.ENTITY])
-def test_a_history_has_every_column_of_its_entity(name: str) -> None:
-    key, others = (part.split() for part in CONTRACT[name].split("|"))
-    history = TABLES[f"{name}_history"]
-    assert history.key == (*key, "valid_from")
-    names = [column.name for column in history.columns]
-    assert names == [*key, "valid_from", "valid_until", *others]
-    assert set(names) - {"valid_from", "valid_until"} == {column.name for column in TABLES[name].columns}
-
-
 @pytest.mark.parametrize("name", CONTRACT)
-def test_a_table_has_the_columns_and_key_of_the_contract(name: str) -> None:
+def test_a_table_and_its_history_have_the_columns_and_key_of_the_contract(name: str) -> None:
     key, others = (part.split() for part in CONTRACT[name].split("|"))
     table = TABLES[name]
     assert table.key == tuple(key)
     assert [column.name for column in table.columns][: len(key) + len(others)] == key + others
+    if table.kind is Kind.ENTITY:
+        history = TABLES[f"{name}_history"]
+        assert history.key == (*key, "valid_from")
+        assert [column.name for column in history.columns] == [*key, "valid_from", "valid_until", *others]
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=_name)
-def test_the_columns_of_a_key_are_never_null(table: Table) -> None:
-    assert not any(table.column(name).nullable for name in table.key)
+def test_no_column_breaks_the_conventions() -> None:
+    """None of a key is NULL, each is described in a sentence, and its name says its type."""
+    assert not any(column.nullable for table, column in COLUMNS if column.name in table.key)
+    sentences = [column.description for _, column in COLUMNS]
+    assert all((text[0].isupper() or text[0] == "'") and text.endswith(".") for text in sentences)
+    assert (
+        names_of(
+            *(
+                (table, column)
+                for table, column in COLUMNS
+                for suffix, types in SUFFIXES.items()
+                if column.name.endswith(suffix) and column.type not in types
+            )
+        )
+        == []
+    )
+    percentages = [column for _, column in COLUMNS if column.name.endswith(("proficiency", "percentage"))]
+    assert {(column.minimum, column.maximum) for column in percentages} == {(0, 100)}
+    assert len(COLUMNS) == len(set(names_of(*COLUMNS)))
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=_name)
-def test_no_column_is_declared_twice(table: Table) -> None:
-    names = [column.name for column in table.all_columns]
-    assert len(names) == len(set(names))
+def test_a_reference_points_to_the_complete_key_of_a_table_that_comes_first() -> None:
+    order = list(TABLES)
+    for table, column in COLUMNS:
+        for target in filter(None, (column.references, column.joins)):
+            parent, field = target.split(".")
+            assert TABLES[parent].key == (field,)
+            assert not column.references or order.index(parent) < order.index(table.name), column.name
 
 
-@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=_name)
-def test_every_column_is_described_in_a_sentence(table: Table, column: Column) -> None:
-    assert column.description[0].isupper() or column.description.startswith("'")
-    assert column.description.endswith(".")
+def test_every_column_of_a_data_table_says_where_it_comes_from() -> None:
+    for table in DATA_TABLES.values():
+        read = {*table.sources, *table.secondary_sources}
+        assert table.sources
+        assert read <= set(RESOURCES)
+        resources = {column.source.split(":")[0] if column.source else column.name for column in table.columns}
+        assert resources <= {*read, "export_date"}
 
 
-@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=_name)
-def test_a_name_says_its_type(table: Table, column: Column) -> None:
-    for suffix, types in SUFFIXES.items():
-        assert not column.name.endswith(suffix) or column.type in types
-    if column.name.endswith(("proficiency", "percentage")):
-        assert (column.minimum, column.maximum) == (0, 100)
-
-
-@pytest.mark.parametrize(
-    ("table", "column"), [pair for pair in COLUMNS if pair[1].references or pair[1].joins], ids=_name
-)
-def test_a_reference_points_to_the_whole_key_of_a_table_that_comes_first(table: Table, column: Column) -> None:
-    parent, field = (column.references or column.joins or "").split(".")
-    assert TABLES[parent].key == (field,)
-    if column.references:
-        names = list(TABLES)
-        assert names.index(parent) < names.index(table.name)
-
-
-@pytest.mark.parametrize("table", DATA_TABLES.values(), ids=_name)
-def test_every_column_of_a_data_table_says_where_it_comes_from(table: Table) -> None:
-    drawn_on = {*table.sources, *table.secondary_sources}
-    assert table.sources
-    assert drawn_on <= set(RESOURCES)
-    for column in table.columns:
-        if column.name != "export_date":
-            assert column.source is not None
-            assert column.source.split(":")[0] in drawn_on
-
-
-def test_a_snapshot_is_kept_per_date() -> None:
-    for table in TABLES.values():
-        assert (table.key[0] == "export_date") == (table.kind is Kind.SNAPSHOT)
-
-
-def test_only_entities_are_hashed_and_marked_deleted() -> None:
+def test_a_kind_decides_key_and_managed_columns() -> None:
     for table in TABLES.values():
         names = {column.name for column in table.managed_columns}
+        assert (table.key[0] == "export_date") == (table.kind is Kind.SNAPSHOT)
         assert ({"row_hash", "deleted_on", "first_seen_on", "last_seen_on"} <= names) == (table.kind is Kind.ENTITY)
 
 
 def test_what_says_who_a_person_is_is_personal() -> None:
-    personal = {f"{table.name}.{column.name}" for table, column in COLUMNS if column.personal}
+    personal = set(names_of(*((table, column) for table, column in COLUMNS if column.personal)))
     of_history = {name for name in personal if name.partition(".")[0] in HISTORY_TABLES}
     assert {name.replace("_history", "") for name in of_history} == personal - of_history
     assert personal - of_history == {
-        "accounts.name",
-        "accounts.email_address",
-        "accounts.year_of_birth",
-        "account_external_ids.external_id",
-        "group_members.member_key",
-        "group_members.name",
-        "group_members.email_address",
+        *("accounts.name", "accounts.email_address", "accounts.year_of_birth", "account_external_ids.external_id"),
+        *("group_members.member_key", "group_members.name", "group_members.email_address"),
     }
 
 
@@ -171,12 +150,5 @@ def test_a_snapshot_and_the_events_publish_each_data_table_once() -> None:
     ],
     ids=["nothing", "results", "evaluations with their norm", "two tables", "everything"],
 )
-def test_resources_of_tables_are_those_they_draw_on_in_the_order_of_the_walk(
-    tables: tuple[str, ...], resources: tuple[str, ...]
-) -> None:
+def test_resources_of_tables_are_those_they_are_read_from_in_the_order_of_the_walk(tables: Any, resources: Any) -> None:
     assert resources_of(tables) == resources
-
-
-def test_an_unknown_column_is_a_key_error_that_names_it() -> None:
-    with pytest.raises(KeyError, match=r"groups\.colour"):
-        TABLES["groups"].column("colour")

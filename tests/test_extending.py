@@ -1,0 +1,115 @@
+"""A column is one line, and a table one declaration and its place in the registry: the rest follows from them.
+
+Both are added to a copy of the program, which then describes itself and loads an answer that has them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import drillster_pipeline
+
+COLUMN = '    text("owner_name", "Who owns the group.", "owner.fullName | owner.name"),\n'
+TABLE = """
+
+GROUP_LABELS = entity(
+    "group_labels",
+    "The labels of groups.",
+    key("group_id", "The group.", "id", references="groups.group_id"),
+    key("label", "The label.", "labelText"),
+    integer("weight", "Its weight.", "counts.weight"),
+    sources=("groups",),
+)
+"""
+PROGRAM = """
+import json, sys
+from datetime import UTC, date, datetime
+from drillster_pipeline.extract.batches import Page
+from drillster_pipeline.extract.extractor import Extractor
+from drillster_pipeline.orchestration.columns import column_lineage, column_schema, field_schemas
+from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables.documents import data_dictionary, subject_diagram
+from drillster_pipeline.tables.documents.dbt import dbt_sources
+from drillster_pipeline.warehouse import CONTRACT, ddl
+
+answer = {"groups": [{"id": "g", "owner": {"name": "Care"}, "labelText": "red", "counts": {"weight": 5}, "new": 1}]}
+extractor = Extractor(export_date=date(2026, 1, 1), tables=("groups", "group_labels"))
+pages = [("groups", Page({}, 1, datetime(2026, 1, 2, tzinfo=UTC), answer))]
+loaded = {batch.table.name: json.loads(batch.frame.to_json(orient="records")) for batch in extractor.batches(pages)}
+lineage = {
+    f"{name}.{column}": [dep.column_name for dep in deps]
+    for name in ("groups", "group_labels")
+    for column, deps in column_lineage(DATA_TABLES[name]).deps_by_column.items()
+}
+print(json.dumps({
+    "ddl": ddl("sqlite"), "dictionary": data_dictionary(CONTRACT), "dbt": dbt_sources(CONTRACT),
+    "diagram": subject_diagram("People and groups", CONTRACT), "lineage": lineage, "loaded": loaded,
+    "unknown": list(extractor.unknown_fields["groups"]),
+    "fields": [column.name for column in field_schemas()["groups"].columns],
+    "metadata": {name: [column.name for column in column_schema(DATA_TABLES[name]).columns] for name in loaded},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    """What the program says of itself with a column and a table more."""
+    folder = tmp_path_factory.mktemp("extended")
+    package = folder / "drillster_pipeline"
+    shutil.copytree(Path(drillster_pipeline.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    declarations, registry = package / "tables" / "people.py", package / "tables" / "__init__.py"
+    text = declarations.read_text(encoding="utf-8")
+    place = next(line for line in text.splitlines(keepends=True) if '"custom_reference"' in line)
+    declarations.write_text(text.replace(place, place + COLUMN) + TABLE, encoding="utf-8")
+    text = registry.read_text(encoding="utf-8")
+    text = text.replace("from .people import ", "from .people import GROUP_LABELS, ")
+    registry.write_text(
+        text.replace("GROUP_MEMBERS, GROUP_STAFF),", "GROUP_MEMBERS, GROUP_STAFF, GROUP_LABELS),"), "utf-8"
+    )
+    run = [sys.executable, "-P", "-c", PROGRAM]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    described = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    found: Mapping[str, Any] = json.loads(described.stdout)
+    return found
+
+
+def test_a_new_column_and_a_new_table_are_in_the_ddl_and_in_every_document(extended: Mapping[str, Any]) -> None:
+    assert "CREATE TABLE group_labels" in extended["ddl"]
+    assert "weight" in extended["ddl"]
+    assert extended["ddl"].count("owner_name") == 2  # in the entity and in its history
+    assert (
+        "| `owner_name` | text | yes | Who owns the group. | `groups: groups[].owner.fullName` |"
+        in extended["dictionary"]
+    )
+    assert "## group_labels_history" in extended["dictionary"]
+    assert "name: owner_name" in extended["dbt"]
+    assert 'groups ||--o{ group_labels : "group_id"' in extended["diagram"]
+
+
+def test_they_are_in_what_dagster_shows(extended: Mapping[str, Any]) -> None:
+    assert extended["metadata"]["groups"].index("owner_name") == 4
+    assert extended["metadata"]["group_labels"][:3] == ["group_id", "label", "weight"]
+    assert extended["lineage"]["groups.owner_name"] == ["groups[].owner.fullName"]
+    assert extended["lineage"]["group_labels.weight"] == ["groups[].counts.weight"]
+    assert {"groups[].owner.fullName", "groups[].labelText"} <= set(extended["fields"])
+
+
+def test_they_are_loaded_and_their_fields_are_known(extended: Mapping[str, Any]) -> None:
+    (group,) = extended["loaded"]["groups"]
+    (label,) = extended["loaded"]["group_labels"]
+    assert (group["group_id"], group["owner_name"]) == ("g", "Care")
+    assert {name: label[name] for name in ("group_id", "label", "weight")} == {
+        "group_id": "g",
+        "label": "red",
+        "weight": 5,
+    }
+    assert extended["unknown"] == ["groups[].new"]
