@@ -38,7 +38,7 @@ class RemoteStorage:
         scheme, _, rest = url.partition("://")
         self.url = f"{scheme}://{rest.split('@')[-1].split('?')[0]}"
         self.place = place
-        self.fs, root = self._opened(url, scheme)
+        self.fs, root = self._opened(url)
         self.root = root.rstrip("/")
 
     def names(self, folder: str) -> list[str]:
@@ -105,12 +105,12 @@ class RemoteStorage:
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
 
-    def _opened(self, url: str, protocol: str) -> tuple[Any, str]:
+    def _opened(self, url: str) -> tuple[Any, str]:
         """The file system of a URL, and the path in it. Some drivers connect, so it may also raise Unavailable."""
         import fsspec
         from fsspec.registry import known_implementations
 
-        setting = self.place.setting
+        setting, protocol = self.place.setting, url.split(":", 1)[0]
         if protocol not in _ATOMIC:
             raise SettingsError(
                 f"{setting} names the storage '{protocol}', where a write that is cut short may leave half a "
