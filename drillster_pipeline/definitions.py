@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .orchestration import definitions
+from .orchestration.definitions import build_definitions
 
-defs = definitions()
+defs = build_definitions()

@@ -110,7 +110,7 @@ def _pseudonym_key(value: SecretStr | None) -> SecretStr | None:
 
 def _alert_urls(value: str) -> tuple[SecretStr, ...]:
     """The URLs that Apprise knows. The others are reported by `read_settings`: alerts about them go to these."""
-    from .pipeline.alert_channels import split_urls
+    from .alert_channels import split_urls
 
     return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
 
@@ -300,7 +300,7 @@ def _mistakes_between(settings: Settings, given: Mapping[str, str], *, needs_api
             "for every run"
         )
     if urls := given.get("alert_urls"):
-        from .pipeline.alert_channels import split_urls
+        from .alert_channels import split_urls
 
         known = [is_known for _, is_known in split_urls(urls)]
         if not all(known):

@@ -15,9 +15,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from drillster_pipeline import alert_channels as channels
+from drillster_pipeline.alert_channels import bounded, channels_of, notify, ping, post
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.pipeline import alert_channels as channels
-from drillster_pipeline.pipeline.alert_channels import bounded, notify, ping, post
 from drillster_pipeline.settings import load_settings
 from tests.webhooks import Webhook, running_webhook
 
@@ -176,3 +176,16 @@ def test_nothing_is_kept_on_disk(hook: Webhook, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     notify(hook.url.replace("http", "json", 1), "x", "x")
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_channels_are_known_by_setting_position_and_kind_alone() -> None:
+    urls = "json://user:very-secret@127.0.0.1/a, mailtos://user:very-secret@example.org"
+    environment = {"DRILLSTER_ALERT_URLS": urls, "DRILLSTER_ALERT_WEBHOOK": "https://hooks.example.org/very-secret"}
+    found = channels_of(load_settings(environment, needs_api=False))
+    assert [channel.name for channel in found] == [
+        "DRILLSTER_ALERT_WEBHOOK",
+        "DRILLSTER_ALERT_URLS 1 (json)",
+        "DRILLSTER_ALERT_URLS 2 (mailtos)",
+    ]
+    assert len({channel.key for channel in found}) == 3
+    assert "very-secret" not in repr(found)

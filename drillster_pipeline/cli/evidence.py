@@ -51,7 +51,7 @@ def verify_evidence(console: Console, session: PipelineContext, path: Path) -> i
     findings = verify(session, path.read_bytes(), _read_provenance(path))
     table = Table(show_edge=False, pad_edge=False, show_header=False)
     for finding in findings:
-        table.add_row(finding.what, "[green]✓[/]" if finding.is_right else "[red]✗[/]", finding.told)
+        table.add_row(finding.what, "[green]✓[/]" if finding.is_right else "[red]✗[/]", finding.text)
     console.print(table)
     if all(finding.is_right for finding in findings):
         console.print("\nThe evidence is true: file, archive and warehouse say the same.")

@@ -20,7 +20,7 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
     import dagster as dg
 
     from drillster_pipeline.orchestration.home import ensure_home
-    from drillster_pipeline.orchestration.maintenance import delete_old_runs
+    from drillster_pipeline.orchestration.jobs import delete_old_runs
     from drillster_pipeline.pipeline.prune import prune
 
     outcome = prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)

@@ -57,13 +57,13 @@ def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_er
 
     ``settings_error``: why the run can't even begin.
     """
-    from drillster_pipeline.orchestration.alerting import send_alerts
+    from drillster_pipeline.orchestration.alerts import send_alerts
     from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import read_settings
 
     settings, _ = read_settings(needs_api=False)
     with PipelineContext(settings=settings) as session:
-        send_alerts(instance, session, coming=coming or session.newest_complete, settings_error=settings_error)
+        send_alerts(instance, session, pending=coming or session.newest_complete, settings_error=settings_error)
 
 
 def run_date(
@@ -78,7 +78,7 @@ def run_date(
     """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
     started = time.monotonic()
     with progress_display(console, f"Run of {export_date}") as show:
-        run = RunContext(retries=False, on_progress=show, now=now)
+        run = RunContext(on_progress=show, now=now)
         result = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
     total = count(sum(result.rows.values()))
@@ -104,7 +104,7 @@ def fetch_missing_events(
     console: Console, instance: dg.DagsterInstance, *, now: Callable[[], datetime] | None = None
 ) -> None:
     """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
-    from drillster_pipeline.orchestration.gaps import dates_to_fetch
+    from drillster_pipeline.orchestration.sensors import dates_to_fetch
 
     run = RunContext(now=now)
     try:

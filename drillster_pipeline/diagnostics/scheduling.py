@@ -86,8 +86,7 @@ def check_daemon(report: DiagnosticsReport, daemon: Daemon) -> None:
 
 def check_alerts(report: DiagnosticsReport, settings: Settings, *, send: bool) -> None:
     """Whether alerts have a channel; ``send`` tries each."""
-    from drillster_pipeline.pipeline.alert_channels import ROUND_SECONDS, bounded, ping
-    from drillster_pipeline.pipeline.alerts import channels_of
+    from drillster_pipeline.alert_channels import ROUND_SECONDS, bounded, channels_of, ping
 
     trials: list[tuple[str, str, Callable[[], str | None]]] = []
     for channel in channels_of(settings):

@@ -1,4 +1,4 @@
-"""The four operations that carry all assets.
+"""The five operations that carry all assets.
 
 One walk keeps all connections busy and one transaction publishes all tables, so each is one operation that many
 assets come out of. An operation that is asked for some of its assets only does what these need and reports on these.
@@ -7,8 +7,7 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 """
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +16,19 @@ from pydantic import Field
 
 from drillster_pipeline.resources import CAPTURED
 from drillster_pipeline.settings import Settings
-from drillster_pipeline.tables import tables_of
+from drillster_pipeline.tables import DATA_TABLES, tables_of
 
-from . import checks
-from . import metadata as pages
-from . import run_logging as reports
+from . import checks, metadata
 from .errors import error_boundary
-from .keys import resource_key, table_key
-from .partitions import export_date
+from .partitions import PARTITION, daily, export_date, export_dates
 from .resources import DrillsterResource, RunContext
-from .specs import data_tables, resource_spec, table_spec
+from .specs import report_spec, resource_key, resource_spec, table_key, table_spec
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
-    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.publish import PublishOutcome
     from drillster_pipeline.pipeline.quality import LoadQuality
+    from drillster_pipeline.pipeline.report import WrittenReport
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -43,7 +39,7 @@ PROGRESS_EVERY_SECONDS = 30.0
 
 
 class CaptureConfig(dg.Config):
-    """What a capture may be told for one run."""
+    """Options of a capture, for one run."""
 
     capture_again: bool = Field(
         default=False,
@@ -55,131 +51,177 @@ class CaptureConfig(dg.Config):
 
 
 class PublishConfig(dg.Config):
-    """What a publish may be told for one run."""
+    """Options of a publish, for one run."""
 
     allow_mass_delete: bool = Field(
         default=False,
         description=(
             "Publish even if more than 20 % of a table's present rows (and at least 10), or more than half of them (of "
             "at least 2), would be marked as deleted; rows whose group, objective, catalog or account is proven gone "
-            "do not count. Set it for one run, after you have seen that they are really gone from Drillster. It does "
-            "not publish a table of which no row fitted."
+            "do not count. Set it for one run, after you have verified that they are really gone from Drillster. It "
+            "does not publish a table of which no row fitted."
         ),
     )
 
 
-def capture_assets(
-    kind: str, partitions: dg.PartitionsDefinition[str], settings: Settings, *, priority: int
-) -> dg.AssetsDefinition:
-    """``capture_snapshot`` or ``capture_events``."""
-    resources = CAPTURED[kind]
+_CAPTURES = {
+    "snapshot": (
+        "Captures the present state of everything in Drillster, into the archive. Only the newest date that has ended "
+        "can be captured; a past date is replayed from its archive, or refused where there is none."
+    ),
+    "events": (
+        "Fetches the objective events of the date and the day before. Works for past dates, too: of everything in "
+        "Drillster, events alone carry their own dates."
+    ),
+}
+_PUBLISH = (
+    "Stages the newest sealed capture of the date, validates it, and publishes all tables in one transaction: readers "
+    "see all of a load or nothing of it. Makes no request to Drillster."
+)
 
-    @dg.multi_asset(
-        name=f"capture_{kind}",
-        specs=[resource_spec(resource, partitions, settings) for resource in resources],
-        check_specs=checks.capture_checks(resources),
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
-        can_subset=True,
-        pool=POOL,
-        op_tags={"dagster/priority": str(priority)},
-        description=_CAPTURE_WORDS[kind],
-    )
+
+def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
+    """``capture_snapshot`` or ``capture_events``; ``options`` are those of :func:`_operation`."""
+    resources = CAPTURED[kind]
+    specs = [resource_spec(resource, settings) for resource in resources]
+
+    @_operation(f"capture_{kind}", specs, settings, checks.capture_checks(resources), pool=POOL, **options)
     def capture(
         context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
+        """Capture."""
         from drillster_pipeline.pipeline.capture import capture as capture_date
+
+        run = drillster.run
 
         def work() -> "CaptureOutcome":
             day = export_date(context.run.tags)
-            session = drillster.run.pipeline
-            session.on_progress = _progress(context, drillster.run)
-            session.run_id, session.ended_well = context.run.run_id, partial(_ended_well, context.instance)
-            return capture_date(session, kind, day, again=config.capture_again)
+            run.pipeline.on_progress = _progress(context, run)
+            run.pipeline.run_id, run.pipeline.ended_well = context.run.run_id, partial(_ended_well, context.instance)
+            return capture_date(run.pipeline, kind, day, again=config.capture_again)
 
-        outcome = error_boundary(context, drillster.run, work)
-        context.log.info(reports.capture_sentence(kind, outcome))
-        reports.tag_capture(context, kind, outcome)
+        _tag_date(context)
+        outcome = error_boundary(context, run, work)
+        manifest = outcome.capture.manifest
+        walk = manifest["walk"]
+        cost = f"{walk['requests']:,} requests, {walk['retries']:,} retries, {walk['seconds']:.1f} s"
+        context.log.info(
+            "%s of %s: %s, capture %s (%s)",
+            kind,
+            manifest["export_date"],
+            outcome.how,
+            outcome.capture.capture_id,
+            cost if outcome.asked else "no request to Drillster",
+        )
         for resource in resources:
             if resource_key(resource) in context.selected_asset_keys:
-                yield pages.captured(resource, outcome)
-                yield from _selected(context, [checks.complete(resource, outcome.capture.manifest)])
+                yield metadata.captured(resource, outcome)
+                yield from _selected(context, [checks.complete(resource, manifest)])
 
     return capture
 
 
-_CAPTURE_WORDS = {
-    "snapshot": (
-        "Walks over everything that Drillster says of the present, into the archive. Only the newest date that has "
-        "ended can be captured; a past date is replayed from its archive, or refused where there is none."
-    ),
-    "events": (
-        "Fetches the objective events of the date and the day before. Works for past dates, too: of all that "
-        "Drillster says, events alone carry their own dates."
-    ),
-}
-_PUBLISH_WORDS = (
-    "Stages the newest sealed capture of the date, judges it, and publishes all tables in one transaction: readers see "
-    "all of a night or nothing of it. Makes no request to Drillster."
-)
+def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
+    """``publish_snapshot`` or ``publish_events``; ``options`` are those of :func:`_operation`."""
+    tables = [DATA_TABLES[name] for name in tables_of(kind)]
+    specs = [table_spec(table, kind, settings) for table in tables]
 
-
-def publish_assets(
-    kind: str, partitions: dg.PartitionsDefinition[str], settings: Settings, *, priority: int
-) -> dg.AssetsDefinition:
-    """``publish_snapshot`` or ``publish_events``."""
-    tables = data_tables(tables_of(kind))
-
-    @dg.multi_asset(
-        name=f"publish_{kind}",
-        specs=[table_spec(table, kind, partitions, settings) for table in tables],
-        check_specs=checks.publish_checks(tables),
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(1),
-        can_subset=True,
-        pool=POOL,
-        op_tags={"dagster/priority": str(priority)},
-        description=_PUBLISH_WORDS,
-    )
+    @_operation(f"publish_{kind}", specs, settings, checks.publish_checks(tables), pool=POOL, **options)
     def publish(
         context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
+        """Publish."""
         from drillster_pipeline.pipeline.publish import publish as publish_date
         from drillster_pipeline.pipeline.quality import load_quality
 
+        run = drillster.run
         selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]
         started = time.monotonic()
 
         def work() -> "tuple[PublishOutcome, LoadQuality]":
-            day = export_date(context.run.tags)
             outcome = publish_date(
-                drillster.run.pipeline,
+                run.pipeline,
                 kind,
-                day,
+                export_date(context.run.tags),
                 run_id=context.run.run_id,
                 tables=[table.name for table in selected],
                 allow_mass_delete=config.allow_mass_delete,
             )
-            return outcome, load_quality(drillster.run.pipeline, outcome)
+            return outcome, load_quality(run.pipeline, outcome)
 
-        outcome, facts = error_boundary(context, drillster.run, work)
+        _tag_date(context)
+        outcome, quality = error_boundary(context, run, work)
         seconds = time.monotonic() - started
-        context.log.info(reports.publish_sentence(outcome, seconds))
-        reports.tag_load(context, outcome)
+        context.log.info("%s of %s: %s, in %.1f s", kind, outcome.export_date, _described(outcome), seconds)
         if kind == "snapshot" and len(selected) == len(tables):
-            _beat(context, drillster.run.pipeline, outcome.export_date)
+            _ping_heartbeat(context, run, outcome)
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
             if table.name not in outcome.unavailable:  # its partition is as empty as it was
-                yield pages.published(table, outcome, facts.sight, seconds)
-            yield from _selected(context, checks.published(table, outcome, facts))
+                yield metadata.published(table, outcome, quality, seconds)
+            yield from _selected(context, checks.published(table, outcome, quality))
 
     return publish
 
 
-def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
-    """Checks can be left out when a run is launched; Dagster wants no word of these."""
+def report_assets(settings: Settings, **options: Any) -> dg.AssetsDefinition:
+    """``write_report``; ``options`` are those of :func:`_operation`."""
+
+    @_operation("write_report", [report_spec(settings)], settings, **options)
+    def write_report(
+        context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
+    ) -> dg.MaterializeResult[Any]:
+        """Write the page."""
+        from drillster_pipeline.pipeline.report import write_report as write
+
+        def work() -> "WrittenReport":
+            return write(drillster.run.pipeline, export_date(context.run.tags))
+
+        return metadata.reported(error_boundary(context, drillster.run, work))
+
+    return write_report
+
+
+def _operation(
+    name: str,
+    specs: list[dg.AssetSpec],
+    settings: Settings,
+    check_specs: list[dg.AssetCheckSpec] | None = None,
+    *,
+    priority: int,
+    retry_policy: dg.RetryPolicy | None,
+    pool: str | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """An operation that can be asked for some of its assets; the highest priority goes first."""
+    return dg.multi_asset(
+        name=name,
+        specs=specs,
+        check_specs=check_specs or [],
+        partitions_def=daily(settings),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
+        can_subset=check_specs is not None,
+        pool=pool,
+        op_tags={"dagster/priority": str(priority)},
+        retry_policy=retry_policy,
+        description=_PUBLISH if name.startswith("publish") else _CAPTURES.get(name.removeprefix("capture_")),
+    )
+
+
+def _described(outcome: "PublishOutcome") -> str:
+    report = outcome.report
+    counts = {
+        what: sum(getattr(table, f"rows_{what}") for table in report.tables.values())
+        for what in ("inserted", "updated", "deleted", "unchanged", "rejected")
+    }
+    rows = ", ".join(f"{number:,} {what}" for what, number in counts.items())
+    return (
+        f"load {report.load_id} of {len(report.tables)} tables from capture {outcome.capture.capture_id}, rows: {rows}"
+    )
+
+
+def _selected(context: dg.AssetExecutionContext, found: Iterable[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
+    """The checks that were not left out when the run was launched: Dagster refuses the result of any other."""
     for check in found:
         assert check.asset_key is not None
         assert check.check_name is not None
@@ -187,23 +229,30 @@ def _selected(context: dg.AssetExecutionContext, found: list[dg.AssetCheckResult
             yield check
 
 
-def _beat(context: dg.AssetExecutionContext, session: "PipelineContext", published: date) -> None:
-    """Ask DRILLSTER_HEARTBEAT_URL when the newest date was published; that it fails is no reason to fail."""
-    from drillster_pipeline.pipeline.alert_channels import ping
+def _tag_date(context: dg.AssetExecutionContext) -> None:
+    """Tag a run of a backfill with its date, which the page of runs does not show otherwise."""
+    tags = context.run.tags
+    if PARTITION not in tags and (dates := export_dates(tags)):
+        context.instance.add_run_tags(context.run.run_id, {"drillster/export_date": str(dates[0])})
 
-    url = session.settings.heartbeat_url
-    if url and published == session.newest_complete and (problem := ping(url.get_secret_value())):
-        context.log.warning("DRILLSTER_HEARTBEAT_URL took no notice (%s): its service may raise an alarm.", problem)
+
+def _ping_heartbeat(context: dg.AssetExecutionContext, run: RunContext, outcome: "PublishOutcome") -> None:
+    """Request DRILLSTER_HEARTBEAT_URL when the newest date was published; a failure of it fails nothing."""
+    from drillster_pipeline.alert_channels import ping
+
+    url = run.pipeline.settings.heartbeat_url
+    if url and outcome.export_date == run.pipeline.newest_complete and (problem := ping(url.get_secret_value())):
+        context.log.warning("DRILLSTER_HEARTBEAT_URL did not answer (%s): its service may raise an alarm.", problem)
 
 
 def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run succeeded; one that nobody remembers is taken to have done so."""
+    """Whether a run succeeded; one that is not known any more is assumed to have."""
     run = instance.get_run_by_id(run_id)
     return run is None or run.status is dg.DagsterRunStatus.SUCCESS
 
 
 def _progress(context: dg.AssetExecutionContext, run: RunContext) -> Callable[[Any], None]:
-    """Show every progress in the console, and one now and then in Dagster's log."""
+    """Show each progress in the console, and one every half minute in Dagster's log."""
     last = time.monotonic()
 
     def progress(moment: Any) -> None:

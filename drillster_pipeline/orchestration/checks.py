@@ -1,21 +1,21 @@
-"""Asset checks: each says in a sentence what is wrong and what to do, or that all is well.
+"""Asset checks: each says in a sentence what is wrong and what to do, or that all is well, with numbers to plot.
 
-What must stop a publish is judged before it, in staging: a row that refers to what is not there, say, is rejected
-there. These checks tell people about what was published. There is one only where there is something to tell: each
-costs three events in every run.
+What must stop a publish is validated before it, in staging: a row that refers to what is not there, say, is rejected
+there. These checks are about what was published. Each costs three events in every run, so there are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import shown_unit
-from drillster_pipeline.tables import Table
+from drillster_pipeline.tables import DATA_TABLES, Table
 
-from .keys import resource_key, table_key
+from .specs import resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.publish import PublishOutcome
@@ -26,109 +26,83 @@ NO_REJECTS = "no_rejects"
 NO_UNKNOWN_FIELDS = "no_unknown_fields"
 AGREES = "agrees_with_drillster"
 
-MAIN_TABLE: Mapping[str, str] = {
-    "organization": "organizations",
-    "accounts": "accounts",
-    "catalogs": "catalogs",
-    "catalog_content": "catalog_playables",
-    "groups": "groups",
-    "group_members": "group_members",
-    "group_staff": "group_staff",
-    "group_drillables": "group_playables",
-    "objectives": "objectives",
-    "objective_evaluations": "objective_evaluations",
-    "results": "results",
-    "test_results": "test_results",
-    "objective_events": "objective_events",
+REPORTED_AT: Mapping[str, str] = {
+    next(name for name, table in DATA_TABLES.items() if table.sources[:1] == (resource,)): resource
+    for resource in RESOURCES
 }
-"""The table that a resource's fields end up in first: where unknown ones are reported."""
-_RESOURCE_OF = {table: resource for resource, table in MAIN_TABLE.items()}
-_UNITS_SHOWN, _FIELDS_SHOWN, _REASONS_SHOWN = 5, 10, 3
+"""The first table of each resource: where unknown fields of the resource are reported."""
+_SHOWN, _FIELDS_SHOWN, _REASONS_SHOWN = 5, 10, 3
 _WHAT_TO_DO = (
-    "`drillster-pipeline check` says of each endpoint how it answers and what to do; the next night reads it again"
+    "`drillster-pipeline check` shows of each endpoint how it answers and what to do; the next run reads it again"
 )
 
 
-def capture_checks(resources: tuple[str, ...]) -> list[dg.AssetCheckSpec]:
+def capture_checks(resources: Sequence[str]) -> list[dg.AssetCheckSpec]:
     """The checks of captured resources."""
-    return [
-        dg.AssetCheckSpec(
-            COMPLETE,
-            asset=resource_key(resource),
-            description="Everything that Drillster counts was read: nothing closed to us, unavailable or cut short.",
-        )
-        for resource in resources
-    ]
+    description = "Everything that Drillster counts was read: nothing closed, unavailable or cut short."
+    return [dg.AssetCheckSpec(COMPLETE, asset=resource_key(name), description=description) for name in resources]
 
 
-def publish_checks(tables: list[Table]) -> list[dg.AssetCheckSpec]:
+def publish_checks(tables: Sequence[Table]) -> list[dg.AssetCheckSpec]:
     """The checks of published tables."""
-    return [
-        dg.AssetCheckSpec(name, asset=table_key(table.name), description=description)
-        for table in tables
-        for name, description in _named(table)
-    ]
-
-
-def _named(table: Table) -> Iterator[tuple[str, str]]:
-    yield NO_REJECTS, "Every row fitted its table, and whatever it refers to is there."
-    if table.name in _RESOURCE_OF:
-        yield NO_UNKNOWN_FIELDS, "Drillster's answers held no field that this program does not know."
-    if table.counts:
-        yield AGREES, "There are as many rows as Drillster itself counts, but for what changes during a walk."
+    found = []
+    for table in tables:
+        described = {NO_REJECTS: "Every row fitted its table, and everything that it refers to is there."}
+        if table.name in REPORTED_AT:
+            described[NO_UNKNOWN_FIELDS] = "Drillster's answers had no field that this program does not know."
+        if table.counts:
+            described[AGREES] = "There are as many rows as Drillster counts, but for changes during the capture."
+        found += [
+            dg.AssetCheckSpec(name, asset=table_key(table.name), description=description)
+            for name, description in described.items()
+        ]
+    return found
 
 
 def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
-    """Whether a resource was read whole."""
+    """Whether a resource was read completely."""
     entry = manifest["resources"][resource]
-    closed = [lost["unit"] for lost in entry["lost"] if lost["status"] == 403]
     gone_groups = set(manifest["groups"]["gone"]) - set(manifest["groups"]["closed"])
-    missing = [lost["unit"] for lost in entry["lost"] if lost["status"] == 404]
-    gone = [unit for unit in missing if unit.get("group_id") in gone_groups]
-    hidden = [unit for unit in missing if unit.get("group_id") not in gone_groups]
-    silent = [lost["unit"] for lost in entry["lost"] if lost["status"] not in {403, 404}]
-    troubles = []
+    units: dict[str, list[Mapping[str, str]]] = {"closed": [], "gone": [], "hidden": [], "failed": []}
+    for lost in entry["lost"]:
+        is_gone = lost["unit"].get("group_id") in gone_groups
+        reason = {403: "closed", 404: "gone" if is_gone else "hidden"}.get(lost["status"], "failed")
+        units[reason].append(lost["unit"])
     if entry["status"] == "unavailable":
-        troubles.append(f"It could not be read: {entry['why']}. Its tables stay as they are. {_WHAT_TO_DO}")
+        problems = [f"It could not be read: {entry['why']}. Its tables stay as they are. {_WHAT_TO_DO}"]
     else:
-        if closed:
-            troubles.append(
-                f"{_some(closed)} closed to the service account, and the rows that are there stay as they were: "
-                "give it the right to view them"
-            )
-        if gone:
-            troubles.append(f"{_some(gone)} gone when asked for (404)")
-        if hidden:
-            troubles.append(f"{_some(hidden)} not to be found (404), and the rows that are there stay as they were")
-        if silent:
-            troubles.append(
-                f"{_some(silent)} without a usable answer, however often asked; nothing is taken for deleted"
-            )
-        troubles += [
-            f"{_unit(short['unit'])} gave {short['items']:,} items, and Drillster counts {short['expected']:,}: "
-            "what is missing is not taken for deleted"
-            for short in entry["short"][:_UNITS_SHOWN]
+        problems = [f"{_named(units[reason])} {words}" for reason, words in _LOST.items() if units[reason]]
+        problems += [
+            f"{_unit(short['unit'])} gave {short['items']:,} items, and Drillster counts {short['expected']:,}: rows "
+            "that are missing are not marked deleted"
+            for short in entry["short"][:_SHOWN]
         ]
-    return dg.AssetCheckResult(
-        passed=not troubles,
-        check_name=COMPLETE,
-        asset_key=resource_key(resource),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=_dated(
-            manifest["export_date"], troubles or [f"Everything was read: {entry['items']:,} items in all"]
-        ),
-        metadata={
-            "items": entry["items"],
-            "closed": len(closed),
-            "gone": len(missing),
-            "incomplete lists": len(entry["short"]),
-        },
+    return _result(
+        resource_key(resource),
+        COMPLETE,
+        manifest["export_date"],
+        ". ".join(problems) or f"Everything was read: {entry['items']:,} items in all",
+        passed=not problems,
+        rows=entry["items"],
+        **({} if entry["named_total"] is None else {"expected": entry["named_total"]}),
+        closed=len(units["closed"]),
+        gone=len(units["gone"]) + len(units["hidden"]),
+        failed=len(units["failed"]),
+        incomplete_lists=len(entry["short"]),
     )
 
 
-def _some(units: list[dict[str, str]]) -> str:
-    shown = "; ".join(_unit(unit) for unit in units[:_UNITS_SHOWN])
-    more = f" and {len(units) - _UNITS_SHOWN:,} more" if len(units) > _UNITS_SHOWN else ""
+_LOST = {
+    "closed": "closed to the service account; rows that are there stay as they are: give it the right to view them",
+    "gone": "gone when requested (404)",
+    "hidden": "not to be found (404); rows that are there stay as they are",
+    "failed": "without a usable answer after all attempts; nothing is marked deleted for it",
+}
+
+
+def _named(units: Sequence[Mapping[str, str]]) -> str:
+    shown = "; ".join(map(_unit, units[:_SHOWN]))
+    more = f" and {len(units) - _SHOWN:,} more" if len(units) > _SHOWN else ""
     return f"{shown}{more} {'is' if len(units) == 1 else 'are'}"
 
 
@@ -137,36 +111,34 @@ def _unit(unit: Mapping[str, str]) -> str:
     return shown_unit(unit) or "The list"
 
 
-def published(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> list[dg.AssetCheckResult]:
-    """The checks of one published table; ``facts`` are what the warehouse was asked after the publish."""
-    found = [_no_rejects(table, outcome, facts)]
-    if table.name in _RESOURCE_OF:
+def published(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> list[dg.AssetCheckResult]:
+    """The checks of one published table."""
+    found = [_no_rejects(table, outcome, quality)]
+    if table.name in REPORTED_AT:
         found.append(_no_unknown_fields(table, outcome))
     if table.counts:
-        found.append(_agrees(table, outcome, facts))
+        found.append(_agrees(table, outcome, quality))
     return found
 
 
-def _no_rejects(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> dg.AssetCheckResult:
-    if table.name in outcome.unavailable:
+def _no_rejects(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.AssetCheckResult:
+    key, day = table_key(table.name), str(outcome.export_date)
+    if why := outcome.unavailable.get(table.name):
         what = "Only what other answers name was added" if table.name in outcome.plans else "The table stays as it is"
-        told = f"{what}: {outcome.unavailable[table.name]}. {_WHAT_TO_DO}"
-        return _check(table, outcome, NO_REJECTS, told, passed=False)
-    report = outcome.report.tables[table.name]
-    rounded = outcome.rounded[table.name]
-    metadata = {"rejected": report.rows_rejected, "rounded": sum(rounded.values())}
-    fractions = f". Rounded, as they had a fraction: {_counted(rounded.items())}" if rounded else ""
-    if not report.rows_rejected:
-        told = f"All {report.rows_read:,} rows fitted{fractions}"
-        return _check(table, outcome, NO_REJECTS, told, metadata=metadata)
-    reasons = facts.reasons.get(table.name, [])
-    shown = _counted(reasons[:_REASONS_SHOWN])
-    told = (
-        f"{report.rows_rejected:,} of {report.rows_read:,} rows did not fit and were left out: {shown}"
-        f"{'; …' if len(reasons) > _REASONS_SHOWN else ''}. The table rejected_rows has them all, under load_id "
-        f"{outcome.report.load_id} and table_name {table.name}{fractions}"
-    )
-    return _check(table, outcome, NO_REJECTS, told, passed=False, metadata=metadata)
+        return _result(key, NO_REJECTS, day, f"{what}: {why}. {_WHAT_TO_DO}", passed=False)
+    report, rounded = outcome.report.tables[table.name], outcome.rounded[table.name]
+    words = f"All {report.rows_read:,} rows fitted"
+    if report.rows_rejected:
+        reasons = quality.reject_reasons.get(table.name, [])
+        words = (
+            f"{report.rows_rejected:,} of {report.rows_read:,} rows did not fit and were left out: "
+            f"{_counted(reasons[:_REASONS_SHOWN])}{'; …' if len(reasons) > _REASONS_SHOWN else ''}. The table "
+            f"rejected_rows has them all, under load_id {outcome.report.load_id} and table_name {table.name}"
+        )
+    if rounded:
+        words += f". Rounded, as they had a fraction: {_counted(rounded.items())}"
+    numbers = {"rows": report.rows_read, "rejected": report.rows_rejected, "rounded": sum(rounded.values())}
+    return _result(key, NO_REJECTS, day, words, passed=not report.rows_rejected, **numbers)
 
 
 def _counted(found: Iterable[tuple[str, int]]) -> str:
@@ -174,52 +146,43 @@ def _counted(found: Iterable[tuple[str, int]]) -> str:
 
 
 def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckResult:
-    unknown = outcome.unknown_fields.get(_RESOURCE_OF[table.name], {})
-    if not unknown:
-        return _check(table, outcome, NO_UNKNOWN_FIELDS, "All fields are known", metadata={"unknown": 0})
-    shown = ", ".join(sorted(unknown)[:_FIELDS_SHOWN])
-    told = (
-        f"Drillster gives {len(unknown)} field(s) that this program does not load: {shown}"
-        f"{', …' if len(unknown) > _FIELDS_SHOWN else ''}. They are kept in the archive; a newer version may load "
-        "them, and a backfill then fills them in. Nothing is lost until then: report them, so that they are"
-    )
-    metadata = {"unknown": len(unknown), "first seen in": dict(sorted(unknown.items()))}
-    return _check(table, outcome, NO_UNKNOWN_FIELDS, told, passed=False, metadata=metadata)
+    unknown = dict(sorted(outcome.unknown_fields.get(REPORTED_AT[table.name], {}).items()))
+    words = "All fields are known"
+    if unknown:
+        words = (
+            f"Drillster gives {len(unknown)} field(s) that this program does not load: "
+            f"{', '.join(list(unknown)[:_FIELDS_SHOWN])}{', …' if len(unknown) > _FIELDS_SHOWN else ''}. They are kept "
+            "in the archive: report them, so that a newer version loads them, and a backfill then fills them in"
+        )
+    details: dict[str, Any] = {"unknown": len(unknown), **({"first_found_in": unknown} if unknown else {})}
+    day = str(outcome.export_date)
+    return _result(table_key(table.name), NO_UNKNOWN_FIELDS, day, words, passed=not unknown, **details)
 
 
-def _agrees(table: Table, outcome: PublishOutcome, facts: LoadQuality) -> dg.AssetCheckResult:
-    if table.name in outcome.unavailable:
-        return _check(table, outcome, AGREES, f"Not compared: {outcome.unavailable[table.name]}")
-    if table.name in facts.not_compared:
-        return _check(table, outcome, AGREES, f"Not compared: {facts.not_compared[table.name]}")
-    if table.name not in facts.differences:
-        return _check(table, outcome, AGREES, "There are as many rows as Drillster itself counts")
-    told = (
-        f"{facts.differences[table.name]}. That is more than comes and goes during a walk: look at the check "
-        f"'{COMPLETE}' of the resources that this table is drawn from"
-    )
-    return _check(table, outcome, AGREES, told, passed=False)
+def _agrees(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.AssetCheckResult:
+    key, day = table_key(table.name), str(outcome.export_date)
+    if why := outcome.unavailable.get(table.name):
+        return _result(key, AGREES, day, f"Not compared: {why}")
+    compared = quality.comparisons[table.name]
+    words = compared.words
+    if not compared.agrees:
+        words += (
+            f". That is more than changes during a capture: see the check '{COMPLETE}' of the resources of this table"
+        )
+    numbers = {"rows": compared.rows, "expected": compared.expected}
+    known = {name: number for name, number in numbers.items() if number is not None}
+    return _result(key, AGREES, day, words, passed=compared.agrees, **known)
 
 
-def _check(
-    table: Table,
-    outcome: PublishOutcome,
-    name: str,
-    told: str,
-    *,
-    passed: bool = True,
-    metadata: Mapping[str, Any] | None = None,
+def _result(
+    key: dg.AssetKey, name: str, export_date: str, words: str, *, passed: bool = True, **metadata: Any
 ) -> dg.AssetCheckResult:
+    """With the date: Dagster shows the check of the run that came last, which may be that of a past date."""
     return dg.AssetCheckResult(
         passed=passed,
         check_name=name,
-        asset_key=table_key(table.name),
+        asset_key=key,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_dated(str(outcome.export_date), [told]),
-        metadata=dict(metadata or {}),
+        description=f"{export_date}: {words}.",
+        metadata=metadata,
     )
-
-
-def _dated(export_date: str, sentences: list[str]) -> str:
-    """Dagster shows the check of the run that came last, which may be that of a past date."""
-    return f"{export_date}: {'. '.join(sentences)}."

@@ -1,11 +1,11 @@
-"""What becomes of an error in a step: a failure that says what to do, or another try later."""
+"""What becomes of an error in a step: a failure whose message says what to do, and whether to try again later."""
 
 from __future__ import annotations
 
 import re
 import traceback
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -15,67 +15,43 @@ from .resources import RunContext
 
 Outcome = TypeVar("Outcome")
 
-OUTAGE_RETRIES = 2
-OUTAGE_WAIT_SECONDS = 600
-"""How often, and after how long, a step begins again when Drillster does not answer for longer than requests retry."""
-_TOLD = (ImportError, NameError, AttributeError, TypeError, NotImplementedError, MemoryError, RecursionError)
-"""Unexpected errors whose message speaks of code. Any other may quote a value, so that its message is withheld."""
-_FRAMES_SHOWN = 12
-ERROR_TYPE_TAG = "drillster/failed_with"
-ERROR_TYPE, EXIT_CODE, WHERE = "kind of error", "exit code", "where"
+OUTAGE_RETRIES = dg.RetryPolicy(max_retries=2, delay=600)
+"""For when Drillster does not answer for longer than requests are repeated. All other errors are not tried again."""
+ERROR_TYPE, EXIT_CODE, WHERE = "error_type", "exit_code", "where"
 """Metadata of a failure; ``WHERE`` is there if the error was not expected."""
+ERROR_TYPE_TAG = "drillster/error_type"
+"""Tag of a failed run: the page of runs shows it, and can be searched for it."""
+_ABOUT_CODE = (ImportError, NameError, AttributeError, TypeError, NotImplementedError, MemoryError, RecursionError)
+"""Unexpected errors whose message is about code. That of any other may quote a value, and is withheld."""
+_FRAMES_SHOWN = 12
 
 
 def error_boundary(context: dg.AssetExecutionContext, run: RunContext, work: Callable[[], Outcome]) -> Outcome:
-    """Do the work of a step; whatever goes wrong is told without a secret, a body or a personal value.
-
-    Raises ``RetryRequested`` for an outage, where the run may wait; ``Failure`` for everything else.
-    """
+    """Do the work of a step. Raises ``Failure``, without a secret, a body or a personal value, whatever goes wrong."""
     try:
         return work()
     except PipelineError as error:
-        if isinstance(error, Unavailable) and run.retries and context.retry_number < OUTAGE_RETRIES:
-            context.log.warning("%s. Trying again in %s minutes.", error, OUTAGE_WAIT_SECONDS // 60)
-            raise dg.RetryRequested(max_retries=OUTAGE_RETRIES, seconds_to_wait=OUTAGE_WAIT_SECONDS) from None
         run.errors[context.assets_def.op.name] = error
-        _fail(context, error)
+        retries = context.assets_def.op.retry_policy
+        is_passing = isinstance(error, Unavailable)
+        if not (is_passing and retries and context.retry_number < retries.max_retries):
+            words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+            context.instance.add_run_tags(context.run.run_id, {ERROR_TYPE_TAG: words})
+        metadata: dict[str, Any] = {ERROR_TYPE: type(error).__name__, EXIT_CODE: error.exit_code}
+        raise dg.Failure(str(error), metadata, allow_retries=is_passing) from None
     except Exception as error:  # noqa: BLE001 - its message and its locals must not get into Dagster's log
-        _fail_unexpectedly(context, error)
+        raise _unexpected(context, error) from None
 
 
-def _fail(context: dg.AssetExecutionContext, error: PipelineError) -> NoReturn:
-    _tag(context, _in_words(type(error)))
-    raise dg.Failure(
-        description=str(error),
-        metadata={ERROR_TYPE: type(error).__name__, EXIT_CODE: error.exit_code},
-        allow_retries=False,
-    ) from None
-
-
-def _fail_unexpectedly(context: dg.AssetExecutionContext, error: Exception) -> NoReturn:
-    kind = type(error).__name__
-    told = f"{kind}: {error}" if isinstance(error, _TOLD) else f"{kind} (its message is withheld: it may quote data)"
-    sentence = f"An error that this program does not expect. Please report it with what stands here. {told}"
-    where = dg.MetadataValue.md(_where(error))
-    _tag(context, f"unexpected {kind}")
-    raise dg.Failure(
-        description=sentence,
-        metadata={ERROR_TYPE: kind, WHERE: where},
-        allow_retries=False,
-    ) from None
-
-
-def _tag(context: dg.AssetExecutionContext, why: str) -> None:
-    """Note on the run what it failed with: the list of runs shows that, and can be searched for it."""
-    context.instance.add_run_tags(context.run.run_id, {ERROR_TYPE_TAG: why})
-
-
-def _in_words(kind: type[PipelineError]) -> str:
-    """``PastDateRefused`` as ``past date refused``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
-
-
-def _where(error: Exception) -> str:
-    """The places in the code that led to an error, the innermost last: files, lines and names, never a value."""
+def _unexpected(context: dg.AssetExecutionContext, error: Exception) -> dg.Failure:
+    name = type(error).__name__
+    message = str(error) if isinstance(error, _ABOUT_CODE) else "its message is withheld, as it may quote data"
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN:]
-    return "\n".join(f"- `{frame.filename}:{frame.lineno}` in `{frame.name}`" for frame in frames)
+    # Files, lines and names, never a value; the innermost last.
+    where = "\n".join(f"- `{frame.filename}:{frame.lineno}` in `{frame.name}`" for frame in frames)
+    context.instance.add_run_tags(context.run.run_id, {ERROR_TYPE_TAG: f"unexpected {name}"})
+    return dg.Failure(
+        f"An error that this program does not expect. Please report it with the lines below. {name}: {message}",
+        {ERROR_TYPE: name, WHERE: dg.MetadataValue.md(where)},
+        allow_retries=False,
+    )

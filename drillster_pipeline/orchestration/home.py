@@ -35,10 +35,10 @@ def describe_home() -> dict[str, Any]:
     """
     named = os.environ.get("DAGSTER_HOME")
     home = Path(named or DEFAULT_HOME).expanduser().absolute()
-    told: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
+    found: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
     settings = home / "dagster.yaml"
     if not settings.exists():
-        return told
+        return found
     import dagster as dg
 
     config = dg.config_from_files([glob.escape(str(settings))])
@@ -47,8 +47,8 @@ def describe_home() -> dict[str, Any]:
         folder = in_files.get("base_dir", home)
         folder = os.environ.get(folder["env"], "") if isinstance(folder, dict) else folder
         if not (Path(folder) / "history").exists():  # Dagster makes what it opens
-            return told
-    told["storage"] = next(iter(storage))
+            return found
+    found["storage"] = next(iter(storage))
     with TemporaryDirectory() as aside:
         # Two settings are changed: Dagster makes no tables, and its other folders are in a place that is removed.
         changed = {**config, "storage": {kind: _only_open(each) for kind, each in storage.items()}}
@@ -59,8 +59,8 @@ def describe_home() -> dict[str, Any]:
             except sa.exc.ProgrammingError as error:
                 if type(error.orig).__name__ != "UndefinedTable":
                     raise
-                return told
-    return told | {
+                return found
+    return found | {
         "exists": True,
         "dagster": dg.__version__,
         "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,

@@ -1,27 +1,25 @@
-"""The job ``nightly`` in this process: the same assets and the same Dagster instance that the UI shows."""
+"""A job in this process: the same assets and the same Dagster instance that the UI shows."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from functools import cache
 
 import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
 
-from .keys import EVENTS, NIGHTLY
-from .resources import ConsoleResource, RunContext
-from .run_lock import fail_dead_runs, run_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from .definitions import build_definitions
+from .jobs import EVENTS, NIGHTLY
+from .resources import InProcessResource, RunContext, fail_dead_runs, run_lock
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run of the job came to."""
+    """What a run of a job came to."""
 
     run_id: str
     success: bool
@@ -30,7 +28,7 @@ class RunResult:
     unexpected: tuple[str, ...]
     """Steps that failed with anything else."""
     rows: Mapping[str, int]
-    """Rows per published table, of this night."""
+    """Rows per published table, of this date."""
     warnings: tuple[str, ...]
     """Checks that did not pass: which, and what they say."""
 
@@ -45,6 +43,11 @@ class RunResult:
         return next(code for code in (2, 3, 6, 5, 4, 1) if code in codes)
 
 
+@cache
+def _definitions() -> dg.Definitions:
+    return build_definitions(retry_policy=None)
+
+
 def run_nightly(
     instance: dg.DagsterInstance,
     export_date: date,
@@ -54,28 +57,23 @@ def run_nightly(
     capture_again: bool = False,
     only_events: bool = False,
 ) -> RunResult:
-    """Run the job for one export date. Raises nothing that a step raised: see :class:`RunResult`."""
-    from drillster_pipeline.definitions import defs
-
-    capture = {"config": {"capture_again": capture_again}}
-    publish = {"config": {"allow_mass_delete": allow_mass_delete}}
+    """Run the job for one export date, without waiting for another attempt. Raises nothing that a step raised."""
     kinds = ("events",) if only_events else ("snapshot", "events")
+    options = {"capture": {"capture_again": capture_again}, "publish": {"allow_mass_delete": allow_mass_delete}}
     run_id = str(uuid.uuid4())
     fail_dead_runs(instance)
+    job = _definitions().resolve_job_def(EVENTS if only_events else NIGHTLY)
     try:
         with run_lock(instance, run_id):
-            result = defs.resolve_job_def(EVENTS if only_events else NIGHTLY).execute_in_process(
+            result = job.execute_in_process(
                 instance=instance,
                 partition_key=str(export_date),
                 raise_on_error=False,
                 run_id=run_id,
-                resources={"drillster": ConsoleResource(run)},
+                resources={"drillster": InProcessResource(run)},
                 run_config={
-                    "ops": {
-                        **{f"capture_{kind}": capture for kind in kinds},
-                        **{f"publish_{kind}": publish for kind in kinds},
-                    },
-                    # What an operator needs is printed by the console; the whole log is in the UI.
+                    "ops": {f"{work}_{kind}": {"config": config} for work, config in options.items() for kind in kinds},
+                    # What an operator needs is printed by the command; the complete log is in the UI.
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
@@ -95,20 +93,22 @@ def run_nightly(
 def _rows(result: dg.ExecuteInProcessResult) -> dict[str, int]:
     rows = {}
     for event in result.all_events:
-        if event.event_type_value != "ASSET_MATERIALIZATION" or event.asset_key is None:
-            continue
-        folder, name = event.asset_key.path
-        if folder == "warehouse":
-            value = event.step_materialization_data.materialization.metadata["dagster/partition_row_count"].value
-            rows[name] = int(str(value))
+        if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key is not None:
+            folder, name = event.asset_key.path
+            if folder == "warehouse":
+                metadata = event.step_materialization_data.materialization.metadata
+                rows[name] = int(str(metadata["dagster/partition_row_count"].value))
     return rows
 
 
 def _warnings(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    found = []
-    for event in result.all_events:
-        if event.event_type_value == "ASSET_CHECK_EVALUATION":
-            check = event.asset_check_evaluation_data
-            if not check.passed:
-                found.append(f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}")
-    return tuple(found)
+    checks = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    return tuple(
+        f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}"
+        for check in checks
+        if not check.passed
+    )

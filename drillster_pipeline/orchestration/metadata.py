@@ -1,7 +1,7 @@
-"""What the page of an asset shows: rows against the last nights, what changed, whether it is whole, and a few rows.
+"""Metadata of assets: numbers, which the UI plots, a sentence, whether the read was complete, and two pictures.
 
-Numbers, ids, dates and sentences, and rows without what is personal or free text (see
-:mod:`drillster_pipeline.warehouse.reads`): Dagster keeps all of it, and `forget` does not reach it there.
+Dagster keeps all of it, and `forget` does not reach it there: so rows are shown without what is personal or free text
+(see :mod:`drillster_pipeline.warehouse.reads`), and groups by their ids, as a group is often called after its coach.
 """
 
 from __future__ import annotations
@@ -12,199 +12,218 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from drillster_pipeline.report.charts import picture
 from drillster_pipeline.tables import Kind, Table
 
-from .keys import resource_key, table_key
-from .markdown import bar, columns_picture, table
+from .specs import REPORT, resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
     from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import TablePreviews
-    from drillster_pipeline.warehouse import TableLoad, TableReport
+    from drillster_pipeline.pipeline.quality import LoadQuality
+    from drillster_pipeline.pipeline.report import WrittenReport
 
-HOLES_SHOWN = 10
-_ID_SHOWN = 8
+_GAPS_SHOWN, _GROUPS_SHOWN = 10, 10
+_COMPLETE = {
+    Kind.EVENT: "Yes: everything that Drillster gives was read. Events are never deleted.",
+    Kind.SNAPSHOT: "Yes: everything was read. All rows of the date were replaced.",
+    Kind.ENTITY: "Yes: everything was read. Rows that are gone from Drillster were marked deleted.",
+}
 
 
 def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any]:
     """The asset of a resource, after its capture."""
     manifest = outcome.capture.manifest
     entry, walk = manifest["resources"][resource], manifest["walk"]
-    asked: dict[str, Any] = {
-        "walk: requests": walk["requests"],
-        "walk: retries": walk["retries"],
-        "walk: tokens": walk["grants"],
-        "walk: seconds": float(walk["seconds"]),
-    }
+    cost = {name: walk[name] for name in ("requests", "retries", "seconds")} | {"tokens": walk["grants"]}
     return dg.MaterializeResult(
         asset_key=resource_key(resource),
         metadata={
-            "export date": str(outcome.capture.ref.export_date),
+            "export_date": str(outcome.capture.ref.export_date),
             "how": str(outcome.how),
             "status": entry["status"],
             "dagster/partition_row_count": entry["items"],
             "answers": entry["units"],
             "pages": entry["pages"],
             "bytes": sum(part["bytes"] for part in entry["parts"]),
-            "captured until": manifest["captured_until"],
-            "capture": outcome.capture.capture_id,
+            "captured_until": manifest["captured_until"],
+            "capture_id": outcome.capture.capture_id,
             **({"unavailable": entry["why"]} if entry["status"] == "unavailable" else {}),
-            **(asked if outcome.asked else {}),
+            **({f"capture_{name}": value for name, value in cost.items()} if outcome.asked else {}),
         },
     )
 
 
-def published(table: Table, outcome: PublishOutcome, sight: TablePreviews, seconds: float) -> dg.MaterializeResult[Any]:
+def published(table: Table, outcome: PublishOutcome, quality: LoadQuality, seconds: float) -> dg.MaterializeResult[Any]:
     """The asset of a table, after its load."""
     report = outcome.report.tables[table.name]
-    rows = report.rows_inserted + report.rows_updated + report.rows_unchanged
-    before = [night for night in sight.nights.get(table.name, []) if night.export_date < outcome.export_date]
+    rows = _rows(report)
     return dg.MaterializeResult(
         asset_key=table_key(table.name),
         metadata={
-            "export date": str(outcome.export_date),
-            "in short": _in_short(table, report, rows, before),
-            "whole": _whole(table, outcome),
-            "last nights": _nights(table, outcome.export_date, report, rows, before),
-            **_figures(table, sight),
-            **_glimpse(table, sight),
+            "export_date": str(outcome.export_date),
+            "summary": _summary(table, outcome, quality),
+            "complete": _complete(table, outcome),
+            "last_dates": _last_dates(table, outcome, quality),
+            **_figures(table, quality),
+            **_sample_rows(table, quality),
             "dagster/partition_row_count": rows,
             # The rows of a date of a snapshot; of events nobody counts all, which would take ever longer.
             **({} if table.kind is Kind.EVENT else {"dagster/row_count": rows}),
-            "inserted": report.rows_inserted,
-            "updated": report.rows_updated,
-            "unchanged": report.rows_unchanged,
-            "deleted": report.rows_deleted,
-            "rejected": report.rows_rejected,
-            "read": report.rows_read,
-            **({} if report.history_rows is None else {"history rows written": report.history_rows}),
-            "load": outcome.report.load_id,
-            "capture": outcome.capture.capture_id,
-            "load: seconds": round(seconds, 3),
+            "rows_inserted": report.rows_inserted,
+            "rows_updated": report.rows_updated,
+            "rows_unchanged": report.rows_unchanged,
+            "rows_deleted": report.rows_deleted,
+            "rows_rejected": report.rows_rejected,
+            "rows_read": report.rows_read,
+            **({} if report.history_rows is None else {"history_rows": report.history_rows}),
+            "load_id": outcome.report.load_id,
+            "capture_id": outcome.capture.capture_id,
+            "load_seconds": round(seconds, 3),
         },
     )
 
 
-def _in_short(table_of: Table, report: TableReport, rows: int, before: list[TableLoad]) -> str:
-    """How many rows, against the night before, and what became of them."""
-    told = f"{rows:,} row{'' if rows == 1 else 's'}"
-    if before:
-        more = rows - before[0].rows
-        change = "as many as" if not more else f"{abs(more):,} {'more' if more > 0 else 'fewer'} than"
-        told += f", {change} on {before[0].export_date}"
-    changes = {"rejected": report.rows_rejected}
-    if table_of.kind is not Kind.SNAPSHOT:  # every row of a date is a new one
-        changes = {
-            "new": report.rows_inserted,
-            "changed": report.rows_updated,
-            "marked deleted": report.rows_deleted,
-            **changes,
+def reported(written: WrittenReport) -> dg.MaterializeResult[Any]:
+    """The asset of the report: where the page is, and its figures without names."""
+    figures = written.figures
+    link = dg.MetadataValue.url if "://" in written.location else dg.MetadataValue.path
+    shares = figures.compliance
+    found: dict[str, Any] = {
+        "page": link(written.location),
+        "bytes": written.size,
+        "rows_rejected": figures.data.rejected,
+    }
+    if missing := (*figures.data.missing, *figures.data.incomplete):
+        found["not_read_completely"] = ", ".join(missing)
+    if figures.knows("objective_evaluations"):
+        least_met = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.group_id))
+        found |= {
+            "people_overdue": figures.overdue_people,
+            "least_met": _table(
+                [
+                    {
+                        "group_id": group.group_id,
+                        "met_percentage": _rounded(group.share),
+                        "learners": group.practice.learners,
+                    }
+                    for group in least_met[:_GROUPS_SHOWN]
+                ]
+            ),
         }
+        if shares[-1] is not None:
+            found["objectives_met_percentage"] = round(shares[-1], 1)
+        words = [f"{day}: {_rounded(share)} %" for day, share in zip(figures.dates, shares, strict=True)]
+        found["objectives_met"] = _picture(
+            shares, figures.dates[0], figures.dates[-1], f"Objectives met, {', '.join(words)}", 100
+        )
+    if figures.knows("results"):
+        practice = figures.practice
+        found |= {
+            "learners": practice.learners,
+            "practiced_in_7_days": practice.practicing,
+            "no_practice_for_30_days": practice.stopped,
+            **({"spread_of_proficiency": _spread(figures.spread)} if any(figures.spread) else {}),
+        }
+    return dg.MaterializeResult(asset_key=REPORT, metadata=found)
+
+
+def _rows(load: Any) -> int:
+    return int(load.rows_inserted + load.rows_updated + load.rows_unchanged)
+
+
+def _summary(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> str:
+    """How many rows, against the date before, and what became of them."""
+    report = outcome.report.tables[table.name]
+    rows = _rows(report)
+    words = f"{rows:,} row{'' if rows == 1 else 's'}"
+    if before := next(iter(_before(table, outcome, quality)), None):
+        more = rows - before.rows
+        change = "as many as" if not more else f"{abs(more):,} {'more' if more > 0 else 'fewer'} than"
+        words += f", {change} on {before.export_date}"
+    changes = {"rejected": report.rows_rejected}
+    if table.kind is not Kind.SNAPSHOT:  # every row of a date is a new one
+        changes |= {"new": report.rows_inserted, "changed": report.rows_updated, "deleted": report.rows_deleted}
     counts = ", ".join(f"{number:,} {what}" for what, number in changes.items() if number)
-    return f"{told}. {counts or ('None rejected' if table_of.kind is Kind.SNAPSHOT else 'Nothing changed')}."
+    return f"{words}. {counts.capitalize() or ('None rejected' if table.kind is Kind.SNAPSHOT else 'Nothing changed')}."
 
 
-def _nights(
-    table_of: Table, day: date, report: TableReport, rows: int, before: list[TableLoad]
-) -> dg.MarkdownMetadataValue:
-    """Rows per night, the newest first."""
-    nights: list[tuple[date, int, TableReport | TableLoad]] = [(day, rows, report)]
-    nights += [(night.export_date, night.rows, night) for night in before]
-    if table_of.kind is Kind.SNAPSHOT:
-        most = max(number for _, number, _ in nights)
-        lines = [(_day(day), bar(number, most), number, load.rows_rejected) for day, number, load in nights]
-        return table(("night", "", "rows", "rejected"), lines, left=2)
-    changes = {
-        "new": [load.rows_inserted for _, _, load in nights],
-        "changed": [load.rows_updated for _, _, load in nights],
-        "gone": [load.rows_deleted for _, _, load in nights],
-        "rejected": [load.rows_rejected for _, _, load in nights],
-    }
-    shown = {what: numbers for what, numbers in changes.items() if any(numbers)}  # there is little room
-    return table(
-        ("night", "rows", *shown),
-        [
-            (_day(day), number, *(numbers[place] for numbers in shown.values()))
-            for place, (day, number, _) in enumerate(nights)
-        ],
+def _before(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> list[Any]:
+    """The loads of the dates before this one, the newest first."""
+    loads = quality.previews[table.name].last_loads
+    return [load for load in loads if load.export_date < outcome.export_date]
+
+
+def _complete(table: Table, outcome: PublishOutcome) -> str:
+    """Whether everything was read, and what that means for rows that are no longer in Drillster's answers."""
+    from drillster_pipeline.pipeline.guard import read_gaps_of
+
+    is_complete = outcome.validation.tables[table.name].is_complete
+    if gaps := read_gaps_of(table, outcome.capture.manifest):
+        shown = "; ".join(map(str, gaps[:_GAPS_SHOWN])) + ("; …" if len(gaps) > _GAPS_SHOWN else "")
+        groups = " of groups" if is_complete and table.kind is not Kind.EVENT else ""
+        return f"No. Not read: {shown}. Rows{groups} that were not read stay as they are."
+    if is_complete or table.kind is Kind.EVENT:
+        return _COMPLETE[table.kind]
+    return (
+        "Not sure: something that names such rows was not read, or a row could not be read. Rows that are no longer in "
+        "Drillster's answers stay as they are."
     )
 
 
-def _day(day: date) -> str:
-    return f"{day.day}\N{NO-BREAK SPACE}{day:%b}"
+def _last_dates(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.MarkdownMetadataValue:
+    """Rows on each of the last dates."""
+    loads = [(load.export_date, load.rows) for load in reversed(_before(table, outcome, quality))]
+    loads.append((outcome.export_date, _rows(outcome.report.tables[table.name])))
+    words = ", ".join(f"{day}: {rows:,}" for day, rows in loads)
+    rows = [rows for _, rows in loads]
+    return _picture(rows, loads[0][0], loads[-1][0], f"Rows, {words}", max(rows))
 
 
-def _figures(table_of: Table, sight: TablePreviews) -> dict[str, Any]:
-    """What a number or a picture says of a table."""
-    if table_of.name == "objective_evaluations" and sight.evaluated:
-        return {"objectives met, %": round(100 * sight.met / sight.evaluated, 1)}
-    if table_of.name != "results" or not sight.proficiencies:
+def _figures(table: Table, quality: LoadQuality) -> dict[str, Any]:
+    if table.name == "objective_evaluations" and quality.evaluated:
+        return {"objectives_met_percentage": round(100 * quality.met / quality.evaluated, 1)}
+    if table.name != "results" or not quality.proficiencies:
         return {}
-    known = sum(sight.proficiencies.values())
     spread = [0] * 10
-    for proficiency, count in sight.proficiencies.items():
+    for proficiency, count in quality.proficiencies.items():
         spread[min(proficiency // 10, 9)] += count
-    average = sum(proficiency * count for proficiency, count in sight.proficiencies.items()) / known
-    return {
-        "average proficiency": round(average, 1),
-        "spread of proficiency": spread_picture(spread),
-    }
+    average = sum(value * count for value, count in quality.proficiencies.items()) / sum(spread)
+    return {"average_proficiency": round(average, 1), "spread_of_proficiency": _spread(spread)}
 
 
-def spread_picture(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
+def _spread(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
     """Results by proficiency, in ten steps."""
-    told = ", ".join(
-        f"{low}-{low + 9 if low < 90 else 100}: {count}" for low, count in zip(range(0, 100, 10), spread, strict=True)
-    )
-    return columns_picture(spread, most=max(spread), first="0", last="100", told=f"Results by proficiency: {told}")
+    words = ", ".join(f"from {10 * place}: {count:,}" for place, count in enumerate(spread))
+    return _picture(spread, "0", "100", f"Results by proficiency, {words}", max(spread))
 
 
-def _glimpse(table_of: Table, sight: TablePreviews) -> dict[str, Any]:
-    """A few rows, one beside the other, without what may say who they are about."""
+def _picture(
+    values: Sequence[float | None], first: date | str, last: date | str, words: str, most: float
+) -> dg.MarkdownMetadataValue:
+    ends = [f"{end.day} {end:%b}" if isinstance(end, date) else end for end in (first, last)]
+    return dg.MetadataValue.md(picture(values, most=most, first=ends[0], last=ends[1], words=words))
+
+
+def _sample_rows(table: Table, quality: LoadQuality) -> dict[str, Any]:
     from drillster_pipeline.warehouse.reads import preview_columns
 
-    columns, rows = preview_columns(table_of), sight.rows.get(table_of.name, [])
+    columns, rows = [column.name for column in preview_columns(table)], quality.previews[table.name].rows
     if not rows or not columns:
         return {}
-    lines = [
-        (column.name, *(shown_value(column.name, row[place]) for row in rows)) for place, column in enumerate(columns)
-    ]
-    return {"a few rows": table(("column", *("" for _ in rows)), lines, left=1 + len(rows))}
+    return {"sample_rows": _table([dict(zip(columns, row, strict=True)) for row in rows])}
 
 
-def shown_value(name: str, value: Any) -> Any:
-    """A value of a column as a table of metadata shows it: long ids by their beginning."""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if name.endswith("_id") and isinstance(value, str) and len(value) > _ID_SHOWN:
-        return f"{value[:_ID_SHOWN]}…".replace("-", "\N{NON-BREAKING HYPHEN}")
-    return value
+def _table(rows: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
+    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in rows[0]] if rows else []))
 
 
-def _whole(table_of: Table, outcome: PublishOutcome) -> str:
-    """Whether all of it was seen, and what that means for rows that are no longer in Drillster's answers."""
-    from drillster_pipeline.pipeline.load_types import read_gaps_of
-
-    holes = read_gaps_of(table_of, outcome.capture.manifest)
-    if holes:
-        shown = "; ".join(map(str, holes[:HOLES_SHOWN])) + ("; …" if len(holes) > HOLES_SHOWN else "")
-        return f"No. Not seen: {shown}. {_kept(table_of, outcome)}"
-    if table_of.kind is Kind.EVENT:
-        return "Yes: all that Drillster tells was read. Events are never deleted."
-    if not outcome.validation.tables[table_of.name].is_complete:
-        return (
-            "Not sure: something that names such rows was not seen, or a row could not be read. Rows that are no "
-            "longer there stay as they were."
-        )
-    if table_of.kind is Kind.SNAPSHOT:
-        return "Yes: everything was seen. Rows of the date were replaced as a whole."
-    return "Yes: everything was seen. What is no longer there was marked deleted."
+def _cell(value: Any) -> Any:
+    return (
+        f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value) if isinstance(value, date) else value
+    )
 
 
-def _kept(table_of: Table, outcome: PublishOutcome) -> str:
-    if table_of.kind is Kind.EVENT:
-        return "What there is stays."
-    if outcome.validation.tables[table_of.name].is_complete:
-        return "Rows of groups that were not seen whole stay as they were."
-    return "Rows that were not seen stay as they were."
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share)

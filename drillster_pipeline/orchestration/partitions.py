@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 
 import dagster as dg
 
@@ -17,9 +18,12 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 def daily(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition per export date, from the first one on; the newest is the day that ended last."""
-    return dg.DailyPartitionsDefinition(
-        start_date=str(settings.first_export_date), timezone=settings.timezone.key, fmt="%Y-%m-%d"
-    )
+    return _daily(str(settings.first_export_date), settings.timezone.key)
+
+
+@cache  # all assets share one: Dagster compares those of each with each
+def _daily(start: str, timezone: str) -> dg.DailyPartitionsDefinition:
+    return dg.DailyPartitionsDefinition(start_date=start, timezone=timezone, fmt="%Y-%m-%d")
 
 
 def export_dates(tags: Mapping[str, str]) -> tuple[date, date] | None:

@@ -1,49 +1,48 @@
-"""The one resource: what the steps of a run share."""
+"""The one resource: what the steps of a run share, and the lock by which a dead run is found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from .run_lock import run_lock
+from drillster_pipeline.pipeline.context import PipelineContext, wall_clock
+from drillster_pipeline.settings import load_settings
+
+try:
+    import fcntl
+except ImportError:  # Windows: there, a dead run is found by its age alone
+    fcntl = None  # type: ignore[assignment]  # a module or nothing
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
-    from drillster_pipeline.pipeline.context import PipelineContext
 
 
 class RunContext:
-    """A session, opened at the first use, and what the console wants to see and know of a run."""
+    """The pipeline of this process, opened at the first use, and what the command shows of a run."""
 
     def __init__(
         self,
         *,
-        retries: bool = True,
         on_progress: Callable[[Any], None] = lambda _: None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        self.retries = retries
-        """Whether a step may wait and try again when Drillster does not answer."""
         self.on_progress = on_progress
         self.errors: dict[str, PipelineError] = {}
-        """What steps failed with, by the name of the step: for the exit code of the console."""
+        """What steps failed with, by the name of the step: for the exit code of the command."""
         self._now = now
 
     @cached_property
     def pipeline(self) -> PipelineContext:
-        """The session of this process. Raises SettingsError with all that is wrong in the settings."""
-        from drillster_pipeline.pipeline.context import PipelineContext
-        from drillster_pipeline.settings import load_settings
-
-        settings = load_settings()
-        return PipelineContext(settings=settings, now=self._now) if self._now else PipelineContext(settings=settings)
+        """The pipeline. Raises SettingsError with everything that is wrong in the settings."""
+        return PipelineContext(settings=load_settings(), now=self._now or wall_clock)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -54,8 +53,8 @@ class RunContext:
 class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is its own value
     """Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env.
 
-    Nothing is configured here, so that no secret can be shown here. One source of tokens serves the whole run: a
-    token lives about an hour, and is renewed ahead of its end while other requests go on.
+    Nothing is configured here, so that no secret can be shown here. One source of tokens serves the complete run: a
+    token is valid for about an hour, and is renewed ahead of its end while other requests go on.
     """
 
     _run: RunContext = PrivateAttr(default_factory=RunContext)
@@ -79,7 +78,60 @@ class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # i
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleResource:
-    """Stands in for DrillsterResource where the console makes the run, watches it and closes it."""
+class InProcessResource:
+    """In place of DrillsterResource where a command makes the run and closes it."""
 
     run: RunContext
+
+
+@contextmanager
+def run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Lock a file while this process works on a run; the kernel unlocks it with the end of the process.
+
+    Dagster's code server notices when the process of a run dies, unless it dies as well (a power cut, a replaced
+    container), or a command made the run. The files are in Dagster's storage folder, which outlives a container. A run
+    goes on without a lock that it can't have.
+    """
+    path = _folder(instance) / run_id
+    with ExitStack() as stack:
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if _try_lock(stack.enter_context(path.open("ab"))):
+                stack.callback(_remove, path)
+        yield
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark every run as failed whose file is there and not locked: its process is gone. Returns their ids."""
+    dead = []
+    for path in sorted(_folder(instance).glob("*")):
+        # A run removes its file, unlocks it, and only then ends: a file that was removed proves nothing.
+        with suppress(FileNotFoundError), path.open("r+b") as file:
+            if not _try_lock(file) or not path.exists():
+                continue
+            run = instance.get_run_by_id(path.name)
+            if run is not None and not run.is_finished:
+                message = "Its process is gone: it was killed, or the machine or container went down."
+                instance.report_run_failed(run, message)
+                dead.append(run.run_id)
+            _remove(path)
+    return dead
+
+
+def _folder(instance: dg.DagsterInstance) -> Path:
+    return Path(instance.storage_directory()) / "drillster_runs"
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

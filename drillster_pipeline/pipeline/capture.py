@@ -1,14 +1,14 @@
-"""Capture, go on, replay or refuse: which of them an export date gets.
+"""Capture, resume, replay or refuse an export date.
 
-Drillster tells only about now, so only the newest complete date can be captured. Events are the exception: they
-carry their own dates and can be fetched for any window.
+Drillster answers only about the present, so only the newest complete date can be captured. Events are the exception:
+they carry their own dates and can be fetched for any window.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -20,19 +20,20 @@ from drillster_pipeline.dates import Window, day_window, events_window, newest_c
 from drillster_pipeline.errors import (
     ArchiveCorrupt,
     ContractError,
+    Interrupted,
     PastDateRefused,
     PermissionDenied,
     PipelineError,
     Refused,
 )
+from drillster_pipeline.resources import OBJECTIVES
+from drillster_pipeline.response_shapes import id_text
 
-from .context import PipelineContext
-from .earlier import groups_before, objectives_on
-from .garbage import infrequent_gc
+from .context import PipelineContext, infrequent_gc
 from .guard import is_refused
 
 SLEPT_SECONDS = 3600.0
-"""A walk in which nothing is answered for so long was not waiting, but stopped with its machine."""
+"""A capture in which nothing is answered for so long was not waiting: its machine was suspended."""
 
 SKEW_SECONDS = 600.0
 """Clocks may differ by so much; where by more, the newest complete date must be the same by both."""
@@ -41,50 +42,50 @@ logger = logging.getLogger(__name__)
 
 
 class How(StrEnum):
-    """How a date came to its capture."""
+    """How the capture of a date was obtained."""
 
     CAPTURED = "captured"
     RESUMED = "resumed"
     REPLAYED = "replayed"
     KEPT = "kept"
-    """Captured by an earlier run that ended before the night was whole."""
+    """Captured by an earlier run that ended before everything was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureOutcome:
-    """The capture that counts for a date and kind now, and how it came about."""
+    """The capture that counts for a date and kind now, and how it was obtained."""
 
     capture: Capture
     how: How
 
     @property
     def asked(self) -> bool:
-        """Whether Drillster was asked anything."""
+        """Whether requests were made to Drillster."""
         return self.how in {How.CAPTURED, How.RESUMED}
 
 
-def capture(session: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
+def capture(context: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
     ``again``: ask Drillster anew even where an earlier run's capture still waits to be published, or where events of a
     past date are in the archive. Raises PastDateRefused for a snapshot of a past date without an archive, Refused for
-    a date that has not ended, Busy while another process captures the same, and what the walk raises.
+    a date that has not ended, Busy while another process captures the same, and what the API raises.
     """
-    session.require_ended(export_date)
-    if (done := _done(session, kind, export_date, again)) is not None:
+    context.require_ended(export_date)
+    if (done := _done(context, kind, export_date, again)) is not None:
         return done
-    with session.archive.locked(export_date, kind) as check_lock:
-        # Another process may have sealed it since the first look.
-        done = _done(session, kind, export_date, again)
-        return done if done is not None else _walk(session, kind, export_date, check_lock)
+    with context.archive.locked(export_date, kind) as check_lock:
+        # Another process may have sealed it in the meantime.
+        done = _done(context, kind, export_date, again)
+        return done if done is not None else _capture(context, kind, export_date, check_lock)
 
 
-def _done(session: PipelineContext, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
-    """The capture that is there and counts; None where one is to be made."""
-    newest = session.newest_complete
+def _done(context: PipelineContext, kind: str, export_date: date, again: bool) -> CaptureOutcome | None:
+    """The existing capture that counts; None where one is to be made."""
+    newest = context.newest_complete
     if export_date >= newest:
-        return None if again else _kept(session, kind, export_date)
-    sealed = session.archive.newest_sealed(export_date, kind)
+        return None if again else _kept(context, kind, export_date)
+    sealed = context.archive.newest_sealed(export_date, kind)
     if sealed is not None and not (again and kind == "events"):
         return CaptureOutcome(sealed, How.REPLAYED)
     if kind == "snapshot":
@@ -94,55 +95,52 @@ def _done(session: PipelineContext, kind: str, export_date: date, again: bool) -
 
 def _no_archive(export_date: date, newest: date) -> str:
     return (
-        f"{export_date} was never captured, and Drillster tells only how things are now: storing today's state under "
+        f"{export_date} was never captured, and Drillster answers only about the present: storing today's state under "
         f"a past date would forge history. What can still be done: objective events of that date are fetched and "
         f"published (assets drillster/objective_events and warehouse/objective_events); the newest complete date, "
         f"{newest}, can be captured now; a copy of the archive of {export_date}, put back in its place, is replayed"
     )
 
 
-def _kept(session: PipelineContext, kind: str, export_date: date) -> CaptureOutcome | None:
-    """The newest capture of a date that is still open, if it only waits to be published."""
+def _kept(context: PipelineContext, kind: str, export_date: date) -> CaptureOutcome | None:
+    """The newest capture of a date that can still be captured, if it has yet to be published."""
     try:
-        sealed = session.archive.newest_sealed(export_date, kind)
+        sealed = context.archive.newest_sealed(export_date, kind)
     except ContractError as damage:
         logger.warning("Capturing %s anew: %s", export_date, damage)
         return None
-    return CaptureOutcome(sealed, How.KEPT) if sealed is not None and _waits(session, sealed) else None
+    return CaptureOutcome(sealed, How.KEPT) if sealed is not None and _is_pending(context, sealed) else None
 
 
-def _waits(session: PipelineContext, sealed: Capture) -> bool:
-    """Whether an earlier run captured this date just now, and ended before the night was whole.
-
-    That is: before this capture was published, or before its run was through with everything else.
-    """
-    if abs(session.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
+def _is_pending(context: PipelineContext, sealed: Capture) -> bool:
+    """Whether an earlier run captured this date just now, and ended before it was published or its run was done."""
+    if abs(context.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
         return False
-    if is_refused(session, sealed.ref):
+    if is_refused(context, sealed.ref):
         return False
     run_id = sealed.manifest.get("run_id")
-    if run_id is not None and run_id != session.run_id and not session.ended_well(run_id):
+    if run_id is not None and run_id != context.run_id and not context.ended_well(run_id):
         return True
     try:
-        return not session.warehouse.ledger.is_loaded(sealed.capture_id)
-    except PipelineError as trouble:
-        # What was captured is safe, and whether it was published is the publish's affair.
-        logger.info("The warehouse can't say whether the capture was published (%s): it is kept.", trouble)
+        return not context.warehouse.ledger.is_loaded(sealed.capture_id)
+    except PipelineError as error:
+        # The capture is safe, and whether it was published is for the publish to find out.
+        logger.info("It is not known whether the capture was published (%s): it is kept.", error)
         return True
 
 
-def _walk(session: PipelineContext, kind: str, export_date: date, check_lock: LockCheck) -> CaptureOutcome:
-    settings = session.settings
+def _capture(context: PipelineContext, kind: str, export_date: date, check_lock: LockCheck) -> CaptureOutcome:
+    settings = context.settings
     window = (events_window if kind == "events" else day_window)(export_date, settings.timezone)
-    purpose = _purpose(session, kind, window)
-    writer, how = _writer(session, kind, export_date, purpose, check_lock)
+    purpose = _purpose(context, kind, window)
+    writer, how = _writer(context, kind, export_date, purpose, check_lock)
     try:
-        manifest = _read(session, kind, export_date, window, writer)
+        manifest = _read(context, kind, export_date, window, writer)
         sealed = writer.seal({**manifest, **purpose})
     except PermissionDenied:
-        # Nothing could be read. To go on with it would repeat the refusals, even after the right was given.
+        # Nothing could be read. Resuming it would repeat the refusals, even after the right was given.
         writer.abandon()
-        session.archive.remove(writer.ref)
+        context.archive.remove(writer.ref)
         raise
     except BaseException:
         writer.abandon()
@@ -151,22 +149,22 @@ def _walk(session: PipelineContext, kind: str, export_date: date, check_lock: Lo
 
 
 def _writer(
-    session: PipelineContext, kind: str, export_date: date, purpose: dict[str, Any], check_lock: LockCheck
+    context: PipelineContext, kind: str, export_date: date, purpose: dict[str, Any], check_lock: LockCheck
 ) -> tuple[CaptureWriter, How]:
-    """One that goes on with the capture that was interrupted, or one that begins anew."""
-    archive = session.archive
-    ref = archive.resumable(export_date, kind, purpose, session.now())
+    """A writer that resumes the interrupted capture, or begins a new one."""
+    archive = context.archive
+    ref = archive.resumable(export_date, kind, purpose, context.now())
     if ref is not None:
         try:
             return archive.resume(ref, check_lock=check_lock), How.RESUMED
         except ArchiveCorrupt as damage:
-            logger.warning("The interrupted capture %s can't be gone on with: %s. Beginning anew.", ref.folder, damage)
-    return archive.begin(export_date, kind, purpose, session.now(), check_lock=check_lock), How.CAPTURED
+            logger.warning("The interrupted capture %s can't be resumed: %s. Beginning a new one.", ref.folder, damage)
+    return archive.begin(export_date, kind, purpose, context.now(), check_lock=check_lock), How.CAPTURED
 
 
-def _purpose(session: PipelineContext, kind: str, window: Window) -> dict[str, Any]:
-    """What a capture is made of; one that was begun with anything else is not gone on with."""
-    settings = session.settings
+def _purpose(context: PipelineContext, kind: str, window: Window) -> dict[str, Any]:
+    """What a capture is made with; an interrupted one that was begun with anything else is not resumed."""
+    settings = context.settings
     key = settings.pseudonym_key
     return {
         "kind": kind,
@@ -183,36 +181,36 @@ def _purpose(session: PipelineContext, kind: str, window: Window) -> dict[str, A
 
 
 def _read(
-    session: PipelineContext, kind: str, export_date: date, window: Window, writer: CaptureWriter
+    context: PipelineContext, kind: str, export_date: date, window: Window, writer: CaptureWriter
 ) -> dict[str, Any]:
-    """Walk, and say in a manifest what was met."""
+    """Make the capture; returns its manifest."""
     from drillster_pipeline.api.capture import capture_events, capture_snapshot
 
     common: dict[str, Any] = {
-        "privacy": session.privacy,
-        "concurrency": session.settings.concurrency,
-        "now": session.now if kind == "events" else _awake(session, export_date),
-        "on_progress": session.on_progress,
+        "privacy": context.privacy,
+        "concurrency": context.settings.concurrency,
+        "now": context.now if kind == "events" else _awake(context, export_date),
+        "on_progress": context.on_progress,
     }
-    started = session.steady()
-    with session.client() as client, infrequent_gc():
+    started = context.steady()
+    with context.client() as client, infrequent_gc():
         if kind == "snapshot":
             result = capture_snapshot(
                 client,
                 writer,
-                organization_id=session.settings.organization_id,
-                earlier_groups=groups_before(session, export_date),
+                organization_id=context.settings.organization_id,
+                earlier_groups=_groups_before(context, export_date),
                 **common,
             )
         else:
-            objectives = objectives_on(session, export_date)
+            objectives = _objectives_on(context, export_date)
             result = capture_events(client, writer, window=window, objectives=objectives, **common)
-        seconds = session.steady() - started
+        seconds = context.steady() - started
         client_stats = client.metrics.snapshot()
     return {
         "export_date": str(export_date),
         "program_version": __version__,
-        "run_id": session.run_id,
+        "run_id": context.run_id,
         "captured_from": utc_text(result.captured_from),
         "captured_until": utc_text(result.captured_until),
         "walk": {
@@ -225,39 +223,96 @@ def _read(
     }
 
 
-def _awake(session: PipelineContext, export_date: date) -> Callable[[], datetime]:
-    """The clock of a walk over the present, asked before each answer is kept.
+def _awake(context: PipelineContext, export_date: date) -> Callable[[], datetime]:
+    """The clock of a capture of the present, read before each answer is written.
 
-    A machine that slept may wake on another day, of which the answers are then: raises PastDateRefused. One whose
-    clock is wrong from the start would store them under a date that they are not of: raises Refused.
+    A machine that was suspended may resume on another day, which the answers then describe: raises PastDateRefused.
+    One whose clock is wrong from the start would store them under a wrong date: raises Refused.
     """
-    started, last = session.now(), session.steady()
+    started, last = context.now(), context.steady()
     is_checked = False
 
     def now() -> datetime:
         nonlocal last, is_checked
         if not is_checked:
-            _require_same_day(session, export_date, started)
+            _require_same_day(context, export_date, started)
             is_checked = True
-        slept, last = session.steady() - last, session.steady()
-        if slept > SLEPT_SECONDS and session.newest_complete != export_date:
+        slept, last = context.steady() - last, context.steady()
+        if slept > SLEPT_SECONDS and context.newest_complete != export_date:
             raise PastDateRefused(
                 f"This machine slept for {slept / 3600:.0f} hours in the middle of the capture of {export_date}, and "
-                "what Drillster tells now is of another day: nothing is added to that capture any more. The newest "
-                f"complete date, {session.newest_complete}, can be captured now"
+                "what Drillster answers now is of another day: nothing is added to that capture any more. The newest "
+                f"complete date, {context.newest_complete}, can be captured now"
             )
-        return session.now()
+        return context.now()
 
     return now
 
 
-def _require_same_day(session: PipelineContext, export_date: date, started: datetime) -> None:
+def _require_same_day(context: PipelineContext, export_date: date, started: datetime) -> None:
     """Raise Refused where the export date is the newest complete one by our clock, but not by Drillster's."""
-    skew = session.tokens.skew.ahead if session.tokens.skew else 0.0
-    newest = newest_complete(started - timedelta(seconds=skew), session.settings.timezone)
+    skew = context.tokens.skew.ahead if context.tokens.skew else 0.0
+    newest = newest_complete(started - timedelta(seconds=skew), context.settings.timezone)
     if abs(skew) > SKEW_SECONDS and newest != export_date:
         raise Refused(
             f"The clock of this machine is {abs(skew) / 3600:.1f} hours {'ahead of' if skew > 0 else 'behind'} "
-            f"Drillster's, by which {newest} is the newest date that has ended: what Drillster tells now would be "
-            f"stored under {export_date}, which it is not of. Set the clock, then run again"
+            f"Drillster's, by which {newest} is the newest date that has ended: its answers would be "
+            f"stored under {export_date}, which they are not of. Set the clock, then run again"
         )
+
+
+def _groups_before(context: PipelineContext, export_date: date) -> set[str]:
+    """The groups that the captures before this one knew, whether they could read them or not.
+
+    Of this date, and of the dates before it up to the newest that has read the list of groups completely: what one
+    capture did not read, the one before may have. Where there is none, those in the warehouse as well. A capture that
+    can't be read any more must not prevent this one.
+    """
+    known: set[str] = set()
+    for day in reversed(context.archive.dates()):
+        if day > export_date:
+            continue
+        try:
+            before = context.archive.newest_sealed(day, "snapshot")
+        except ContractError as damage:
+            logger.warning("The archive of %s is not considered: %s", day, damage)
+            continue
+        if before is not None:
+            known |= _groups_of(before)
+            if day < export_date and _has_complete_list(before.manifest["resources"]["groups"]):
+                return known
+    try:
+        return known | context.warehouse.present_groups()
+    except PipelineError as error:
+        logger.warning("The groups in the warehouse are not considered: %s", error)
+        return known
+
+
+def _groups_of(capture: Capture) -> set[str]:
+    """The groups that a capture names: also one that gave no answer, so that the next capture requests it again."""
+    groups = capture.manifest["groups"]
+    lost = capture.manifest["resources"].get("groups", {}).get("lost", ())
+    unanswered = {unit["unit"]["group_id"] for unit in lost if unit["status"] not in {403, 404} and unit["unit"]}
+    return (set(groups["listed"]) | unanswered) - set(groups["gone"]) | set(groups["closed"])
+
+
+def _has_complete_list(entry: Mapping[str, Any]) -> bool:
+    """Whether a capture has read the list of groups, and to its end (the unit of the list has no parameters)."""
+    return entry["status"] == "captured" and all(short["unit"] for short in entry["short"])
+
+
+def _objectives_on(context: PipelineContext, export_date: date) -> set[tuple[str, str]] | None:
+    """Group and objective ids in the snapshot of the date; None where it has none, or could not read objectives."""
+    try:
+        snapshot = context.archive.newest_sealed(export_date, "snapshot")
+        if snapshot is None or snapshot.manifest["resources"]["objectives"]["status"] != "captured":
+            return None
+        return {
+            (line.unit["group_id"], objective_id)
+            for line in snapshot.pages("objectives")
+            for objective in OBJECTIVES.items(line.body)
+            if isinstance(objective, dict) and (objective_id := id_text(objective.get("id"))) is not None
+        }
+    except (ContractError, Interrupted) as damage:
+        logger.warning("The objectives of %s are requested again: %s", export_date, damage)
+        return None

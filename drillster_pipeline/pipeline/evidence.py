@@ -1,8 +1,8 @@
 """Evidence for an auditor: who met an objective on a date, by which norm, and where that is known from.
 
-The rows are read twice, from the warehouse and from the archived answers, and must agree. What is written is a CSV
-file and beside it a provenance file, which names the load, the capture and the checksums of everything that the rows
-were read from. Verifying (:mod:`.proof`) reads all of it again.
+The rows are read twice, from the warehouse and from the archived answers, and must agree. The result is a CSV file and
+a provenance file, which names the load, the capture and the checksums of everything that the rows were read from.
+:mod:`.evidence_check` reads all of it again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES
 
 from .context import PipelineContext
-from .seals import RESOURCES, parts_findings, seal_finding
 
+RESOURCES = ("accounts", "groups", "group_members", "objectives", "objective_evaluations")
+"""What the rows of evidence and the names in them are read from, in the order of the capture."""
 EVALUATION = ("export_date", "objective_id", "group_id", "account_id", "met", "proficiency")
 NORM = ("minimum_proficiency", "evaluated_at", "review_at", "captured_at")
 NAMES = ("objective_name", "group_name", "account_name", "email_address")
@@ -38,17 +39,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 """A text that begins so is a formula to a spreadsheet (the last four, full-width, to some): names are written with an
 apostrophe before it."""
 
-NOT_SEEN = (
-    "That is, as far as that night could see: not all evaluations could be read (see `drillster-pipeline status`)"
-)
-NOT_WHOLE = "That night not all evaluations could be read: some may be missing here (see `drillster-pipeline status`)."
+INCOMPLETE = "Some evaluations of that date could not be read: see `drillster-pipeline status`."
 
 Row = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What evidence is asked for."""
+    """What evidence is requested for."""
 
     objective_id: str
     export_date: date
@@ -56,39 +54,48 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was verified."""
+
+    what: str
+    is_right: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """The CSV, and where its rows are known from (see ``collect_evidence``)."""
+    """The CSV, and where its rows come from (see ``collect_evidence``)."""
 
     content: bytes
     rows: int
     provenance: dict[str, Any]
     notes: tuple[str, ...] = ()
-    """What its reader must know: that it is not whole, or not proven."""
+    """What its reader must know: that it is not complete, or not proven."""
 
 
-def collect_evidence(session: PipelineContext, claim: Claim) -> Evidence:
+def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
     """The evidence for a claim.
 
     Raises Refused where the warehouse has nothing of that date and objective, ArchiveCorrupt where archive and
     warehouse do not agree. Where the archive of the date is gone, the provenance says so, and the rows are those of
     the warehouse, with the names of today.
     """
-    load = load_of(session, claim)
+    load = load_of(context, claim)
     if load is None:
         raise Refused(
             f"The warehouse has no evaluations of {claim.export_date}: `drillster-pipeline status` lists the dates "
             "that it has; one that is in the archive can be published by a backfill"
         )
-    rows = published(session, claim)
+    rows = published(context, claim)
     if not rows:
         raise Refused(
             f"Nobody was evaluated on objective {claim.objective_id} on {claim.export_date}"
             + (f" in group {claim.group_id}" if claim.group_id else "")
-            + ": look for its id in the table objectives, and for the date in the view group_compliance"
-            + ("" if load["was_read_whole"] else f". {NOT_SEEN}")
+            + ": its id is in the table objectives, its dates are in the view group_compliance"
+            + ("" if load["was_read_completely"] else f". {INCOMPLETE}")
         )
-    notes = [] if load["was_read_whole"] else [NOT_WHOLE]
-    capture = capture_of(session, claim, load["capture_id"])
+    notes = [] if load["was_read_completely"] else [INCOMPLETE]
+    capture = capture_of(context, claim, load["capture_id"])
     if capture is None:
         notes.append(
             "The capture that it was loaded from is gone from the archive, so nothing can be proven by it: the rows "
@@ -96,7 +103,7 @@ def collect_evidence(session: PipelineContext, claim: Claim) -> Evidence:
         )
     else:
         seal = seal_finding(capture, load["manifest_sha256"])
-        damage = [finding.told for finding in (seal, *parts_findings(capture)) if not finding.is_right]
+        damage = [finding.text for finding in (seal, *parts_findings(capture)) if not finding.is_right]
         read = archived(capture, claim) if not damage else []
         if not damage and facts(read) != facts(rows):
             damage = [difference(read, rows, EVALUATION + NORM)]
@@ -106,18 +113,18 @@ def collect_evidence(session: PipelineContext, claim: Claim) -> Evidence:
                 "date again from it"
             )
         if load["manifest_sha256"] != capture.manifest_sha256:
-            notes.append(f"Of its archive: {seal.told}.")
+            notes.append(f"Of its archive: {seal.text}.")
         rows = read
     content = csv_of(rows)
-    return Evidence(content, len(rows), _provenance(session, claim, load, capture, content, len(rows)), tuple(notes))
+    return Evidence(content, len(rows), _provenance(context, claim, load, capture, content, len(rows)), tuple(notes))
 
 
-def load_of(session: PipelineContext, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
+def load_of(context: PipelineContext, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
     """The load that last published the evaluations of the date, or the one that is named."""
-    with session.warehouse.reading() as (connection, tables):
+    with context.warehouse.reading() as (connection, tables):
         loads, load_tables = tables("loads"), tables("load_tables")
         query = (
-            sa.select(loads, load_tables.c.is_complete.label("was_read_whole"), load_tables.c.rows_rejected)
+            sa.select(loads, load_tables.c.is_complete.label("was_read_completely"), load_tables.c.rows_rejected)
             .join(load_tables, load_tables.c.load_id == loads.c.load_id)
             .where(
                 loads.c.kind == "snapshot",
@@ -132,9 +139,9 @@ def load_of(session: PipelineContext, claim: Claim, load_id: str | None = None) 
     return None if found is None else dict(found)
 
 
-def published(session: PipelineContext, claim: Claim) -> list[Row]:
+def published(context: PipelineContext, claim: Claim) -> list[Row]:
     """The rows as the warehouse has them, with the names of today."""
-    with session.warehouse.reading() as (connection, tables):
+    with context.warehouse.reading() as (connection, tables):
         evaluations, accounts = tables("objective_evaluations"), tables("accounts")
         groups, objectives = tables("groups"), tables("objectives")
         query = (
@@ -159,16 +166,16 @@ def published(session: PipelineContext, claim: Claim) -> list[Row]:
         )
 
 
-def capture_of(session: PipelineContext, claim: Claim, capture_id: str | None) -> Capture | None:
+def capture_of(context: PipelineContext, claim: Claim, capture_id: str | None) -> Capture | None:
     """A capture of the date, if the archive still has it. Raises ArchiveCorrupt where it is there without a seal."""
-    for ref in session.archive.captures(claim.export_date, "snapshot"):
+    for ref in context.archive.captures(claim.export_date, "snapshot"):
         if ref.capture_id != capture_id:
             continue
         if not ref.sealed:
             raise ArchiveCorrupt(
                 f"{ref.folder} in the archive has lost its seal (manifest.json): restore it from a backup"
             )
-        return session.archive.open(ref)
+        return context.archive.open(ref)
     return None
 
 
@@ -233,12 +240,12 @@ def text_of(value: Any) -> str:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """By group and account: a file that was only sorted otherwise says the same."""
+    """By group and account: a file that was only sorted in another way is the same evidence."""
     return sorted(rows, key=lambda row: (row["group_id"], row["account_id"]))
 
 
 def facts(rows: list[Row], columns: Sequence[str] = EVALUATION + NORM) -> list[tuple[str, ...]]:
-    """Rows without names, which change without anything having been evaluated anew, or with all that is named."""
+    """Rows as tuples of some columns; by default without names, which change without a new evaluation."""
     return [tuple(row[name] for name in columns) for row in rows]
 
 
@@ -249,14 +256,14 @@ def difference(expected: list[Row], rows: list[Row], columns: Sequence[str]) -> 
     both = left.keys() & right.keys()
     changed = [name for name in columns if any(left[key][name] != right[key][name] for key in both)]
     differing = sum(any(left[key][name] != right[key][name] for name in changed) for key in both)
-    told = []
+    words = []
     if differing:
-        told.append(f"{differing:,} rows differ in {', '.join(changed)}")
+        words.append(f"{differing:,} rows differ in {', '.join(changed)}")
     if left.keys() - right.keys():
-        told.append(f"{len(left.keys() - right.keys()):,} rows are missing")
+        words.append(f"{len(left.keys() - right.keys()):,} rows are missing")
     if right.keys() - left.keys():
-        told.append(f"{len(right.keys() - left.keys()):,} rows were added")
-    return "they do not agree: " + (", ".join(told) or "rows are repeated")
+        words.append(f"{len(right.keys() - left.keys()):,} rows were added")
+    return "they do not agree: " + (", ".join(words) or "rows are repeated")
 
 
 def as_written(row: Row) -> Row:
@@ -276,7 +283,7 @@ def csv_of(rows: list[Row]) -> bytes:
 
 
 def _provenance(
-    session: PipelineContext,
+    context: PipelineContext,
     claim: Claim,
     load: Mapping[str, Any],
     capture: Capture | None,
@@ -285,13 +292,13 @@ def _provenance(
 ) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "written_at": text_of(session.now()),
+        "written_at": text_of(context.now()),
         "program_version": __version__,
         "claim": {
             "objective_id": claim.objective_id,
             "export_date": str(claim.export_date),
             "group_id": claim.group_id,
-            "timezone": session.settings.timezone.key if capture is None else capture.manifest.get("timezone"),
+            "timezone": context.settings.timezone.key if capture is None else capture.manifest.get("timezone"),
         },
         "csv": {"rows": rows, "sha256": hashlib.sha256(content).hexdigest()},
         "load": recorded(load),
@@ -304,7 +311,7 @@ def recorded(load: Mapping[str, Any]) -> dict[str, Any]:
     names = ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url", "manifest_sha256")
     return {
         **{name: text_of(load[name]) or None for name in names},
-        "is_complete": bool(load["was_read_whole"]),
+        "is_complete": bool(load["was_read_completely"]),
         "rows_rejected": int(load["rows_rejected"]),
     }
 
@@ -334,3 +341,42 @@ def captured(capture: Capture) -> dict[str, Any]:
             for part in manifest["resources"].get(resource, {"parts": ()})["parts"]
         },
     }
+
+
+def is_seal_of(capture: Capture, sha256: Any) -> bool:
+    """Whether a manifest of this checksum is, or was before a person was erased, that of the capture."""
+    redacted = capture.manifest.get("redacted") or []
+    return sha256 in [capture.manifest_sha256, *(entry.get("was_sha256") for entry in redacted)]
+
+
+def erased(capture: Capture) -> str:
+    """What is said of a capture that has another seal because persons were erased from it."""
+    return f"{len(capture.manifest['redacted'])} redactions, see the table erasures"
+
+
+def seal_finding(capture: Capture, sealed: str | None) -> Finding:
+    """Whether the capture has the seal that the ledger names."""
+    if sealed is None:
+        text = "the load did not record the seal of its archive: publish the date again to have it recorded"
+    elif sealed == capture.manifest_sha256:
+        text = "the archive is sealed as it was when it was loaded"
+    elif is_seal_of(capture, sealed):
+        text = f"a person was erased from it after it was loaded ({erased(capture)})"
+    else:
+        text = f"the seal of capture {capture.capture_id} is not the one that was loaded: its manifest was changed"
+        return Finding("seal", is_right=False, text=text)
+    return Finding("seal", is_right=True, text=text)
+
+
+def parts_findings(capture: Capture) -> Iterator[Finding]:
+    """Whether all parts that evidence is read from have the checksums of the seal."""
+    parts = 0
+    try:
+        for resource in RESOURCES:
+            for _ in capture.pages(resource):
+                pass
+            parts += len(capture.manifest["resources"].get(resource, {"parts": ()})["parts"])
+    except ArchiveCorrupt as error:
+        yield Finding("parts", is_right=False, text=str(error))
+    else:
+        yield Finding("parts", is_right=True, text=f"all {parts} have the checksums of the seal")

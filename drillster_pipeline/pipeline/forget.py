@@ -1,6 +1,6 @@
 """A person taken out of archive, warehouse and reports, with a record that it was done.
 
-The names and addresses of the person are gathered first and noted in the archive, since they go as the work goes on: an
+The names and addresses of the person are gathered first and noted in the archive, since they are removed on the way: an
 erasure that was interrupted is finished by the next one of the same id, from the note. The note is removed when all is
 done. Captures that were never sealed are removed: nothing can be proven of them. No load runs meanwhile, and where a
 capture runs nothing is changed.
@@ -44,24 +44,24 @@ class ForgetOutcome:
     """Pages in DRILLSTER_REPORTS_FOLDER that named the person, and were removed."""
 
 
-def forget(session: PipelineContext, account_id: str) -> ForgetOutcome:
+def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
     """Erase a person.
 
     Raises SettingsError where nothing knows an account of that id, Busy while a capture or load is under way (nothing
     is changed then), ArchiveCorrupt for a broken archive. If Drillster still has the account, the next capture brings
     it back: it must be removed there first.
     """
-    storage = session.archive.storage
+    storage = context.archive.storage
     note = f"{hashlib.sha256(account_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.json"
-    with session.warehouse.erasing() as erase:
+    with context.warehouse.erasing() as erase:
         storage.finish_removals()
-        _require_idle(session)
+        _require_idle(context)
         _remove_unfinished(storage)
         person = Person(account_id)
-        is_begun = _recall(session, person, note)
+        is_begun = _recall(context, person, note)
         # What is no valid text (an argument in another encoding) is no id that a database can hold or look for.
-        is_known = account_id.isprintable() and session.warehouse.knows(person)
-        if not (_learn(session, person) or is_known or is_begun):
+        is_known = account_id.isprintable() and context.warehouse.knows(person)
+        if not (_learn(context, person) or is_known or is_begun):
             raise SettingsError(
                 "Neither the warehouse nor the archive knows an account of that id (nor an erasure that was "
                 "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
@@ -73,25 +73,25 @@ def forget(session: PipelineContext, account_id: str) -> ForgetOutcome:
         eraser = Eraser(person)
         outcome = ForgetOutcome()
         try:
-            _redact(session, eraser, outcome)
+            _redact(context, eraser, outcome)
         except Busy:
             if not (outcome.captures or is_begun):
-                _remove_note(session, note)  # all is as it was
+                _remove_note(context, note)  # all is as it was
             raise
         storage.finish_removals()
         outcome.rows = erase(person, erased_text=eraser.text, archive_lines=outcome.lines)
-        _renew_seals(session)
-        outcome.reports = tuple(_remove_reports(session, eraser))
-        _remove_note(session, note)
+        _renew_seals(context)
+        outcome.reports = tuple(_remove_reports(context, eraser))
+        _remove_note(context, note)
     return outcome
 
 
-def _require_idle(session: PipelineContext) -> None:
+def _require_idle(context: PipelineContext) -> None:
     """Raise Busy while a capture is under way: it has written something, and holds its lock."""
-    for day in session.archive.dates():
-        for ref in session.archive.captures(day):
+    for day in context.archive.dates():
+        for ref in context.archive.captures(day):
             if not ref.sealed:
-                with session.archive.locked(day, ref.kind):
+                with context.archive.locked(day, ref.kind):
                     continue
 
 
@@ -102,9 +102,9 @@ def _remove_unfinished(storage: Storage) -> None:
             storage.remove(f"{WRITING}/{name}")
 
 
-def _recall(session: PipelineContext, person: Person, note: str) -> bool:
+def _recall(context: PipelineContext, person: Person, note: str) -> bool:
     """Whether an erasure of the person was interrupted, which has noted names and addresses."""
-    storage = session.archive.storage
+    storage = context.archive.storage
     if note not in storage.names(NOTES):
         return False
     noted = json.loads(storage.read(f"{NOTES}/{note}"))
@@ -113,18 +113,18 @@ def _recall(session: PipelineContext, person: Person, note: str) -> bool:
     return True
 
 
-def _remove_note(session: PipelineContext, note: str) -> None:
+def _remove_note(context: PipelineContext, note: str) -> None:
     """Remove a note; with the last one goes the folder."""
-    storage = session.archive.storage
+    storage = context.archive.storage
     others = [name for name in storage.names(NOTES) if name != note]
     storage.remove(f"{NOTES}/{note}" if others else NOTES)
 
 
-def _learn(session: PipelineContext, person: Person) -> bool:
+def _learn(context: PipelineContext, person: Person) -> bool:
     """Add the names and addresses that sealed captures have of the person; whether any has the account id."""
     eraser = Eraser(Person(person.account_id))
     is_known = False
-    for capture in _sealed(session):
+    for capture in _sealed(context):
         for entry in capture.manifest["resources"].values():
             is_known |= any(eraser.unit(named["unit"]) is not named["unit"] for named in entry["lost"] + entry["short"])
         for resource in capture.manifest["resources"]:
@@ -143,12 +143,12 @@ def _without(eraser: Eraser, resource: str, line: PageRecord) -> PageRecord | No
     return line if body is line.body else replace(line, body=None if body is GONE else body)
 
 
-def _redact(session: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) -> None:
+def _redact(context: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) -> None:
     """Take the person out of sealed captures, and remove all others; the newest first, where a capture may begin.
 
     Raises Busy where one has begun.
     """
-    archive = session.archive
+    archive = context.archive
 
     def change(resource: str, line: PageRecord) -> PageRecord | None:
         return _without(eraser, resource, line)
@@ -164,34 +164,34 @@ def _redact(session: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) ->
                     archive.remove(ref)
                     outcome.unfinished += 1
                     continue
-                changed = redact(archive.open(ref), change, unit=eraser.unit, now=session.now())
+                changed = redact(archive.open(ref), change, unit=eraser.unit, now=context.now())
                 outcome.captures += changed > 0
                 outcome.lines += changed
 
 
-def _sealed(session: PipelineContext) -> Iterator[Capture]:
-    for day in session.archive.dates():
-        for ref in session.archive.captures(day):
+def _sealed(context: PipelineContext) -> Iterator[Capture]:
+    for day in context.archive.dates():
+        for ref in context.archive.captures(day):
             if ref.sealed:
-                yield session.archive.open(ref)
+                yield context.archive.open(ref)
 
 
-def _renew_seals(session: PipelineContext) -> None:
+def _renew_seals(context: PipelineContext) -> None:
     """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
-    for capture in _sealed(session):
+    for capture in _sealed(context):
         redacted = capture.manifest.get("redacted", [])
         earlier = [entry["was_sha256"] for entry in redacted if "was_sha256" in entry]
         if earlier:
-            session.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
+            context.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
 
 
-def _remove_reports(session: PipelineContext, eraser: Eraser) -> Iterator[str]:
+def _remove_reports(context: PipelineContext, eraser: Eraser) -> Iterator[str]:
     """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does.
 
     Also those that a process which was killed has not finished.
     """
     try:
-        storage = open_storage(session.settings.reports_folder.get_secret_value(), REPORTS)
+        storage = open_storage(context.settings.reports_folder.get_secret_value(), REPORTS)
         unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
         for name in [*storage.names(""), *unfinished]:
             if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):

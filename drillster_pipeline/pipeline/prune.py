@@ -1,11 +1,11 @@
-"""Upkeep of archive and warehouse: what may go, and what never goes.
+"""Maintenance of archive and warehouse: what is removed, and what never is.
 
-Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` go, counted from the newest date that was captured: where nights
-stopped, or the clock of the machine is years ahead, what there is stays. Of a younger date, only an unfinished capture
-goes that can no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is never
-removed, and neither is one that is being made.
+Captures of dates older than ``DRILLSTER_ARCHIVE_DAYS`` are removed, counted from the newest captured date: where runs
+stopped, or the clock of the machine is years ahead, everything stays. Of a younger date, only an unfinished capture
+is removed that can no longer be resumed and beside which a sealed one of its kind exists: the only capture of a date is
+never removed, and neither is one that is being made.
 
-Rows of snapshot tables are kept for ever, unless ``DRILLSTER_SNAPSHOT_DAYS`` says for how many days.
+Rows of snapshot tables are kept for ever, unless ``DRILLSTER_SNAPSHOT_DAYS`` sets a number of days.
 """
 
 from __future__ import annotations
@@ -27,85 +27,85 @@ class PruneOutcome:
 
     captures: tuple[CaptureRef, ...]
     kept_month_ends: tuple[date, ...]
-    """Dates that would have gone, but for being the last of their month that has a capture."""
+    """Dates that were kept as the last ones of their month that have a capture."""
     before: date
     """Dates before this one are old."""
     snapshot_rows: Mapping[str, int]
-    """Rows that went from each snapshot table."""
+    """Rows that were removed from each snapshot table."""
     snapshots_before: date | None
     """Snapshots of dates before this one are old; None: none are."""
 
 
-def prune(session: PipelineContext, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
-    """Remove what may go; with ``dry_run`` only say what that is.
+def prune(context: PipelineContext, *, keep_month_ends: bool = False, dry_run: bool = False) -> PruneOutcome:
+    """Remove what is too old; with ``dry_run`` only return what that is.
 
-    ``keep_month_ends``: as if DRILLSTER_KEEP_MONTH_ENDS said so. Raises Unavailable where the storage gives out, Busy
-    where the warehouse is in use.
+    ``keep_month_ends``: as DRILLSTER_KEEP_MONTH_ENDS=yes. Raises Unavailable where the storage fails, Busy where the
+    warehouse is in use.
     """
-    dates = session.archive.dates()
-    newest = min([session.newest_complete, *_newest_captured(session, dates)])
-    before = newest - timedelta(days=session.settings.archive_days)
-    kept = _month_ends(session, dates, before) if keep_month_ends or session.settings.keep_month_ends else set()
-    doomed: list[CaptureRef] = []
+    dates = context.archive.dates()
+    newest = min([context.newest_complete, *_newest_captured(context, dates)])
+    before = newest - timedelta(days=context.settings.archive_days)
+    kept = _month_ends(context, dates, before) if keep_month_ends or context.settings.keep_month_ends else set()
+    removed: list[CaptureRef] = []
     for day in dates:
         if day in kept:
             continue
-        captures = session.archive.captures(day)
-        doomed += captures if day < before else _left_behind(session, captures)
+        captures = context.archive.captures(day)
+        removed += captures if day < before else _abandoned(context, captures)
     if not dry_run:
-        session.archive.storage.finish_removals()
-        doomed = [ref for ref in doomed if _removed(session, ref)]
+        context.archive.storage.finish_removals()
+        removed = [ref for ref in removed if _removed(context, ref)]
         # Also dates that an earlier prune has emptied, and then was cut short.
-        for day in {*(ref.export_date for ref in doomed), *(day for day in dates if day < before)}:
-            session.archive.remove_if_empty(day)
-    oldest = _oldest_snapshot(session)
-    rows = session.warehouse.drop_snapshots(oldest) if oldest is not None and not dry_run else {}
-    return PruneOutcome(tuple(doomed), tuple(sorted(kept)), before, rows, oldest)
+        for day in {*(ref.export_date for ref in removed), *(day for day in dates if day < before)}:
+            context.archive.remove_if_empty(day)
+    oldest = _oldest_snapshot(context)
+    rows = context.warehouse.drop_snapshots(oldest) if oldest is not None and not dry_run else {}
+    return PruneOutcome(tuple(removed), tuple(sorted(kept)), before, rows, oldest)
 
 
-def _newest_captured(session: PipelineContext, dates: list[date]) -> Iterator[date]:
+def _newest_captured(context: PipelineContext, dates: list[date]) -> Iterator[date]:
     """The newest date with a sealed capture, if there is one."""
-    sealed = (day for day in reversed(dates) if any(ref.sealed for ref in session.archive.captures(day)))
+    sealed = (day for day in reversed(dates) if any(ref.sealed for ref in context.archive.captures(day)))
     yield from islice(sealed, 1)
 
 
-def _oldest_snapshot(session: PipelineContext) -> date | None:
-    """The oldest date to keep, counted from the newest that is there: where nights stopped, what there is stays."""
-    days = session.settings.snapshot_days
-    newest = None if days is None else session.warehouse.ledger.latest_loads().get("snapshot")
+def _oldest_snapshot(context: PipelineContext) -> date | None:
+    """The oldest date to keep, counted from the newest in the warehouse: where runs stopped, everything stays."""
+    days = context.settings.snapshot_days
+    newest = None if days is None else context.warehouse.ledger.latest_loads().get("snapshot")
     return None if days is None or newest is None else newest.export_date - timedelta(days=days)
 
 
-def _removed(session: PipelineContext, ref: CaptureRef) -> bool:
-    """Remove a capture, unless somebody is at work on captures of its date and kind: then a later prune does."""
+def _removed(context: PipelineContext, ref: CaptureRef) -> bool:
+    """Remove a capture, unless another process works on captures of its date and kind: then a later prune does."""
     try:
-        with session.archive.locked(ref.export_date, ref.kind):
-            if not ref.sealed and any(ref.capture_id == now.capture_id and now.sealed for now in _same(session, ref)):
-                return False  # finished since it was looked at
-            session.archive.remove(ref)
+        with context.archive.locked(ref.export_date, ref.kind):
+            if not ref.sealed and any(ref.capture_id == now.capture_id and now.sealed for now in _same(context, ref)):
+                return False  # finished since it was listed
+            context.archive.remove(ref)
     except Busy:
         return False
     return True
 
 
-def _same(session: PipelineContext, ref: CaptureRef) -> list[CaptureRef]:
-    return session.archive.captures(ref.export_date, ref.kind)
+def _same(context: PipelineContext, ref: CaptureRef) -> list[CaptureRef]:
+    return context.archive.captures(ref.export_date, ref.kind)
 
 
-def _month_ends(session: PipelineContext, dates: list[date], before: date) -> set[date]:
+def _month_ends(context: PipelineContext, dates: list[date], before: date) -> set[date]:
     """Per month, the last old date with a sealed snapshot."""
     last: dict[tuple[int, int], date] = {}
     for day in dates:
-        if day < before and any(ref.sealed and ref.kind == "snapshot" for ref in session.archive.captures(day)):
+        if day < before and any(ref.sealed and ref.kind == "snapshot" for ref in context.archive.captures(day)):
             last[(day.year, day.month)] = day
     return set(last.values())
 
 
-def _left_behind(session: PipelineContext, captures: list[CaptureRef]) -> list[CaptureRef]:
-    """Unfinished captures that nothing will come of."""
+def _abandoned(context: PipelineContext, captures: list[CaptureRef]) -> list[CaptureRef]:
+    """Unfinished captures that can no longer be resumed."""
     sealed_kinds = {ref.kind for ref in captures if ref.sealed}
     return [
         ref
         for ref in captures
-        if not ref.sealed and ref.kind in sealed_kinds and session.now() - ref.started_at > RESUMABLE_FOR
+        if not ref.sealed and ref.kind in sealed_kinds and context.now() - ref.started_at > RESUMABLE_FOR
     ]

@@ -18,22 +18,30 @@ from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 from drillster_pipeline.warehouse import LoadPlan, LoadReport, TablePlan, ValidationResult
 
-from .context import PipelineContext
-from .garbage import infrequent_gc
-from .guard import confirmed_tables, mark_confirmed, mark_refused, unpublished_captures
-from .load_types import read_gaps_of, requests_refused, table_load_types, unavailable_tables, unread_tables
+from .context import PipelineContext, infrequent_gc
+from .guard import (
+    confirmed_tables,
+    mark_confirmed,
+    mark_refused,
+    read_gaps_of,
+    requests_refused,
+    table_load_types,
+    unavailable_tables,
+    unpublished_captures,
+    unread_tables,
+)
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
 _PRIVACY = ("keep", "pseudonymize", "drop")
-"""From the mode that stores most of people to the one that stores least."""
+"""From the mode that stores most personal data to the one that stores least."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishOutcome:
-    """What a load did, and what stood out in the answers it was made from."""
+    """What a load did, and what is noteworthy in the answers that it was made from."""
 
     kind: str
     export_date: date
@@ -44,13 +52,13 @@ class PublishOutcome:
     unavailable: dict[str, str]
     """Selected tables that stay as they are, with the reason."""
     unknown_fields: dict[str, dict[str, str]]
-    """Fields of answers that this program does not know: resource -> path -> where it was seen first."""
+    """Fields of answers that this program does not know: resource -> path -> where it was found first."""
     rounded: Mapping[str, Mapping[str, int]]
     """Values that had a fraction where whole numbers are documented: table -> column -> how many."""
 
 
 def publish(
-    session: PipelineContext,
+    context: PipelineContext,
     kind: str,
     export_date: date,
     *,
@@ -68,15 +76,15 @@ def publish(
     """
     for pause in PAUSES:
         try:
-            return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+            return _publish(context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
         except Interrupted as interruption:
             logger.warning("%s. Beginning again in %.0f s.", interruption, pause)
-            session.sleep(pause)
-    return _publish(session, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+            context.sleep(pause)
+    return _publish(context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
 
 
 def _publish(
-    session: PipelineContext,
+    context: PipelineContext,
     kind: str,
     export_date: date,
     run_id: str,
@@ -84,22 +92,22 @@ def _publish(
     allow_mass_delete: bool,
     on_rows: Callable[[str, int], None],
 ) -> PublishOutcome:
-    capture = session.archive.newest_sealed(export_date, kind)
+    capture = context.archive.newest_sealed(export_date, kind)
     if capture is None:
         raise PastDateRefused(
             f"There is no sealed {kind} capture of {export_date} to publish: select its capture assets (drillster/…) "
             f"as well, or put a copy of the archive of that date back in its place"
         )
-    _require_as_private(session, capture)
+    _require_as_private(context, capture)
     selected = [name for name in tables_of(kind) if tables is None or name in tables]
     plans = table_load_types(capture.manifest, kind, selected)
     unavailable = unavailable_tables(capture.manifest, selected)
     if not plans:
         raise Refused(
-            f"Nothing of {export_date} ({kind}) was published: Drillster would not tell what was asked for. "
+            f"Nothing of {export_date} ({kind}) was published: Drillster did not answer the requests for it. "
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
-    waiting = unpublished_captures(session, kind, export_date, plans)
+    unpublished = unpublished_captures(context, kind, export_date, plans)
     zone = ZoneInfo(capture.manifest["timezone"])
     plan = LoadPlan(
         export_date=export_date,
@@ -108,7 +116,7 @@ def _publish(
         tables=plans,
         captured_from=utc_moment(capture.manifest["captured_from"]),
         captured_until=utc_moment(capture.manifest["captured_until"]),
-        archive_url=f"{session.archive.url}/{capture.ref.folder}",
+        archive_url=f"{context.archive.url}/{capture.ref.folder}",
         program_version=__version__,
         capture_id=capture.capture_id,
         manifest_sha256=capture.manifest_sha256,
@@ -118,8 +126,8 @@ def _publish(
         requests_refused=requests_refused(capture.manifest),
         timezone=zone.key,
         window=day_window(export_date, zone),
-        mass_deletes_confirmed=confirmed_tables(session, waiting, capture.ref),
-        unpublished_captures={name: len(refs) for name, refs in waiting.items()},
+        mass_deletes_confirmed=confirmed_tables(context, unpublished, capture.ref),
+        unpublished_captures={name: len(refs) for name, refs in unpublished.items()},
     )
     extractor = Extractor(
         export_date=export_date,
@@ -127,9 +135,9 @@ def _publish(
         accounts_complete=not read_gaps_of(DATA_TABLES["accounts"], capture.manifest),
     )
     rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
-    with session.warehouse.loading(plan) as load:
-        # While the lock was waited for, a person may have been taken out of it: its parts have other names then.
-        capture = session.archive.open(capture.ref)
+    with context.warehouse.loading(plan) as load:
+        # While this waited for the lock, a person may have been erased from it: its parts have other names then.
+        capture = context.archive.open(capture.ref)
         try:
             with infrequent_gc():
                 for batch in extractor.batches(_pages(capture, plans)):
@@ -138,12 +146,12 @@ def _publish(
                     on_rows(batch.table.name, batch.rows_read)
             validation = load.validate(unreadable=extractor.unreadable)
         except (GuardRefused, ContractError):
-            mark_refused(session, capture.ref)
+            mark_refused(context, capture.ref)
             raise
         report = load.merge()
-        validation = load.validate()  # with what showed only then
+        validation = load.validate()  # with what the database reports only then
     if validation.mass_deletions:
-        mark_confirmed(session, capture.ref, validation.mass_deletions)
+        mark_confirmed(context, capture.ref, validation.mass_deletions)
     for name, columns in rounded.items():
         for column, count in columns.items():
             logger.warning("%s values of %s.%s had a fraction, and were rounded", f"{count:,}", name, column)
@@ -152,13 +160,13 @@ def _publish(
     )
 
 
-def _require_as_private(session: PipelineContext, capture: Capture) -> None:
-    """Raise Refused for a capture that holds more of people than the setting allows now: it is replayed as it lies."""
-    now, then = session.settings.personal_data, capture.manifest.get("personal_data")
+def _require_as_private(context: PipelineContext, capture: Capture) -> None:
+    """Raise Refused for a capture with more personal data than the setting allows now: a replay keeps it."""
+    now, then = context.settings.personal_data, capture.manifest.get("personal_data")
     if then in _PRIVACY and _PRIVACY.index(then) < _PRIVACY.index(now):
         raise Refused(
             f"The capture of {capture.ref.export_date} was made with DRILLSTER_PERSONAL_DATA={then}, and it is {now} "
-            "now: to publish it would store what must not be stored any more. The newest date can be captured anew "
+            "now: to publish it would store what must not be stored any more. The newest date can be captured again "
             "(drillster-pipeline run --capture-again); leave older ones out, or load them with the setting that they "
             "were captured with"
         )

@@ -1,107 +1,142 @@
-"""The charts of the report, as SVG that stands in the page itself: text stays text, nothing is fetched."""
+"""Charts as SVG: those of the report stand in the page itself, those of the Dagster UI in a ``data:`` address.
+
+Nothing is fetched, text stays text, and the same numbers give the same drawing. A chart is hidden from screen readers
+in the page: a table beside it has the same numbers.
+"""
 
 from __future__ import annotations
 
-import io
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
-from typing import Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
 
 INK, FAINT, BLUE, ORANGE = "#1c2430", "#d5dae1", "#1f5fa8", "#b4530a"
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "drillster-pipeline",  # the same numbers give the same page
-    "font.family": "sans-serif",
-    "font.size": 10.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-}
-_WORDS_ABOVE = 12
+_WIDTH, _HEIGHT = 640, 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 570, 34, 236
+"""The edges of the area that lines are drawn in."""
+_LABELS_ABOVE = 12
+_UI_WIDTH, _UI_BASE, _UI_COLOUR, _UI_INK = 300, 58, "#4f7fc4", "#888"
+"""Both colours can be read on the light and on the dark ground of the Dagster UI."""
+
+Values = Sequence[float | None]
 
 
-def lines(dates: Sequence[date], series: Sequence[tuple[str, Sequence[float | None]]], *, unit: str) -> str:
-    """One or two lines over the dates, from 0 to 100 where the unit is ``%``, each named at its end."""
-    with _axes(6.4, 2.7) as (figure, axes):
-        places = [day.toordinal() for day in dates]
-        for (name, values), colour, style in zip(series, (BLUE, ORANGE), ("-", "--"), strict=False):
-            numbers = [float("nan") if value is None else value for value in values]
-            axes.plot(places, numbers, style, color=colour, linewidth=2, marker="o", markersize=4, label=name)
-            if values[-1] is not None:
-                told = f"{values[-1]:.0f}{unit}"
-                axes.annotate(
-                    told, (places[-1], values[-1]), (7, -3), textcoords="offset points", color=colour, weight="bold"
-                )
-        if unit:
-            axes.set_ylim(0, 100)
-        else:
-            axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        shown = sorted({0, len(dates) // 2, len(dates) - 1})
-        axes.set_xticks([places[one] for one in shown], [f"{dates[one].day} {dates[one]:%b}" for one in shown])
-        axes.margins(x=0.09)
-        axes.grid(axis="y", color=FAINT)
+def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], *, unit: str) -> Markup:
+    """One or two lines over the dates, from 0 to 100 where the unit is ``%``, with the newest value at their end."""
+    step = 25 if unit else _round_step(max((value or 0 for _, values in series for value in values), default=0) / 4)
+    places = [_scaled(day.toordinal(), dates[0].toordinal(), dates[-1].toordinal(), _LEFT, _RIGHT) for day in dates]
+    drawn = []
+    for tick in range(5):
+        y = _height(tick * step, 4 * step)
+        drawn.append(f'<path d="M{_LEFT} {y}H{_RIGHT}" stroke="{FAINT}"/>')
+        drawn.append(_text(_LEFT - 8, y + 4, f"{tick * step:,}", "end"))
+    drawn += [
+        _text(places[place], _BOTTOM + 20, f"{dates[place].day} {dates[place]:%b}", "middle")
+        for place in sorted({0, len(dates) // 2, len(dates) - 1})
+    ]
+    for number, (name, values) in enumerate(series):
+        colour, dashes = ((BLUE, ""), (ORANGE, ' stroke-dasharray="7 4"'))[number]
+        heights = [None if value is None else _height(value, 4 * step) for value in values]
+        drawn.append(
+            f'<g fill="{colour}"><path d="{_path(places, heights)}" fill="none" stroke="{colour}"'
+            f' stroke-width="2"{dashes}/>{"".join(_dots(places, heights, 3))}'
+        )
+        if values[-1] is not None and heights[-1] is not None:
+            drawn.append(_text(_RIGHT + 9, heights[-1] + 4, f"{values[-1]:,.0f}{unit}", "start", bold=True))
         if len(series) > 1:
-            axes.legend(frameon=False, loc="lower left", ncols=len(series))
-        return _svg(figure)
+            x = _LEFT + number * 190
+            drawn.append(f'<path d="M{x} 14h26" stroke="{colour}" stroke-width="2"{dashes}/>')
+            drawn.append(_text(x + 33, 18, name, "start"))
+        drawn.append("</g>")
+    return _svg(_WIDTH, _HEIGHT, "".join(drawn))
 
 
-def bars(labels: Sequence[str], values: Sequence[float], *, unit: str = "") -> str:
-    """Upright bars with their numbers above."""
-    with _axes(6.4, 2.7) as (figure, axes):
-        drawn = axes.bar(range(len(values)), values, color=BLUE, width=0.72)
-        if len(values) <= _WORDS_ABOVE:
-            axes.bar_label(drawn, [f"{value:,.0f}{unit}" for value in values], padding=2, fontsize=9.5)
-        axes.set_xticks(range(len(labels)), labels)
-        axes.tick_params(axis="x", length=0)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.margins(y=0.15)
-        return _svg(figure)
+def bars(labels: Sequence[str], values: Sequence[float], *, unit: str = "") -> Markup:
+    """Upright bars, with their numbers above if there is room."""
+    step, most = _WIDTH / len(values), max(values) or 1
+    drawn = [f'<path d="M0 {_BOTTOM}H{_WIDTH}" stroke="{INK}"/>']
+    for place, (label, value) in enumerate(zip(labels, values, strict=True)):
+        x, y = place * step, _height(value, most)
+        drawn.append(f'<path d="M{x + step * 0.14:.1f} {_BOTTOM}V{y}h{step * 0.72:.1f}V{_BOTTOM}" fill="{BLUE}"/>')
+        drawn.append(_text(x + step / 2, _BOTTOM + 20, label, "middle"))
+        if len(values) <= _LABELS_ABOVE:
+            drawn.append(_text(x + step / 2, y - 6, f"{value:,.0f}{unit}", "middle"))
+    return _svg(_WIDTH, _HEIGHT, "".join(drawn))
 
 
-def sparkline(values: Sequence[float | None]) -> str:
+def sparkline(values: Values) -> Markup:
     """A small line without words, from 0 to 100; empty where there is nothing to compare."""
     if sum(value is not None for value in values) < 2:
-        return ""
-    with _axes(1.05, 0.26) as (figure, axes):
-        axes.axis("off")
-        axes.set_ylim(-4, 104)
-        axes.margins(x=0.06)
-        numbers = [float("nan") if value is None else value for value in values]
-        axes.plot(numbers, color=BLUE, linewidth=1.6)
-        axes.plot(len(numbers) - 1, numbers[-1], "o", color=BLUE, markersize=3.2)
-        figure.subplots_adjust(0, 0, 1, 1)
-        return _svg(figure, tight=False)
+        return Markup()
+    places = [_scaled(place, 0, len(values) - 1, 4, 96) for place in range(len(values))]
+    heights = [None if value is None else _scaled(value, 0, 100, 23, 2) for value in values]
+    last = "".join(_dots(places[-1:], heights[-1:], 3))
+    return _svg(100, 25, f'<g fill="{BLUE}"><path d="{_path(places, heights)}" fill="none" stroke="{BLUE}"/>{last}</g>')
 
 
-@contextmanager
-def _axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height))
-        FigureCanvasSVG(figure)
-        yield figure, figure.subplots()
+def picture(values: Values, *, most: float, first: str, last: str, words: str) -> str:
+    """Upright bars as Markdown for the Dagster UI, which shows it in place up to 1,000 characters.
 
-
-def _svg(figure: Figure, *, tight: bool = True) -> str:
-    """The drawing without what belongs to a file of its own. It is hidden from readers: a table says the same."""
-    written = io.StringIO()
-    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(
-        written, format="svg", metadata=metadata, bbox_inches="tight" if tight else None, transparent=not tight
+    ``first`` and ``last`` stand below the ends; ``words`` say the same to who cannot see it.
+    """
+    step = _UI_WIDTH // max(len(values), 1)
+    columns = "".join(
+        f"M{place * step} {_UI_BASE}v-{max(round(value / most * (_UI_BASE - 4)), 1)}h{step - 3}V{_UI_BASE}"
+        for place, value in enumerate(values)
+        if value and most
     )
-    drawing = written.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    return drawing.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    drawing = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_UI_WIDTH}" height="74">'
+        f'<path d="{columns}" fill="{_UI_COLOUR}"/><path d="M0 {_UI_BASE}h{_UI_WIDTH}" stroke="{_UI_INK}"/>'
+        f'<g font-family="sans-serif" font-size="12" fill="{_UI_INK}"><text y="72">{first}</text>'
+        f'<text x="{len(values) * step - 3}" y="72" text-anchor="end">{last}</text></g></svg>'
+    )
+    return f"![{words}](data:image/svg+xml;base64,{b64encode(drawing.encode()).decode()})"
+
+
+def _scaled(value: float, low: float, high: float, start: float, end: float) -> float:
+    """Where a value lies between ``start`` and ``end``."""
+    return round(start + (end - start) * (value - low) / (high - low), 1) if high > low else end
+
+
+def _height(value: float, most: float) -> float:
+    return _scaled(value, 0, most, _BOTTOM, _TOP)
+
+
+def _round_step(least: float) -> int:
+    """The next one of 1, 2, 5, 10, 20, 50 and so on."""
+    scale = 1
+    while True:
+        for step in (scale, 2 * scale, 5 * scale):
+            if step >= least:
+                return step
+        scale *= 10
+
+
+def _path(places: Sequence[float], heights: Values) -> str:
+    """A line through the points that are there; it is interrupted where one is not."""
+    command, path = "M", ""
+    for x, y in zip(places, heights, strict=True):
+        path += "" if y is None else f"{command}{x} {y}"
+        command = "M" if y is None else "L"
+    return path
+
+
+def _dots(places: Sequence[float], heights: Values, radius: int) -> Iterator[str]:
+    for x, y in zip(places, heights, strict=True):
+        if y is not None:
+            yield f'<circle cx="{x}" cy="{y}" r="{radius}"/>'
+
+
+def _text(x: float, y: float, words: str, anchor: str, *, bold: bool = False) -> str:
+    style = ' font-weight="bold"' if bold else f' fill="{INK}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{words}</text>'
+
+
+def _svg(width: int, height: int, content: str) -> Markup:
+    return Markup(  # noqa: S704 - made of numbers and of words of this program
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" aria-hidden="true" focusable="false"'
+        f' font-family="sans-serif" font-size="13">{content}</svg>'
+    )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
+from drillster_pipeline.tables import tables_of
 from drillster_pipeline.warehouse import Warehouse
 
 from . import queries
-from .queries import Tables
 
 TREND_DAYS = 30
 TREND_POINTS = 10
@@ -21,81 +22,47 @@ TREND_POINTS = 10
 FADING_SHOWN = 10
 NAMES_SHOWN = 500
 
+Trend = tuple[float | None, ...]
+"""A value for each of ``Figures.dates``; None where it is not known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """How one group stands with one objective."""
+    """How one group stands with one objective; ``norm`` is that of the date, ``share`` and ``trend`` in percent."""
 
     group_id: str
     group: str
-    objective: str
+    name: str
     type: str
-    minimum: int | None
+    norm: int | None
     evaluated: int
     met: int
-    trend: tuple[float | None, ...]
-    """Share met, in percent, on each date of the trend."""
+    share: float | None
+    trend: Trend
     overdue: int
     longest_overdue: int | None
-    """Days."""
 
-    @property
-    def share(self) -> float | None:
-        """Share met in percent; None where nobody was evaluated."""
-        return 100 * self.met / self.evaluated if self.evaluated else None
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practice:
+    """Learners and their average proficiency; who practiced in 7 days, stopped for 30 days, or never began."""
+
+    learners: int = 0
+    proficiency: float | None = None
+    practicing: int = 0
+    stopped: int = 0
+    never: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """How one group stands: proficiency and practice."""
+    """How one group stands; ``trend`` is that of its average proficiency, ``share`` that of the objectives met."""
 
     group_id: str
     name: str
-    learners: int
-    proficiency: float | None
-    practicing: int
-    """Learners who practiced in the last 7 days."""
-    stopped: int
-    """Learners who have practiced, but not in the last 30 days."""
-    never: int
-    """Learners who have never practiced."""
-    trend: tuple[float | None, ...]
-    """Average proficiency on each date of the trend."""
-    evaluated: int
-    met: int
-
-    @property
-    def share(self) -> float | None:
-        """Share of objectives met in percent."""
-        return 100 * self.met / self.evaluated if self.evaluated else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
-    """Attempts at one test that were completed in the last 30 days."""
-
-    name: str
-    attempts: int
-    judged: int
-    """Attempts of which Drillster says whether they were passed."""
-    passed: int
-    score: float | None
-
-    @property
-    def rate(self) -> float | None:
-        """Share passed in percent."""
-        return 100 * self.passed / self.judged if self.judged else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fading:
-    """Results by the time since their last practice."""
-
-    label: str
-    results: int
-    proficiency: float | None
-    lost: float | None
-    """Average of the highest proficiency ever less that of now."""
+    practice: Practice
+    trend: Trend
+    share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,28 +93,27 @@ class Figures:
     """The dates of all trends, oldest first; the last is the export date."""
     groups: tuple[Group, ...]
     objectives: tuple[Objective, ...]
-    learners: int
-    practicing: int
-    stopped: int
-    never: int
+    practice: Practice
+    """Of all groups together."""
     spread: tuple[int, ...]
     """Results by proficiency: 0-9, 10-19, …, 90-100."""
-    proficiency: tuple[float | None, ...]
-    compliance: tuple[float | None, ...]
+    proficiency: Trend
+    compliance: Trend
     activity: tuple[int | None, ...]
-    """Learners practicing, on each date of the trend; None where no results are known."""
-    fading: tuple[Fading, ...]
+    """Learners practicing, on each date of the trend."""
+    fading: tuple[tuple[str, int, float | None, float | None], ...]
+    """By the time since the last practice: in words, results, average proficiency, and what is lost of the highest."""
     fading_playables: tuple[tuple[str, int, float | None, float], ...]
     """Name, learners, average proficiency now, and how much of the highest is lost."""
-    tests: tuple[Test, ...]
-    came_to_meet: int | None
-    fell_below: int | None
+    tests: tuple[tuple[str, int, int, int, float | None], ...]
+    """Of the last 30 days: name, attempts, attempts that passed or failed, passed, average score."""
+    became_met: int | None
+    became_unmet: int | None
     """Events of the last 7 days; None where those of the export date were not read."""
     overdue: int
     overdue_people: int
     names: tuple[tuple[str, str, str, int | None, int | None, int], ...] | None
-    """Group, objective, person, proficiency, minimum, days overdue; None where names were not asked for."""
-    names_left_out: int
+    """Group, objective, person, proficiency, norm, days overdue; None where names were not asked for."""
 
     def knows(self, table: str) -> bool:
         """Whether a table of the date was read; where it was not, none of its numbers means anything."""
@@ -163,113 +129,88 @@ class Figures:
         """Evaluations that are met."""
         return sum(objective.met for objective in self.objectives)
 
+    @property
+    def week_before(self) -> int | None:
+        """Place in the trends of the newest date that is at least a week old, else of the oldest, if there is one."""
+        old = [place for place, day in enumerate(self.dates) if day <= self.export_date - timedelta(days=7)]
+        if old:
+            return old[-1]
+        return 0 if len(self.dates) > 1 else None
+
 
 def figures_of(warehouse: Warehouse, export_date: date, *, names: bool = False) -> Figures:
     """Ask for everything, in one read transaction. Raises Refused where no snapshot of the date was loaded."""
     with warehouse.reading() as (connection, tables):
         if connection.dialect.name == "postgresql":  # all questions are about the same state
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return _Asking(connection, tables, export_date).figures(names=names)
+        return _figures(connection, tables, export_date, names=names)
 
 
-class _Asking:
-    """The questions about one date, on one connection."""
+def _figures(connection: sa.Connection, tables: queries.Tables, day: date, *, names: bool) -> Figures:
+    def rows(query: sa.Executable) -> Sequence[Any]:
+        return connection.execute(query).all()
 
-    def __init__(self, connection: sa.Connection, tables: Tables, day: date) -> None:
-        self._connection = connection
-        self._tables = tables
-        self._day = day
-
-    def _rows(self, query: sa.Executable) -> Sequence[Any]:
-        return self._connection.execute(query).all()
-
-    def figures(self, *, names: bool) -> Figures:
-        day, tables = self._day, self._tables
-        data = self._data()
-        begins_at, ends_at = self._connection.execute(queries.bounds(tables, day)).one()
-        dates = _trend_dates([row[0] for row in self._rows(queries.loaded_dates(tables, day, TREND_DAYS))], day)
-        compliance = self._rows(queries.compliance(tables, dates))
-        practiced = self._rows(queries.practice(tables, dates))
-        practice = {(row.group_id, row.export_date): row for row in practiced if row.group_id is not None}
-        whole = {row.export_date: row for row in practiced if row.group_id is None}
-        overdue = {row[:2]: row[2:] for row in self._rows(queries.overdue(tables, day, begins_at))}
-        objectives = _objectives(compliance, overdue, dates)
-        today = whole.get(day)
-        people = self._rows(queries.overdue_names(tables, day, begins_at, NAMES_SHOWN)) if names else None
-        total = sum(count for count, _ in overdue.values())
-        has_events = self._connection.execute(queries.events_loaded(tables, day)).first() is not None
-        events = dict(map(tuple, self._rows(queries.changes(tables, ends_at))))
-        return Figures(
-            organization=self._organization(),
-            export_date=day,
-            data=data,
-            dates=dates,
-            groups=_groups(practice, objectives, dates),
-            objectives=objectives,
-            learners=today.learners if today else 0,
-            practicing=today.practicing if today else 0,
-            stopped=today.stopped if today else 0,
-            never=today.never if today else 0,
-            spread=_spread(self._rows(queries.spread(tables, day))),
-            proficiency=tuple(_average(whole.get(each)) for each in dates),
-            compliance=_compliance(compliance, dates),
-            activity=tuple(whole[each].practicing if each in whole else None for each in dates),
-            fading=tuple(
-                Fading(label=label, results=row.results, proficiency=_float(row.proficiency), lost=_float(row.lost))
-                for (_, label, _, _), row in queries.by_bucket(self._rows(queries.fading(tables, day, ends_at)))
-            ),
-            fading_playables=tuple(
-                (row.name or row.playable_id, row.learners, _float(row.proficiency), float(row.lost))
-                for row in self._rows(queries.fading_playables(tables, day, FADING_SHOWN))
-            ),
-            tests=tuple(
-                Test(
-                    name=row.name or row.test_id,
-                    attempts=row.attempts,
-                    judged=row.judged,
-                    passed=row.passed,
-                    score=_float(row.score),
-                )
-                for row in self._rows(queries.tests(tables, ends_at))
-            ),
-            came_to_meet=events.get("OBJECTIVE_BECAME_OK", 0) if has_events else None,
-            fell_below=events.get("OBJECTIVE_BECAME_NOK", 0) if has_events else None,
-            overdue=total,
-            overdue_people=self._connection.execute(queries.overdue_people(tables, day, begins_at)).scalar_one(),
-            names=None if people is None else tuple(tuple(row) for row in people),
-            names_left_out=0 if people is None else total - len(people),
+    known = {row.export_date: row for row in rows(queries.dates(tables))}
+    if day not in known:
+        raise Refused(
+            f"There is no snapshot of {day} in the warehouse to report on: `drillster-pipeline status` lists the dates "
+            "that it has; one that is in the archive can be published by a backfill"
         )
+    loads = rows(queries.loads_of(tables, day))
+    dates, ends_at = _trend_dates(known, day), known[day].ends_at
+    compliance = rows(queries.compliance(tables, dates))
+    practiced = {(row.group_id, row.export_date): row for row in rows(queries.practice(tables, dates))}
+    overdue = {(group, objective): late for group, objective, *late in rows(queries.overdue(tables, day))}
+    objectives = _objectives(compliance, overdue, dates)
+    overall = [practiced.get((None, each)) for each in dates]
+    has_events = any(row.table_name == "objective_events" for row in loads)
+    events = dict(map(tuple, rows(queries.events(tables, ends_at))))
+    return Figures(
+        organization=connection.execute(queries.organization(tables)).scalar() or "Your organization",
+        export_date=day,
+        data=_data([row for row in loads if row.kind == "snapshot"], newest=max(known)),
+        dates=dates,
+        groups=_groups(practiced, objectives, dates),
+        objectives=objectives,
+        practice=_practice(overall[-1]),
+        spread=_spread(rows(queries.spread(tables, day))),
+        proficiency=tuple(row and row.proficiency for row in overall),
+        compliance=tuple(_share(row for row in compliance if row.export_date == each) for each in dates),
+        activity=tuple(row and row.practicing for row in overall),
+        fading=tuple((queries.BUCKETS[row.place][0], *row[1:]) for row in rows(queries.fading(tables, day, ends_at))),
+        fading_playables=tuple(
+            (row.name, row.learners, row.proficiency, row.lost)
+            for row in rows(queries.fading_playables(tables, day, FADING_SHOWN))
+        ),
+        tests=tuple(
+            (row.name, row.attempts, row.judged, row.passed, row.score) for row in rows(queries.tests(tables, ends_at))
+        ),
+        became_met=events.get("OBJECTIVE_BECAME_OK", 0) if has_events else None,
+        became_unmet=events.get("OBJECTIVE_BECAME_NOK", 0) if has_events else None,
+        overdue=sum(count for count, _ in overdue.values()),
+        overdue_people=connection.execute(queries.overdue_people(tables, day)).scalar_one(),
+        names=tuple(map(tuple, rows(queries.overdue_names(tables, day, NAMES_SHOWN)))) if names else None,
+    )
 
-    def _data(self) -> Data:
-        rows = self._rows(queries.loads_of(self._tables, self._day))
-        if not rows:
-            raise Refused(
-                f"There is no snapshot of {self._day} in the warehouse to report on: `drillster-pipeline status` lists "
-                "the dates that it has; one that is in the archive can be published by a backfill"
-            )
-        newest: dict[str, sa.Row[Any]] = {row.table_name: row for row in rows}  # the last load of each table
-        last = rows[-1]
-        expected = set(queries.SNAPSHOT_TABLES)
-        return Data(
-            finished_at=last.finished_at,
-            captured_from=last.captured_from,
-            captured_until=last.captured_until,
-            load_id=last.load_id,
-            rejected=sum(row.rows_rejected for row in newest.values()),
-            incomplete=tuple(sorted(name for name, row in newest.items() if not row.is_complete)),
-            missing=tuple(sorted(expected - newest.keys())),
-            newest=self._connection.execute(queries.newest_date(self._tables)).scalar_one(),
-        )
 
-    def _organization(self) -> str:
-        organizations = self._tables("organizations")
-        query = sa.select(organizations.c.name).where(organizations.c.deleted_on.is_(None)).limit(1)
-        return self._connection.execute(query).scalar() or "Your organization"
+def _data(loads: Sequence[Any], *, newest: date) -> Data:
+    last = loads[-1]
+    of_table = {row.table_name: row for row in loads}  # its last load
+    return Data(
+        finished_at=last.finished_at,
+        captured_from=last.captured_from,
+        captured_until=last.captured_until,
+        load_id=last.load_id,
+        rejected=sum(row.rows_rejected for row in of_table.values()),
+        incomplete=tuple(sorted(name for name, row in of_table.items() if not row.is_complete)),
+        missing=tuple(sorted(set(tables_of("snapshot")) - of_table.keys())),
+        newest=newest,
+    )
 
 
-def _trend_dates(loaded: Sequence[date], day: date) -> tuple[date, ...]:
-    """At most TREND_POINTS of the loaded dates, evenly spread, the first and the last among them."""
-    loaded = sorted({*loaded, day})
+def _trend_dates(known: Mapping[date, Any], day: date) -> tuple[date, ...]:
+    """At most TREND_POINTS of the dates up to a day, evenly spread, the first and the last among them."""
+    loaded = sorted(each for each in known if day - timedelta(days=TREND_DAYS) < each <= day)
     if len(loaded) <= TREND_POINTS:
         return tuple(loaded)
     step = (len(loaded) - 1) / (TREND_POINTS - 1)
@@ -277,85 +218,74 @@ def _trend_dates(loaded: Sequence[date], day: date) -> tuple[date, ...]:
 
 
 def _objectives(
-    compliance: Sequence[sa.Row[Any]], overdue: Mapping[Any, Any], dates: tuple[date, ...]
+    compliance: Sequence[Any], overdue: Mapping[tuple[str, str], Sequence[int]], dates: tuple[date, ...]
 ) -> tuple[Objective, ...]:
-    shares = {
-        (row.group_id, row.objective_id, row.export_date): 100 * row.met / row.evaluated
-        for row in compliance
-        if row.evaluated
-    }
+    shares = {(row.group_id, row.objective_id, row.export_date): row.met_percentage for row in compliance}
     found = []
     for row in compliance:
         if row.export_date != dates[-1]:
             continue
-        late, longest = overdue.get((row.group_id, row.objective_id), (0, None))
+        key = (row.group_id, row.objective_id)
+        late, longest = overdue.get(key, (0, None))
         found.append(
             Objective(
                 group_id=row.group_id,
                 group=row.group_name or row.group_id,
-                objective=row.objective_name or row.objective_id,
+                name=row.objective_name or row.objective_id,
                 type=(row.objective_type or "").capitalize(),
-                minimum=row.minimum,
+                norm=row.norm,
                 evaluated=row.evaluated,
                 met=row.met,
-                trend=tuple(shares.get((row.group_id, row.objective_id, day)) for day in dates),
+                share=row.met_percentage,
+                trend=tuple(shares.get((*key, day)) for day in dates),
                 overdue=late,
                 longest_overdue=longest,
             )
         )
-    return tuple(sorted(found, key=lambda one: (one.group.casefold(), one.objective.casefold())))
+    return tuple(sorted(found, key=lambda one: (one.group.casefold(), one.group_id, one.name.casefold())))
+
+
+def by_group(objectives: Sequence[Objective]) -> list[list[Objective]]:
+    """The objectives of each group together; two groups of one name stay apart."""
+    return [list(some) for _, some in groupby(objectives, key=lambda one: one.group_id)]
 
 
 def _groups(
-    practice: Mapping[tuple[str, date], sa.Row[Any]], objectives: tuple[Objective, ...], dates: tuple[date, ...]
+    practiced: Mapping[tuple[str | None, date], Any], objectives: tuple[Objective, ...], dates: tuple[date, ...]
 ) -> tuple[Group, ...]:
-    counts: dict[str, list[int]] = {}
-    names: dict[str, str] = {}
-    for one in objectives:
-        names[one.group_id] = one.group
-        count = counts.setdefault(one.group_id, [0, 0])
-        count[0] += one.evaluated
-        count[1] += one.met
-    for (group_id, day), row in practice.items():
-        if day == dates[-1]:
-            names[group_id] = row.group_name or group_id
+    """Groups with results or with evaluations on the date."""
+    evaluated = {some[0].group_id: some for some in by_group(objectives)}
+    names = {group_id: some[0].group for group_id, some in evaluated.items()} | {
+        group_id: row.group_name or group_id
+        for (group_id, day), row in practiced.items()
+        if group_id is not None and day == dates[-1]
+    }
     found = []
     for group_id, name in names.items():
-        today = practice.get((group_id, dates[-1]))
-        evaluated, met = counts.get(group_id, (0, 0))
+        rows = [practiced.get((group_id, day)) for day in dates]
         found.append(
             Group(
                 group_id=group_id,
                 name=name,
-                learners=today.learners if today else 0,
-                proficiency=_average(today),
-                practicing=today.practicing if today else 0,
-                stopped=today.stopped if today else 0,
-                never=today.never if today else 0,
-                trend=tuple(_average(practice.get((group_id, day))) for day in dates),
-                evaluated=evaluated,
-                met=met,
+                practice=_practice(rows[-1]),
+                trend=tuple(row and row.proficiency for row in rows),
+                share=_share(evaluated.get(group_id, ())),
             )
         )
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
-def _float(value: Any) -> float | None:
-    """A mean as a number: some databases give a decimal."""
-    return None if value is None else float(value)
+def _practice(row: Any) -> Practice:
+    if row is None:
+        return Practice()
+    return Practice(**{name: getattr(row, name) for name in Practice.__slots__})
 
 
-def _average(row: sa.Row[Any] | None) -> float | None:
-    return float(row.total) / float(row.counted) if row is not None and row.counted else None
-
-
-def _compliance(rows: Sequence[sa.Row[Any]], dates: tuple[date, ...]) -> tuple[float | None, ...]:
-    found: list[float | None] = []
-    for day in dates:
-        counts = [(row.met, row.evaluated) for row in rows if row.export_date == day]
-        evaluated = sum(count[1] for count in counts)
-        found.append(100 * sum(count[0] for count in counts) / evaluated if evaluated else None)
-    return tuple(found)
+def _share(rows: Any) -> float | None:
+    """Of all evaluations of some rows, the percentage that is met; None where nobody was evaluated."""
+    counts = [(row.met, row.evaluated) for row in rows]
+    evaluated = sum(count for _, count in counts)
+    return 100 * sum(count for count, _ in counts) / evaluated if evaluated else None
 
 
 def _spread(rows: Sequence[Any]) -> tuple[int, ...]:
@@ -363,11 +293,3 @@ def _spread(rows: Sequence[Any]) -> tuple[int, ...]:
     for proficiency, count in rows:
         bins[min(int(proficiency) // 10, 9)] += count
     return tuple(bins)
-
-
-def week_before(figures: Figures) -> int | None:
-    """Place in the trend of the newest date that is at least a week old, else of the oldest; None: there is none."""
-    old = [place for place, day in enumerate(figures.dates) if day <= figures.export_date - timedelta(days=7)]
-    if old:
-        return old[-1]
-    return 0 if len(figures.dates) > 1 else None

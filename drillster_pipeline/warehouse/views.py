@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
@@ -40,7 +41,7 @@ class View:
 
 VIEWS: dict[str, View] = {}
 """All views, by name."""
-Query = Callable[[Tables], sa.Select[Any]]
+Query = TypeVar("Query", bound=Callable[..., sa.Select[Any]])
 
 
 def _view(description: str, columns: Mapping[str, str]) -> Callable[[Query], Query]:
@@ -106,7 +107,7 @@ def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -
     return sql.format(*(compiler.process(clause, **options) for clause in element.clauses))
 
 
-def _ratio(number: Any, by: Any) -> sa.ColumnElement[float]:
+def ratio(number: Any, by: Any) -> sa.ColumnElement[float]:
     """The first number divided by the second, as a double; NULL where the second is 0."""
     return as_double(number).op("/", return_type=sa.Double())(sa.func.nullif(by, 0))
 
@@ -300,7 +301,7 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
     totals = {
         "playable_count": sa.func.count(),
         "average_proficiency": sa.func.avg(as_double(results.c.proficiency)),
-        "minutes_practiced": _ratio(sa.func.sum(results.c.time_spent_seconds), 60),
+        "minutes_practiced": ratio(sa.func.sum(results.c.time_spent_seconds), 60),
         "last_practiced_at": sa.func.max(results.c.last_practiced_at),
     }
     query = sa.select(*_labelled(names | totals)).select_from(joined).group_by(*names.values())
@@ -324,7 +325,7 @@ def group_compliance(tables: Tables) -> sa.Select[Any]:
     names, joined = _named(tables, evaluations, "groups", "objectives")
     evaluated = sa.func.count(evaluations.c.met)
     met = sa.func.coalesce(sa.func.sum(sa.case((evaluations.c.met.is_(sa.true()), 1), else_=0)), 0)
-    totals = {"evaluated": evaluated, "met": met, "met_percentage": _ratio(met * 100, evaluated)}
+    totals = {"evaluated": evaluated, "met": met, "met_percentage": ratio(met * 100, evaluated)}
     return sa.select(*_labelled(names | totals)).select_from(joined).group_by(*names.values())
 
 
@@ -342,20 +343,20 @@ def group_compliance(tables: Tables) -> sa.Select[Any]:
         "days_overdue": "Days of 24 hours begun from the review to the beginning of the export date, 1 or more.",
     },
 )
-def overdue_objectives(tables: Tables) -> sa.Select[Any]:
-    """Evaluations of the newest date that are not met, and whose review was due before that date began."""
+def overdue_objectives(tables: Tables, export_date: date | None = None) -> sa.Select[Any]:
+    """Evaluations of a date, the newest one by default, that are not met and whose review was due before it began."""
     evaluations = tables("objective_evaluations")
     names, joined = _named(tables, evaluations, "groups", "objectives", "accounts")
-    newest_date = _newest_date(tables, "objective_evaluations")
-    newest = date_bounds(tables).where(tables("loads").c.export_date == newest_date).subquery("newest")
-    begins_at = sa.select(newest.c.begins_at).scalar_subquery()
+    of_date: Any = export_date or _newest_date(tables, "objective_evaluations")
+    bounds = date_bounds(tables).where(tables("loads").c.export_date == of_date).subquery("bounds")
+    begins_at = sa.select(bounds.c.begins_at).scalar_subquery()
     more = {name: evaluations.c[name] for name in ("proficiency", "minimum_proficiency", "review_at")}
     overdue = {"days_overdue": days_begun(begins_at, evaluations.c.review_at)}
     return (
         sa.select(*_labelled(names | more | overdue))
         .select_from(joined)
         .where(
-            evaluations.c.export_date == newest_date,
+            evaluations.c.export_date == of_date,
             evaluations.c.met.is_(sa.false()),
             evaluations.c.review_at < begins_at,
         )
@@ -394,7 +395,7 @@ def proficiency_trend(tables: Tables) -> sa.Select[Any]:
     )
     of_date = date_bounds(tables).subquery("of_date")
     last = per_learner.c.last_practiced_at
-    average = _ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
+    average = ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
     # Groups by ids alone, and names afterwards: PostgreSQL would sort all learners by name otherwise.
     counted = (
         sa.select(

@@ -84,7 +84,7 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
             later.enter_context(daemon_of(house, services))
             page.settle(60)  # by then it has looked whether the tables are fresh
 
-        page.go(f"{base}/assets/warehouse/results", "Row count", "in short", "last nights", "a few rows")
+        page.go(f"{base}/assets/warehouse/results", "Row count", "summary", "last_dates", "sample_rows")
         assert "None rejected." in page.text()
         page.until("[...document.images].some(one => one.src.startsWith('data:') && one.naturalWidth > 0)")
         page.run("[...document.querySelectorAll('div')].find(one => one.innerText === 'Metadata').scrollIntoView()")
@@ -112,7 +112,7 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
         assert house.sandbox.requests == []  # it was replayed
 
         page.go(f"{base}/assets/warehouse/results", "Row count", past[1])
-        page.go(f"{base}/assets/report/nightly", "objectives met over time", "least met")
+        page.go(f"{base}/assets/report/nightly", "objectives_met", "least_met")
         assert str(house.folder / "reports") in page.text()
     assert wrong(page) == []
 

@@ -10,7 +10,7 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOr
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration.alerting import send_alerts
+from drillster_pipeline.orchestration.alerts import send_alerts
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from tests.webhooks import Webhook
@@ -22,7 +22,7 @@ def look(house: House, **options: Any) -> tuple[int, int]:
     """A round, by the clock of the house."""
     settings = load_settings(needs_api=False, tolerant=True)
     with PipelineContext(settings=settings, now=lambda: house.now) as session:
-        return send_alerts(house.instance, session, **{"coming": DAY, **options})
+        return send_alerts(house.instance, session, **{"pending": DAY, **options})
 
 
 def texts(hook: Webhook) -> list[str]:

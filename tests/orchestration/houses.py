@@ -85,7 +85,7 @@ class House:
 
     def run(self, **options: Any) -> RunContext:
         """What a run in this process shares: it goes by the clock of the house, and never waits for another try."""
-        return RunContext(**{"retries": False, "now": lambda: self.now, **options})
+        return RunContext(**{"now": lambda: self.now, **options})
 
     @contextmanager
     def session(self) -> Iterator[PipelineContext]:

@@ -9,8 +9,8 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from drillster_pipeline.orchestration.alerting import RECORD
-from drillster_pipeline.orchestration.maintenance import alerts as sensor
+from drillster_pipeline.orchestration.alerts import RECORD
+from drillster_pipeline.orchestration.sensors import alerts as sensor
 from tests.drillster import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
 
@@ -54,7 +54,7 @@ class TestDelivery:
             raise OSError("the disk is gone")
 
         with monkeypatch.context() as broken:
-            broken.setattr("drillster_pipeline.orchestration.alerting._deliver", down)
+            broken.setattr("drillster_pipeline.orchestration.alerts._deliver", down)
             with pytest.raises(OSError, match="gone"):
                 look(house)
         assert (look(house), len(hook.got)) == ((1, 0), 1)
@@ -115,22 +115,22 @@ def test_a_stale_warehouse_is_reported_once_and_then_when_it_is_up_to_date_again
         house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
         missing = DAY + timedelta(days=1)
         house.at(night_after(missing))
-        look(house, coming=None)
+        look(house, pending=None)
         assert hook.asked == 0
         house.at(house.now + timedelta(hours=7))
-        look(house, coming=missing)
+        look(house, pending=missing)
         assert hook.asked == 0
         for _ in range(2):
-            look(house, coming=None)
+            look(house, pending=None)
         house.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
         assert house.night(missing).success  # but not complete
-        look(house, coming=None)
+        look(house, pending=None)
         assert hook.asked == 2
         house.sandbox.faults = Faults()
-        look(house, coming=missing)
+        look(house, pending=missing)
         assert house.night(missing, capture_again=True).success
-        for coming in (missing, None):
-            look(house, coming=coming)
+        for pending in (missing, None):
+            look(house, pending=pending)
     stale, unread, healed = texts(hook)
     assert stale.startswith(
         f"The warehouse is stale: there is no complete load of {missing}. The newest complete load describes {DAY}. "
@@ -142,7 +142,7 @@ def test_a_stale_warehouse_is_reported_once_and_then_when_it_is_up_to_date_again
 def test_a_warehouse_that_can_not_be_read_keeps_no_message_from_being_sent(house: House, hook: Webhook) -> None:
     house.set(DRILLSTER_WAREHOUSE_URL="postgresql://a:very-secret@127.0.0.1:9/c")
     house.instance.report_run_failed(begun(house))
-    assert (look(house, coming=None), len(hook.got)) == ((1, 0), 1)
+    assert (look(house, pending=None), len(hook.got)) == ((1, 0), 1)
 
 
 class TestHeartbeat:
@@ -172,5 +172,5 @@ class TestHeartbeat:
         night = house.night()
         assert night.success
         told = [entry.user_message for entry in house.instance.all_logs(night.run_id) if entry.level == 30]
-        assert "DRILLSTER_HEARTBEAT_URL took no notice (status 500): its service may raise an alarm." in told
+        assert "DRILLSTER_HEARTBEAT_URL did not answer (status 500): its service may raise an alarm." in told
         assert "very-secret" not in str(house.instance.all_logs(night.run_id))

@@ -12,7 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.orchestration import errors as failures
+from drillster_pipeline.orchestration.definitions import build_definitions
 from drillster_pipeline.pipeline.capture import capture
 from tests.drillster import Failure, Faults
 from tests.webhooks import Webhook, running_webhook
@@ -62,15 +62,15 @@ class TestRuns:
         run_id = house.night().run_id
         look(house)
         (text,) = texts(hook)
-        assert text.endswith(f"An error that this program does not expect, ValueError: look at run {run_id} in Dagster")
+        assert text.endswith(f"An error that this program does not expect, ValueError: see run {run_id} in Dagster")
 
     def test_a_step_that_tries_again_by_itself_is_reported_when_it_has_failed(
-        self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+        self, house: House, hook: Webhook
     ) -> None:
-        monkeypatch.setattr(failures, "OUTAGE_WAIT_SECONDS", 0)
         (house.folder / "file").write_text("in the way")
         house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
-        refused(house, DAY)
+        at_once = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("nightly")
+        at_once.execute_in_process(instance=house.instance, partition_key=str(DAY), raise_on_error=False)
         look(house)
         (text,) = texts(hook)
         assert text.startswith(f"The capture of {DAY} failed.")
@@ -83,7 +83,7 @@ class TestRuns:
         (text,) = texts(hook)
         assert text == (
             f"The run of {DAY} failed. Run {run.run_id} ended before it was done: it could not start, or was killed. "
-            "Look at it in Dagster"
+            "See it in Dagster"
         )
 
     def test_a_run_that_fetches_events_of_a_past_date_is_reported(self, house: House, hook: Webhook) -> None:

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from drillster_pipeline.orchestration import definitions
+from drillster_pipeline.orchestration.definitions import build_definitions as definitions
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import SETTINGS
 from drillster_pipeline.tables import DATA_TABLES
@@ -46,7 +46,7 @@ import drillster_pipeline.definitions
 drillster_pipeline.definitions.defs.get_repository_def()
 used = resource.getrusage(resource.RUSAGE_SELF)
 heavy = ("pandas", "numpy", "requests", "cryptography", "fsspec", "uvicorn", "drillster_pipeline.warehouse",
-         "drillster_pipeline.api", "drillster_pipeline.archive")
+         "drillster_pipeline.archive")
 print(used.ru_utime + used.ru_stime, [name for name in heavy if name in sys.modules])
 """
 

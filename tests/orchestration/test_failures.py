@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration import errors as failures
+from drillster_pipeline.orchestration.definitions import build_definitions
 from drillster_pipeline.settings import SETTINGS
 from tests.drillster import Failure, Faults, FieldFault, How, PageFault
 
@@ -52,7 +52,7 @@ def test_an_unexpected_error_is_told_by_its_place_and_not_by_its_words(
     assert (night.exit_code, night.unexpected) == (1, ("capture_snapshot", "capture_events"))
     (entry, _) = house.instance.all_logs(night.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     data = entry.dagster_event.step_failure_data  # type: ignore[union-attr]  # a failure has data
-    assert "ValueError (its message is withheld: it may quote data)" in str(data.error_display_string)
+    assert "ValueError: its message is withheld, as it may quote data" in str(data.error_display_string)
     assert "in `broken`" in str(data.user_failure_data.metadata["where"].value)
     assert "jan@" not in str(house.instance.all_logs(night.run_id))
 
@@ -87,20 +87,20 @@ def test_the_gravest_of_known_and_unexpected_errors_decides_the_exit_code(
 class TestRetries:
     @pytest.fixture
     @staticmethod
-    def outage(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    def outage(house: House) -> House:
         """Something that is needed does not answer: here the archive, which fails at once."""
-        monkeypatch.setattr(failures, "OUTAGE_WAIT_SECONDS", 0)
         (house.folder / "file").write_text("in the way")
         house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file" / "archive"))
         return house
 
     def test_under_the_daemon_a_step_begins_again_twice_and_then_fails(self, outage: House) -> None:
-        result = defs.resolve_job_def("nightly").execute_in_process(
+        at_once = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2))
+        result = at_once.resolve_job_def("nightly").execute_in_process(
             instance=outage.instance, partition_key=str(DAY), raise_on_error=False
         )
         assert not result.success
         types = [event.event_type_value for event in result.all_events if event.step_key == "capture_events"]
-        assert types.count("STEP_UP_FOR_RETRY") == failures.OUTAGE_RETRIES == 2
+        assert types.count("STEP_UP_FOR_RETRY") == 2
         assert types.count("STEP_FAILURE") == 1
 
     def test_in_the_console_nothing_waits(self, outage: House) -> None:
@@ -109,8 +109,7 @@ class TestRetries:
         types = [entry.dagster_event_type for entry in outage.instance.all_logs(night.run_id)]
         assert dg.DagsterEventType.STEP_UP_FOR_RETRY not in types
 
-    def test_a_refusal_is_not_tried_again(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(failures, "OUTAGE_WAIT_SECONDS", 0)
+    def test_a_refusal_is_not_tried_again(self, house: House) -> None:
         result = defs.resolve_job_def("nightly").execute_in_process(
             instance=house.instance, partition_key=str(DAY), raise_on_error=False
         )

@@ -71,10 +71,10 @@ class TestAWholeNight:
         for resource in RESOURCES:
             metadata = told.metadata[f"drillster/{resource}"]
             assert metadata["how"] == "captured"
-            assert metadata["export date"] == str(DAY)
+            assert metadata["export_date"] == str(DAY)
             assert metadata["status"] == "captured"
-        walked = told.metadata["drillster/accounts"]["walk: requests"], told.metadata["drillster/objective_events"]
-        assert walked[0] + walked[1]["walk: requests"] == house.sandbox.count(path="/api/*")  # type: ignore[operator,index]  # numbers
+        walked = told.metadata["drillster/accounts"]["capture_requests"], told.metadata["drillster/objective_events"]
+        assert walked[0] + walked[1]["capture_requests"] == house.sandbox.count(path="/api/*")  # type: ignore[operator,index]  # numbers
         assert house.sandbox.grants == 1
 
     def test_every_table_tells_what_was_written(self, whole: tuple[House, Told]) -> None:
@@ -82,25 +82,26 @@ class TestAWholeNight:
         counts = house.counts()
         for name in DATA_TABLES:
             metadata = told.metadata[f"warehouse/{name}"]
-            assert metadata["dagster/partition_row_count"] == metadata["inserted"] == counts[name]
-            assert (metadata["deleted"], metadata["rejected"]) == (0, 0)
+            assert metadata["dagster/partition_row_count"] == metadata["rows_inserted"] == counts[name]
+            assert (metadata["rows_deleted"], metadata["rows_rejected"]) == (0, 0)
         assert told.night.rows == counts
-        assert told.metadata["warehouse/groups"]["whole"] == (
-            "Yes: everything was seen. What is no longer there was marked deleted."
+        assert told.metadata["warehouse/groups"]["complete"] == (
+            "Yes: everything was read. Rows that are gone from Drillster were marked deleted."
         )
-        assert told.metadata["warehouse/results"]["whole"] == (
-            "Yes: everything was seen. Rows of the date were replaced as a whole."
+        assert told.metadata["warehouse/results"]["complete"] == (
+            "Yes: everything was read. All rows of the date were replaced."
         )
-        assert told.metadata["warehouse/test_results"]["whole"] == (
-            "Yes: all that Drillster tells was read. Events are never deleted."
+        assert told.metadata["warehouse/test_results"]["complete"] == (
+            "Yes: everything that Drillster gives was read. Events are never deleted."
         )
 
-    def test_the_run_is_tagged_with_what_it_made(self, whole: tuple[House, Told]) -> None:
+    def test_assets_name_the_load_and_the_capture(self, whole: tuple[House, Told]) -> None:
         house, told = whole
         loads = dict(house.rows("SELECT kind, load_id FROM loads"))
         for kind in ("snapshot", "events"):
-            assert told.tags[f"drillster/{kind}_load"] == loads[kind]
-            assert f"-{kind}-" in told.tags[f"drillster/{kind}_capture"]
+            name = "objective_events" if kind == "events" else "results"
+            assert told.metadata[f"warehouse/{name}"]["load_id"] == loads[kind]
+            assert f"-{kind}-" in str(told.metadata[f"drillster/{name}"]["capture_id"])
         assert told.tags["dagster/partition"] == str(DAY)
 
     def test_the_ledger_names_the_run(self, whole: tuple[House, Told]) -> None:
@@ -126,7 +127,7 @@ def test_a_past_night_is_replayed_into_an_empty_warehouse_without_a_request(live
         "replayed"
     }
     assert told.warnings == {}
-    assert "walk: requests" not in told.metadata["drillster/accounts"]
+    assert "capture_requests" not in told.metadata["drillster/accounts"]
 
 
 def test_replaying_an_old_night_changes_nothing_and_warns_of_nothing(lived_in: House) -> None:
@@ -190,7 +191,7 @@ def test_an_unavailable_resource_leaves_its_tables_alone_and_is_told(lived_in: H
         "warehouse/catalog_playables:no_rejects",
     }
     assert "no permission for it" in told.warnings["drillster/catalogs:complete"]
-    assert all("`drillster-pipeline check` says" in warning for warning in told.warnings.values())
+    assert all("`drillster-pipeline check` shows" in warning for warning in told.warnings.values())
     assert "The table stays as it is" in told.warnings["warehouse/catalog_playables:no_rejects"]
     assert "warehouse/catalog_playables" not in told.metadata  # nothing of that date is in it
     assert len(told.night.warnings) == 4
@@ -208,8 +209,8 @@ def test_a_short_read_deletes_nothing_and_says_what_is_missing(lived_in: House) 
     )
     told = told_of(house, house.night(NEXT))
     assert told.night.success
-    assert "what is missing is not taken for deleted" in told.warnings["drillster/accounts:complete"]
-    assert str(told.metadata["warehouse/account_external_ids"]["whole"]).startswith("No. Not seen: accounts list: ")
+    assert "rows that are missing are not marked deleted" in told.warnings["drillster/accounts:complete"]
+    assert str(told.metadata["warehouse/account_external_ids"]["complete"]).startswith("No. Not read: accounts list: ")
     assert house.rows("SELECT count(*) FROM accounts WHERE deleted_on IS NOT NULL AND is_managed") == [(0,)]
 
 
@@ -222,7 +223,7 @@ def test_one_account_that_is_counted_and_not_given_stays_as_it_was(lived_in: Hou
     house.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="short", n=1),))
     told = told_of(house, house.night(NEXT))
     assert told.night.success
-    assert "what is missing is not taken for deleted" in told.warnings["drillster/accounts:complete"]
+    assert "rows that are missing are not marked deleted" in told.warnings["drillster/accounts:complete"]
     assert set(before) <= set(house.rows(people))
     assert not {row[0] for row in before} & {row[0] for row in house.rows(unmanaged, day=str(NEXT))}
 
@@ -234,7 +235,7 @@ def test_what_a_group_hides_by_404_stays_and_is_told_as_hidden(lived_in: House) 
     house.sandbox.faults = Faults(failures=closed(group, what="staff", status=404, error="not_found"))
     told = told_of(house, house.night(NEXT))
     assert told.night.success
-    assert f"group {group} is not to be found (404), and the rows" in told.warnings["drillster/group_staff:complete"]
+    assert f"group {group} is not to be found (404); rows" in told.warnings["drillster/group_staff:complete"]
     assert house.rows("SELECT count(*) FROM group_staff WHERE group_id = :g AND deleted_on IS NULL", g=group) > [(0,)]
 
 
@@ -247,7 +248,7 @@ def test_rows_of_a_closed_group_stay_and_the_group_is_named(lived_in: House) -> 
     told = told_of(house, house.night(NEXT))
     assert told.night.success
     assert f"group {group} is closed to the service account" in told.warnings["drillster/groups:complete"]
-    assert f"groups of group {group}: 403" in str(told.metadata["warehouse/group_members"]["whole"])
+    assert f"groups of group {group}: 403" in str(told.metadata["warehouse/group_members"]["complete"])
     present = "SELECT count(*) FROM group_members WHERE group_id = :g AND deleted_on IS NULL"
     assert house.rows(present, g=group) == before
 
@@ -270,7 +271,7 @@ def test_some_rejects_are_borne_and_told(house: House) -> None:
     warning = told.warnings["warehouse/group_staff:no_rejects"]
     assert "rows did not fit and were left out: account_id: " in warning
     assert "The table rejected_rows has them all, under load_id" in warning
-    rejected = told.metadata["warehouse/group_staff"]["rejected"]
+    rejected = told.metadata["warehouse/group_staff"]["rows_rejected"]
     assert house.rows("SELECT count(*) FROM rejected_rows") == [(rejected,)]
 
 

@@ -10,54 +10,26 @@ from xml.etree import ElementTree as ET
 import dagster as dg
 import pytest
 
-from drillster_pipeline.orchestration import markdown
-from drillster_pipeline.orchestration.columns import column_lineage, field_schemas
+from drillster_pipeline.orchestration.specs import column_lineage, field_schemas
+from drillster_pipeline.report.charts import picture
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES, Kind
 from drillster_pipeline.warehouse.reads import preview_columns
 
 from .houses import DAY, House, metadata_of, night_after
 
+SHOWN_IN_PLACE = 1_000
+"""Characters of a Markdown entry that the UI shows in place; a longer one is behind a button."""
 NEXT = DAY + timedelta(days=1)
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, ""),
-        (True, "yes"),
-        (1234567, "1,234,567"),
-        ("a|b", "a\\|b"),
-        ("<img src=x> [a](b)", "\\<img src=x\\> \\[a\\](b)"),
-        ("two\nlines", "two lines"),
-        ("x" * 40, "x" * 27 + "…"),
-    ],
-)
-def test_a_cell_holds_text_and_never_markdown(value: object, shown: str) -> None:
-    assert markdown.cell(value) == shown
-
-
-def test_a_table_that_would_be_too_long_to_be_shown_in_place_loses_rows_at_its_end() -> None:
-    told = str(markdown.table(("name", "rows"), [(f"number {place}", place) for place in range(200)]).md_str)
-    assert len(told) <= markdown.SHOWN_IN_PLACE
-    assert "number 0|" in told
-    assert "number 199|" not in told
-
-
 def test_a_picture_is_drawing_and_words_and_is_shown_in_place() -> None:
-    told = str(
-        markdown.columns_picture([None, 0, 50, 100] + [75.0] * 6, most=100, first="a", last="b", told="four").md_str
-    )
-    assert len(told) <= markdown.SHOWN_IN_PLACE
+    told = picture([None, 0, 50, 100] + [75.0] * 6, most=100, first="a", last="b", words="four")
+    assert len(told) < SHOWN_IN_PLACE
     alt, _, content = told.partition("](data:image/svg+xml;base64,")
     assert alt == "![four"
     drawing = ET.fromstring(base64.b64decode(content.removesuffix(")")))  # noqa: S314 - our own
     assert [element.text for element in drawing.iter() if element.text] == ["a", "b"]
-
-
-@pytest.mark.parametrize(("value", "drawn"), [(0, ""), (1, "▏"), (500, "████"), (1000, "████████")])
-def test_a_bar_shows_whatever_is_there_at_all(value: int, drawn: str) -> None:
-    assert markdown.bar(value, 1000) == drawn
 
 
 def test_rows_are_shown_without_what_says_who_they_are_about() -> None:
@@ -91,19 +63,18 @@ def test_a_second_night_is_told_against_the_first(lived_in: House) -> None:
             d=str(DAY),
         )[0][0]
         change = "as many as" if rows == first else f"{abs(rows - first):,} {'more' if rows > first else 'fewer'} than"
-        assert f"{change} on {DAY}" in metadata["in short"], name
-        assert f"{DAY.day}\N{NO-BREAK SPACE}{DAY:%b}" in metadata["last nights"]
-        assert metadata["whole"].startswith("Yes: ")
+        assert f"{change} on {DAY}" in metadata["summary"], name
+        assert metadata["last_dates"].startswith(f"![Rows, {DAY}: {first:,}, {NEXT}: {rows:,}](")
+        assert metadata["complete"].startswith("Yes: ")
         assert ("dagster/row_count" in metadata) == (table.kind is not Kind.EVENT)
-        for value in metadata.values():
-            assert len(str(value)) <= markdown.SHOWN_IN_PLACE
+        assert all(len(metadata.get(name, "")) < SHOWN_IN_PLACE for name in ("last_dates", "spread_of_proficiency"))
     ((average, share),) = house.rows(
         "SELECT (SELECT AVG(proficiency) FROM results WHERE export_date = :d), "
         "(SELECT 100.0 * SUM(met) / COUNT(met) FROM objective_evaluations WHERE export_date = :d)",
         d=str(NEXT),
     )
-    assert told["warehouse/results"]["average proficiency"] == pytest.approx(average, abs=0.05)
-    assert told["warehouse/objective_evaluations"]["objectives met, %"] == pytest.approx(share, abs=0.05)
+    assert told["warehouse/results"]["average_proficiency"] == pytest.approx(average, abs=0.05)
+    assert told["warehouse/objective_evaluations"]["objectives_met_percentage"] == pytest.approx(share, abs=0.05)
 
 
 def test_the_pages_name_nobody_and_show_no_account(lived_in: House) -> None:
@@ -121,4 +92,4 @@ def test_a_run_that_failed_is_tagged_with_what_it_failed_with(house: House) -> N
     house.at(night_after(DAY + timedelta(days=3)))
     run = house.instance.get_run_by_id(house.night(DAY).run_id)
     assert isinstance(run, dg.DagsterRun)
-    assert run.tags["drillster/failed_with"] == "past date refused"
+    assert run.tags["drillster/error_type"] == "past date refused"

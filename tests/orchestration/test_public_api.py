@@ -35,7 +35,6 @@ NOT_MARKED: Mapping[str, str] = {
     "DagsterInstance.storage_directory": "the folder that outlives a container",
     "DagsterRun.run_id": "a field of the documented tuple",
     "DagsterRun.tags": "a field of the documented tuple",
-    "Definitions.resolve_job_def": "documented in place of get_job_def, which is superseded",
     "EventLogEntry.dagster_event": "a field of the documented tuple",
     "EventLogEntry.run_id": "a field of the documented tuple",
     "EventLogEntry.step_key": "a field of the documented tuple",
@@ -44,7 +43,6 @@ NOT_MARKED: Mapping[str, str] = {
 }
 RECEIVERS: Mapping[str, type] = {
     "context": dg.AssetExecutionContext,
-    "defs": dg.Definitions,
     "event": dg.DagsterEvent,
     "instance": dg.DagsterInstance,
     "record": dg.RunRecord,

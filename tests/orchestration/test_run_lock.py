@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration import JOB
-from drillster_pipeline.orchestration.run_lock import fail_dead_runs, lost_runs, run_lock
+from drillster_pipeline.orchestration.jobs import NIGHTLY
+from drillster_pipeline.orchestration.resources import fail_dead_runs, run_lock
+from drillster_pipeline.orchestration.sensors import lost_runs
 from tests.drillster import Faults
 
 from .houses import DAY, REPOSITORY, House, environment_of
@@ -25,7 +26,7 @@ HOLDS = """
 import sys, time
 from contextlib import ExitStack
 import dagster as dg
-from drillster_pipeline.orchestration.run_lock import run_lock
+from drillster_pipeline.orchestration.resources import run_lock
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance, run_lock(instance, sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
@@ -38,12 +39,12 @@ from drillster_pipeline.orchestration.in_process import run_nightly
 from drillster_pipeline.orchestration.resources import RunContext
 moment = datetime.fromisoformat(sys.argv[3])
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
-    run_nightly(instance, date.fromisoformat(sys.argv[2]), run=RunContext(retries=False, now=lambda: moment))
+    run_nightly(instance, date.fromisoformat(sys.argv[2]), run=RunContext(now=lambda: moment))
 """
 
 
 def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
-    return instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.STARTED)
+    return instance.create_run_for_job(defs.resolve_job_def(NIGHTLY), status=dg.DagsterRunStatus.STARTED)
 
 
 def status_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRunStatus:
@@ -120,7 +121,7 @@ def test_a_run_that_has_let_go_of_its_lock_and_is_about_to_end_is_not_judged(hou
 
 def test_a_lock_of_a_run_that_has_ended_or_is_not_known_is_cleared_away(house: House) -> None:
     with house.on_disk() as instance:
-        ended = instance.create_run_for_job(defs.resolve_job_def(JOB), status=dg.DagsterRunStatus.SUCCESS)
+        ended = instance.create_run_for_job(defs.resolve_job_def(NIGHTLY), status=dg.DagsterRunStatus.SUCCESS)
         folder = Path(instance.storage_directory()) / "drillster_runs"
         folder.mkdir(parents=True)
         for name in (ended.run_id, "a-run-that-was-deleted"):

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration.resources import ConsoleResource
+from drillster_pipeline.orchestration.resources import InProcessResource
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Sandbox
@@ -34,7 +34,7 @@ def launch(
     try:
         return selected.execute_in_process(
             instance=house.instance,
-            resources={"drillster": ConsoleResource(run)},
+            resources={"drillster": InProcessResource(run)},
             raise_on_error=False,
             **({"tags": tags} if tags else {"partition_key": str(DAY)}),
             **options,

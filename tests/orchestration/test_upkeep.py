@@ -7,7 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration.maintenance import delete_old_runs
+from drillster_pipeline.orchestration.jobs import delete_old_runs
 
 from .houses import House
 

@@ -16,7 +16,7 @@ import pytest
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.pipeline.evidence import COLUMNS, NOT_WHOLE, Claim, Evidence, collect_evidence
+from drillster_pipeline.pipeline.evidence import COLUMNS, INCOMPLETE, Claim, Evidence, collect_evidence
 from drillster_pipeline.pipeline.evidence_check import verify
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
@@ -69,7 +69,7 @@ def ask(folder: Path, sql: str) -> list[Any]:
 
 def wrong(session: PipelineContext, evidence: Evidence, content: bytes | None = None) -> dict[str, str]:
     findings = verify(session, evidence.content if content is None else content, evidence.provenance)
-    return {finding.what: finding.told for finding in findings if not finding.is_right}
+    return {finding.what: finding.text for finding in findings if not finding.is_right}
 
 
 def rows_of(evidence: Evidence) -> list[dict[str, str]]:
@@ -116,7 +116,7 @@ def test_one_group_can_be_asked_for(session: PipelineContext, claim: Claim) -> N
 
 
 @pytest.mark.parametrize(
-    ("of_load", "of_table", "notes"), [("NULL", 1, ()), (0, 1, ()), (1, 0, (NOT_WHOLE,))], ids=["old", "else", "here"]
+    ("of_load", "of_table", "notes"), [("NULL", 1, ()), (0, 1, ()), (1, 0, (INCOMPLETE,))], ids=["old", "else", "here"]
 )
 def test_it_is_as_complete_as_the_read_of_the_evaluations_not_as_the_load(
     session: PipelineContext, claim: Claim, tmp_path: Path, of_load: object, of_table: int, notes: tuple[str, ...]
@@ -229,7 +229,7 @@ def test_names_that_changed_places_are_found_though_the_checksum_was_made_anew(
     rows = rows_of(evidence)
     rows[0]["account_name"], rows[1]["account_name"] = rows[1]["account_name"], rows[0]["account_name"]
     content, provenance = rewritten(evidence, rows)
-    found = {each.what: each.told for each in verify(session, content, provenance) if not each.is_right}
+    found = {each.what: each.text for each in verify(session, content, provenance) if not each.is_right}
     assert found == {"rows and the archived answers": "they do not agree: 2 rows differ in account_name"}
 
 
@@ -312,7 +312,7 @@ def test_a_night_that_did_not_see_everything_is_said_to(session: PipelineContext
     assert collect_evidence(session, claim).notes == ()
     ask(tmp_path, "UPDATE load_tables SET is_complete = 0")
     evidence = collect_evidence(session, claim)
-    assert "some may be missing" in evidence.notes[0]
+    assert "could not be read" in evidence.notes[0]
     assert evidence.provenance["load"]["is_complete"] is False
     with pytest.raises(Refused, match="as far as that night could see"):
         collect_evidence(session, Claim("unknown", claim.export_date))

@@ -7,7 +7,7 @@ import pytest
 
 from drillster_pipeline.api.capture_summary import CaptureSummary
 from drillster_pipeline.archive import UnitFooter
-from drillster_pipeline.pipeline.load_types import (
+from drillster_pipeline.pipeline.guard import (
     read_gaps_of,
     requests_refused,
     table_load_types,

@@ -80,7 +80,7 @@ class Installation:
         if monkeypatch:
             for setting in SETTINGS:
                 monkeypatch.delenv(setting.name, raising=False)
-        self.set(**self.environment, **settings)
+        self.set(**self.environment | settings)
         self.at(now)
 
     def set(self, **settings: str) -> None:
@@ -138,7 +138,7 @@ class Installation:
 
     def run_context(self, **options: Any) -> RunContext:
         """What a run in this process shares: it goes by this clock, and never waits for another attempt."""
-        return RunContext(**{"retries": False, "now": lambda: self.now, **options})
+        return RunContext(**{"now": lambda: self.now, **options})
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:

@@ -1,26 +1,62 @@
-"""The weekly job ``upkeep`` and the sensors that report what goes wrong.
+"""The jobs and their schedules: ``nightly`` for everything, ``events`` for missing events, ``upkeep`` for what is old.
 
 Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.
 """
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.pipeline.context import PipelineContext
+from drillster_pipeline.resources import CAPTURED
+from drillster_pipeline.settings import Settings, load_settings
+from drillster_pipeline.tables import tables_of
 
-from .alerting import send_alerts
-from .keys import UPKEEP
+from .specs import resource_key, table_key
 
-JOB = UPKEEP
-CRON = "0 5 * * 0"
-ALERTS_EVERY_SECONDS = 60
+NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
+PRIORITY = "10"
+"""Of the schedule's runs in the queue, where others have 0: a date whose snapshot is not begun by midnight is lost."""
+
+nightly = dg.define_asset_job(
+    NIGHTLY,
+    selection=dg.AssetSelection.all(),
+    description=(
+        "Captures the day that has just ended, and publishes it. A day that is past is replayed from its archive, "
+        "without a request to Drillster; where it has none, only its events can still be fetched."
+    ),
+    executor_def=dg.in_process_executor,
+)
+events = dg.define_asset_job(
+    EVENTS,
+    selection=[*map(resource_key, CAPTURED["events"]), *map(table_key, tables_of("events"))],
+    description="Fetches and publishes the objective events of a date, also of a past one.",
+    executor_def=dg.in_process_executor,
+)
+
+
+def nightly_schedule(settings: Settings) -> Any:
+    """The job ``nightly`` for the day that has just ended, on from the start."""
+    return dg.build_schedule_from_partitioned_job(
+        nightly,
+        name=NIGHTLY,
+        description=(
+            f"Every night at {settings.nightly_at:%H:%M} ({settings.timezone.key}), for the day that has just ended."
+        ),
+        hour_of_day=settings.nightly_at.hour,
+        minute_of_hour=settings.nightly_at.minute,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        # On the schedule's runs, not on the job: those of a backfill of the job do not get it.
+        tags={"dagster/priority": PRIORITY},
+    )
 
 
 class UpkeepConfig(dg.Config):
-    """What the upkeep may be told for one run."""
+    """Options of the upkeep, for one run."""
 
     keep_month_ends: bool = Field(
         default=False,
@@ -49,13 +85,11 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
 @dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, runs of that age, and old snapshots if wanted.")
 def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
-    from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.pipeline.prune import prune
-    from drillster_pipeline.settings import load_settings
 
     try:
-        with PipelineContext(settings=load_settings(needs_api=False)) as session:
-            outcome = prune(session, keep_month_ends=config.keep_month_ends)
+        with PipelineContext(settings=load_settings(needs_api=False)) as pipeline:
+            outcome = prune(pipeline, keep_month_ends=config.keep_month_ends)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     for table, count in outcome.snapshot_rows.items():
@@ -64,36 +98,19 @@ def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig)
     context.log.info("Removed %s captures and %s runs from before %s.", len(outcome.captures), runs, outcome.before)
 
 
-@dg.job(name=JOB, executor_def=dg.in_process_executor, description="Weekly: removes what is too old to keep.")
+@dg.job(name=UPKEEP, executor_def=dg.in_process_executor, description="Weekly: removes what is too old to keep.")
 def upkeep() -> None:
-    """The job of the upkeep."""
+    """The weekly job."""
     prune_archive_and_runs()
 
 
-def upkeep_schedule(timezone: str) -> dg.ScheduleDefinition:
+def upkeep_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every Sunday at 05:00, on from the start."""
     return dg.ScheduleDefinition(
-        name=JOB,
+        name=UPKEEP,
         job=upkeep,
-        cron_schedule=CRON,
-        execution_timezone=timezone,
+        cron_schedule="0 5 * * 0",
+        execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every Sunday at 05:00.",
     )
-
-
-@dg.sensor(
-    name="alerts",
-    minimum_interval_seconds=ALERTS_EVERY_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reports runs and backfills that failed, what could not be read, and a stale warehouse.",
-)
-def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Report what is new, and send what could not be sent before; also while other settings are wrong."""
-    from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.settings import read_settings
-
-    settings, problems = read_settings(needs_api=False)
-    with PipelineContext(settings=settings) as session:
-        sent, waiting = send_alerts(context.instance, session, settings_error="; ".join(problems) or None)
-    return dg.SkipReason(f"{sent} sent, {waiting} waiting.")

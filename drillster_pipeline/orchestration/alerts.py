@@ -1,45 +1,53 @@
-"""What the finished runs and backfills of Dagster came to: the messages about them, each made once.
+"""Alerts: what an operator must know of the finished runs and backfills that Dagster remembers, once each.
 
-Texts are those of our errors, which hold no secret and no personal value; of any other exception only
-the type is named.
+:func:`send_alerts` serves the sensor and the command ``run`` alike. What was read and reported, and messages that a
+channel has not taken yet, are one record in Dagster's own database, beside the runs that they are about: so a daemon
+and cron that share an instance do not report twice, and what could not be sent is sent later. A message is sent again
+where it is not known whether it arrived. Texts are those of our errors, which hold no secret and no personal value; of
+any other exception only the type is named.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import dagster as dg
 
-from drillster_pipeline.errors import PipelineError, Refused
+from drillster_pipeline.alert_channels import ROUND_SECONDS, Channel, channels_of, run_bounded
+from drillster_pipeline.errors import Busy, PipelineError, Refused, Unavailable
+from drillster_pipeline.pipeline.context import PipelineContext
 
 from .errors import ERROR_TYPE, EXIT_CODE, WHERE
-from .keys import ASSET_FOLDERS, JOBS, UPKEEP
+from .jobs import JOBS, NIGHTLY, UPKEEP
 from .partitions import export_dates
+from .specs import ASSET_FOLDERS
 
-if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.context import PipelineContext
-
+RECORD = "drillster-pipeline/alerts"
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
 """Characters of a message and, in one of a backfill, of a cause: Slack shows no more, and refuses far longer ones."""
 RETRY_WITHIN = timedelta(minutes=10)
-"""A failed run that the daemon does not begin again within this time has failed for good: perhaps it is dead."""
-BACKFILLS_READ = 50
+"""A failed run that the daemon does not begin again within this time has failed: perhaps the daemon is dead."""
 STALE = "stale"
-"""Stands for a job where the warehouse is what fails: a run may succeed and its load not be complete."""
-_DATES_SHOWN, _EVENTS_READ = 10, 10_000
-_WORK_OF_STEPS = {"capture": "capture", "publish": "publish", "write": "report"}
-"""What a step does, by the first word of its name."""
+"""In place of a job where the warehouse is what fails: a run may succeed and its load not be complete."""
+_LOCK_SECONDS, _BACKFILLS_READ, _EVENTS_READ = 30, 50, 10_000
+_DATES_SHOWN, _MESSAGES_KEPT, _REPORTED_KEPT = 10, 100, 1_000
+_ENDED: tuple[Any, ...] = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class State:
+class AlertState:
     """What is kept between two rounds, as JSON."""
 
     position: int
@@ -69,20 +77,113 @@ class Cause(NamedTuple):
         return " ".join("#" if re.search(r"\d", word) else word for word in self.text[:LONGEST_CAUSE].split())
 
 
+def send_alerts(
+    instance: dg.DagsterInstance,
+    pipeline: PipelineContext,
+    *,
+    pending: date | None = None,
+    settings_error: str | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[int, int]:
+    """Report what is new, and send what waits; returns how many messages were delivered, and how many still wait.
+
+    ``pending`` is a date that a command is about to load; ``settings_error`` what is wrong in the settings, so that
+    the warehouse is not read. The first call on an instance reports nothing of what was before it.
+    """
+    channels = channels_of(pipeline.settings)
+    if not channels:
+        return 0, 0
+    with _lock(instance, sleep):
+        alerts = _Alerts(instance, pipeline, _load(instance))
+        alerts.read_runs()
+        alerts.read_backfills()
+        if settings_error is None:
+            alerts.read_warehouse(pending)
+        elif pending is not None:
+            alerts.add_failure(NIGHTLY, str(pending), [Cause(settings_error)])
+        state = alerts.state
+        _save(instance, state)
+        _deliver(channels, state.messages)
+        left = [each for each in state.messages if {channel.key for channel in channels} - set(each["done"])]
+        sent = len(state.messages) - len(left)
+        state.messages = left
+        _save(instance, state)
+    return sent, len(left)
+
+
+@contextmanager
+def _lock(instance: dg.DagsterInstance, sleep: Callable[[float], None]) -> Iterator[None]:
+    """One process at a time, or two would report the same. Where there can be no lock, it is done without."""
+    from drillster_pipeline.archive.local import LocalStorage
+
+    home = LocalStorage(Path(instance.root_directory))
+    with ExitStack() as lock:
+        for _ in range(_LOCK_SECONDS):
+            try:
+                lock.enter_context(home.locked("alerts", "sending alerts"))
+            except Busy:
+                sleep(1.0)
+                continue
+            except Unavailable:
+                pass
+            break
+        yield
+
+
+def _load(instance: dg.DagsterInstance) -> AlertState:
+    stored = instance.daemon_cursor_storage.get_cursor_values({RECORD}).get(RECORD)
+    if stored:
+        known = {each.name for each in fields(AlertState)}
+        return AlertState(**{name: value for name, value in json.loads(stored).items() if name in known})
+    newest = [
+        change.storage_id for kind in _ENDED for change in instance.fetch_run_status_changes(kind, limit=1).records
+    ]
+    finished = [each.backfill_id for each in instance.get_backfills(limit=_BACKFILLS_READ) if _is_finished(each)]
+    return AlertState(max(newest, default=0), finished)
+
+
+def _save(instance: dg.DagsterInstance, state: AlertState) -> None:
+    state.messages = state.messages[-_MESSAGES_KEPT:]
+    state.reported = state.reported[-_REPORTED_KEPT:]
+    instance.daemon_cursor_storage.set_cursor_values({RECORD: json.dumps(asdict(state))})
+
+
+def _deliver(channels: Sequence[Channel], messages: Sequence[dict[str, Any]]) -> None:
+    """Send each message to each channel that has not taken it; never raises because of a channel."""
+    deadline = time.monotonic() + ROUND_SECONDS
+    taken: list[tuple[dict[str, Any], str]] = []
+
+    def send_all(channel: Channel) -> None:
+        for message in messages:
+            if channel.key in message["done"] or time.monotonic() > deadline:
+                continue
+            problem = channel.send(message["title"], message["text"])
+            if problem is None:
+                taken.append((message, channel.key))
+                continue
+            logger.warning("%s did not take a message (%s): it is sent again later.", channel.name, problem)
+            if not problem.startswith("status"):
+                return  # where nobody answers, every other message would wait as long
+
+    run_bounded([partial(send_all, channel) for channel in channels], ROUND_SECONDS)
+    for message, key in taken:
+        message["done"].append(key)
+
+
 @dataclass
-class Outcomes:
+class _Alerts:
     """A round: what is new since the last one, as messages of the state."""
 
     instance: dg.DagsterInstance
-    session: PipelineContext
-    state: State
+    pipeline: PipelineContext
+    state: AlertState
 
     def read_runs(self) -> None:
         """The runs that have ended, in that order, but for those of backfills."""
         for run_id, since in list(self.state.undecided.items()):
             if self._read_failure(run_id, datetime.fromisoformat(since)):
                 del self.state.undecided[run_id]
-        for change in self._events():
+        for change in self._changes():
             self.state.position = change.storage_id
             run = self.instance.get_run_by_id(change.run_id)
             if run is None or not _is_ours(run.job_name, run.asset_selection):
@@ -92,37 +193,33 @@ class Outcomes:
                 continue  # it is reported with its backfill
             if change.event_log_entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
                 self._add_success(run.job_name, self._day(run))
-            elif not self._read_failure(run.run_id, self.session.now()):
-                self.state.undecided[run.run_id] = self.session.now().isoformat()
+            elif not self._read_failure(run.run_id, self.pipeline.now()):
+                self.state.undecided[run.run_id] = self.pipeline.now().isoformat()
 
-    def _events(self) -> list[dg.EventLogRecord]:
-        since = self.state.position
-        filters = (
-            dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=since),
-            dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_SUCCESS, after_storage_id=since),
-        )
-        pages = [self.instance.fetch_run_status_changes(each, limit=_EVENTS_READ, ascending=True) for each in filters]
-        return sorted((change for page in pages for change in page.records), key=lambda change: change.storage_id)
+    def _changes(self) -> list[dg.EventLogRecord]:
+        found: list[dg.EventLogRecord] = []
+        for kind in _ENDED:
+            since = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=self.state.position)
+            found += self.instance.fetch_run_status_changes(since, limit=_EVENTS_READ, ascending=True).records
+        return sorted(found, key=lambda change: change.storage_id)
 
     def _read_failure(self, run_id: str, since: datetime) -> bool:
         """Report a failed run, unless another attempt of the daemon does that. False while this is not decided."""
         run = self.instance.get_run_by_id(run_id)
         if run is None or "dagster/auto_retry_run_id" in run.tags:
             return True
-        # The tag comes just after the event. The daemon can't begin again what the console has run.
+        # The tag comes just after the event. The daemon can't begin again what a command has run.
         unknown = str(self.instance.run_retries_enabled).lower()
         may_be_retried = run.remote_job_origin is not None and run.tags.get("dagster/will_retry", unknown) == "true"
-        if may_be_retried and self.session.now() - since < RETRY_WITHIN:
+        if may_be_retried and self.pipeline.now() - since < RETRY_WITHIN:
             return False
         self.add_failure(run.job_name, self._day(run), self._causes(run))
         return True
 
     def _causes(self, run: dg.DagsterRun) -> list[Cause]:
-        found: dict[str, Cause] = {}
-        for entry in self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-            cause = _cause(entry)
-            found.setdefault(cause.key, cause)
-        ended = f"Run {run.run_id} ended before it was done: it could not start, or was killed. Look at it in Dagster"
+        entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        found = {cause.key: cause for cause in map(_cause, entries)}
+        ended = f"Run {run.run_id} ended before it was done: it could not start, or was killed. See it in Dagster"
         return list(found.values()) or [Cause(ended)]
 
     def _read_unavailable(self, run: dg.DagsterRun) -> None:
@@ -142,11 +239,10 @@ class Outcomes:
     def read_backfills(self) -> None:
         """The backfills that have ended."""
         finished = []
-        for backfill in self.instance.get_backfills(limit=BACKFILLS_READ):
-            if is_finished(backfill):
-                is_known = backfill.backfill_id in self.state.backfills
-                if is_known or self._read_backfill(backfill):
-                    finished.append(backfill.backfill_id)
+        for backfill in self.instance.get_backfills(limit=_BACKFILLS_READ):
+            is_known = backfill.backfill_id in self.state.backfills
+            if _is_finished(backfill) and (is_known or self._read_backfill(backfill)):
+                finished.append(backfill.backfill_id)
         self.state.backfills = finished
 
     def _read_backfill(self, backfill: Any) -> bool:
@@ -158,37 +254,37 @@ class Outcomes:
         if not _is_ours(backfill.job_name or "", backfill.asset_selection):
             return True
         newest = {self._day(run): run for run in reversed(runs)}
-        groups: dict[str, tuple[str, list[str]]] = {}
+        causes: dict[str, tuple[str, list[str]]] = {}
         failed = [day for day in sorted(newest) if newest[day].status is dg.DagsterRunStatus.FAILURE]
         for day in failed:
             for cause in self._causes(newest[day]):
-                groups.setdefault(cause.key, (cause.text[:LONGEST_CAUSE], []))[1].append(day)
+                causes.setdefault(cause.key, (cause.text[:LONGEST_CAUSE], []))[1].append(day)
         title = f"The backfill {backfill.backfill_id} failed"
         if failed:
-            ordered = sorted(groups.values(), key=lambda group: -len(group[1]))
+            ordered = sorted(causes.values(), key=lambda cause: -len(cause[1]))
             text = ".\n".join(f"{_listed(days)}: {text}" for text, days in ordered)
             self._add(f"{title} for {len(failed)} of {len(newest)} dates", text)
         elif backfill.status.value == "FAILED":
-            self._add(title, "Dagster's daemon could not carry it out: look at it in Dagster")
+            self._add(title, "Dagster's daemon could not carry it out: see it in Dagster")
         return True
 
-    def read_warehouse(self, coming: date | None) -> None:
+    def read_warehouse(self, pending: date | None) -> None:
         """Report a date of which a complete load should be there and is not, and when there is one again.
 
-        The warehouse is asked once for each date, and in each round while it is stale.
+        The warehouse is read once for each date, and in each round while it is stale.
         """
-        from drillster_pipeline.pipeline.alerts import expected_date, why_stale
+        from drillster_pipeline.pipeline.gaps import expected_date, why_stale
 
         stale = self.state.failing.get(STALE, [])
-        expected = expected_date(self.session, coming=coming)
+        expected = expected_date(self.pipeline, pending=pending)
         if expected is None or (not stale and f"{STALE}|{expected}|" in self.state.reported):
             return
         expected = max([expected, *map(date.fromisoformat, stale)])
         try:
-            why = why_stale(self.session, expected)
-            is_healed = bool(stale) and why is None and "snapshot" in self.session.warehouse.ledger.latest_loads()
+            why = why_stale(self.pipeline, expected)
+            is_healed = bool(stale) and why is None and "snapshot" in self.pipeline.warehouse.ledger.latest_loads()
         except PipelineError as problem:
-            logger.warning("Whether the warehouse is stale can't be told: %s", problem)
+            logger.warning("It is not known whether the warehouse is stale: %s", problem)
             return
         if self._is_new(STALE, str(expected), "") and why is not None:
             self._add(f"The warehouse is stale: there is no complete load of {expected}", why)
@@ -231,7 +327,7 @@ class Outcomes:
 
     def _day(self, run: dg.DagsterRun) -> str:
         """The export date of a run; of one without, today."""
-        dates = export_dates(run.tags) or (self.session.now().date(),)
+        dates = export_dates(run.tags) or (self.pipeline.now().date(),)
         return " to ".join(sorted({str(day) for day in dates}))
 
 
@@ -239,7 +335,9 @@ def _cause(entry: dg.EventLogEntry) -> Cause:
     """Why a step failed: the sentence of an error of ours, or the type of any other."""
     assert entry.dagster_event is not None
     data = entry.dagster_event.step_failure_data
-    work = _WORK_OF_STEPS.get((entry.step_key or "").partition("_")[0], "run")
+    work = {"capture": "capture", "publish": "publish", "write": "report"}.get(
+        (entry.step_key or "").partition("_")[0], "run"
+    )
     failure = data.user_failure_data
     if failure is not None and failure.description and WHERE not in failure.metadata:
         code = failure.metadata.get(EXIT_CODE)
@@ -248,8 +346,7 @@ def _cause(entry: dg.EventLogEntry) -> Cause:
         kind = failure.metadata[ERROR_TYPE].value
     else:
         kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
-    text = f"An error that this program does not expect, {kind}: look at run {entry.run_id} in Dagster"
-    return Cause(text, work)
+    return Cause(f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work)
 
 
 def _is_ours(job: str, assets: Any) -> bool:
@@ -257,7 +354,7 @@ def _is_ours(job: str, assets: Any) -> bool:
     return job in JOBS or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
 
 
-def is_finished(backfill: Any) -> bool:
+def _is_finished(backfill: Any) -> bool:
     """Whether a backfill has ended, in any way."""
     return str(backfill.status.value).startswith(("COMPLETED", "FAILED", "CANCELED"))
 

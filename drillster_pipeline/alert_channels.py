@@ -1,6 +1,6 @@
 """Where messages go: a Slack-compatible webhook, any URL of Apprise, and the URL of a heartbeat.
 
-The addresses are secrets: whoever knows one can post. Nothing below logs, raises or returns one, and Apprise, whose
+The addresses are secrets: whoever knows one can post. Nothing below logs, raises or returns one; Apprise, whose
 log names hosts and recipients, is kept from logging. No call lasts longer than its limit, whatever the other end does.
 """
 
@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 SEND_SECONDS = 10.0
@@ -20,6 +22,30 @@ SEND_SECONDS = 10.0
 ROUND_SECONDS = 2 * SEND_SECONDS
 """How long sending may take in all: a sensor of Dagster has a minute."""
 PING_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One place that messages go to."""
+
+    name: str
+    """Its setting, and for one of several its position and kind."""
+    key: str
+    """Distinguishes it from others without its address."""
+    send: Callable[[str, str], str | None] = field(repr=False)
+    """Takes a title and a text; returns why they were not delivered, or None."""
+
+
+def channels_of(settings: Any) -> list[Channel]:
+    """The channels of the settings; each gets every message."""
+    found = [("DRILLSTER_ALERT_WEBHOOK", post, settings.alert_webhook)] if settings.alert_webhook else []
+    for position, secret in enumerate(settings.alert_urls, 1):
+        kind = secret.get_secret_value().partition("://")[0]
+        found.append((f"DRILLSTER_ALERT_URLS {position} ({kind})", notify, secret))
+    urls = [(name, send, secret.get_secret_value()) for name, send, secret in found]
+    return [
+        Channel(name, sha256(url.encode()).hexdigest()[:12], functools.partial(send, url)) for name, send, url in urls
+    ]
 
 
 def split_urls(value: str) -> list[tuple[str, bool]]:
@@ -70,7 +96,7 @@ def _request(method: str, url: str, seconds: float, content: Any = None) -> str 
     import requests
 
     try:
-        # Only the status is read: a body that never ends holds up nothing.
+        # Only the status is read: a body that never ends delays nothing.
         with requests.request(method, url, json=content, timeout=seconds, allow_redirects=False, stream=True) as answer:
             return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
     except (requests.RequestException, OSError, ValueError) as problem:
@@ -103,7 +129,7 @@ _reason = threading.local()
 
 
 def _keep_reason(record: logging.LogRecord) -> bool:
-    """Apprise says why it failed to its log alone, in words that hold addresses: keep the reason, and log nothing."""
+    """Apprise says why it failed to its log alone, in words with addresses: keep the reason, and log nothing."""
     if kind := sys.exc_info()[0]:  # it logs where it handles the exception
         _reason.text = kind.__name__
     elif status := re.search(r"error=(\d{3})\b", record.getMessage()):

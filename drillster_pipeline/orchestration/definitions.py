@@ -1,0 +1,36 @@
+"""Everything that Dagster loads."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from drillster_pipeline.settings import load_settings
+
+from .assets import capture_assets, publish_assets, report_assets
+from .errors import OUTAGE_RETRIES
+from .jobs import events, nightly, nightly_schedule, upkeep, upkeep_schedule
+from .resources import DrillsterResource
+from .sensors import alerts, lost_runs, missing_events_sensor
+
+
+def build_definitions(*, retry_policy: dg.RetryPolicy | None = OUTAGE_RETRIES) -> dg.Definitions:
+    """The definitions. Needs no settings but those of the schedule, and no network.
+
+    ``retry_policy``: whether a step may wait and try again when Drillster does not answer.
+    """
+    settings = load_settings(needs_api=False, tolerant=True)
+    # The snapshot goes first: its objectives are then known to the events, and need not be requested twice.
+    return dg.Definitions(
+        assets=[
+            capture_assets("snapshot", settings, priority=4, retry_policy=retry_policy),
+            publish_assets("snapshot", settings, priority=3, retry_policy=retry_policy),
+            capture_assets("events", settings, priority=2, retry_policy=retry_policy),
+            publish_assets("events", settings, priority=1, retry_policy=retry_policy),
+            report_assets(settings, priority=0, retry_policy=retry_policy),
+        ],
+        jobs=[nightly, events, upkeep],
+        schedules=[nightly_schedule(settings), upkeep_schedule(settings)],
+        sensors=[alerts, lost_runs, missing_events_sensor],
+        resources={"drillster": DrillsterResource()},
+        executor=dg.in_process_executor,
+    )
