@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.tables import tables_of
 from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.dialects import dialect_of
 
 from . import queries
 
@@ -141,8 +142,7 @@ class Figures:
 def figures_of(warehouse: Warehouse, export_date: date, *, names: bool = False) -> Figures:
     """Ask for everything, in one read transaction. Raises Refused where no snapshot of the date was loaded."""
     with warehouse.reading() as (connection, tables):
-        if connection.dialect.name == "postgresql":  # all questions are about the same state
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        dialect_of(connection).read_one_state(connection)
         return _figures(connection, tables, export_date, names=names)
 
 

@@ -12,7 +12,7 @@ from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse, ddl
 
 from .place import Place, sql
 
-DIALECTS = ["sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle"]
+DIALECTS = ["sqlite", "postgresql", "mysql", "mssql"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import sqlite3
 import sys
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from drillster_pipeline.errors import SettingsError, Unavailable
 from drillster_pipeline.warehouse import Warehouse
@@ -71,12 +69,6 @@ def test_the_password_is_in_no_repr_and_no_error() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_the_folder_of_an_sqlite_file_is_made(tmp_path: Path) -> None:
-    with Place(f"sqlite:///{tmp_path}/a/b/w.sqlite", None).opened() as warehouse:
-        warehouse.prepare()
-    assert (tmp_path / "a/b/w.sqlite").exists()
-
-
 def test_a_folder_that_cannot_be_made_is_a_setting_to_mend(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="Name another file in DRILLSTER_WAREHOUSE_URL"):
@@ -92,36 +84,8 @@ def test_a_file_that_is_no_database_is_a_setting_to_mend(tmp_path: Path) -> None
         warehouse.prepare()
 
 
-@pytest.mark.parametrize("warehouse", ["sqlite", "postgresql"], indirect=True)
-def test_a_failed_transaction_leaves_no_table_behind(warehouse: Warehouse) -> None:
-    def fail() -> None:
-        with warehouse.engine.begin() as connection:
-            connection.exec_driver_sql("CREATE TABLE half_done (x INTEGER)")
-            connection.exec_driver_sql("INSERT INTO half_done VALUES (1)")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert not sa.inspect(warehouse.engine).has_table("half_done")
-
-
 def test_sqlite_keeps_a_write_ahead_log_and_waits_for_others(sqlite: Place) -> None:
     with sqlite.opened() as warehouse:
         warehouse.prepare()
         assert sql(warehouse, "PRAGMA journal_mode") == [("wal",)]
         assert sql(warehouse, "PRAGMA busy_timeout") == [(120_000,)]
-
-
-def test_a_reader_on_sqlite_sees_one_moment_for_as_long_as_it_reads(sqlite: Place) -> None:
-    with sqlite.opened() as warehouse:
-        warehouse.prepare()
-        with warehouse.engine.connect() as reader:
-            count = sa.text("SELECT count(*) FROM view_definitions")
-            before = reader.scalar(count)
-            writer = sqlite3.connect(warehouse.engine.url.database or "")
-            writer.execute("DELETE FROM view_definitions")
-            writer.commit()
-            writer.close()
-            assert reader.scalar(count) == before
-            reader.rollback()
-            assert reader.scalar(count) == 0

@@ -75,7 +75,7 @@ def test_a_full_disk_of_temporary_files_of_sqlite_is_named(sqlite: Place, tmp_pa
         return done.stdout
 
     with small_disk(tmp_path / "temporary", "1m") as disk, sqlite.opened() as warehouse:
-        assert "staging accounts failed: the disk of the warehouse, or of temporary files (see SQLITE_TMPDIR)" in told()
+        assert "staging accounts failed: the disk of the warehouse, or of temporary files (SQLITE_TMPDIR)" in told()
         assert column(warehouse, "accounts", "name") == {}
         disk.resize("60m")
         assert told() == ""

@@ -81,10 +81,6 @@ def test_ids_differ_by_case_accents_and_spaces(emptied: Warehouse) -> None:
     assert rows(emptied, "rejected_rows") == []
 
 
-def test_sessions_are_in_utc(emptied: Warehouse) -> None:
-    assert sql(emptied, "SELECT @@session.time_zone") == [("+00:00",)]
-
-
 def test_an_event_that_differs_in_a_space_is_updated(emptied: Warehouse) -> None:
     content = {"accounts": [account("a")], "groups": [group("g1")]}
     for number, kind in enumerate(("OBJECTIVE_BECAME_OK", "OBJECTIVE_BECAME_OK ", "objective_became_ok "), 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -32,17 +33,12 @@ def statements(warehouse: Warehouse) -> list[str]:
     return seen
 
 
-def test_preparing_makes_every_table_and_view(place: Place) -> None:
+def test_preparing_makes_every_table_and_view_and_again_writes_nothing(place: Place) -> None:
     with place.opened() as warehouse:
-        warehouse.prepare()
+        assert statements(warehouse)
         inspector = sa.inspect(warehouse.engine)
         assert set(inspector.get_table_names(schema=place.schema)) == CONTRACT.keys()
         assert set(inspector.get_view_names(schema=place.schema)) == VIEWS.keys()
-
-
-def test_preparing_again_writes_nothing(place: Place) -> None:
-    with place.opened() as warehouse:
-        assert statements(warehouse)
         assert statements(warehouse) == []
     with place.opened() as another:
         assert statements(another) == []
@@ -69,11 +65,13 @@ def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(place: P
     with place.opened() as older:
         older.prepare()
         load(older, day(1), {"accounts": [account("a", locale="nl")], "groups": []})
-        sql(older, "ALTER TABLE {}accounts DROP COLUMN locale")
+        for name in ("accounts", "accounts_history"):
+            sql(older, f"ALTER TABLE {{}}{name} DROP COLUMN locale")
     with place.opened() as newer:
         newer.prepare()
         assert column(newer, "accounts", "locale") == {"a": None}
-        sql(newer, "UPDATE {}accounts SET row_hash = 'of the older version'")
+        for name in ("accounts", "accounts_history"):
+            sql(newer, f"UPDATE {{}}{name} SET row_hash = 'of the older version'")
         load(newer, day(1), {"accounts": [account("a", locale="nl")]})
         assert column(newer, "accounts", "locale") == {"a": "nl"}
 
@@ -182,40 +180,31 @@ def drop_index(warehouse: Warehouse, table: str, name: str) -> str:
 
 
 BY_HAND = {
-    "another type": (
-        "ALTER TABLE {}groups DROP COLUMN description",
-        "ALTER TABLE {}groups ADD COLUMN description INTEGER",
-        r"groups\.description: the type is INTEGER.*, and must be (LONG)?TEXT",
+    "ALTER TABLE {}groups DROP COLUMN description": "",
+    "ALTER TABLE {}groups ADD COLUMN description INTEGER": (
+        r"groups\.description: the type is INTEGER.*, and must be (LONG)?TEXT"
     ),
-    "a type that is too small": (
-        "ALTER TABLE {}groups DROP COLUMN member_count",
-        "ALTER TABLE {}groups ADD COLUMN member_count SMALLINT",
-        r"groups\.member_count: the type is SMALLINT.*, and must be BIGINT",
+    "ALTER TABLE {}groups DROP COLUMN member_count": "",
+    "ALTER TABLE {}groups ADD COLUMN member_count SMALLINT": (
+        r"groups\.member_count: the type is SMALLINT.*, and must be BIGINT"
     ),
-    "a view in the place of a table": (
-        "ALTER TABLE {}view_definitions RENAME TO moved",
-        "CREATE VIEW {}view_definitions AS SELECT * FROM {}moved",
-        r"view_definitions: there is a view of this name",
-    ),
-    "a table in the place of a view": (
-        "DROP VIEW {}latest_load",
-        "CREATE TABLE {}latest_load (x INTEGER)",
-        r"latest_load: there is a table of this name",
-    ),
+    "ALTER TABLE {}view_definitions RENAME TO moved": "",
+    "CREATE VIEW {}view_definitions AS SELECT * FROM {}moved": r"view_definitions: there is a view of this name",
+    "DROP VIEW {}latest_load": "",
+    "CREATE TABLE {}latest_load (x INTEGER)": r"latest_load: there is a table of this name",
+    "DROP VIEW {}group_compliance": "",
 }
+"""What somebody did by hand, and the problem that it is."""
 
 
-@pytest.mark.parametrize(("first", "second", "problem"), BY_HAND.values(), ids=BY_HAND.keys())
-def test_what_is_not_an_addition_is_refused_with_instructions(
-    place: Place, first: str, second: str, problem: str
-) -> None:
+def test_what_is_not_an_addition_is_refused_with_instructions(place: Place) -> None:
     with place.opened() as warehouse:
         warehouse.prepare()
-        for statement in (first, second):
+        for statement in BY_HAND:
             sql(warehouse, statement)
-        sql(warehouse, "DROP VIEW {}group_compliance")
-        with pytest.raises(Refused, match=problem):
+        with pytest.raises(Refused) as caught:
             warehouse.prepare()
+        assert [problem for problem in BY_HAND.values() if not re.search(problem, str(caught.value))] == []
         # Left alone: not even what could have been added was.
         assert "group_compliance" not in sa.inspect(warehouse.engine).get_view_names(schema=place.schema)
 
@@ -240,14 +229,6 @@ def test_every_problem_of_a_table_is_told_at_once(sqlite: Place) -> None:
         "Or name a new place in DRILLSTER_WAREHOUSE_URL and fill it by a backfill of all dates",
     ):
         assert problem in str(caught.value)
-
-
-def test_a_foreign_column_that_must_be_given_is_refused(postgresql: Place) -> None:
-    with postgresql.opened() as warehouse:
-        warehouse.prepare()
-        sql(warehouse, "ALTER TABLE {}groups ADD COLUMN region INTEGER NOT NULL")
-        with pytest.raises(Refused, match=r"groups\.region: this column is not ours, and NOT NULL without a default"):
-            warehouse.prepare()
 
 
 def test_a_view_of_a_new_version_replaces_the_old_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,12 +90,10 @@ def as_moment(value: Any) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view_has_the_columns_that_it_declares_in_their_order(filled: Warehouse, name: str) -> None:
-    found = view(filled, name)
-    assert [*found[0]] == [column.name for column in VIEWS[name].columns]
-    for column in VIEWS[name].columns:
-        assert column.description.endswith((".", "…"))
+def test_views_have_the_columns_that_they_declare_in_their_order(filled: Warehouse) -> None:
+    assert {name: [*view(filled, name)[0]] for name in VIEWS} == {
+        name: [column.name for column in declared.columns] for name, declared in VIEWS.items()
+    }
 
 
 def test_latest_load_says_how_old_the_data_are(filled: Warehouse) -> None:

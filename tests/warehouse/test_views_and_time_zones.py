@@ -71,20 +71,20 @@ def reviews(warehouse: Warehouse) -> dict[str, datetime]:
     return {row["account_id"]: row["review_at"] for row in rows(warehouse, "objective_evaluations")}
 
 
-def test_a_load_says_which_moments_its_date_lies_between(
-    somewhere: tuple[Warehouse, date, ZoneInfo, Window],
-) -> None:
-    warehouse, _, zone, window = somewhere
+def test_loads_and_views_go_by_the_local_date(somewhere: tuple[Warehouse, date, ZoneInfo, Window]) -> None:
+    warehouse, on, zone, window = somewhere
     (row,) = rows(warehouse, "loads", ledger=True)
     assert (row["timezone"], row["date_begins_at"], row["date_ends_at"]) == (zone.key, window.start, window.end)
 
+    found = reviews(warehouse)
+    due = {who: moment for who, moment in found.items() if moment.astimezone(zone).date() < on}
+    overdue = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
+    assert overdue == {who: -((moment - window.start) // DAY) for who, moment in due.items()}
+    assert min(overdue.values()) == 1
 
-def test_what_was_due_before_the_local_date_is_overdue(somewhere: tuple[Warehouse, date, ZoneInfo, Window]) -> None:
-    warehouse, on, zone, window = somewhere
-    due = {who: moment for who, moment in reviews(warehouse).items() if moment.astimezone(zone).date() < on}
-    found = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
-    assert found == {who: -((moment - window.start) // DAY) for who, moment in due.items()}
-    assert min(found.values()) == 1
+    (trend,) = view(warehouse, "proficiency_trend")  # who practiced at the same moments
+    assert trend["learners_practicing_7_days"] == sum(moment >= window.end - 7 * DAY for moment in found.values())
+    assert trend["learners_idle_30_days"] == sum(moment < window.end - 30 * DAY for moment in found.values())
 
 
 def test_days_overdue_are_local_days_where_clocks_did_not_change(warehouse: Warehouse) -> None:
@@ -97,16 +97,6 @@ def test_days_overdue_are_local_days_where_clocks_did_not_change(warehouse: Ware
         for who, moment in reviews(warehouse).items()
         if (local := moment.astimezone(zone).date()) < on
     }
-
-
-def test_who_practices_is_counted_up_to_the_end_of_the_local_date(
-    somewhere: tuple[Warehouse, date, ZoneInfo, Window],
-) -> None:
-    warehouse, _, _, window = somewhere
-    practiced = reviews(warehouse).values()  # the same moments
-    (row,) = view(warehouse, "proficiency_trend")
-    assert row["learners_practicing_7_days"] == sum(moment >= window.end - 7 * DAY for moment in practiced)
-    assert row["learners_idle_30_days"] == sum(moment < window.end - 30 * DAY for moment in practiced)
 
 
 def test_a_date_that_an_older_version_loaded_is_a_day_in_utc(warehouse: Warehouse) -> None:

@@ -167,10 +167,6 @@ class Dialect:
         """The file that holds the warehouse; None for a server."""
         return None
 
-    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
-        """Database, schema and table, as far as the dialect has them; never credentials."""
-        return tuple(filter(None, (schema, table)))
-
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Options of ``sa.create_engine``, with ``connect_args``."""
         return {"pool_pre_ping": True}

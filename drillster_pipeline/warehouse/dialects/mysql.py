@@ -120,10 +120,6 @@ class MySQL(Dialect):
                 "one in DRILLSTER_WAREHOUSE_SCHEMA"
             )
 
-    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
-        """A schema is a database."""
-        return tuple(filter(None, (schema or url.database, table)))
-
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Of PyMySQL and mysqlclient; SERIALIZABLE would have readers wait for a merge."""
         options = super().engine_options(url)

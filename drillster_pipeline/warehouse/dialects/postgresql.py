@@ -119,10 +119,6 @@ class PostgreSQL(Dialect):
         "seconds_since": "CAST(extract(epoch FROM (now() - {})) AS BIGINT)",
     }
 
-    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
-        """Database, schema and table."""
-        return tuple(filter(None, (url.database, schema or "public", table)))
-
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Of psycopg; what a role or a database is set to does not hold for a load."""
         if not url.drivername.endswith("+psycopg"):

@@ -93,10 +93,6 @@ class SQLite(Dialect):
             name = name.removeprefix("file:").split("?", 1)[0]
         return None if name == ":memory:" else Path(name).resolve()
 
-    def table_path(self, url: URL, schema: str | None, table: str) -> tuple[str, ...]:
-        """A file has one database, ``main``."""
-        return ("main", table)
-
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Wait for other programs that write to the file."""
         return {"connect_args": {"timeout": BUSY_SECONDS}}
