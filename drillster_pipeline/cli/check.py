@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -107,6 +108,6 @@ def _table(items: list[Item], width: int) -> Table:
             found.append(f"\ntried: {item.tried}", style="dim")
         if item.advice:
             found.append(f"\n→ {item.advice}", style="bold" if is_amiss else "dim")
-        more = f" and {len(others)} more" if others else ""
-        table.add_row(Text(mark, style=style), Text(f"{item.step}{more}"), found)
+        name = re.sub(r"\{\w+\}", "…", item.step.removeprefix("GET ")) + (f" and {len(others)} more" if others else "")
+        table.add_row(Text(mark, style=style), Text(name), found)
     return table
