@@ -56,6 +56,7 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/drillster-pipeline schema --format markdown | diff -u docs/data-dictionary.md -
 
 docs: install  ## Write the generated documents anew
