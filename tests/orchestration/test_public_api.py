@@ -99,7 +99,8 @@ def test_every_use_of_dagster_that_is_not_marked_as_public_has_a_reason() -> Non
         for path in PACKAGE.rglob("*.py")
         if "dagster" in (text := path.read_text())
         for owner, name in uses(ast.parse(text))
-        if owner.__module__.startswith("dagster.") and not marked(owner, name)
+        # A name may be of another class elsewhere (``result``): what Dagster's does not have is not meant.
+        if owner.__module__.startswith("dagster.") and hasattr(owner, name) and not marked(owner, name)
     }
     assert found == set(NOT_MARKED)
 
