@@ -38,26 +38,23 @@ def bare_environment() -> dict[str, str]:
 
 
 _LOAD = """
-import resource, socket, sys
+import socket, sys
 def refuse(*_):
     raise AssertionError("a connection")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 import drillster_pipeline.definitions
 drillster_pipeline.definitions.defs.get_repository_def()
-used = resource.getrusage(resource.RUSAGE_SELF)
 heavy = ("pandas", "numpy", "requests", "cryptography", "fsspec", "uvicorn", "drillster_pipeline.warehouse",
          "drillster_pipeline.archive")
-print(used.ru_utime + used.ru_stime, [name for name in heavy if name in sys.modules])
+print([name for name in heavy if name in sys.modules])
 """
 
 
-def test_loading_needs_no_settings_no_network_and_little_of_the_processor(tmp_path: Path) -> None:
+def test_loading_needs_no_settings_no_network_and_no_heavy_library(tmp_path: Path) -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", _LOAD], cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, check=True
     )
-    seconds, heavy = loaded.stdout.split(maxsplit=1)
-    assert float(seconds) < 3.0
-    assert heavy.strip() == "[]"
+    assert loaded.stdout.strip() == "[]"
 
 
 def described(defs: dg.Definitions) -> dict[str, object]:
