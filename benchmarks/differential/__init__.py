@@ -1,0 +1,1 @@
+"""Compares two checkouts of the program by random scenarios (see README.md here)."""
