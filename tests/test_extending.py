@@ -35,7 +35,7 @@ import json, sys
 from datetime import UTC, date, datetime
 from drillster_pipeline.extract.batches import Page
 from drillster_pipeline.extract.extractor import Extractor
-from drillster_pipeline.orchestration.columns import column_lineage, column_schema, field_schemas
+from drillster_pipeline.orchestration.specs import column_lineage, column_schema, field_schemas
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.documents import data_dictionary, subject_diagram
 from drillster_pipeline.tables.documents.dbt import dbt_sources

@@ -67,9 +67,9 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
             for day in days:
                 sandbox.now = midnight(day + timedelta(days=1), TIMEZONE) + NIGHTLY_AT
                 moment = sandbox.now
-                result = run_date(output, instance, day, now=partial(_same, moment))
-                if not result.success:
-                    return result.exit_code
+                outcome = run_date(output, instance, day, now=partial(_same, moment))
+                if not outcome.success:
+                    return outcome.exit_code
         requests, grants = sandbox.request_count, sandbox.grants
     took = duration(time.monotonic() - started)
     output.print(f"\n{count(requests)} requests, {grants} access tokens, {took} in all.\n")

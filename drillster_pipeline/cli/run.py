@@ -42,14 +42,14 @@ def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: boo
                 f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
             )
         report_alerts(instance, export_date)
-        result = run_date(
+        outcome = run_date(
             output, instance, export_date, allow_mass_delete=allow_mass_delete, capture_again=capture_again
         )
         report_alerts(instance, export_date)
-        if result.success and day is None:
+        if outcome.success and day is None:
             fetch_missing_events(output, instance)
             report_alerts(instance, export_date)
-    return result.exit_code
+    return outcome.exit_code
 
 
 def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_error: str | None = None) -> None:
@@ -79,25 +79,25 @@ def run_date(
     started = time.monotonic()
     with progress_display(console, f"Run of {export_date}") as show:
         run = RunContext(on_progress=show, now=now)
-        result = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
+        outcome = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
-    total = count(sum(result.rows.values()))
-    if result.success:
-        done = f"{total} events that were missing" if only_events else f"{total} rows in {len(result.rows)} tables"
+    total = count(sum(outcome.rows.values()))
+    if outcome.success:
+        done = f"{total} events that were missing" if only_events else f"{total} rows in {len(outcome.rows)} tables"
         console.print(f"[green]✓[/] {export_date}: {done}, {took}")
     else:
-        console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {result.run_id})")
-        if result.rows:
-            console.print(f"  Published nevertheless: {', '.join(sorted(result.rows))}")
-        for error in dict.fromkeys(map(str, result.errors)):
+        console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {outcome.run_id})")
+        if outcome.rows:
+            console.print(f"  Published nevertheless: {', '.join(sorted(outcome.rows))}")
+        for error in dict.fromkeys(map(str, outcome.errors)):
             console.print(f"  {error}", markup=False)
-        for step in result.unexpected:
+        for step in outcome.unexpected:
             console.print(
                 f"  Step {step} failed with an unexpected error: see the run in Dagster, and please report it."
             )
-    for warning in result.warnings:
+    for warning in outcome.warnings:
         console.print(f"  ! {warning}", markup=False)
-    return result
+    return outcome
 
 
 def fetch_missing_events(

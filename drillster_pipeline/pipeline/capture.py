@@ -30,7 +30,6 @@ from drillster_pipeline.resources import OBJECTIVES
 from drillster_pipeline.response_shapes import id_text
 
 from .context import PipelineContext, infrequent_gc
-from .guard import is_refused
 
 SLEPT_SECONDS = 3600.0
 """A capture in which nothing is answered for so long was not waiting: its machine was suspended."""
@@ -116,6 +115,8 @@ def _is_pending(context: PipelineContext, sealed: Capture) -> bool:
     """Whether an earlier run captured this date just now, and ended before it was published or its run was done."""
     if abs(context.now() - utc_moment(sealed.manifest["captured_from"])) > RESUMABLE_FOR:
         return False
+    from .guard import is_refused  # needs pandas, which a capture should not wait for
+
     if is_refused(context, sealed.ref):
         return False
     run_id = sealed.manifest.get("run_id")

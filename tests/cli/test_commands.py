@@ -226,7 +226,7 @@ def test_schema_prints_every_form(command: Command, form: str, word: str) -> Non
 def test_schema_puts_the_tables_where_it_is_told(command: Command) -> None:
     assert "CREATE TABLE elsewhere.accounts" in command("schema", "--format", "ddl", "--schema", "elsewhere").out
     sources = command("schema", "--format", "dbt", "--schema", "elsewhere", "--database", "lake").out
-    assert 'database: "lake"\n    schema: "elsewhere"\n' in sources
+    assert "database: lake\n  schema: elsewhere\n" in sources
 
 
 def test_demo_exports_its_nights_and_shows_them(command: Command, query: Query) -> None:

@@ -197,7 +197,7 @@ def test_a_run_that_goes_well_gives_dagster_no_name_of_a_person_or_a_thing(
     names = [str(name) for table in NAMED for (name,) in house.rows(f"SELECT DISTINCT name FROM {table}")]
     assert [name for name in names if str(row[0]) in name]
     written = bytes_of(house.home) + caplog.text.encode() + repr(night).encode()
-    assert b"spread of proficiency" in written
+    assert b"spread_of_proficiency" in written
     assert b"least met" in written
     assert found_in(written, [*people, *names]) == []
 

@@ -310,7 +310,7 @@ def test_a_mass_deletion_is_refused_once_and_published_with_the_override(lived_i
     assert house.rows("SELECT count(*) FROM group_members WHERE deleted_on IS NOT NULL") == [(0,)]
     allowed = told_of(house, house.night(NEXT, allow_mass_delete=True))
     assert allowed.night.exit_code == 0
-    assert allowed.metadata["warehouse/group_members"]["deleted"] == before["group_members"]
+    assert allowed.metadata["warehouse/group_members"]["rows_deleted"] == before["group_members"]
     assert house.rows("SELECT count(*) FROM groups WHERE deleted_on IS NULL") == [(0,)]
 
 

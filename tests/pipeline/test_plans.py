@@ -300,5 +300,5 @@ def test_holes_are_told_in_words_without_more_than_ids() -> None:
 def test_a_resource_is_unavailable_where_the_lists_that_lead_to_it_are(resource: str) -> None:
     summary = CaptureSummary()
     for parent in RESOURCES[resource].parents:
-        summary.count(parent, {}, 0, UnitFooter(0, None, status=403))
+        summary.add(parent, {}, 0, UnitFooter(0, None, status=403))
     assert summary.manifest((resource,))[resource]["status"] == "unavailable"
