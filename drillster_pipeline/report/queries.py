@@ -45,7 +45,8 @@ def compliance(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
     """The view ``group_compliance`` of some dates, with the norm that held on each."""
     evaluations = tables("objective_evaluations")
     norm = sa.func.max(evaluations.c.minimum_proficiency).label("norm")
-    return views.group_compliance(tables).add_columns(norm).where(evaluations.c.export_date.in_(days))
+    rows = views.group_compliance(tables).add_columns(norm).where(evaluations.c.export_date.in_(days)).subquery()
+    return sa.select(*(_integer(column).label("met") if column.name == "met" else column for column in rows.c))
 
 
 def practice(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
@@ -220,5 +221,10 @@ def _named(tables: Tables, counted: sa.Subquery, playable_id: sa.ColumnElement[A
 
 
 def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    """How many rows meet a condition, as an integer: some databases make a decimal of a sum."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0), sa.Integer)
+    """How many rows meet a condition."""
+    return _integer(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0))
+
+
+def _integer(total: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """A sum of integers as an integer: some databases make a decimal of it."""
+    return sa.cast(total, sa.Integer)

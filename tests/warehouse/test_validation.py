@@ -10,7 +10,7 @@ from drillster_pipeline.warehouse import TablePlan, Warehouse
 from drillster_pipeline.warehouse.validation import max_rejects, share_exceeded
 
 from .nights import account, batch, day, event, group, load, member, objective, plan, playable, reject, result
-from .place import column, rows
+from .place import column, empty, rows
 
 
 def people(count: int) -> list[Any]:
@@ -107,6 +107,7 @@ def rejects(count: int) -> list[Any]:
 
 def test_a_few_rejects_are_accepted(sqlite_warehouse: Warehouse) -> None:
     assert [max_rejects(read) for read in (15, 1_000, 2_020)] == [10, 10, 20]
+    empty(sqlite_warehouse)
     report = load(sqlite_warehouse, day(1), {"accounts": people(5)}, rejects={"accounts": rejects(10)})
     assert report.tables["accounts"].rows_inserted == 5
 
@@ -178,6 +179,7 @@ def test_only_so_much_of_a_table_may_go(present: int, gone: int, waiting: int, a
 
 
 def test_captures_that_were_passed_over_count_for_the_guard(sqlite_warehouse: Warehouse) -> None:
+    empty(sqlite_warehouse)
     load(sqlite_warehouse, day(1), {"accounts": people(100)})
     content = {"accounts": people(64)}
     with pytest.raises(GuardRefused, match="36 of 100 present rows"):
