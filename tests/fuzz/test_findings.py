@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import capture_writer
+from drillster_pipeline.archive import records
 from drillster_pipeline.errors import AnswerError, ContractError
 from drillster_pipeline.pipeline.capture import How, capture
 from drillster_pipeline.pipeline.publish import publish
@@ -146,7 +146,7 @@ def test_a_capture_that_cannot_be_published_is_made_anew(new_house: NewHouse, mo
     session = house.session(NIGHT)
     capture(session, "snapshot", DAY)
     with monkeypatch.context() as patched:
-        patched.setattr(capture_writer, "parse_line", _too_deep)
+        patched.setattr(records, "decoded", _too_deep)
         with pytest.raises(ContractError, match="nested far deeper"):
             publish(session, "snapshot", DAY, run_id="run")
     assert capture(session, "snapshot", DAY).how is How.CAPTURED
