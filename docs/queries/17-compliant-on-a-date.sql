@@ -9,5 +9,5 @@ SELECT a.name AS person, CASE WHEN e.met THEN 'yes' WHEN NOT e.met THEN 'no' ELS
 FROM objective_evaluations e
 JOIN objectives o ON o.objective_id = e.objective_id
 JOIN accounts a ON a.account_id = e.account_id
-WHERE e.export_date = '2026-05-15' AND o.name = 'Permanent: Delirium'
+WHERE e.export_date = '2026-05-15' AND o.name = 'Permanent: Pressure ulcers'
 ORDER BY met, e.proficiency DESC, person;

@@ -22,6 +22,8 @@ NEW_COLUMNS = {
     "test_results": "question_count",
 }
 """One or two of each kind of table."""
+ENTITIES = ("accounts", "objectives")
+"""Those of the tables that follow a history, which has the same columns."""
 
 
 def _execute(house: House, *statements: str) -> None:
@@ -41,8 +43,9 @@ def _make_older(house: House) -> None:
         house,
         *(f"DROP VIEW {view}" for view in _views(house)),
         *(f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in NEW_COLUMNS.items()),
-        "UPDATE accounts SET row_hash = 'older' || row_hash",
-        "UPDATE objectives SET row_hash = 'older' || row_hash",
+        *(f"ALTER TABLE {entity}_history DROP COLUMN {NEW_COLUMNS[entity]}" for entity in ENTITIES),
+        *(f"UPDATE {entity} SET row_hash = 'older' || row_hash" for entity in ENTITIES),
+        *(f"UPDATE {entity}_history SET row_hash = 'older' || row_hash" for entity in ENTITIES),
     )
 
 
