@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +19,7 @@ from hypothesis.internal.conjecture import providers
 
 import drillster_pipeline
 from tests.drillster import Faults, Sandbox
+from tests.support.installation import NOW, Installation
 
 _TIMES = int(os.environ.get("FUZZ", "0"))
 """How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""
@@ -75,3 +78,21 @@ def every_fault_fires(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         settle(sandbox)
     if request.node.get_closest_marker("idle_faults") is None:
         assert not idle, "these faults did nothing"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the archive and the warehouse of one export date, snapshot and events."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with Sandbox(accounts=40, seed=11, now=NOW) as sandbox, Installation(folder, sandbox) as installation:
+        installation.load()
+        installation.load("events")
+    return folder
+
+
+@pytest.fixture
+def loaded(prepared: Path, tmp_path: Path) -> Iterator[Installation]:
+    """A copy of it, to be changed; no requests can be made."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    with Installation(tmp_path) as installation:
+        yield installation

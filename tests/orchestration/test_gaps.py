@@ -17,7 +17,7 @@ from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.pipeline.guard import mark_refused
 from tests.drillster import Failure, Faults
-from tests.pipeline.sessions import put_capture
+from tests.support.installation import put_capture
 
 from .houses import AMSTERDAM, House, night_after
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +20,9 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from drillster_pipeline.archive import CaptureRef
 from drillster_pipeline.dates import midnight
+from drillster_pipeline.errors import Unauthorized
 from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
 from drillster_pipeline.orchestration.resources import RunContext
 from drillster_pipeline.pipeline.capture import CaptureOutcome, capture
@@ -26,7 +30,7 @@ from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
 from drillster_pipeline.settings import SETTINGS, Settings, load_settings
 from drillster_pipeline.tables import DATA_TABLES
-from tests.drillster import Sandbox
+from tests.drillster import Failure, Faults, Sandbox
 
 REPOSITORY = Path(__file__).parents[2]
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -118,6 +122,14 @@ class Installation:
         """Capture a date, the newest one by default."""
         return capture(self.context, kind, day or self.day, again=again)
 
+    def interrupt(self, kind: str = "snapshot", day: date | None = None, *, after: int = 15) -> None:
+        """Begin a capture that fails after so many requests."""
+        assert self.sandbox
+        faults, self.sandbox.faults = self.sandbox.faults, Faults(failures=(Failure(after=after, statuses=(401,)),))
+        with pytest.raises(Unauthorized):
+            self.capture(kind, day)
+        self.sandbox.faults = faults
+
     def publish(self, kind: str = "snapshot", day: date | None = None, **options: Any) -> PublishOutcome:
         """Publish a date, the newest one by default."""
         return publish(self.context, kind, day or self.day, **{"run_id": "run", **options})
@@ -174,6 +186,20 @@ class Installation:
             found = [dict(row) for row in connection.execute(sa.select(tables(table))).mappings()]
         return {tuple(row[column] for column in DATA_TABLES[table].key): row for row in found}
 
+    def files_with(self, *texts: str) -> list[str]:
+        """The files of all that this has written, decompressed, that contain one of the texts, and which."""
+        found = []
+        for path in sorted(self.folder.rglob("*")):
+            content = path.read_bytes() if path.is_file() else b""
+            if path.suffix == ".gz":
+                content = gzip.decompress(content)
+            elif path.suffix == ".partial":
+                content = zlib.decompressobj(31).decompress(content)
+            name = str(path.relative_to(self.folder))
+            plain = f"{name} {content.decode('utf-8', 'replace')}"
+            found += [f"{name}: {text}" for text in texts if text in plain]
+        return found
+
     def cli(self, *arguments: str, code: int = 0, **environment: str) -> str:
         """What a command prints, in a process of its own; it must end with ``code``."""
         program = [str(Path(sys.executable).parent / "drillster-pipeline"), *arguments]
@@ -201,3 +227,12 @@ class Installation:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def put_capture(
+    context: PipelineContext, day: date, kind: str = "snapshot", *, sealed: bool = True, started: datetime | None = None
+) -> CaptureRef:
+    """Put an empty capture into the archive, as if it had been made in the night after ``day``."""
+    moment = started or datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+    writer = context.archive.begin(day, kind, {"kind": kind}, moment)
+    return writer.seal({"resources": {}}).ref if sealed else writer.ref
