@@ -37,8 +37,7 @@ from drillster_pipeline.extract.batches import Page
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.orchestration.specs import column_lineage, column_schema, field_schemas
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.tables.documents import data_dictionary, subject_diagram
-from drillster_pipeline.tables.documents.dbt import dbt_sources
+from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, subject_diagram
 from drillster_pipeline.warehouse import CONTRACT, ddl
 
 answer = {"groups": [{"id": "g", "owner": {"name": "Care"}, "labelText": "red", "counts": {"weight": 5}, "new": 1}]}

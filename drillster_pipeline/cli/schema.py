@@ -9,7 +9,6 @@ def render(form: str, dialect: str, *, schema: str | None = None, database: str 
     ``schema`` is what ``ddl`` and ``dbt`` put the tables in, ``database`` what ``dbt`` looks for them in.
     """
     from drillster_pipeline.tables import documents
-    from drillster_pipeline.tables.documents.dbt import dbt_sources
     from drillster_pipeline.warehouse import CONTRACT, VIEWS, ddl
 
     views = tuple(VIEWS.values())
@@ -18,5 +17,5 @@ def render(form: str, dialect: str, *, schema: str | None = None, database: str 
     if form == "mermaid":
         return documents.entity_diagram(CONTRACT)
     if form == "dbt":
-        return dbt_sources(CONTRACT, views, schema=schema, database=database)
+        return documents.dbt_sources(CONTRACT, views, schema=schema, database=database)
     return documents.data_dictionary(CONTRACT, views)

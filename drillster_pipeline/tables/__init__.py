@@ -60,15 +60,10 @@ TABLES: dict[str, Table] = {
 }
 """Every table of the contract, parents before children."""
 
-_TABLES_OF: Mapping[str, tuple[str, ...]] = {
-    "snapshot": tuple(name for name in DATA_TABLES if name != OBJECTIVE_EVENTS.name),
-    "events": (OBJECTIVE_EVENTS.name,),
-}
-
 
 def tables_of(kind: str) -> tuple[str, ...]:
     """The tables that a load of this kind (``snapshot`` or ``events``) publishes, parents before children."""
-    return _TABLES_OF[kind]
+    return tuple(name for name in DATA_TABLES if (name == OBJECTIVE_EVENTS.name) == (kind == "events"))
 
 
 def resources_of(tables: Collection[str]) -> tuple[str, ...]:

@@ -88,10 +88,5 @@ REJECTED_ROWS = bookkeeping(
     key("table_name", "The table that the row was meant for."),
     integer("row_number", "Number of the reject within its load and table, from 1.", in_key=True, nullable=False),
     text("reason", "The column, and what was wrong with it.", nullable=False),
-    Column(
-        name="record",
-        type=Type.JSON,
-        nullable=False,
-        description="The row as it was read: column and value, personal values masked.",
-    ),
+    Column(Type.JSON, "record", "The row as it was read: column and value, personal values masked.", nullable=False),
 )

@@ -162,14 +162,7 @@ TEST_RESULTS = event(
     integer("duration_minutes", "Time taken, in minutes.", "duration"),
     integer("question_count", "Number of questions.", "size"),
     integer("correctly_answered", "Questions answered correctly.", "correctlyAnswered"),
-    Column(
-        name="progress",
-        type=Type.FLOAT,
-        description="How far the attempt is: 0.0 to 1.0.",
-        path="progress",
-        minimum=0,
-        maximum=1,
-    ),
+    Column(Type.FLOAT, "progress", "How far the attempt is: 0.0 to 1.0.", "progress", minimum=0, maximum=1),
     percentage("score_percentage", "Score.", "score/percentage"),
     boolean(
         "passed",

@@ -36,13 +36,7 @@ ACCOUNTS = entity(
     text("locale", "Language, ISO 639-1, such as 'nl' or 'en_GB'.", "account.locale"),
     text("domicile", "Country, ISO 3166-1, upper case.", "account.domicile"),
     text("time_zone", "IANA time zone, such as 'Europe/Amsterdam'.", "account.timeZone"),
-    Column(
-        name="year_of_birth",
-        type=Type.SMALLINT,
-        description="Year of birth.",
-        path="account.yearOfBirth",
-        personal=True,
-    ),
+    Column(Type.SMALLINT, "year_of_birth", "Year of birth.", "account.yearOfBirth", personal=True),
     text("status", "State of the account, such as 'ACTIVE'.", "account.status"),
     boolean(
         "is_managed",

@@ -7,7 +7,7 @@ entity diagram, dbt sources and checks are all derived from these declarations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import TypedDict, Unpack
@@ -48,7 +48,7 @@ class Form(StrEnum):
     LOGIN = "login"  # a timestamp, or milliseconds since 1970
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Column:
     """One column, and where it is read.
 
@@ -58,10 +58,11 @@ class Column:
     there. ``@`` is the item, ``{group_id}`` a parameter of the request or another value that the reader supplies.
     """
 
-    name: str
     type: Type
+    name: str
     description: str
     path: str | None = None
+    _: KW_ONLY
     form: Form | None = None
     in_key: bool = False
     nullable: bool = True
@@ -89,62 +90,22 @@ class Column:
         return "accounts.account_id" in {self.references, self.joins} or self.name in {"account_id", "member_key"}
 
 
-class _Options(TypedDict, total=False):
-    in_key: bool
-    personal: bool
-    prose: bool
-    references: str
-    joins: str
-    values: tuple[str, ...]
-
-
-class Options(_Options, total=False):
-    """What a column may be besides its name, type, description and path; see :class:`Column`."""
-
-    form: Form
-    nullable: bool
-
-
-def text(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
-    """Text, kept as it came."""
-    return Column(name=name, type=Type.TEXT, description=description, path=path, **options)
-
-
-def key(name: str, description: str, path: str | None = None, **options: Unpack[_Options]) -> Column:
-    """An opaque id that is part of the table's key."""
-    return replace(reference(name, description, path, **options), in_key=True)
-
-
-def reference(name: str, description: str, path: str | None = None, **options: Unpack[_Options]) -> Column:
-    """An opaque id that is never NULL."""
-    return text(name, description, path, form=Form.ID, nullable=False, **options)
-
-
-def integer(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
-    """A count, or an amount of the unit in the name: never negative."""
-    return Column(name=name, type=Type.INTEGER, description=description, path=path, minimum=0, **options)
-
-
-def percentage(name: str, description: str, path: str | None = None) -> Column:
-    """A percentage or proficiency, an integer from 0 to 100, as Drillster documents no fractions (object Score)."""
-    return Column(
-        name=name, type=Type.SMALLINT, description=description, path=path, minimum=0, maximum=100, rounded=True
-    )
-
-
-def timestamp(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
-    """A UTC timestamp with microseconds."""
-    return Column(name=name, type=Type.TIMESTAMP, description=description, path=path, **options)
-
-
-def boolean(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
-    """True or false; NULL where Drillster does not say."""
-    return Column(name=name, type=Type.BOOLEAN, description=description, path=path, **options)
-
-
-def date(name: str, description: str, path: str | None = None, **options: Unpack[Options]) -> Column:
-    """An export date: the pipeline's own, never read from an answer."""
-    return Column(name=name, type=Type.DATE, description=description, path=path, **options)
+text = partial(Column, Type.TEXT)
+"""Text, kept as it came. Each of these takes name, description, path, and what else a column has."""
+reference = partial(Column, Type.TEXT, form=Form.ID, nullable=False)
+"""An opaque id that is never NULL."""
+key = partial(Column, Type.TEXT, form=Form.ID, nullable=False, in_key=True)
+"""An opaque id that is part of the table's key."""
+integer = partial(Column, Type.INTEGER, minimum=0)
+"""A count, or an amount of the unit in the name: never negative."""
+percentage = partial(Column, Type.SMALLINT, minimum=0, maximum=100, rounded=True)
+"""A percentage or proficiency, an integer from 0 to 100, as Drillster documents no fractions (object Score)."""
+timestamp = partial(Column, Type.TIMESTAMP)
+"""A UTC timestamp with microseconds."""
+boolean = partial(Column, Type.BOOLEAN)
+"""True or false; NULL where Drillster does not say."""
+date = partial(Column, Type.DATE)
+"""An export date: the pipeline's own, never read from an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,9 +257,7 @@ MANAGED: dict[Kind, tuple[Column, ...]] = {
             "First export date after last_seen_on whose complete read no longer showed it; NULL: it is there.",
         ),
         text(
-            "row_hash",
-            "Digest of the columns that come from Drillster; differs when one of them does.",
-            nullable=False,
+            "row_hash", "Digest of the columns that come from Drillster; differs when one of them does.", nullable=False
         ),
         *_LOAD,
     ),

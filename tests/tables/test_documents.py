@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from drillster_pipeline.tables import SUBJECTS, TABLES, Column, Kind, Table
-from drillster_pipeline.tables.documents import data_dictionary, entity_diagram, subject_diagram
-from drillster_pipeline.tables.documents.dbt import dbt_sources
+from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, entity_diagram, subject_diagram
 from drillster_pipeline.warehouse import CONTRACT
 
 DICTIONARY = data_dictionary()

@@ -1,17 +1,22 @@
-"""The data dictionary, in Markdown, with entity diagrams in Mermaid: they cannot say anything that the tables do not.
+"""Documents made of the declarations: the data dictionary in Markdown, entity diagrams in Mermaid, and dbt sources.
 
 All tables with all columns in one picture are too small to read. So a diagram has only the columns that join tables,
-and the dictionary has one for each subject.
+and the dictionary has one for each subject. The sources are for dbt 1.10.5 and later (``config``, ``data_tests`` with
+``arguments``): descriptions, tests that the loader's promises imply, and freshness.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
-from drillster_pipeline.tables import SUBJECTS, TABLES
-from drillster_pipeline.tables.schema import Column, Kind, Table
+import yaml
+
+from . import SUBJECTS, TABLES
+from .schema import Column, Kind, Table, Type
 
 
 class Described(Protocol):
@@ -184,3 +189,108 @@ def _diagram(tables: Mapping[str, Table], names: Sequence[str]) -> Iterator[str]
             if target := column.references or column.joins:
                 one, line = "|o" if column.nullable or column.joins else "||", "--" if column.references else ".."
                 yield f'    {target.partition(".")[0]} {one}{line}o{{ {table.name} : "{column.name}"\n'
+
+
+SOURCE = "drillster"
+_DBT_TARGET = "{{ target.schema }}"
+_DBT_FRESHNESS = {
+    # A day and a morning: the newest load is older than this only if a run was missed.
+    "warn_after": {"count": 30, "period": "hour"},
+    "error_after": {"count": 54, "period": "hour"},
+}
+_DBT_HEADER = """\
+# Made by: drillster-pipeline schema --format dbt
+# Freshness is tested on `loads`, and on what every run writes anew: a row of another table that did not change keeps
+# its loaded_at, and a run may have no events. Of tables with a row per date, tests read the newest date alone.
+"""
+
+
+def dbt_sources(
+    tables: Mapping[str, Table] = TABLES,
+    views: Sequence[DescribedView] = (),
+    *,
+    schema: str | None = None,
+    database: str | None = None,
+) -> str:
+    """A ``sources.yml`` of tables and views; what is not named is the schema and database of the project's target."""
+    place = ".".join(map(_dbt_identifier, [*([database] if database else []), schema or _DBT_TARGET]))
+    source = {
+        "name": SOURCE,
+        "description": "Drillster's data, export date by export date; loaded by drillster-pipeline.",
+        "loader": "drillster-pipeline",
+        **({"database": database} if database else {}),
+        "schema": schema or _DBT_TARGET,
+        "tables": [*(_dbt_table(table, place) for table in tables.values()), *(_dbt_view(view) for view in views)],
+    }
+    document = {"version": 2, "sources": [source]}
+    # Through JSON, so that nothing is the same object and needs a YAML alias.
+    text: str = yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False, allow_unicode=True, width=1_000)
+    return _DBT_HEADER + text
+
+
+def _dbt_identifier(name: str) -> str:
+    return name if name == _DBT_TARGET or re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
+
+
+def _dbt_table(table: Table, place: str) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "meta": {"kind": table.kind.value, "key": list(table.key), "resources": list(table.sources)}
+    }
+    if table.name == "loads":
+        config |= {"loaded_at_field": "finished_at", "freshness": {**_DBT_FRESHNESS, "filter": "kind = 'snapshot'"}}
+    elif table.kind is Kind.SNAPSHOT:
+        config |= {"loaded_at_field": "loaded_at", "freshness": _DBT_FRESHNESS}
+    newest = "export_date = (select max(export_date) from {})"
+    where = {"where": newest.format(f"{place}.{table.name}")} if table.kind is Kind.SNAPSHOT else {}
+    unique_key = {"unique": {"arguments": {"column_name": _joined_key(table)}}}
+    return {
+        "name": table.name,
+        "description": table.description,
+        "config": config,
+        **_dbt_data_tests([unique_key] if len(table.key) > 1 else [], where),
+        "columns": [
+            {
+                "name": column.name,
+                "description": column.description,
+                **({"config": {"meta": {"personal": True}}} if column.personal else {}),
+                **_dbt_data_tests(list(_dbt_tests(table, column)), where),
+            }
+            for column in table.all_columns
+        ],
+    }
+
+
+def _dbt_data_tests(tests: list[dict[str, Any]], where: Mapping[str, str]) -> dict[str, Any]:
+    """The tests of a table or column, limited to some rows; a test without settings is only its name."""
+    limited = [
+        {name: settings | {"config": {**settings.get("config", {}), **where}} if where else settings}
+        for test in tests
+        for name, settings in test.items()
+    ]
+    return {"data_tests": [test if all(test.values()) else next(iter(test)) for test in limited]} if limited else {}
+
+
+def _dbt_tests(table: Table, column: Column) -> Iterator[dict[str, Any]]:
+    if table.key == (column.name,):
+        yield {"unique": {}}
+    if not column.nullable:
+        yield {"not_null": {}}
+    if column.references and (table.kind is Kind.BOOKKEEPING or column.name != "load_id"):
+        parent, field = column.references.split(".")
+        yield {"relationships": {"arguments": {"to": f"source('{SOURCE}', '{parent}')", "field": field}}}
+    if column.values:
+        values = {"values": list(column.values)}
+        yield {"accepted_values": {"arguments": values, "config": {"severity": "warn"}}}
+
+
+def _joined_key(table: Table) -> str:
+    """One SQL expression that differs where the key does; ids contain no ``|``."""
+    return " || '|' || ".join(
+        name if table.column(name).type is Type.TEXT else f"cast({name} as varchar(40))" for name in table.key
+    )
+
+
+def _dbt_view(view: DescribedView) -> dict[str, Any]:
+    columns = [{"name": column.name, "description": column.description} for column in view.columns]
+    meta = {"meta": {"kind": "view"}}
+    return {"name": view.name, "description": view.description, "config": meta, "columns": columns}
