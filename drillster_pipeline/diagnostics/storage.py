@@ -61,7 +61,7 @@ def _add_server(step: Step, inspection: Inspection) -> None:
 
     server = inspection.connect()
     if inspection.file is not None:
-        state = "the file does not exist yet: the first load creates it" if server.is_new else "the file opens"
+        state = "the file does not exist yet: the first load creates it" if inspection.is_new else "the file opens"
         step.ok(f"{server.product}; {state}")
         return
     how = "not encrypted, by a socket of this machine" if server.encryption is None else server.encryption

@@ -1,4 +1,7 @@
-"""From a URL to an engine that behaves the same everywhere, and from its errors to messages for an operator.
+"""From a URL to an engine that behaves the same everywhere, its errors as messages, and one writer at a time.
+
+The writer lock is the dialect's, which a dead process cannot leave behind. A database without such a lock has none:
+there, loads must not overlap (Dagster's pool ``drillster`` sees to it).
 
 No message has a secret or a value of a row. A driver's own may quote the row that it could not write ("Key
 (email_address)=(…) already exists"), and SQLAlchemy adds the statement and its parameters. So what leaves this package
@@ -7,17 +10,20 @@ is built from codes and names only, and the original is not chained to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from drillster_pipeline.errors import PipelineError, SettingsError
+from drillster_pipeline.errors import Busy, PipelineError, SettingsError
 
-from .dialects import Dialect, all_dialects, dialect_named
+from .dialects import Dialect, all_dialects, dialect_named, dialect_of
 
+POLL_SECONDS = 0.25
 QUERY_CACHE = 3_000
 """Compiled statements to keep: a load of all tables has several hundred of its own."""
 
@@ -130,3 +136,46 @@ def _owner(error: BaseException) -> Dialect | None:
 def _report(dialect: Dialect, error: BaseException, doing: str, *, lost: bool) -> PipelineError:
     kind, advice, detail = dialect.report_error(error, lost=lost)
     return kind(f"Warehouse: {doing} failed{f': {advice}' if advice else ''} ({detail})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockWait:
+    """How long to wait for the lock, and by which clock."""
+
+    seconds: float
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def until(self, attempt: Callable[[], bool]) -> bool:
+        """Try until it works or the time is up; whether it worked."""
+        deadline = self.monotonic() + self.seconds
+        while not attempt():
+            left = deadline - self.monotonic()
+            if left <= 0:
+                return False
+            self.sleep(min(POLL_SECONDS, left))
+        return True
+
+
+@contextmanager
+def writer_lock(connection: sa.Connection, schema: str | None, *, wait: LockWait, purpose: str) -> Iterator[None]:
+    """Hold the one lock that writers of this warehouse share. Raises Busy when the wait is over."""
+    with database_errors("taking the writer lock"):
+        lock = dialect_of(connection).writer_lock(connection, schema)
+    try:
+        with database_errors("taking the writer lock"):
+            if not wait.until(lambda: lock.acquire(purpose)):
+                raise Busy(
+                    f"The warehouse{lock.where} is being written by {lock.holder() or 'another session'}, for longer "
+                    f"than {wait.seconds:g} s. Wait until that run is done, or stop it; {lock.ends_with}"
+                )
+        yield
+    finally:
+        lock.release()
+
+
+def current_writer(connection: sa.Connection, schema: str | None) -> str | None:
+    """Who holds the lock now, in the words of :class:`Busy`; None where nobody does. Leaves nothing."""
+    lock = dialect_of(connection).writer_lock(connection, schema)
+    holder = lock.holder()
+    return f"The warehouse{lock.where} is being written by {holder}" if holder else None

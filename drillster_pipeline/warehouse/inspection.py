@@ -9,21 +9,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
 from . import engine as engines
-from .dialects import NOT_ENCRYPTED, dialect_named, dialect_of
-from .engine import database_errors
-from .ledger import CONTRACT, EffectiveLoad, Ledger
-from .lock import current_writer
-from .model import build, lookup
+from .dialects import NOT_ENCRYPTED, dialect_named
+from .engine import current_writer, database_errors
+from .ledger import CONTRACT, EffectiveLoad
 from .schema_sync import compare
 from .views import VIEWS
+from .warehouse import Database
 
 __all__ = ["NOT_ENCRYPTED", "Inspection", "Server", "State"]
 
@@ -40,8 +38,6 @@ class Server:
     encryption: str | None
     seconds: float
     """How long connecting took."""
-    is_new: bool
-    """Of SQLite: whether the file is not there yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +52,27 @@ class State:
     """What stands in the way of loading, each with its cure."""
 
 
-class Inspection:
+class Inspection(Database):
     """A connection to one warehouse, to read only. Raises SettingsError where URL, schema or driver will not do."""
 
     def __init__(self, url: str, *, schema: str | None = None) -> None:
         parsed = engines.parse_url(url, schema=schema)
-        self.schema = schema
         self.file = dialect_named(parsed.get_backend_name()).file_of(parsed)
         self.is_new = self.file is not None and not self.file.exists()
+        """The file does not exist yet."""
         if self.file is not None:
             parsed = parsed.update_query_dict({"timeout": str(FILE_BUSY_SECONDS)})
         if self.is_new:  # connecting would make the file
             parsed = parsed.set(database=":memory:")
-        self.engine = engines.create_engine(parsed)
-        self._dialect = dialect_of(self.engine)
-        self.is_tested = self._dialect.is_tested
-        self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self.engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        super().__init__(parsed, schema)
 
     def connect(self) -> Server:
         """Connect, and ask what the server is. Raises what :func:`.database_errors` raises."""
         started = time.monotonic()
-        with database_errors("connecting"), self.engine.connect() as connection:
+        with self.reading("connecting") as (connection, _):
             seconds = time.monotonic() - started
             product, encryption = self._dialect.describe(connection)
-            return Server(product=product, encryption=encryption, seconds=seconds, is_new=self.is_new)
+            return Server(product=product, encryption=encryption, seconds=seconds)
 
     def try_rights(self) -> tuple[str, ...]:
         """Do what loads do, and undo it; returns what was done, in words. Raises SettingsError where it may not be."""
@@ -98,7 +81,7 @@ class Inspection:
 
     def state(self) -> State:
         """Compare what is there with what this version of the program needs."""
-        with database_errors("reading the schema"), self.engine.connect() as connection:
+        with self.reading("reading the schema") as (connection, _):
             difference = compare(connection, self._metadata)
         kinds = Counter(addition.kind for addition in difference.additions)
         additions = [f"{kind} {name}" for kind, name, _ in difference.additions if kind != "comment"]
@@ -109,40 +92,38 @@ class Inspection:
 
     def writer(self) -> str | None:
         """Who is writing now; None where nobody is."""
-        with database_errors("reading who writes"), self.engine.connect() as connection:
+        with self.reading("reading who writes") as (connection, _):
             return current_writer(connection, self.schema)
+
+    def _ledger_columns(self) -> set[str]:
+        """The columns of ``loads``, which an older version may have made; none where there is no ledger yet."""
+        with self.reading("reading the ledger") as (connection, _):
+            found = sa.inspect(connection)
+            there = found.has_table("loads", schema=self.schema)
+            return {column["name"] for column in found.get_columns("loads", schema=self.schema)} if there else set()
 
     def loads(self) -> list[dict[str, Any]]:
         """The newest loads, the newest first: kind, dates and version; nothing where there is no ledger yet."""
-        names = ("kind", "export_date", "started_at", "finished_at", "program_version")
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            if not sa.inspect(connection).has_table("loads", schema=self.schema):
-                return []
-            loads = lookup(self._metadata)("loads")
-            columns = [loads.c[name] for name in names]
-            query = sa.select(*columns).order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
-            return [dict(row) for row in connection.execute(query.limit(MOST_LOADS)).mappings()]
+        if not self._ledger_columns():
+            return []
+        with self.reading("reading the ledger") as (connection, tables):
+            loads = tables("loads")
+            names = ("kind", "export_date", "started_at", "finished_at", "program_version")
+            query = sa.select(*(loads.c[name] for name in names)).limit(MOST_LOADS)
+            newest_first = query.order_by(loads.c.export_date.desc(), loads.c.finished_at.desc())
+            return [dict(row) for row in connection.execute(newest_first).mappings()]
 
     def loaded(self, most: int) -> tuple[list[EffectiveLoad], int]:
         """The loads that count, of the newest so many dates; and of how many dates there are any."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            found = sa.inspect(connection)
-            if not found.has_table("loads", schema=self.schema):
-                return [], 0
-            tables = lookup(self._metadata)
-            is_current = {each["name"] for each in found.get_columns("loads", schema=self.schema)} >= {"is_complete"}
-            ledger = Ledger(lambda: nullcontext(connection), tables)
-            return ledger.effective_loads(most, is_current=is_current), ledger.count_dates()
+        columns = self._ledger_columns()
+        if not columns:
+            return [], 0
+        return self.ledger.effective_loads(most, is_current="is_complete" in columns), self.ledger.count_dates()
 
     def published(self) -> set[tuple[date, str]]:
         """The dates and kinds that are in the warehouse; none where the ledger is of an older version."""
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            inspector, tables = sa.inspect(connection), lookup(self._metadata)
-            if not inspector.has_table("loads", schema=self.schema):
-                return set()
-            there = {column["name"] for column in inspector.get_columns("loads", schema=self.schema)}
-            ledger = Ledger(lambda: nullcontext(connection), tables)
-            return ledger.complete_dates() if there.issuperset(tables("loads").c.keys()) else set()
+        is_current = self._ledger_columns().issuperset(self._tables("loads").c.keys())
+        return self.ledger.complete_dates() if is_current else set()
 
     def free_bytes(self) -> int | None:
         """Room on the disk of an SQLite file; None for a server, which does not tell."""

@@ -14,68 +14,47 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.tables import TABLES
-from drillster_pipeline.tables.schema import Kind, Table, integer, key, text, timestamp
+from drillster_pipeline.tables.schema import Table, bookkeeping, integer, key, text, timestamp
 
-from .load_plan import LoadPlan
+from .load_plan import LoadPlan, TableReport
 from .model import Tables
 
-LOAD_EXCEPTIONS = Table(
-    name="load_exceptions",
-    kind=Kind.BOOKKEEPING,
-    description=(
-        "What a complete load could not observe: that these rows are missing from it does not mean that they are gone. "
-        "Kept so that an older load that is merged later ends in the same state."
+LOAD_EXCEPTIONS = bookkeeping(
+    "load_exceptions",
+    "What a complete load could not observe: that these rows are missing from it does not mean that they are gone. "
+    "Kept so that an older load that is merged later ends in the same state.",
+    key("load_id", "The load.", references="loads.load_id"),
+    text("table_name", "The table.", in_key=True, nullable=False),
+    integer("exception_number", "Number within its load and table, from 1.", in_key=True, nullable=False),
+    text(
+        "scope",
+        "'group': the rows of a group that was closed; 'row': one row, which was rejected; 'mentioned': accounts "
+        "that are only referenced.",
+        nullable=False,
     ),
-    key=("load_id", "table_name", "exception_number"),
-    columns=(
-        key("load_id", "The load.", references="loads.load_id"),
-        text("table_name", "The table.", nullable=False),
-        integer("exception_number", "Number within its load and table, from 1.", nullable=False),
-        text(
-            "scope",
-            "'group': the rows of a group that was closed; 'row': one row, which was rejected; 'mentioned': accounts "
-            "that are only referenced.",
-            nullable=False,
-        ),
-        text("value", "The group, or the key of the row; NULL where the scope needs none.", personal=True),
-    ),
+    text("value", "The group, or the key of the row; NULL where the scope needs none.", personal=True),
 )
 
-VIEW_DEFINITIONS = Table(
-    name="view_definitions",
-    kind=Kind.BOOKKEEPING,
-    description=(
-        "The definition that each view was last made with. Databases rewrite definitions, so this is how a new "
-        "version of the program finds which views it must renew."
-    ),
-    key=("view_name",),
-    columns=(
-        text("view_name", "The view.", nullable=False),
-        text("definition", "The statement that made it.", nullable=False),
-    ),
+VIEW_DEFINITIONS = bookkeeping(
+    "view_definitions",
+    "The definition that each view was last made with. Databases rewrite definitions, so this is how a new "
+    "version of the program finds which views it must renew.",
+    text("view_name", "The view.", in_key=True, nullable=False),
+    text("definition", "The statement that made it.", nullable=False),
 )
 
-ERASURES = Table(
-    name="erasures",
-    kind=Kind.BOOKKEEPING,
-    description="Every erasure of a person from warehouse and archive (`drillster-pipeline forget`).",
-    key=("erasure_id",),
-    columns=(
-        key("erasure_id", "The erasure."),
-        text("account_digest", "SHA-256 of the account id, in hex: proves that it was this account.", nullable=False),
-        timestamp("erased_at", "When.", nullable=False),
-        integer("rows_erased", "Rows of the warehouse that were deleted."),
-        integer("archive_lines", "Archived answers that were changed or removed."),
-        text("program_version", "The version of this program that did it."),
-    ),
+ERASURES = bookkeeping(
+    "erasures",
+    "Every erasure of a person from warehouse and archive (`drillster-pipeline forget`).",
+    key("erasure_id", "The erasure."),
+    text("account_digest", "SHA-256 of the account id, in hex: proves that it was this account.", nullable=False),
+    timestamp("erased_at", "When.", nullable=False),
+    integer("rows_erased", "Rows of the warehouse that were deleted."),
+    integer("archive_lines", "Archived answers that were changed or removed."),
+    text("program_version", "The version of this program that did it."),
 )
 
-CONTRACT: dict[str, Table] = {
-    **TABLES,
-    ERASURES.name: ERASURES,
-    LOAD_EXCEPTIONS.name: LOAD_EXCEPTIONS,
-    VIEW_DEFINITIONS.name: VIEW_DEFINITIONS,
-}
+CONTRACT: dict[str, Table] = TABLES | {table.name: table for table in (ERASURES, LOAD_EXCEPTIONS, VIEW_DEFINITIONS)}
 """Every table that the database has, parents before children."""
 
 GROUP, ROW, REFERENCED = "group", "row", "mentioned"
@@ -176,20 +155,14 @@ class LatestLoad:
     finished_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TableLoad:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLoad(TableReport):
     """What one load did to one table."""
 
     load_id: str
     kind: str
     export_date: date
     finished_at: datetime
-    rows_read: int
-    rows_rejected: int
-    rows_inserted: int
-    rows_updated: int
-    rows_deleted: int
-    rows_unchanged: int
     is_complete: bool
 
     @property
@@ -212,15 +185,17 @@ class EffectiveLoad:
 
 
 class Ledger:
-    """Reads the ledger. ``connect`` gives a connection for one question."""
+    """Reads the ledger. ``reading`` gives a connection for one query."""
 
-    def __init__(self, connect: Callable[[], AbstractContextManager[sa.Connection]], tables: Tables) -> None:
-        self._connect = connect
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[tuple[sa.Connection, Tables]]], tables: Tables
+    ) -> None:
+        self._reading = reading
         self._tables = tables
         self._loads, self._load_tables = tables("loads"), tables("load_tables")
 
     def _read(self, query: sa.sql.expression.Executable) -> list[Any]:
-        with self._connect() as connection:
+        with self._reading() as (connection, _):
             return list(connection.execute(query))
 
     def latest_loads(self) -> dict[str, LatestLoad]:
@@ -326,16 +301,14 @@ class Ledger:
             .add_columns(*(load_tables.c[name] for name in of_table))
             .join_from(loads, load_tables, load_tables.c.load_id == loads.c.load_id)
             .where(loads.c.kind == kind, loads.c.export_date.in_([row[0] for row in self._read(newest)]))
-            .order_by(loads.c.export_date.desc(), loads.c.finished_at.desc(), loads.c.load_id)
+            # The one that counts comes last.
+            .order_by(load_tables.c.is_complete, loads.c.finished_at, loads.c.load_id.desc())
         )
         found: dict[str, dict[date, TableLoad]] = {}
         for name, *values in self._read(query):
-            load = TableLoad(*values)
-            of_dates = found.setdefault(name, {})
-            known = of_dates.get(load.export_date)
-            if known is None or (load.is_complete and not known.is_complete):
-                of_dates[load.export_date] = load
-        return {name: list(of_dates.values()) for name, of_dates in found.items()}
+            load = TableLoad(**dict(zip([*of_load, *of_table], values, strict=True)))
+            found.setdefault(name, {})[load.export_date] = load
+        return {name: [of_dates[each] for each in sorted(of_dates, reverse=True)] for name, of_dates in found.items()}
 
     def reject_reasons(self, load_id: str) -> dict[str, list[tuple[str, int]]]:
         """Per table, why rows of a load were rejected and how many for each reason, the most frequent first."""

@@ -17,16 +17,20 @@ from drillster_pipeline.tables import history_name
 from drillster_pipeline.tables.schema import Kind
 
 from .dialects import BEGIN_OPTION, dialect_of
-from .engine import database_errors
+from .engine import LockWait, database_errors
 from .entities import merge_entities
 from .ledger import CONTRACT, LedgerState, never_loaded, read_state
-from .load_plan import LoadPlan, LoadReport, LoadType, TableReport, ValidationResult
-from .lock import LockWait
-from .merge import Counts, Merge, RepeatedRows, merge_events, merge_snapshot
+from .load_plan import Counts, LoadPlan, LoadReport, LoadType, TableReport, ValidationResult
+from .merge import Merge, RepeatedRows, merge_events, merge_snapshot
 from .model import Tables
 from .staging import Staged, Staging, StagingTables
 from .validation import Validator, reject_long_keys
 
+_AS_PLANNED = (
+    *("run_id", "export_date", "kind", "captured_from", "captured_until", "archive_url", "program_version"),
+    *("capture_id", "manifest_sha256", "timezone", "requests_refused"),
+)
+"""Columns of ``loads`` that the plan of a load has under the same name."""
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +48,7 @@ class Load:
         again: LockWait,
     ) -> None:
         self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(4)}"
-        self._connection = connection
+        self._connection = connection.execution_options(**{BEGIN_OPTION: ""})
         self._tables = tables
         self._plan = plan
         self._now = now
@@ -162,15 +166,8 @@ class Load:
         for name, staged in self._staging.tables.items():
             validated = validation.tables[name]
             counts = _merge_table(merge, staged, self._plan.tables[name].load_type, is_complete=validated.is_complete)
-            reports[name] = TableReport(
-                rows_read=validated.rows_staged + validated.rows_rejected,
-                rows_rejected=validated.rows_rejected,
-                rows_inserted=counts.inserted,
-                rows_updated=counts.updated,
-                rows_deleted=counts.deleted,
-                rows_unchanged=counts.unchanged,
-                history_rows=counts.history,
-            )
+            rows_read = validated.rows_staged + validated.rows_rejected
+            reports[name] = TableReport(rows_read=rows_read, rows_rejected=validated.rows_rejected, **asdict(counts))
         self._write_tables(merge, validation, reports)
         self._write_rejects(merge)
         loads, finished_at = self._tables("loads"), self._now().astimezone(UTC)
@@ -191,23 +188,13 @@ class Load:
         merge.run(
             sa.insert(self._tables("loads")).values(
                 load_id=self.load_id,
-                run_id=plan.run_id,
-                export_date=plan.export_date,
-                kind=plan.kind,
                 started_at=self._started_at,
                 finished_at=merge.loaded_at,  # until the last statement
-                captured_from=plan.captured_from,
-                captured_until=plan.captured_until,
-                archive_url=plan.archive_url,
-                program_version=plan.program_version,
-                capture_id=plan.capture_id,
-                manifest_sha256=plan.manifest_sha256,
                 is_whole=plan.all_tables,
                 is_complete=is_complete,
-                timezone=plan.timezone,
                 date_begins_at=plan.window and plan.window.start,
                 date_ends_at=plan.window and plan.window.end,
-                requests_refused=plan.requests_refused,
+                **{name: getattr(plan, name) for name in _AS_PLANNED},
             )
         )
 
@@ -300,4 +287,4 @@ def _merge_table(merge: Merge, staged: Staged, load_type: LoadType, *, is_comple
         return merge_events(merge, staged)
     counts = merge_entities(merge, staged, load_type, is_complete=is_complete)
     placeholders = merge.insert_placeholders(staged) if len(staged.table.key) == 1 else 0
-    return replace(counts, inserted=counts.inserted + placeholders)
+    return replace(counts, rows_inserted=counts.rows_inserted + placeholders)

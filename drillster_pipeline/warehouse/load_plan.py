@@ -101,7 +101,19 @@ class ValidationResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableReport:
+class Counts:
+    """Rows of one table that a load wrote, or found unchanged."""
+
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    rows_unchanged: int = 0
+    history_rows: int | None = None
+    """Rows of the table's history that were written or removed; None: this load is no part of a history."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableReport(Counts):
     """What a load did to one table. Rows staged = inserted + updated + unchanged, but for placeholders.
 
     A placeholder is a row with nothing but its key, inserted because others refer to a rejected row.
@@ -109,12 +121,6 @@ class TableReport:
 
     rows_read: int
     rows_rejected: int
-    rows_inserted: int
-    rows_updated: int
-    rows_deleted: int
-    rows_unchanged: int
-    history_rows: int | None = None
-    """Rows of the table's history that were written or removed; None: this load is no part of a history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

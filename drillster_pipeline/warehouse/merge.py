@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import Exists
 
 from .dialects import dialect_of
 from .ledger import LedgerState, last_unloaded
-from .load_plan import LoadType
+from .load_plan import Counts, LoadType
 from .model import Tables
 from .staging import Staged, Staging
 
@@ -26,18 +26,6 @@ PLACEHOLDER = "unread"
 
 class RepeatedRows(Exception):
     """Staged rows of a snapshot table have the same key, or would be overlooked if they had."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Rows of one table that a load wrote, or found unchanged."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    history: int | None = None
-    """Rows of the table's history that were written or removed; None where the load is no part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +120,7 @@ class Merge:
             self.touch_unchanged(staged, touched)
         inserted = self.insert_staged(staged)
         unchanged = self.count_staged(staged) - updated - inserted
-        return Counts(inserted=inserted, updated=updated, unchanged=unchanged)
+        return Counts(rows_inserted=inserted, rows_updated=updated, rows_unchanged=unchanged)
 
     def touch_unchanged(self, staged: Staged, condition: sa.ColumnElement[bool]) -> None:
         """Stamp rows that this load found unchanged, where that matters.
@@ -203,7 +191,7 @@ def merge_snapshot(merge: Merge, staged: Staged, load_type: LoadType, *, is_comp
         raise RepeatedRows  # an update would take any of them
     try:
         if not before:
-            return Counts(inserted=merge.insert_staged(staged, is_new=True))
+            return Counts(rows_inserted=merge.insert_staged(staged, is_new=True))
         if is_complete:
             return _replace(merge, staged, of_date, before)
         return merge.upsert(staged, None if load_type is LoadType.ADDITIVE else _differs(rows, staged))
@@ -221,7 +209,12 @@ def _replace(merge: Merge, staged: Staged, of_date: sa.ColumnElement[bool], befo
     kept, unchanged = merge.connection.execute(counted).one()
     merge.run(sa.delete(rows).where(of_date))
     inserted = merge.insert_staged(staged, is_new=True)
-    return Counts(inserted=inserted - kept, updated=kept - unchanged, deleted=before - kept, unchanged=unchanged)
+    return Counts(
+        rows_inserted=inserted - kept,
+        rows_updated=kept - unchanged,
+        rows_deleted=before - kept,
+        rows_unchanged=unchanged,
+    )
 
 
 def _differs(rows: sa.Table, staged: Staged) -> sa.ColumnElement[bool]:

@@ -142,7 +142,7 @@ class Staging:
         """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it."""
         self.unobserved = defined.unobserved
         self.changes = defined.changes
-        """Work space of :mod:`.intervals`: what changes in the history of one table."""
+        """Work space of :mod:`.entities`: what changes in the history of one table."""
         others = (self.rejects, self.placeholders, self.unobserved, self.changes)
         self._all = [*(staged.rows for staged in self.tables.values()), *others]
         self._last_row = dict.fromkeys(self.tables, 0)

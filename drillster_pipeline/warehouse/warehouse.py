@@ -5,27 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables.schema import Kind
 
 from . import engine as engines
 from .dialects import BEGIN_OPTION, dialect_of
-from .engine import database_errors
+from .engine import LockWait, database_errors, writer_lock
 from .erase import erase_person, knows
 from .ledger import CONTRACT, Ledger
 from .load import Load
 from .load_plan import LoadPlan
-from .lock import LockWait, writer_lock
 from .model import Tables, build, lookup
 from .reads import count_rows
-from .retention import drop_snapshots
 from .schema_sync import apply, compare
 from .staging import StagingTables
 
@@ -40,8 +39,40 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Warehouse:
+class Database:
     """A database, and one schema of it where it has schemas.
+
+    Raises SettingsError where the driver is missing, or the folder of a file cannot be made.
+    """
+
+    def __init__(self, url: sa.URL, schema: str | None) -> None:
+        self.schema = schema
+        self.engine = engines.create_engine(url)
+        self._dialect = dialect_of(self.engine)
+        self.is_tested = self._dialect.is_tested
+        self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
+        self._tables = lookup(self._metadata)
+        self.ledger = Ledger(partial(self.reading, "reading the ledger"), self._tables)
+
+    @contextmanager
+    def reading(self, doing: str = "reading the tables") -> Iterator[tuple[sa.Connection, Tables]]:
+        """A connection to read with, and the tables by name."""
+        with database_errors(doing), self.engine.connect() as connection:
+            yield connection, self._tables
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Warehouse(Database):
+    """The database that loads are published in.
 
     ``url`` is SQLAlchemy's; a plain ``postgresql://`` picks psycopg 3. The folder of an SQLite file is made.
     Raises SettingsError where the URL, the schema or the driver will not do.
@@ -57,16 +88,10 @@ class Warehouse:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parsed = engines.parse_url(url, schema=schema)
-        self.schema = schema
-        self.engine = engines.create_engine(parsed)
-        self._dialect = dialect_of(self.engine)
+        super().__init__(engines.parse_url(url, schema=schema), schema)
         self._wait = LockWait(seconds=lock_wait_seconds, monotonic=monotonic, sleep=sleep)
         self._now = now
-        self._metadata = build(CONTRACT.values(), dialect=self.engine.dialect.name, schema=schema)
-        self._tables = lookup(self._metadata)
         self._staging = StagingTables(self._dialect, schema)
-        self.ledger = Ledger(self._reading_ledger, self._tables)
 
     def __repr__(self) -> str:
         where = self.engine.url.database
@@ -75,12 +100,11 @@ class Warehouse:
     @property
     def caution(self) -> str | None:
         """What there is to know before relying on this kind of database; None where tests load a real one."""
-        name = self.engine.dialect.name
-        if self._dialect.is_tested:
+        if self.is_tested:
             return None
         return (
-            f"{name} is not tested: the pipeline uses plain SQL there and has no lock that keeps two loads apart; "
-            "compare the first runs with Drillster"
+            f"{self.engine.dialect.name} is not tested: the pipeline uses plain SQL there and has no lock that keeps "
+            "two loads apart; compare the first runs with Drillster"
         )
 
     def prepare(self) -> None:
@@ -91,33 +115,31 @@ class Warehouse:
         """
         if self.caution:
             logger.warning("Warehouse: %s.", self.caution)
-        with database_errors("looking at the tables"), self.engine.connect() as connection:
+        with self.reading("reading the schema") as (connection, _):
             if self._dialect.is_set_up(connection) and not compare(connection, self._metadata):
                 return
-        with (
-            database_errors("preparing the tables"),
-            self._writing() as connection,
-            self._lock(connection, "prepare"),
-        ):
-            # Between the look above and the lock another process may have done the work.
+        with database_errors("preparing the tables"), self._writing("prepare") as connection:
+            # Before this lock was taken another process may have done the work.
             self._dialect.set_up(connection)
-            connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
             with connection.begin():
                 self._dialect.prepare_schema(connection, self.schema)
                 apply(connection, compare(connection, self._metadata))
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self.engine.connect() as connection:
-            self._lift_limits(connection)
-            yield connection
-
-    def _lift_limits(self, connection: sa.Connection) -> None:
-        with database_errors("connecting"), connection.begin():
-            self._dialect.lift_limits(connection)
-
-    def _lock(self, connection: sa.Connection, purpose: str) -> AbstractContextManager[None]:
-        return writer_lock(connection, self.schema, wait=self._wait, purpose=purpose)
+    def _writing(self, purpose: str) -> Iterator[sa.Connection]:
+        """A session to write with, and the writer lock. Raises Busy where another writer holds it for too long."""
+        with database_errors("connecting"):
+            connection = self.engine.connect()
+        try:
+            with database_errors("connecting"), connection.begin():
+                self._dialect.lift_limits(connection)
+            with writer_lock(connection, self.schema, wait=self._wait, purpose=purpose):
+                connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
+                yield connection
+        finally:
+            # The session ends here: what was temporary in it, and a lock that could not be released, go with it.
+            connection.invalidate()
+            connection.close()
 
     @contextmanager
     def loading(self, plan: LoadPlan) -> Iterator[Load]:
@@ -125,20 +147,12 @@ class Warehouse:
 
         Raises Busy where another load holds the lock for too long.
         """
-        with database_errors("connecting"):
-            connection = self.engine.connect()
-        try:
-            self._lift_limits(connection)
-            with self._lock(connection, f"run {plan.run_id} ({plan.kind} of {plan.export_date})"):
-                load = Load(connection, self._tables, self._staging, plan, now=self._now, again=self._wait)
-                try:
-                    yield load
-                finally:
-                    load.clear()
-        finally:
-            # The session ends here: what was temporary in it, and a lock that could not be released, go with it.
-            connection.invalidate()
-            connection.close()
+        with self._writing(f"run {plan.run_id} ({plan.kind} of {plan.export_date})") as connection:
+            load = Load(connection, self._tables, self._staging, plan, now=self._now, again=self._wait)
+            try:
+                yield load
+            finally:
+                load.clear()
 
     @contextmanager
     def erasing(self) -> Iterator[Erase]:
@@ -146,11 +160,7 @@ class Warehouse:
 
         Raises Busy where a load holds the lock for too long.
         """
-        with (
-            database_errors("erasing a person"),
-            self._writing() as connection,
-            self._lock(connection, "forget"),
-        ):
+        with database_errors("erasing a person"), self._writing("forget") as connection:
             with connection.begin():
                 self._staging.clear_dead(connection)
             yield partial(self._erase_person, connection)
@@ -162,7 +172,6 @@ class Warehouse:
         where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
         """
         self._dialect.begin_erasing(connection)
-        connection.execution_options(**{BEGIN_OPTION: "IMMEDIATE"})
         with connection.begin():
             erased = erase_person(connection, self._tables, person, now=self._now(), **options)
         self._dialect.remove_traces(connection)
@@ -171,14 +180,26 @@ class Warehouse:
     def drop_snapshots(self, before: date) -> dict[str, int]:
         """Remove the rows of dates before ``before`` from the snapshot tables; returns the rows per table.
 
-        On PostgreSQL whole months go, once all of their dates are old. Raises Busy where a long query is in the way.
+        A table in partitions loses whole months, in no time and with its space; its remaining old dates go with the
+        rest of their month. Any other loses date after date. Each is a transaction of its own. Raises Busy where a
+        long query is in the way.
         """
-        with (
-            database_errors("removing old snapshots"),
-            self._writing() as connection,
-            self._lock(connection, "prune"),
-        ):
-            return drop_snapshots(connection, self._tables, before, sleep=self._wait.sleep)
+        with database_errors("removing old snapshots"), self._writing("prune") as connection:
+            names = [name for name, declared in DATA_TABLES.items() if declared.kind is Kind.SNAPSHOT]
+            dropped = {name: self._drop(connection, self._tables(name), before) for name in names}
+            return {name: count for name, count in dropped.items() if count}
+
+    def _drop(self, connection: sa.Connection, table: sa.Table, before: date) -> int:
+        removed = self._dialect.drop_partitions(connection, table, before, self._wait.sleep)
+        if removed is not None:
+            return removed
+        removed = 0
+        while True:
+            with connection.begin():
+                oldest = connection.scalar(sa.select(sa.func.min(table.c.export_date)))
+                if oldest is None or oldest >= before:
+                    return removed
+                removed += connection.execute(sa.delete(table).where(table.c.export_date == oldest)).rowcount
 
     def renew_seal(self, capture_id: str, *, earlier: Collection[str], now: str) -> None:
         """Note that a capture's manifest was redacted: loads that were made of an earlier form of it name the new."""
@@ -204,18 +225,3 @@ class Warehouse:
         with self.reading() as (connection, tables):
             groups = tables("groups")
             return set(connection.scalars(sa.select(groups.c.group_id).where(groups.c.deleted_on.is_(None))))
-
-    @contextmanager
-    def reading(self) -> Iterator[tuple[sa.Connection, Tables]]:
-        """A connection to read with, and the tables by name."""
-        with database_errors("reading the tables"), self.engine.connect() as connection:
-            yield connection, self._tables
-
-    @contextmanager
-    def _reading_ledger(self) -> Iterator[sa.Connection]:
-        with database_errors("reading the ledger"), self.engine.connect() as connection:
-            yield connection
-
-    def close(self) -> None:
-        """Close all connections."""
-        self.engine.dispose()

@@ -22,7 +22,7 @@ from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
-from drillster_pipeline.warehouse.lock import LockWait
+from drillster_pipeline.warehouse.engine import LockWait
 from tests.drillster import Sandbox
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)

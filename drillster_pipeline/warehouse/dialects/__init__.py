@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from math import isnan
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,25 +50,27 @@ class ErrorReport(NamedTuple):
     detail: str
 
 
-class WriterLock(Protocol):
-    """The one lock that the writers of a warehouse share. A dead process cannot leave it behind."""
+class WriterLock:
+    """The one lock that the writers of a warehouse share. This one locks nothing: loads must not overlap."""
 
-    where: str
+    where = ""
     """What is locked, for messages; may be empty."""
-    ends_with: str
-    """Whose end releases it."""
+    ends_with = ""
+    """Whose end releases it: a dead process cannot leave it behind."""
 
     def acquire(self, purpose: str) -> bool:
         """Take the lock if it is free."""
+        return True
 
     def holder(self) -> str | None:
         """Who holds it; None where nobody does."""
+        return None
 
     def release(self) -> None:
         """Release it, where it was taken."""
 
 
-class SessionLock:
+class SessionLock(WriterLock):
     """A lock of the server that ends with the session. ``holder``: a query for one text, without rows if it is free."""
 
     ends_with = "the lock goes with its connection"
@@ -261,9 +263,9 @@ class Dialect:
                 "its last: name the server itself, or a pool in session mode"
             )
 
-    def writer_lock(self, connection: sa.Connection, schema: str | None) -> WriterLock | None:
-        """The lock of the warehouse's writers; None where there is none: loads must not overlap there."""
-        return None
+    def writer_lock(self, connection: sa.Connection, schema: str | None) -> WriterLock:
+        """The lock of the warehouse's writers."""
+        return WriterLock()
 
     def read_one_state(self, connection: sa.Connection) -> None:
         """Have all queries of the transaction read one state of the database, where that is an option."""

@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 from drillster_pipeline.errors import Busy, PipelineError, Refused, SettingsError, Unavailable
 from drillster_pipeline.tables.schema import Column, Type
 
-from . import BEGIN_OPTION, Dialect, ErrorReport, check_statements, index_on, python_values, utc_moments
+from . import BEGIN_OPTION, Dialect, ErrorReport, WriterLock, check_statements, index_on, python_values, utc_moments
 
 BUSY_SECONDS, CHECK_BUSY_SECONDS = 120.0, 2.0
 """How long a statement of a load, and of `check`, waits for another program's write lock: 120 s outlast a VACUUM."""
@@ -149,10 +149,10 @@ class SQLite(Dialect):
             _try_writing(file)
         return ("a table", "a view", "a temporary table", "a write-ahead log")
 
-    def writer_lock(self, connection: sa.Connection, schema: str | None) -> FileLock | None:
+    def writer_lock(self, connection: sa.Connection, schema: str | None) -> WriterLock:
         """A lock on ``<file>.lock``."""
         file = self.file_of(connection.engine.url)
-        return FileLock(file.with_name(f"{file.name}.lock")) if file else None
+        return FileLock(file.with_name(f"{file.name}.lock")) if file else WriterLock()
 
     def write(
         self,
@@ -265,10 +265,8 @@ def _values_of(codes: npt.NDArray[np.intp], distinct: list[str]) -> list[Any]:
     return values
 
 
-class FileLock:
+class FileLock(WriterLock):
     """A lock on a file that the kernel releases with the process; the file says who holds it."""
-
-    where = ""
 
     def __init__(self, path: Path) -> None:
         self.ends_with = f"the lock ({path}) goes with its process"
