@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
-from .storage import LockCheck, Storage
+from .storage import LockCheck, Storage, busy
 
 HEARTBEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 45.0
@@ -89,7 +89,7 @@ def _acquire(storage: Storage, folder: str, what: str) -> str:
         if is_alone:
             return own
         time.sleep(random.uniform(0, HEARTBEAT_SECONDS / 2))  # noqa: S311 (nothing secret)
-    raise _busy(what)
+    raise busy(what)
 
 
 def _await_stale(storage: Storage, folder: str, what: str) -> None:
@@ -103,7 +103,7 @@ def _await_stale(storage: Storage, folder: str, what: str) -> None:
         waited += step
         after = _contents(storage, folder)
         if any(before.get(name) != content for name, content in after.items()):
-            raise _busy(what)
+            raise busy(what)
         before = after
     for name in before:
         break_stale_lease(storage, folder, name)
@@ -127,7 +127,3 @@ def _contents(storage: Storage, folder: str) -> dict[str, bytes]:
 def _release(storage: Storage, folder: str, own: str) -> None:
     with suppress(Unavailable):
         storage.remove(f"{folder}/{own}")
-
-
-def _busy(what: str) -> Busy:
-    return Busy(f"Another run is {what} right now: wait for it to end, then run again")

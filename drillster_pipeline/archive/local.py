@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
+from drillster_pipeline.errors import ArchiveCorrupt, Unavailable
 
-from .storage import ARCHIVE, PARTIAL, LockCheck, Place
+from .storage import ARCHIVE, PARTIAL, LockCheck, Place, busy
 
 _REMOVING = ".removing"
 """The folder that whatever is being removed is moved into first, each under a name of its own."""
@@ -180,7 +180,7 @@ def _flock(path: Path, what: str) -> int:
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
-            raise Busy(f"Another run is {what} right now: wait for it to end, then run again") from None
+            raise busy(what) from None
         except BaseException:
             os.close(descriptor)
             raise

@@ -132,21 +132,11 @@ class Part:
 
     name: str
     lines: int
-    size: int
-    """Compressed bytes."""
-    raw_size: int
-    """Bytes of JSON lines."""
+    bytes: int
+    """Compressed."""
+    raw_bytes: int
+    """Of JSON lines."""
     sha256: str
-
-    def as_json(self) -> dict[str, Any]:
-        """The form in a manifest."""
-        return {
-            "name": self.name,
-            "lines": self.lines,
-            "bytes": self.size,
-            "raw_bytes": self.raw_size,
-            "sha256": self.sha256,
-        }
 
 
 class PartWriter:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from .capture_reader import Capture, utc_text
+from .captures import Capture, utc_text
 from .records import PageRecord, Part, body_bytes, gzipped, line_bytes, parse_line, read_lines, unit_key, verified
 from .storage import Storage
 
@@ -71,7 +72,7 @@ def _write(storage: Storage, folder: str, name: str, lines: list[bytes]) -> dict
     digest = hashlib.sha256(content).hexdigest()
     fresh = f"{name.removesuffix('.jsonl.gz').partition('-r')[0]}-r{digest[:8]}.jsonl.gz"
     storage.write(f"{folder}/{fresh}", content)
-    return Part(fresh, len(lines), len(content), sum(map(len, lines)), digest).as_json()
+    return asdict(Part(fresh, len(lines), len(content), sum(map(len, lines)), digest))
 
 
 def _sweep(storage: Storage, folder: str, manifest: dict[str, Any]) -> None:

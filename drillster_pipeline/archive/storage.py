@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from drillster_pipeline.errors import Busy
+
 PARTIAL = ".partial"
 """Suffix of a local part that is still being written; it never counts, but complete lines in it can be salvaged."""
 
@@ -25,6 +27,12 @@ class Place:
 
 ARCHIVE = Place("The archive", "DRILLSTER_ARCHIVE_URL")
 REPORTS = Place("The reports folder", "DRILLSTER_REPORTS_FOLDER")
+
+
+def busy(what: str) -> Busy:
+    """The error for a lock that another run holds."""
+    return Busy(f"Another run is {what} right now: wait for it to end, then run again")
+
 
 LockCheck = Callable[[], None]
 """Raises Busy where another process has taken over what was locked."""

@@ -205,15 +205,7 @@ def _texts(_column: Column, values: Sequence[Any]) -> Typed:
 
 def _storable(text: str) -> bool:
     """Whether every database can store it: no NUL (PostgreSQL), no half of a surrogate pair (none can)."""
-    if "\0" in text:
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return "\0" not in text and (text.isascii() or cleaned(text) == text)
 
 
 def cleaned(text: str) -> str:

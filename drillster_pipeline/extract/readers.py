@@ -20,26 +20,28 @@ from .row_reader import RowReader, row_reader
 from .state import ExtractionState
 
 _HEX_DIGITS = 32
-_GIVEN: Mapping[str, tuple[str, ...]] = {
-    "accounts": ("is_managed", "is_admin"),
-    "account_external_ids": ("account_id",),
-    "catalogs": ("playable_count",),
-    "catalog_playables": ("playable_id",),
-    "groups": (),
-    "group_members": ("member_key", "account_id", "status"),
-    "group_staff": ("account_id",),
-    "group_playables": ("playable_id",),
-    "objectives": (),
-    "objective_playables": ("objective_id", "playable_id"),
-    "objective_evaluations": ("account_id",),
-    "objective_events": ("account_id",),
-    "results": (),
-    "test_results": ("account_id", "passed"),
-    "test_result_scores": ("test_result_id",),
-    "test_result_drills": ("test_result_id", "drill_id"),
+_BIND = {
+    name: row_reader(DATA_TABLES[name], *given.split())
+    for name, given in {
+        "accounts": "is_managed is_admin",
+        "account_external_ids": "account_id",
+        "catalogs": "playable_count",
+        "catalog_playables": "playable_id",
+        "groups": "",
+        "group_members": "member_key account_id status",
+        "group_staff": "account_id",
+        "group_playables": "playable_id",
+        "objectives": "",
+        "objective_playables": "objective_id playable_id",
+        "objective_evaluations": "account_id",
+        "objective_events": "account_id",
+        "results": "",
+        "test_results": "account_id passed",
+        "test_result_scores": "test_result_id",
+        "test_result_drills": "test_result_id drill_id",
+    }.items()
 }
-"""By table with a reader below: the columns that it gives, in the order of its calls."""
-_BIND = {table: row_reader(DATA_TABLES[table], *given) for table, given in _GIVEN.items()}
+"""What reads rows of a table that has a reader below, which gives these columns, in this order."""
 _EVENTS, _OBJECTIVES, _RESULTS = (DATA_TABLES[name] for name in ("objective_events", "objectives", "results"))
 _PLAYABLE_OF_RESULT = _RESULTS.position("playable_id")
 
@@ -330,20 +332,10 @@ def _read_all(table: str) -> Callable[[Page, ExtractionState], None]:
 
 
 _READERS: Mapping[str, Callable[[Page, ExtractionState], None]] = {
-    "accounts": read_accounts,
-    "catalogs": read_catalogs,
-    "catalog_content": read_catalog_content,
-    "groups": read_groups,
-    "group_members": read_group_members,
-    "group_staff": read_group_staff,
-    "group_drillables": read_group_drillables,
-    "objectives": read_objectives,
-    "objective_evaluations": read_objective_evaluations,
-    "results": read_results,
-    "test_results": read_test_results,
-    "objective_events": read_objective_events,
+    name: globals()[f"read_{name}"] for name in RESOURCES if f"read_{name}" in globals()
 }
-_OTHERS = {name: _read_all(name) for name in DATA_TABLES if name not in _GIVEN and name != "playables"}
+"""A reader has the name of its resource."""
+_OTHERS = {name: _read_all(name) for name in DATA_TABLES if name not in _BIND and name != "playables"}
 
 
 def read_page(resource: str, page: Page, state: ExtractionState) -> None:

@@ -98,8 +98,8 @@ def written(folder: Path, lines: list[bytes], *, flush_every: int = 5, close: bo
     if close:
         described = part.close()
         content = storage.read("r/part-00001.jsonl.gz")
-        assert (described.lines, described.size) == (len(lines), len(content))
-        assert described.raw_size == sum(map(len, lines)) + len(lines)
+        assert (described.lines, described.bytes) == (len(lines), len(content))
+        assert described.raw_bytes == sum(map(len, lines)) + len(lines)
         assert verified(content, described.sha256, "it") is content
         return content
     part.abandon()
