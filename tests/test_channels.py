@@ -19,7 +19,7 @@ from drillster_pipeline import alert_channels as channels
 from drillster_pipeline.alert_channels import bounded, channels_of, notify, ping, post
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import load_settings
-from tests.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook, running_webhook
 
 NOBODY = "127.0.0.1:9"
 MAIL = "?smtp=127.0.0.1&from=a@example.org&to=b@example.org"

@@ -17,8 +17,7 @@ from drillster_pipeline.archive import Archive, CaptureWriter, UnitFooter
 from drillster_pipeline.archive import object_store as remote
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import ArchiveCorrupt, PipelineError, SettingsError, Unavailable
-
-from .object_store import ObjectStore, Wire, endpoint, object_store
+from tests.support.object_store import ObjectStore, Wire, endpoint, object_store
 
 DAY = date(2026, 1, 1)
 NOW = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)

@@ -15,7 +15,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from tests.cli.conftest import Command
 from tests.drillster import Failure, Sandbox
-from tests.webhooks import running_webhook
+from tests.support.webhooks import running_webhook
 
 NEWEST = newest_complete(datetime.now(UTC), ZoneInfo("Europe/Amsterdam"))
 Query = Callable[[str], list[tuple[object, ...]]]

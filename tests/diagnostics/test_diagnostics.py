@@ -17,9 +17,9 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT
-from tests.archive.object_store import object_store
 from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes, Size, closed
-from tests.webhooks import running_webhook
+from tests.support.object_store import object_store
+from tests.support.webhooks import running_webhook
 
 from .conftest import Check, by_step
 

@@ -13,7 +13,7 @@ from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration.alerts import send_alerts
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
-from tests.webhooks import Webhook
+from tests.support.webhooks import Webhook
 
 from .houses import DAY, House
 

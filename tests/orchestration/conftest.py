@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.drillster import Sandbox
-from tests.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook, running_webhook
 
 from .alerted import look
 from .houses import SMALL, House, house_in

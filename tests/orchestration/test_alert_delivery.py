@@ -12,7 +12,7 @@ import pytest
 from drillster_pipeline.orchestration.alerts import RECORD
 from drillster_pipeline.orchestration.sensors import alerts as sensor
 from tests.drillster import Failure, Faults
-from tests.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook, running_webhook
 
 from .alerted import begun, look, texts
 from .houses import DAY, House, night_after

@@ -15,7 +15,7 @@ from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration.definitions import build_definitions
 from drillster_pipeline.pipeline.capture import capture
 from tests.drillster import Failure, Faults
-from tests.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook, running_webhook
 
 from .alerted import begun, look, refused, succeeded, texts
 from .houses import DAY, House, metadata_of, night_after

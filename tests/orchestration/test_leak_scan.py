@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.drillster import Failure, Faults, FieldFault, How, PageFault, closed
-from tests.webhooks import running_webhook
+from tests.support.webhooks import running_webhook
 
 from .alerted import look
 from .houses import DAY, SMALL, House, found_in, night_after, people_of, secrets_of

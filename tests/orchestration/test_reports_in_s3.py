@@ -15,8 +15,8 @@ from drillster_pipeline.diagnostics import Diagnostics, Status
 from drillster_pipeline.errors import PipelineError, Unavailable
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.report import write_report
-from tests.archive.object_store import ObjectStore, object_store
 from tests.diagnostics.conftest import by_step
+from tests.support.object_store import ObjectStore, object_store
 
 from .houses import DAY, House
 

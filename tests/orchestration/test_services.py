@@ -18,7 +18,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
-from tests.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook, running_webhook
 
 from .houses import AMSTERDAM, House, found_in, night_after, people_of, secrets_of
 from .services import Services, daemon_of, webserver_of

@@ -17,7 +17,7 @@ from drillster_pipeline.archive import object_store as remote
 from drillster_pipeline.errors import Busy, Unavailable
 from drillster_pipeline.pipeline.capture import How, capture
 from tests.api.walking import expected, held
-from tests.archive.object_store import ObjectStore, object_store
+from tests.support.object_store import ObjectStore, object_store
 
 from .captured import DAY, NOW, Nights
 

@@ -14,8 +14,8 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
-from tests.disks import Disk, small_disk
 from tests.drillster import Sandbox
+from tests.support.disks import Disk, small_disk
 
 NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
 

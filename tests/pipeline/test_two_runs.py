@@ -18,8 +18,8 @@ from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.settings import load_settings
-from tests.archive.object_store import ObjectStore, object_store
 from tests.drillster import Faults, Sandbox
+from tests.support.object_store import ObjectStore, object_store
 
 NIGHT = datetime(2026, 6, 10, 0, 30, tzinfo=UTC)
 DAY, BEFORE, OLD = date(2026, 6, 9), date(2026, 6, 8), date(2026, 6, 1)

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Unavailable
-from tests.disks import small_disk
+from tests.support.disks import small_disk
 
 from .nights import account, day, load
 from .place import Place, column, sql

@@ -1,4 +1,4 @@
-"""What two parts of the house must say alike, since neither may import the other."""
+"""What the package imports: nothing heavy before the first request, and nothing that is not declared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
-def test_a_night_asks_its_first_question_before_pandas_is_loaded() -> None:
+def test_a_run_sends_its_first_request_before_pandas_is_imported() -> None:
     modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.capture"]
     code = "import sys; " + "".join(f"import drillster_pipeline.{name}; " for name in modules)
     subprocess.run([sys.executable, "-c", f"{code} sys.exit('pandas' in sys.modules)"], check=True, timeout=60)
