@@ -12,6 +12,7 @@ import pkgutil
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,7 +20,9 @@ from hypothesis.internal.conjecture import providers
 
 import drillster_pipeline
 from tests.drillster import Faults, Sandbox
-from tests.support.installation import NOW, Installation
+
+if TYPE_CHECKING:
+    from tests.support.installation import Installation
 
 _TIMES = int(os.environ.get("FUZZ", "0"))
 """How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""
@@ -83,6 +86,8 @@ def every_fault_fires(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the archive and the warehouse of one export date, snapshot and events."""
+    from tests.support.installation import NOW, Installation
+
     folder = tmp_path_factory.mktemp("prepared")
     with Sandbox(accounts=40, seed=11, now=NOW) as sandbox, Installation(folder, sandbox) as installation:
         installation.load()
@@ -93,6 +98,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def loaded(prepared: Path, tmp_path: Path) -> Iterator[Installation]:
     """A copy of it, to be changed; no requests can be made."""
+    from tests.support.installation import Installation
+
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     with Installation(tmp_path) as installation:
         yield installation

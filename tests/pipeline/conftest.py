@@ -7,8 +7,8 @@ import pytest
 
 from tests.api.walking import TINY
 from tests.drillster import Faults, Sandbox
-
-from .captured import NOW, Nights
+from tests.support.installation import NOW, Installation
+from tests.support.object_store import ObjectStore, object_store
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,15 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def nights(sandbox: Sandbox, tmp_path: Path) -> Iterator[Nights]:
-    sandbox.faults, sandbox.now = Faults(), NOW
-    found = Nights(sandbox, tmp_path)
-    yield found
-    found.close()
+def installation(sandbox: Sandbox, tmp_path: Path) -> Iterator[Installation]:
+    """With nothing in it; its sandbox, which all tests of the module share, has no faults."""
+    sandbox.faults = Faults()
+    sandbox.clear()
+    with Installation(tmp_path, sandbox, DRILLSTER_CONCURRENCY="4") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with object_store() as running:
+        yield running

@@ -1,201 +1,212 @@
-"""A capture that is killed at any moment is gone on with, asks for nothing twice, and ends as an undisturbed one."""
+"""A capture that is killed at any moment is resumed, requests nothing twice, and ends as an undisturbed one."""
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import shutil
-import subprocess
-import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from drillster_pipeline.archive import Archive
-from drillster_pipeline.dates import events_window
+from drillster_pipeline.archive import Archive, lease
+from drillster_pipeline.archive.object_store import RemoteStorage
+from drillster_pipeline.errors import Busy, Unavailable
+from drillster_pipeline.pipeline.capture import How, capture
 from drillster_pipeline.resources import CAPTURED, unit_of
-from tests.api.walking import DAY, NIGHT, TINY, expected, expected_events, held, unit
+from tests.api.walking import TINY, expected, held
 from tests.drillster import Faults, Sandbox
+from tests.support.installation import DAY, NOW, Installation
+from tests.support.object_store import ObjectStore
 
-ROOT = Path(__file__).parents[2]
+from .processes import capture_until, start
 
-
-class Victims:
-    """Runs captures in processes of their own, and kills them."""
-
-    def __init__(self, sandbox: Sandbox, process: subprocess.Popen[str]) -> None:
-        self.sandbox = sandbox
-        self._process = process
-
-    def run(self, archive: str, **order: Any) -> dict[str, Any]:
-        environment = {
-            **self.sandbox.environment(),
-            "DRILLSTER_ARCHIVE_URL": archive,
-            "DRILLSTER_WAREHOUSE_URL": "sqlite:////dev/null/no-warehouse.sqlite",
-            "DRILLSTER_TIMEZONE": "UTC",
-            "DRILLSTER_CONCURRENCY": "4",
-        }
-        assert self._process.stdin
-        assert self._process.stdout
-        message = {"environment": environment, "now": NIGHT.isoformat(), "date": str(DAY)} | order
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+pytestmark = pytest.mark.slow
+NEVER = 10_000
 
 
 @pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with (
-        Sandbox(size=TINY, seed=81, now=NIGHT) as sandbox,
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.pipeline.victim"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process,
-    ):
-        sandbox.faults = Faults(clamped_sizes={"*": 10})
-        yield Victims(sandbox, process)
-        process.stdin.close()
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=TINY, seed=81, now=NOW, faults=Faults(clamped_sizes={"*": 10})) as running:
+        yield running
 
 
-@pytest.fixture(scope="module")
-def steps(victims: Victims, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many steps on files an undisturbed capture takes."""
-    outcome = victims.run(str(tmp_path_factory.mktemp("undisturbed")))
-    assert outcome["how"] == "captured"
-    return outcome["steps"]
+@pytest.fixture
+def installations(sandbox: Sandbox, tmp_path: Path) -> Iterator[Iterator[Installation]]:
+    """As many as are needed, each with an archive of its own."""
+
+    def more() -> Iterator[Installation]:
+        for number in range(100):
+            with Installation(tmp_path / str(number), sandbox, DRILLSTER_CONCURRENCY="4") as made:
+                yield made
+
+    yield (made := more())
+    made.close()
 
 
-def finished(folder: Path, scratch: Path) -> set[str]:
-    """The addresses of units that are finished in a copy of the archive, as the next run will find them."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    folder.mkdir(exist_ok=True)  # it may have been killed before that
-    shutil.copytree(folder, scratch)
-    archive = Archive(str(scratch))
+def is_killed(installation: Installation, step: int, name: str = "", *, cut: int = 0) -> bool:
+    """Whether a capture is killed at a step; then the end of what it was writing may be missing, too."""
+    result = start(installation, capture_until, step, name).result()
+    for path in (installation.folder / "archive").rglob("*.partial"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) - cut])
+    return result is None
+
+
+def finished(installation: Installation) -> set[str]:
+    """The paths of units that are finished in a copy of the archive, as the next run will find them."""
+    folder, copy = installation.folder / "archive", installation.folder / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    folder.mkdir(exist_ok=True, parents=True)  # it may have been killed before that
+    shutil.copytree(folder, copy)
+    archive = Archive(str(copy))
     paths = set()
     for ref in archive.captures(DAY)[-1:]:
         writer = archive.resume(ref)
         for resource in CAPTURED["snapshot"]:
             for line in writer.recovered(resource, bodies=False):
                 if line.footer is not None:
-                    found = unit_of(resource, line.unit)
-                    path = found.endpoint.path.format(organization_id="self", **found.params)
-                    paths.add(f"/api/2.1.1/{path}")
+                    unit = unit_of(resource, line.unit)
+                    paths.add(f"/api/2.1.1/{unit.endpoint.path.format(organization_id='self', **unit.params)}")
     return paths
 
 
-def check_that_it_goes_on(victims: Victims, folder: Path, scratch: Path) -> None:
-    """Run again: nothing that was finished is asked for, and the whole is as it should be."""
-    archive = Archive(str(folder))
-    sealed_before = archive.newest_sealed(DAY, "snapshot") is not None
-    done = finished(folder, scratch)
-    victims.sandbox.clear()
-    outcome = victims.run(str(folder))
-    asked = {record.path for record in victims.sandbox.requests}
-    if sealed_before:
-        assert outcome["how"] == "kept"
-        assert asked == set()
+def check_that_it_is_resumed(installation: Installation) -> None:
+    """Run again: nothing that was finished is requested, and the capture is as it should be."""
+    archive = installation.context.archive
+    was_sealed = archive.newest_sealed(DAY, "snapshot") is not None
+    done = finished(installation)
+    installation.sandbox.clear()
+    how, _ = start(installation, capture_until, NEVER).result()
+    requested = {record.path for record in installation.sandbox.requests}
+    if was_sealed:
+        assert (how, requested) == ("kept", set())
     else:
-        assert outcome["how"] in {"resumed", "captured"}
-        assert asked & done == set()
-    capture = archive.newest_sealed(DAY, "snapshot")
-    assert capture is not None
-    assert held(capture) == expected(victims.sandbox)
-    for resource, units in expected(victims.sandbox).items():
-        entry = capture.manifest["resources"][resource]
-        assert entry["units"] == len(units), resource
-        assert entry["short"] == entry["lost"] == [], resource
-    assert [path.name for path in folder.rglob("*.partial")] == []
+        assert how in {"resumed", "captured"}
+        assert requested & done == set()
+    found = archive.newest_sealed(DAY, "snapshot")
+    wanted = expected(installation.sandbox)
+    assert held(found) == wanted
+    for resource, units in wanted.items():
+        entry = found.manifest["resources"][resource]
+        assert (entry["units"], entry["short"], entry["lost"]) == (len(units), [], []), resource
+    assert list(installation.folder.glob("archive/**/*.partial")) == []
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder in memory where there is one: what a process leaves behind is the same, and a disk is slow to sync."""
-    memory = Path("/dev/shm")  # noqa: S108 - the folder that is made there is ours alone
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Path(folder)
+@pytest.fixture(scope="module")
+def steps(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many steps an undisturbed capture takes: a few more or less, as the threads have it."""
+    with Installation(tmp_path_factory.mktemp("undisturbed"), sandbox, DRILLSTER_CONCURRENCY="4") as installation:
+        how, steps = start(installation, capture_until, NEVER).result()
+    assert how == "captured"
+    return steps
 
 
-def test_a_capture_that_is_killed_at_any_step_is_gone_on_with(victims: Victims, steps: int, place: Path) -> None:
-    # How many steps there are varies a little with the threads: three in four are always reached.
+def test_one_that_is_killed_at_any_step_is_resumed(steps: int, installations: Iterator[Installation]) -> None:
     chance = random.Random(2026)
-    for number, at in enumerate([1, 2, 4, 6, *chance.sample(range(7, steps * 3 // 4), 8)]):
-        folder = place / str(at)
-        assert victims.run(str(folder), kill_at=at, seed=number)["killed"]
-        check_that_it_goes_on(victims, folder, place / "scratch")
+    for step in [1, 2, 4, 6, *chance.sample(range(7, steps * 3 // 4), 6)]:
+        installation = next(installations)
+        assert is_killed(installation, step, cut=chance.randrange(300))
+        check_that_it_is_resumed(installation)
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "jsonl.gz.partial: before",  # of a sync: a part is about to be closed
-        "jsonl.gz.partial: after",
-        "part-00002.jsonl.gz: before",  # of its new name
-        "part-00002.jsonl.gz: after",
-        "manifest.json: before",
-        ".manifest.json: after",  # of a sync
-        ".manifest.json manifest.json: before",
-        ".manifest.json manifest.json: after",
-    ],
-)
-def test_a_capture_that_is_killed_while_a_part_or_the_manifest_is_written_is_gone_on_with(
-    victims: Victims, place: Path, moment: str
+def test_one_that_is_killed_while_a_part_or_the_manifest_is_written_is_resumed(
+    installations: Iterator[Installation],
 ) -> None:
-    folder = place / "archive"
-    assert victims.run(str(folder), kill_on=moment)["killed"]
-    sealed = Archive(str(folder)).newest_sealed(DAY, "snapshot") is not None
-    assert sealed == (moment == ".manifest.json manifest.json: after")
-    check_that_it_goes_on(victims, folder, place / "scratch")
+    for moment, step, is_sealed in (
+        ("part-00001.jsonl.gz.partial", 1, False),
+        ("part-00002.jsonl.gz", 1, False),
+        ("part-00002.jsonl.gz", 2, False),
+        ("manifest.json", 1, False),
+        ("manifest.json", 2, False),
+        ("manifest.json", 3, True),
+    ):
+        installation = next(installations)
+        assert is_killed(installation, step, moment)
+        assert (installation.context.archive.newest_sealed(DAY, "snapshot") is not None) is is_sealed, (moment, step)
+        check_that_it_is_resumed(installation)
 
 
-def test_a_capture_that_is_killed_at_random_moments_is_gone_on_with(victims: Victims, place: Path) -> None:
-    chance = random.Random(7)
-    for number in range(6):
-        folder = place / str(number)
-        victims.run(str(folder), kill_after=chance.uniform(0.0, 0.3))
-        check_that_it_goes_on(victims, folder, place / "scratch")
-
-
-def test_a_capture_that_is_killed_again_and_again_is_finished_in_the_end(
-    victims: Victims, steps: int, place: Path
+def test_one_that_is_killed_again_and_again_is_finished_in_the_end(
+    steps: int, installations: Iterator[Installation]
 ) -> None:
-    folder = place / "archive"
-    chance = random.Random(3)
+    installation, chance = next(installations), random.Random(3)
     progress = [0]
-    for number in range(6):
-        victims.run(str(folder), kill_at=chance.randint(steps // 12, steps // 5), seed=number)
-        progress.append(len(finished(folder, place / "scratch")))
+    for _ in range(6):
+        is_killed(installation, chance.randint(steps // 12, steps // 5))
+        progress.append(len(finished(installation)))
     assert progress == sorted(progress)
-    assert len(Archive(str(folder)).captures(DAY)) == 1
-    check_that_it_goes_on(victims, folder, place / "scratch")
+    assert len(installation.context.archive.captures(DAY)) == 1
+    check_that_it_is_resumed(installation)
 
 
-def test_events_that_are_killed_are_gone_on_with(victims: Victims, place: Path) -> None:
-    folder = place / "archive"
-    victims.run(str(folder))
-    victims.run(str(folder), kind="events", kill_at=25)
-    assert Archive(str(folder)).newest_sealed(DAY, "events") is None
-    victims.sandbox.clear()
-    assert victims.run(str(folder), kind="events")["how"] == "resumed"
-    capture = Archive(str(folder)).newest_sealed(DAY, "events")
-    assert capture is not None
-    window = events_window(DAY, ZoneInfo("UTC"))
-    assert held(capture) == expected_events(victims.sandbox, window)
-    asked = victims.sandbox.count("GET", "/api/2.1.1/objectives/*/events")
-    assert asked < capture.manifest["resources"]["objective_events"]["units"]
+class TestInAnObjectStore:
+    """A lease stands for the lock."""
 
+    @pytest.fixture
+    def stored(
+        self, installations: Iterator[Installation], store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Installation]:
+        monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
+        monkeypatch.setattr(lease, "PATIENCE_SECONDS", 1.0)
+        installation = next(installations)
+        installation.set(DRILLSTER_ARCHIVE_URL=f"s3://{store.bucket()}/archive")
+        faults = installation.sandbox.faults
+        yield installation
+        installation.sandbox.faults = faults
 
-def test_one_of_two_captures_at_the_same_time_is_told_to_wait(victims: Victims, place: Path) -> None:
-    with Archive(str(place)).locked(DAY, "snapshot"):
-        outcome = victims.run(str(place))
-        assert outcome["error"] == "Busy"
-        assert f"capturing the snapshot of {DAY}" in outcome["message"]
-    assert victims.run(str(place))["how"] == "captured"
-    assert unit() in held(Archive(str(place)).newest_sealed(DAY, "snapshot"))["accounts"]
+    def test_one_that_is_alive_keeps_others_out_and_one_that_is_killed_is_resumed(self, stored: Installation) -> None:
+        stored.sandbox.change(latency=0.1)
+        stored.sandbox.clear()
+        process = start(stored, capture_until, NEVER)
+        while len(stored.sandbox.requests) < 12:
+            time.sleep(0.01)
+        with pytest.raises(Busy, match="Another run is capturing the snapshot"):
+            stored.capture()
+        process.process.kill()
+        assert process.result() is None
+        stored.sandbox.change(latency=0.0)
+        before = {record.path for record in stored.sandbox.requests if record.status == 200}
+        stored.sandbox.clear()
+        outcome = stored.capture()
+        assert outcome.how is How.RESUMED
+        assert held(outcome.capture) == expected(stored.sandbox)
+        assert len({record.path for record in stored.sandbox.requests} & before) < len(before) / 2
+        assert stored.capture().how is How.KEPT
+        assert len(stored.context.archive.captures(DAY)) == 1
+
+    @pytest.mark.parametrize("resumed", [False, True])
+    def test_one_that_was_taken_for_dead_does_not_seal_what_it_has_read(
+        self, stored: Installation, resumed: bool
+    ) -> None:
+        if resumed:
+            stored.interrupt()
+        storage = stored.context.archive.storage
+
+        def take(_: object) -> None:  # called at the latest when all is read
+            for name in storage.names(f"{DAY}/.snapshot.lease"):
+                lease.break_stale_lease(storage, f"{DAY}/.snapshot.lease", name)
+
+        with stored.new_context(on_progress=take) as context, pytest.raises(Busy, match="taken over"):
+            capture(context, "snapshot", DAY)
+        assert stored.context.archive.newest_sealed(DAY, "snapshot") is None
+
+    def test_one_whose_upload_fails_is_resumed(self, stored: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = RemoteStorage.write
+
+        def failing(storage: Any, name: str, content: bytes) -> None:
+            if "part-" in name and "results" in name:
+                raise Unavailable("The archive's storage failed while writing")
+            write(storage, name, content)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RemoteStorage, "write", failing)
+            with pytest.raises(Unavailable, match="failed while writing"):
+                stored.capture()
+        outcome = stored.capture()
+        assert outcome.how is How.RESUMED
+        assert held(outcome.capture) == expected(stored.sandbox)
+        storage = stored.context.archive.storage
+        assert all(storage.names(f"{DAY}/{name}") == [] for name in storage.names(str(DAY)) if name.endswith(".lease"))

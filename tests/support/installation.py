@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -13,24 +14,27 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from zoneinfo import ZoneInfo
 
-import dagster as dg
 import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.archive import CaptureRef
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import Unauthorized
-from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
-from drillster_pipeline.orchestration.resources import RunContext
 from drillster_pipeline.pipeline.capture import CaptureOutcome, capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PublishOutcome, publish
 from drillster_pipeline.settings import SETTINGS, Settings, load_settings
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Failure, Faults, Sandbox
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from drillster_pipeline.orchestration.in_process import RunResult
+    from drillster_pipeline.orchestration.resources import RunContext
 
 REPOSITORY = Path(__file__).parents[2]
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -146,15 +150,21 @@ class Installation:
 
     def run(self, day: date | None = None, **options: Any) -> RunResult:
         """The Dagster job in this process, as the command runs it."""
+        from drillster_pipeline.orchestration.in_process import run_nightly
+
         return run_nightly(self.instance, day or self.day, run=self.run_context(), **options)
 
     def run_context(self, **options: Any) -> RunContext:
         """What a run in this process shares: it goes by this clock, and never waits for another attempt."""
+        from drillster_pipeline.orchestration.resources import RunContext
+
         return RunContext(**{"now": lambda: self.now, **options})
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         """A Dagster instance that keeps its records in memory."""
+        import dagster as dg
+
         return dg.DagsterInstance.ephemeral()
 
     @property
@@ -169,6 +179,8 @@ class Installation:
     @contextmanager
     def on_disk(self) -> Iterator[dg.DagsterInstance]:
         """Use the Dagster instance of DAGSTER_HOME for a while; it is slower."""
+        import dagster as dg
+
         in_memory = self.instance
         with dg.DagsterInstance.from_config(str(self.home)) as self.instance:
             yield self.instance
@@ -197,7 +209,7 @@ class Installation:
                 content = zlib.decompressobj(31).decompress(content)
             name = str(path.relative_to(self.folder))
             plain = f"{name} {content.decode('utf-8', 'replace')}"
-            found += [f"{name}: {text}" for text in texts if text in plain]
+            found += [f"{name}: {text}" for text in texts if text in plain or json.dumps(text)[1:-1] in plain]
         return found
 
     def cli(self, *arguments: str, code: int = 0, **environment: str) -> str:
