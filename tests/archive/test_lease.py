@@ -1,10 +1,11 @@
-"""A lease: at most one holder, and none that is dead."""
+"""A lease has at most one holder, and one whose holder was killed is taken over."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pytest
@@ -27,7 +28,7 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteStorage]:
     memory.store.clear()
 
 
-def test_a_lease_is_held_and_given_back(storage: RemoteStorage) -> None:
+def test_a_lease_is_held_and_released(storage: RemoteStorage) -> None:
     with leased(storage, FOLDER, "working") as check_lock:
         check_lock()
         assert len(storage.names(FOLDER)) == 1
@@ -35,7 +36,7 @@ def test_a_lease_is_held_and_given_back(storage: RemoteStorage) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
 
 
-def test_one_that_is_alive_keeps_others_out_however_long_they_watch(storage: RemoteStorage) -> None:
+def test_a_lease_that_is_renewed_excludes_others_however_long_they_wait(storage: RemoteStorage) -> None:
     with leased(storage, FOLDER, "capturing the snapshot of 2026-01-01") as check_lock:
         for _ in range(2):
             with (
@@ -48,7 +49,7 @@ def test_one_that_is_alive_keeps_others_out_however_long_they_watch(storage: Rem
         pass
 
 
-def test_one_that_died_keeps_nobody_out(storage: RemoteStorage) -> None:
+def test_a_lease_that_is_not_renewed_is_taken_over(storage: RemoteStorage) -> None:
     storage.write(f"{FOLDER}/0011223344556677", b"41")
     began = time.monotonic()
     with leased(storage, FOLDER, "working"):
@@ -56,36 +57,27 @@ def test_one_that_died_keeps_nobody_out(storage: RemoteStorage) -> None:
     assert time.monotonic() - began >= 0.2
 
 
-def test_of_many_that_come_at_once_at_most_one_gets_it(storage: RemoteStorage) -> None:
-    holding, most, busy = 0, 0, 0
-    lock, start = threading.Lock(), threading.Barrier(6)
+def test_of_many_requests_at_once_at_most_one_gets_the_lease(storage: RemoteStorage) -> None:
+    at_once = threading.Semaphore(1)
+    start = threading.Barrier(6)
 
-    def come() -> None:
-        nonlocal holding, most, busy
+    def acquire(_: int) -> bool:
         start.wait()
         try:
             with leased(storage, FOLDER, "working"):
-                with lock:
-                    holding += 1
-                    most = max(most, holding)
+                assert at_once.acquire(blocking=False)
                 time.sleep(0.3)
-                with lock:
-                    holding -= 1
+                at_once.release()
         except Busy:
-            with lock:
-                busy += 1
+            return False
+        return True
 
-    threads = [threading.Thread(target=come) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most <= 1
-    assert busy >= 5
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(acquire, range(6))) <= 1
     assert storage.names(FOLDER) == []
 
 
-def test_one_that_was_taken_for_dead_finds_out_and_does_not_come_back(storage: RemoteStorage) -> None:
+def test_a_holder_whose_lease_was_taken_over_learns_of_it_and_does_not_renew_it(storage: RemoteStorage) -> None:
     with leased(storage, FOLDER, "working") as check_lock:
         for name in storage.names(FOLDER):
             storage.remove(f"{FOLDER}/{name}")  # as a run does that watched in vain

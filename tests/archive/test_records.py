@@ -1,4 +1,4 @@
-"""Records and parts come back as they went in, whatever is cut or damaged."""
+"""Records and parts are read as they were written, whatever is cut or damaged."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from drillster_pipeline.archive.records import (
     body_bytes,
     line_bytes,
     parse_line,
-    part_name,
-    part_number,
     read_lines,
     salvage,
     verified,
@@ -34,7 +32,7 @@ bodies = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts | st.just("body"), inner, max_size=4),
     max_leaves=10,
 )
-ends = st.none() | st.builds(
+footers = st.none() | st.builds(
     UnitFooter,
     st.integers(0, 1000),
     st.none() | st.integers(0, 1000),
@@ -45,29 +43,19 @@ ends = st.none() | st.builds(
 )
 
 
-def encoded(body: object, *, ascii_only: bool) -> bytes:
-    return json.dumps(body, ensure_ascii=ascii_only, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
-@given(units, st.integers(0, 50), texts, bodies, st.integers(1, 9), ends, st.booleans())
-def test_a_line_comes_back_as_it_went_in(
-    unit: dict[str, str], page: int, moment: str, body: object, attempt: int, end: UnitFooter | None, ascii_only: bool
+@given(units, st.integers(0, 50), texts, bodies, st.integers(1, 9), footers, st.booleans())
+def test_a_record_is_read_as_it_was_written_with_and_without_its_body(
+    unit: dict[str, str], page: int, at: str, body: object, attempt: int, footer: UnitFooter | None, ascii_only: bool
 ) -> None:
-    line = line_bytes(unit, page, moment, encoded(body, ascii_only=ascii_only), attempt=attempt, footer=end)
+    content = json.dumps(body, ensure_ascii=ascii_only, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    line = line_bytes(unit, page, at, content, attempt=attempt, footer=footer)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert parse_line(line[:-1]) == PageRecord(unit, page, moment, body, attempt, end)
+    assert parse_line(line[:-1]) == PageRecord(unit, page, at, body, attempt, footer)
+    assert parse_line(line[:-1], body=False) == PageRecord(unit, page, at, None, attempt, footer)
 
 
-@given(units, texts, bodies, ends)
-def test_the_head_of_a_line_is_read_without_its_body(
-    unit: dict[str, str], moment: str, body: object, end: UnitFooter | None
-) -> None:
-    line = line_bytes(unit, 1, moment, encoded({"body": body}, ascii_only=True), attempt=1, footer=end)
-    assert parse_line(line, body=False) == PageRecord(unit, 1, moment, None, 1, end)
-
-
-def test_what_looks_like_the_start_of_a_body_may_stand_in_an_id() -> None:
+def test_an_id_may_look_like_the_start_of_a_body() -> None:
     unit = {"group_id": ',"body":{', "account_id": '","body":"'}
     line = line_bytes(unit, 1, "now", b'{"a":1}', attempt=1, footer=None)
     assert parse_line(line, body=False).unit == unit
@@ -75,7 +63,7 @@ def test_what_looks_like_the_start_of_a_body_may_stand_in_an_id() -> None:
 
 
 @given(st.recursive(st.text(st.characters(exclude_categories=())), lambda inner: st.lists(inner, max_size=3)))
-def test_a_body_that_was_changed_is_utf_8_and_says_the_same(body: object) -> None:
+def test_a_body_is_encoded_as_utf_8_in_one_line(body: object) -> None:
     content = body_bytes(body)
     content.decode()
     assert b"\n" not in content
@@ -112,7 +100,7 @@ def test_a_part_is_plain_gzip_that_other_programs_read(tmp_path: Path) -> None:
     assert list(read_lines(content)) == LINES
 
 
-def test_what_was_flushed_is_salvaged_and_what_was_not_may_be(tmp_path: Path) -> None:
+def test_lines_that_were_flushed_are_salvaged(tmp_path: Path) -> None:
     content = written(tmp_path, LINES[:13], flush_every=10, close=False)
     found = list(read_lines(content, salvage=True))
     assert LINES[:10] == found[:10]
@@ -120,7 +108,7 @@ def test_what_was_flushed_is_salvaged_and_what_was_not_may_be(tmp_path: Path) ->
 
 
 @given(st.data())
-def test_a_part_that_breaks_off_anywhere_gives_its_first_lines(data: st.DataObject) -> None:
+def test_a_part_that_is_cut_anywhere_gives_its_first_lines(data: st.DataObject) -> None:
     content = gzip.compress(b"".join(line + b"\n" for line in LINES))
     cut = data.draw(st.integers(0, len(content) - 1))
     found = list(read_lines(content[:cut], salvage=True))
@@ -130,7 +118,7 @@ def test_a_part_that_breaks_off_anywhere_gives_its_first_lines(data: st.DataObje
 
 
 @given(st.integers(20, 2000), st.integers(1, 255))
-def test_a_part_that_is_damaged_never_gives_a_wrong_line_without_notice(position: int, flip: int) -> None:
+def test_a_damaged_part_never_gives_a_wrong_line(position: int, flip: int) -> None:
     content = bytearray(gzip.compress(b"".join(line + b"\n" for line in LINES)))
     content[position % len(content)] ^= flip
     try:
@@ -140,7 +128,7 @@ def test_a_part_that_is_damaged_never_gives_a_wrong_line_without_notice(position
     assert found == LINES  # the damage was where it does no harm, such as the time in the gzip header
 
 
-def test_damage_after_a_power_cut_costs_little_of_what_is_before_it(tmp_path: Path) -> None:
+def test_zeros_after_a_power_cut_cost_little_of_what_is_before_them(tmp_path: Path) -> None:
     lines = [f"{number:06d}{number * 7919 % 1_000_003:06d}".encode() * 3 for number in range(20_000)]
     content = written(tmp_path, lines, flush_every=50, close=False)
     zeros = content[: len(content) // 2] + bytes(len(content) // 2)
@@ -149,7 +137,7 @@ def test_damage_after_a_power_cut_costs_little_of_what_is_before_it(tmp_path: Pa
     assert len(found) > 0.45 * len(lines)
 
 
-def test_salvage_makes_a_finished_part_and_is_safe_to_be_repeated(tmp_path: Path) -> None:
+def test_salvage_makes_a_finished_part_and_can_be_repeated(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     written(tmp_path, LINES[:10], flush_every=1, close=False)
     partial = storage.read("r/part-00001.jsonl.gz.partial")
@@ -164,14 +152,7 @@ def test_salvage_makes_a_finished_part_and_is_safe_to_be_repeated(tmp_path: Path
     assert storage.read("r/part-00001.jsonl.gz") == whole
 
 
-def test_names_of_parts_tell_their_number_and_nothing_else_does() -> None:
-    for number in (1, 42, 99_999, 123_456):
-        assert part_number(part_name(number)) == number
-    for name in ("part-00001.jsonl.gz.partial", "00.part-00001.jsonl.gz", "part-1.jsonl.gz", "manifest.json"):
-        assert part_number(name) is None
-
-
-def test_reading_and_writing_a_part_keep_little_in_memory(tmp_path: Path) -> None:
+def test_reading_and_writing_a_part_need_little_memory(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     line = b'{"body":"' + b"practice makes perfect " * 200 + b'"}\n'
     tracemalloc.start()
