@@ -63,15 +63,14 @@ class Extracted:
 
 def extract(
     *pages: Asked,
-    kind: str = "snapshot",
     tables: Collection[str] | None = None,
     chunk_rows: int = 20_000,
     accounts_complete: bool = True,
 ) -> Extracted:
-    """Read pages into all tables of a kind, or into those that are named."""
+    """Read pages into all tables of a snapshot, or into those that are named."""
     extractor = Extractor(
         export_date=EXPORT_DATE,
-        tables=tables_of(kind) if tables is None else tables,
+        tables=tables_of("snapshot") if tables is None else tables,
         accounts_complete=accounts_complete,
         chunk_rows=chunk_rows,
     )
@@ -79,4 +78,4 @@ def extract(
 
 
 def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]  # how many parts there are is the caller's affair
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc]

@@ -34,10 +34,10 @@ def member(**values: Any) -> tuple[Any, ...]:
     return row(MEMBERS, **{"group_id": "g", "member_key": "a", "account_id": "a", "status": "MEMBER", **values})
 
 
-@pytest.mark.parametrize("table", DATA_TABLES.values(), ids=lambda table: table.name)
-def test_a_frame_has_the_columns_of_its_table_in_order_and_the_hash_of_an_entity(table: Table) -> None:
-    hashed = ["row_hash"] if table.kind is Kind.ENTITY else []
-    assert list(batch_of(table, []).frame) == [column.name for column in table.columns] + [*hashed, "source_rank"]
+def test_a_frame_has_the_columns_of_its_table_in_order_and_the_hash_of_an_entity() -> None:
+    for table in DATA_TABLES.values():
+        names = [column.name for column in table.columns] + ["row_hash"] * (table.kind is Kind.ENTITY)
+        assert list(batch_of(table, []).frame) == [*names, "source_rank"]
 
 
 def test_what_does_not_fit_becomes_a_reject_and_the_rest_a_frame() -> None:

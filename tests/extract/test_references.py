@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from .answers import ACCOUNT, ask, read
 from .pages import Asked, extract, page
-from .test_forms import ACCOUNT, ask, read
 
 SAM = {"id": "sam", "name": "Sam from elsewhere"}
 PEOPLE = {

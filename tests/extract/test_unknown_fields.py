@@ -7,8 +7,8 @@ import pytest
 from drillster_pipeline.extract.unknown_fields import ANSWERS, ITEMS, MOST_PATHS, UnknownFields
 from drillster_pipeline.resources import RESOURCES
 
+from .answers import ENTRIES, EVALUATION, FORMS, GROUP, LISTS, OBJECTIVE, ask
 from .pages import extract, page
-from .test_forms import ENTRIES, EVALUATION, FORMS, GROUP, LISTS, OBJECTIVE, ask
 
 NOOR = {"type": "USER", "id": "noor", "name": "Noor", "avatar": {"url": "https://example.org/n.png"}}
 UNIT = {"group_id": "g"}
