@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive import CaptureWriter, UnitFooter
+from drillster_pipeline.archive import UnitFooter
 from drillster_pipeline.pipeline.context import PipelineContext
 
 DAYS = (date(2026, 6, 8), date(2026, 6, 9))
-ROLE = {"relationTypes": ["ACCOUNT"]}
 NAMES = (
     *("Admin", "Course", "Group", "2026", "de", "a", "ACTIVE", "DRILL", "O'Brien", "e-mail", "jan@example.org"),
     *("Jan Jansen", "Anna de Wit", "Group Admin", "Zoë Ångström", "Team 2026", "jan jansen smit", "[forgotten]"),
@@ -85,11 +85,14 @@ def organizations(draw: st.DrawFn) -> Organization:
     )
 
 
-def put(session: PipelineContext, organization: Organization) -> None:
+Page = tuple[str, dict[str, str], Any]
+"""A resource, the parameters of a unit, and the body; None: it could not be read."""
+
+
+def put(context: PipelineContext, organization: Organization) -> None:
     """Put a snapshot of each day and the events of the last one into the archive."""
-    for number in range(len(DAYS)):
-        _Snapshot(session, organization, number).put()
-    writer = _begun(session, DAYS[-1], "events")
+    for number, day in enumerate(DAYS):
+        _seal(context, day, "snapshot", _Snapshot(organization, number).pages())
     events = [
         {
             **({"eventId": f"event-{place}"} if place % 2 else {}),
@@ -99,33 +102,29 @@ def put(session: PipelineContext, organization: Organization) -> None:
         }
         for place, (person, form) in enumerate(zip(organization.people, organization.forms, strict=True))
     ]
-    _add(writer, "objective_events", {"group_id": "g1", "objective_id": "o1"}, {"events": events}, len(events))
-    _seal(writer, DAYS[-1], "events", {"objective_events": []})
+    unit = {"group_id": "g1", "objective_id": "o1"}
+    _seal(context, DAYS[-1], "events", iter([("objective_events", unit, {"events": events})]))
 
 
-def _begun(session: PipelineContext, day: date, kind: str) -> CaptureWriter:
-    return session.archive.begin(day, kind, {"kind": kind}, _moment(day))
-
-
-def _moment(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day + 1, 1, tzinfo=UTC)
-
-
-def _add(writer: CaptureWriter, resource: str, unit: dict[str, str], body: Any, items: int) -> None:
-    content = json.dumps(body, ensure_ascii=False).encode()
-    writer.append(resource, unit, 1, datetime(2026, 6, 10, 1, tzinfo=UTC), content, footer=UnitFooter(items, items))
-
-
-def _seal(writer: CaptureWriter, day: date, kind: str, lost: dict[str, list[Any]]) -> None:
+def _seal(context: PipelineContext, day: date, kind: str, pages: Iterator[Page]) -> None:
+    moment = datetime(day.year, day.month, day.day + 1, 1, tzinfo=UTC)
+    writer = context.archive.begin(day, kind, {"kind": kind}, moment)
+    lost: dict[str, list[Any]] = {}
+    for resource, unit, body in pages:
+        lost.setdefault(resource, [])
+        if body is None:
+            lost[resource].append({"unit": unit, "status": 500})
+            writer.append(resource, unit, 0, moment, b"null", footer=UnitFooter(0, None, status=500))
+        else:
+            writer.append(
+                resource, unit, 1, moment, json.dumps(body, ensure_ascii=False).encode(), footer=UnitFooter(1, 1)
+            )
     entry = {"status": "captured", "units": 1, "pages": 1, "items": 1, "named_total": None, "absent": 0, "short": []}
-    moment = _moment(day).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     writer.seal(
         {
-            "export_date": str(day),
-            "kind": kind,
             "timezone": "UTC",
-            "captured_from": moment,
-            "captured_until": moment,
+            "captured_from": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "captured_until": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "groups": {"listed": ["g1", "g2"], "closed": [], "gone": []},
             "resources": {name: {**entry, "lost": units} for name, units in lost.items()},
         }
@@ -133,46 +132,37 @@ def _seal(writer: CaptureWriter, day: date, kind: str, lost: dict[str, list[Any]
 
 
 class _Snapshot:
-    """One capture of an organization."""
+    """What Drillster answers about an organization on one day."""
 
-    def __init__(self, session: PipelineContext, organization: Organization, number: int) -> None:
+    def __init__(self, organization: Organization, number: int) -> None:
         self.org = organization
-        self.day = DAYS[number]
         self.texts = iter(organization.texts[number])
-        self.writer = _begun(session, self.day, "snapshot")
-        self.lost: dict[str, list[Any]] = {}
         self.drills = [{"id": f"d{place}", "type": "DRILL", "name": next(self.texts)} for place in (1, 2)]
         self.test = {"id": "t1", "type": "TEST", "name": next(self.texts), "creator": organization.people[-1]}
 
-    def add(self, resource: str, unit: dict[str, str], body: Any, items: int = 1) -> None:
-        self.lost.setdefault(resource, [])
-        _add(self.writer, resource, unit, body, items)
-
-    def put(self) -> None:
-        people = self.org.people
+    def pages(self) -> Iterator[Page]:
+        people, text = self.org.people, self.texts
         email = people[0].get("emailAddress", "info@example.org")
-        self.add(
-            "organization", {}, {"type": "ORGANIZATION", "id": "org", "name": next(self.texts), "emailAddress": email}
-        )
+        yield "organization", {}, {"type": "ORGANIZATION", "id": "org", "name": next(text), "emailAddress": email}
         listed = [
             {**person, "status": "ACTIVE", "created": "2023-04-12T08:15:30Z", "lastLogin": "2025-05-02T06:41:00Z"}
             for person, managed in zip(people, self.org.managed, strict=True)
             if managed
         ]
-        items = [{"account": person, **ROLE} if place % 2 else person for place, person in enumerate(listed)]
-        self.add(
-            "accounts", {}, {"accounts": items, "pagination": {"total": len(items), "lastOnPage": self.org.ids[-1]}}
-        )
-        self.add(
-            "catalogs", {}, {"catalogs": [{"id": "c1", "name": next(self.texts), "description": next(self.texts)}]}
-        )
-        self.add("catalog_content", {"catalog_id": "c1"}, {"playables": self.drills, "pagination": {"total": 2}})
+        items = [
+            {"account": person, "relationTypes": ["ACCOUNT"]} if place % 2 else person
+            for place, person in enumerate(listed)
+        ]
+        pagination = {"total": len(items), "lastOnPage": self.org.ids[-1]}
+        yield "accounts", {}, {"accounts": items, "pagination": pagination}
+        yield "catalogs", {}, {"catalogs": [{"id": "c1", "name": next(text), "description": next(text)}]}
+        yield "catalog_content", {"catalog_id": "c1"}, {"playables": self.drills, "pagination": {"total": 2}}
         groups = [
             {
                 "id": key,
-                "name": next(self.texts),
-                "description": next(self.texts),
-                "customReference": next(self.texts),
+                "name": next(text),
+                "description": next(text),
+                "customReference": next(text),
                 "counts": {"members": len(people) + 1, "drillables": 2, "tests": 1},
                 "created": "2026-06-09T00:00:00Z",
                 "lastEditedBy": people[0],
@@ -180,58 +170,43 @@ class _Snapshot:
             }
             for key in ("g1", "g2")
         ]
-        self.add("groups", {}, {"groups": groups, "pagination": {"total": 2}}, 2)
+        yield "groups", {}, {"groups": groups, "pagination": {"total": 2}}
         for group in groups:
-            self.group(group)
-        _seal(self.writer, self.day, "snapshot", self.lost)
+            yield from self.pages_of(group)
 
-    def group(self, group: dict[str, Any]) -> None:
-        key, people = group["id"], self.org.people
-        unit = {"group_id": key}
-        self.add("groups", unit, {**group, "tests": [self.test]})
+    def pages_of(self, group: dict[str, Any]) -> Iterator[Page]:
+        people, unit, objective = self.org.people, {"group_id": group["id"]}, f"o{group['id'][1]}"
+        yield "groups", unit, {**group, "tests": [self.test]}
         members: list[Any] = [{"member": person, "joined": "2024-02-01T09:00:00Z"} for person in people]
         if email := people[-1].get("emailAddress"):
             members.append({"member": {"type": "USER", "name": people[-1]["name"], "emailAddress": email}})
-        self.add("group_members", unit, {"members": members, "counts": {"members": len(members), "invitees": 1}})
-        staff = [{"group": {"id": key}, "user": person, "permission": "MANAGE"} for person in people[:2]]
-        self.add("group_staff", unit, {"group": {"id": key}, "groupStaffUsers": staff})
-        self.add("group_drillables", unit, {"id": key, "name": group["name"], "drillables": self.drills})
-        objective = f"o{key[1]}"
-        self.add(
-            "objectives",
-            unit,
-            [{"id": objective, "name": next(self.texts, "-"), "type": "ONEOFF", "playables": self.drills}],
-        )
+        yield "group_members", unit, {"members": members, "counts": {"members": len(members), "invitees": 1}}
+        staff = [{"group": {"id": group["id"]}, "user": person, "permission": "MANAGE"} for person in people[:2]]
+        yield "group_staff", unit, {"group": {"id": group["id"]}, "groupStaffUsers": staff}
+        yield "group_drillables", unit, {"id": group["id"], "name": group["name"], "drillables": self.drills}
+        drills = {"name": next(self.texts, "-"), "type": "ONEOFF", "playables": self.drills}
+        yield "objectives", unit, [{"id": objective, **drills}]
         evaluations = [{"user": person, "met": True, "evaluationDate": "2026-06-09T00:00:00Z"} for person in people]
-        self.add("objective_evaluations", {**unit, "objective_id": objective}, {"evaluations": evaluations})
+        yield "objective_evaluations", {**unit, "objective_id": objective}, {"evaluations": evaluations}
         for place, person in enumerate(people):
-            self.results({**unit, "account_id": self.org.ids[place]}, group, place, person)
-        attempts = [self.attempt(f"{key}-{place}", person) for place, person in enumerate(people)]
-        self.add(
-            "test_results",
-            {**unit, "test_id": "t1"},
-            {"group": group, "test": self.test, "total": len(people), "memberTestResults": attempts},
-        )
+            # One of two has a value that does not fit, as no load is published of which nothing fits.
+            practice = [
+                {"proficiency": proficiency, "timeSpent": 5, "expectedDuration": 9}
+                for proficiency in (300 if self.org.broken[place] else 70, 70)
+            ]
+            results = [{"drillable": drill, "practice": of} for drill, of in zip(self.drills, practice, strict=True)]
+            body = {"group": group, "member": person, "groupDrillableMemberResults": results}
+            yield "results", {**unit, "account_id": self.org.ids[place]}, None if self.org.lost[place] else body
+        attempts = [self.attempt(f"{group['id']}-{place}", place) for place in range(len(people))]
+        body = {"group": group, "test": self.test, "total": len(people), "memberTestResults": attempts}
+        yield "test_results", {**unit, "test_id": "t1"}, body
 
-    def results(self, unit: dict[str, str], group: dict[str, Any], place: int, person: dict[str, Any]) -> None:
-        if self.org.lost[place]:
-            self.lost.setdefault("results", []).append({"unit": unit, "status": 500})
-            self.writer.append("results", unit, 0, _moment(self.day), b"null", footer=UnitFooter(0, None, status=500))
-            return
-        # One of two, as no load is published of which nothing fits.
-        proficiencies = (300 if self.org.broken[place] else 70, 70)
-        results = [
-            {"drillable": drill, "practice": {"proficiency": proficiency, "timeSpent": 5, "expectedDuration": 9}}
-            for drill, proficiency in zip(self.drills, proficiencies, strict=True)
-        ]
-        self.add("results", unit, {"group": group, "member": person, "groupDrillableMemberResults": results}, 2)
-
-    def attempt(self, key: str, person: dict[str, Any]) -> dict[str, Any]:
+    def attempt(self, key: str, place: int) -> dict[str, Any]:
         attempt = {
             "id": key,
             "completed": "2026-06-09T00:00:00Z",
             "score": {"percentage": 50, "transformations": [{"id": "pass", "result": "Group Admin", "passed": True}]},
             "drills": [{"drill": self.drills[0], "score": {"percentage": 20}}],
         }
-        form = self.org.forms[self.org.people.index(person)]
-        return {**attempt, "user": person} if form else {"user": person, "testResults": [attempt]}
+        person = self.org.people[place]
+        return {**attempt, "user": person} if self.org.forms[place] else {"user": person, "testResults": [attempt]}

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
-from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 from drillster_pipeline.warehouse import Warehouse
 from tests.conftest import examples
+from tests.support.installation import Installation
 
 from .organizations import DAYS, Organization, organizations, put
-from .sessions import session_in
 
 TABLES = {**DATA_TABLES, **HISTORY_TABLES}
 PROSE = {"name", "description", "custom_reference", "result"}
@@ -35,13 +33,12 @@ Dump = dict[str, list[Row]]
 
 @pytest.fixture(scope="module")
 def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A warehouse without a row; those that are copied from it are prepared, and are not looked through again."""
-    folder = tmp_path_factory.mktemp("blank")
-    with session_in(folder) as session:
-        assert session.warehouse
+    """A warehouse without a row; those that are copied from it are prepared already, which takes most of the time."""
+    with Installation(tmp_path_factory.mktemp("blank")) as installation:
+        assert installation.context.warehouse
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Warehouse, "prepare", lambda _: None)
-        yield folder / "warehouse.sqlite"
+        yield installation.folder / "warehouse.sqlite"
 
 
 @settings(max_examples=examples(6))
@@ -50,30 +47,26 @@ def test_a_replay_gives_all_that_is_not_the_persons_and_so_does_the_warehouse(
     blank: Path, organization: Organization, data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(organization.people) - 1))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with published(folder, blank, "before", organization) as session:
-            before = dump(folder / "before.sqlite")
-            forget(session, organization.ids[place])
-        erased = dump(folder / "before.sqlite")
-        with published(folder, blank, "replayed", None):
-            replayed = dump(folder / "replayed.sqlite")
+    with tempfile.TemporaryDirectory() as name, Installation(Path(name)) as installation:
+        put(installation.context, organization)
+        before = published(installation, blank)
+        forget(installation.context, organization.ids[place])
+        erased = dump(installation.folder / "warehouse.sqlite")
+        installation.close()
+        replayed = published(installation, blank)
     expected = without(before, organization.people[place], organization.ids[place])
     for table in expected:
         assert comparable(table, replayed[table]) == comparable(table, expected[table]), table
         assert comparable(table, erased[table], hashes=True) == comparable(table, replayed[table], hashes=True), table
 
 
-@contextmanager
-def published(folder: Path, blank: Path, name: str, organization: Organization | None) -> Iterator[PipelineContext]:
-    """A session with an own warehouse beside an archive, which is filled with an organization where one is given."""
-    shutil.copy(blank, folder / f"{name}.sqlite")
-    with session_in(folder, {"DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/{name}.sqlite"}) as session:
-        if organization:
-            put(session, organization)
-        for kind, day in (*(("snapshot", day) for day in DAYS), ("events", DAYS[-1])):
-            publish(session, kind, day, run_id="test")
-        yield session
+def published(installation: Installation, blank: Path) -> Dump:
+    """Publish all captures into an empty warehouse."""
+    warehouse = installation.folder / "warehouse.sqlite"
+    shutil.copy(blank, warehouse)
+    for kind, day in (*(("snapshot", day) for day in DAYS), ("events", DAYS[-1])):
+        installation.publish(kind, day)
+    return dump(warehouse)
 
 
 def dump(path: Path) -> Dump:
