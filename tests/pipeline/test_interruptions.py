@@ -1,4 +1,4 @@
-"""A database that goes away in the middle of a load: it is begun again by itself, and the night is not lost."""
+"""A database that goes away during a load: the load begins again by itself, and nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -9,26 +9,22 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
 
 from drillster_pipeline.errors import Interrupted, SettingsError
-from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.pipeline.publish import PAUSES, publish
-from drillster_pipeline.settings import load_settings
+from drillster_pipeline.pipeline.publish import PAUSES, PublishOutcome, publish
 from drillster_pipeline.warehouse import Load
 from drillster_pipeline.warehouse.staging import PREFIX
-from tests.drillster import Sandbox
+from tests.support.installation import DAY, Installation
 
-NOW = datetime(2026, 6, 10, 1, 0, tzinfo=UTC)
+pytestmark = pytest.mark.slow
 
 
 class Server:
@@ -87,41 +83,22 @@ def server() -> Iterator[Server]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Path]]:
-    """A sealed capture, and where it is from: no load may ask for anything."""
-    folder = tmp_path_factory.mktemp("archive")
-    with Sandbox(accounts=20, seed=5, now=NOW) as sandbox:
-        with opened(sandbox, folder, "sqlite:////dev/null/none") as session:
-            capture(session, "snapshot", session.newest_complete)
-        sandbox.clear()
-        yield sandbox, folder
-        assert sandbox.requests == []
-
-
-@contextmanager
-def opened(sandbox: Sandbox, archive: Path, url: str, schema: str = "") -> Iterator[PipelineContext]:
-    settings = {
-        **sandbox.environment(),
-        "DRILLSTER_ARCHIVE_URL": str(archive),
-        "DRILLSTER_WAREHOUSE_URL": url,
-        "DRILLSTER_WAREHOUSE_SCHEMA": schema,
-    }
-    with PipelineContext(settings=load_settings(settings), now=lambda: NOW) as session:
-        yield session
+slept: list[float] = []
 
 
 @pytest.fixture
-def session(server: Server, archive: tuple[Sandbox, Path]) -> Iterator[PipelineContext]:
+def context(server: Server, loaded: Installation) -> Iterator[PipelineContext]:
+    """With the prepared archive, and an empty warehouse; how long it would sleep is recorded."""
     schema = f"test_{secrets.token_hex(4)}"
-    with opened(*archive, server.url, schema) as made:
-        made.sleep = slept.append  # type: ignore[assignment]  # only counts
-        slept.clear()
+    loaded.set(DRILLSTER_WAREHOUSE_URL=server.url, DRILLSTER_WAREHOUSE_SCHEMA=schema)
+    slept.clear()
+    with loaded.new_context(sleep=slept.append) as made:
         yield made
     server.ask(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
-slept: list[float] = []
+def load(context: PipelineContext, **options: Any) -> PublishOutcome:
+    return publish(context, "snapshot", DAY, run_id="run", **options)
 
 
 def once(action: Callable[[], None]) -> Callable[..., None]:
@@ -130,48 +107,42 @@ def once(action: Callable[[], None]) -> Callable[..., None]:
     return lambda *_: action() if next(calls) == 0 else None
 
 
-def check_that_all_is_there_once(session: PipelineContext, server: Server, rows: dict[str, int]) -> None:
-    assert session.warehouse.row_counts(rows) == rows
+def check_that_all_is_there_once(context: PipelineContext, server: Server, outcome: PublishOutcome) -> None:
+    rows = {name: table.rows_inserted for name, table in outcome.report.tables.items()}
+    assert context.warehouse.row_counts(rows) == rows
     assert rows["results"] > 0
-    assert len(session.warehouse.ledger.table_loads("snapshot", session.newest_complete, 9)["accounts"]) == 1
+    assert len(context.warehouse.ledger.table_loads("snapshot", DAY, 9)["accounts"]) == 1
     # What was temporary when a server crashed is dropped by its autovacuum; until then it is in nobody's way.
     leftovers = f"SELECT relname FROM pg_class WHERE relname LIKE '{PREFIX}%%' AND relkind = 'r'"
     assert server.ask(leftovers) == [] or server.crashed
     assert server.ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
 
 
-def rows_of(outcome: Any) -> dict[str, int]:
-    return {name: table.rows_inserted for name, table in outcome.report.tables.items()}
-
-
-@pytest.mark.parametrize("how", ["end_sessions", "restart"])
-def test_a_load_that_is_broken_off_while_it_stages_begins_again(
-    session: PipelineContext, server: Server, how: str
+@pytest.mark.parametrize(
+    ("where", "how"),
+    [
+        ("stage", "restart"),
+        ("stage", "end_sessions"),
+        ("_write_tables", "end_sessions"),
+        ("_write_rejects", "crash"),
+    ],
+)
+def test_a_load_that_is_broken_off_begins_again(
+    context: PipelineContext, server: Server, monkeypatch: pytest.MonkeyPatch, where: str, how: str
 ) -> None:
-    lose = once(getattr(server, how))
-    outcome = publish(session, "snapshot", session.newest_complete, run_id="run", on_rows=lose)
-    assert slept == [PAUSES[0]]
-    check_that_all_is_there_once(session, server, rows_of(outcome))
-
-
-@pytest.mark.parametrize(("where", "how"), [("_write_tables", "end_sessions"), ("_write_rejects", "crash")])
-def test_a_load_that_is_broken_off_while_it_is_published_begins_again(
-    session: PipelineContext, server: Server, monkeypatch: pytest.MonkeyPatch, where: str, how: str
-) -> None:
-    real = getattr(Load, where)
-    lose = once(getattr(server, how))
+    real, lose = getattr(Load, where), once(getattr(server, how))
 
     def broken_off(*arguments: Any) -> None:
         real(*arguments)
         lose()  # after the last of them comes the commit
 
     monkeypatch.setattr(Load, where, broken_off)
-    outcome = publish(session, "snapshot", session.newest_complete, run_id="run")
+    outcome = load(context)
     assert slept == [PAUSES[0]]
-    check_that_all_is_there_once(session, server, rows_of(outcome))
+    check_that_all_is_there_once(context, server, outcome)
 
 
-def test_a_server_that_is_down_for_a_while_is_waited_for(session: PipelineContext, server: Server) -> None:
+def test_a_server_that_is_down_for_a_while_is_waited_for(context: PipelineContext, server: Server) -> None:
     server.stop()
 
     def sleep(seconds: float) -> None:
@@ -179,23 +150,24 @@ def test_a_server_that_is_down_for_a_while_is_waited_for(session: PipelineContex
         if len(slept) == 3:
             server.start()
 
-    session.sleep = sleep
-    outcome = publish(session, "snapshot", session.newest_complete, run_id="run")
+    context.sleep = sleep
+    outcome = load(context)
     assert slept == list(PAUSES[:3])
-    check_that_all_is_there_once(session, server, rows_of(outcome))
+    check_that_all_is_there_once(context, server, outcome)
 
 
-def test_a_server_that_stays_down_is_told_and_the_next_run_finishes(session: PipelineContext, server: Server) -> None:
+def test_a_server_that_stays_down_is_reported_and_the_next_run_finishes(
+    context: PipelineContext, server: Server
+) -> None:
     server.stop()
     try:
         with pytest.raises(Interrupted, match="the database cannot be reached") as caught:
-            publish(session, "snapshot", session.newest_complete, run_id="run")
+            load(context)
     finally:
         server.start()
     assert caught.value.exit_code == 4
     assert slept == list(PAUSES)
-    outcome = publish(session, "snapshot", session.newest_complete, run_id="run")
-    check_that_all_is_there_once(session, server, rows_of(outcome))
+    check_that_all_is_there_once(context, server, load(context))
 
 
 class Wire:
@@ -243,29 +215,27 @@ class Wire:
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(
-    session: PipelineContext, server: Server, archive: tuple[Sandbox, Path]
+    context: PipelineContext, server: Server, loaded: Installation
 ) -> None:
     wire = Wire(server)
-    url = f"postgresql://postgres@127.0.0.1:{wire.port}/postgres"
-    with opened(*archive, url, session.settings.warehouse_schema or "") as through:
-        through.sleep = slept.append  # type: ignore[assignment]  # only counts
-        outcome = publish(through, "snapshot", through.newest_complete, run_id="run")
+    loaded.set(DRILLSTER_WAREHOUSE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}/postgres")
+    with loaded.new_context(sleep=slept.append) as through:
+        outcome = load(through)
     wire.close()
     assert wire.lost
     assert slept == []
-    check_that_all_is_there_once(session, server, rows_of(outcome))
+    check_that_all_is_there_once(context, server, outcome)
 
 
 @pytest.mark.parametrize("wrong", ["nobody@/postgres", "postgres@/nowhere"])
-def test_a_server_that_does_not_let_us_in_is_not_waited_for(
-    session: PipelineContext, server: Server, wrong: str
-) -> None:
+def test_a_server_that_does_not_let_us_in_is_not_waited_for(server: Server, loaded: Installation, wrong: str) -> None:
+    slept.clear()
     url = server.url.replace("postgres:@/postgres", wrong)
     assert url != server.url
-    settings = session.settings.model_copy(update={"warehouse_url": SecretStr(url)})
+    loaded.set(DRILLSTER_WAREHOUSE_URL=url)
     with (
-        PipelineContext(settings=settings, now=session.now, sleep=slept.append) as other,
+        loaded.new_context(sleep=slept.append) as context,
         pytest.raises(SettingsError, match="the server answers, and does not let us in"),
     ):
-        publish(other, "snapshot", other.newest_complete, run_id="run")
+        load(context)
     assert slept == []
