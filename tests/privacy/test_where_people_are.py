@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.extract.answers import ATTEMPT, DRILL, GROUP, OBJECTIVE, PAGINATION, RESULT
+
 from .masking import HIDING, NOOR, masked, text, the_account
 
 SAID = ("Noor", "Wit", "Maria", "example.org", "img.example", "1987", "Nurse", "Hoorn", "E10077")
@@ -63,66 +65,24 @@ def test_a_person_with_only_a_name_is_found_in_a_known_place(mode, place):
 
 @pytest.mark.parametrize("mode", HIDING)
 def test_things_keep_their_names(mode):
-    body = {
-        "groups": [
-            {
-                "id": "g",
-                "name": "Operatiekamer",
-                "description": "All who work there",
-                "customReference": "OK-1",
-                "counts": {"members": 3},
-                "organization": {"type": "ORGANIZATION", "id": "o", "name": "Ziekenhuis Oost"},
-                "creator": {"type": "ORGANIZATION", "id": "o", "name": "Ziekenhuis Oost"},
-                "drillables": [
-                    {
-                        "id": "d",
-                        "type": "DRILL",
-                        "name": "Hygiëne",
-                        "owner": {"type": "ORGANIZATION", "id": "o", "name": "Z"},
-                    }
-                ],
-                "objectives": [
-                    {"id": "x", "type": "ONEOFF", "name": "Voor 1 mei", "playables": [{"id": "d", "name": "Hygiëne"}]}
-                ],
-                "catalogs": [{"id": "c", "name": "Basis", "description": "Zorg@thuis, 24/7"}],
-            }
-        ],
-        "pagination": {"total": 1, "lastOnPage": "g", "moreAvailable": False},
-    }
+    owner = {"type": "ORGANIZATION", "id": "o", "name": "Ziekenhuis Oost"}
+    group = {**GROUP, "description": "All who work there", "organization": owner, "creator": owner}
+    content = {"drillables": [{**DRILL, "owner": owner}], "objectives": [OBJECTIVE]}
+    catalogs = [{"id": "c", "name": "Basis", "description": "Zorg@thuis, 24/7"}]
+    body = {"groups": [{**group, **content, "catalogs": catalogs}], "pagination": PAGINATION}
     assert masked(mode, body, "groups") == body
 
 
 @pytest.mark.parametrize("mode", HIDING)
 def test_results_are_left_alone(mode):
-    item = {
-        "drillable": {
-            "id": "d",
-            "type": "COURSE",
-            "name": "Medicatie",
-            "icon": {"type": "image/png", "url": "https://x/y.png"},
-        },
-        "practice": {
-            "proficiency": {"overall": 61, "receptive": 60},
-            "timeSpent": 3600,
-            "lastPracticed": "2026-01-01T00:00:00Z",
-        },
-    }
-    body = {"group": {"id": "g", "name": "OK"}, "member": NOOR, "groupDrillableMemberResults": [item]}
-    assert masked(mode, body, "results")["groupDrillableMemberResults"] == [item]
-    test_result = {
-        "id": "r",
-        "score": {"percentage": 70, "transformations": [{"id": "t", "result": "7", "passed": True}]},
-        "started": "2026-01-01T00:00:00Z",
-        "progress": 1.0,
-        "drills": [{"drill": {"id": "d"}, "score": {"percentage": 70}}],
-    }
-    for body in (
-        {"memberTestResults": [{"user": NOOR, "testResults": [test_result]}]},
-        {"memberTestResults": [{**test_result, "user": NOOR}]},
-        {"memberTestResults": [{"user": {**NOOR, "testResults": [test_result]}}]},
+    body = {"group": {"id": "g", "name": "OK"}, "member": NOOR, "groupDrillableMemberResults": [RESULT]}
+    assert masked(mode, body, "results")["groupDrillableMemberResults"] == [RESULT]
+    for item in (
+        {"user": NOOR, "testResults": [ATTEMPT]},
+        {**ATTEMPT, "user": NOOR},
+        {"user": {**NOOR, "testResults": [ATTEMPT]}},
     ):
-        found = text(masked(mode, body, "test_results"))
-        assert text(test_result).strip("{}") in found
+        assert text(ATTEMPT).strip("{}") in text(masked(mode, {"memberTestResults": [item]}, "test_results"))
 
 
 def test_the_address_of_an_organization_is_hidden_and_its_name_is_not():
