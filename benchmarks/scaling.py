@@ -11,10 +11,12 @@ import json
 import os
 import platform
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -75,18 +77,18 @@ def pages(items: int) -> int:
     return max(1, -(-items // PAGE))
 
 
-def formula(counts: Mapping[str, int]) -> int:
+def formula(of: Mapping[str, int]) -> int:
     """Requests of a night: of lists that fit on a page each, which holds for all but accounts and groups."""
     return (
         2  # the access token, the organization
-        + pages(counts["accounts"])
+        + pages(of["accounts"])
         + 1
-        + 2 * counts["catalogs"]
-        + pages(counts["groups"])
-        + 5 * counts["groups"]  # itself, its members, staff, drillables and objectives
-        + 2 * counts["objectives"]  # its evaluations, its events
-        + counts["tests"]  # one in one group
-        + counts["memberships"]  # results of a member
+        + 2 * of["catalogs"]
+        + pages(of["groups"])
+        + 5 * of["groups"]  # itself, its members, staff, drillables and objectives
+        + 2 * of["objectives"]  # its evaluations, its events
+        + of["tests"]  # one in one group
+        + of["memberships"]  # results of a member
     )
 
 
@@ -105,10 +107,14 @@ _COUNTS = {
 }
 
 
+def counts(file: Path, day: date) -> dict[str, int]:
+    """What a warehouse has of a date, for the formula."""
+    with closing(sqlite3.connect(file)) as connection:
+        return {key: connection.execute(query.format(day=day)).fetchone()[0] for key, query in _COUNTS.items()}
+
+
 def measure(accounts: int) -> Night:
     """Two nights of an organization; what the second cost, which is what every night after it costs."""
-    import sqlite3
-
     with tempfile.TemporaryDirectory() as name, Sandbox(size=Size(accounts=accounts), seed=7) as sandbox:
         folder = Path(name)
         file, grown = folder / "warehouse.sqlite", 0
@@ -134,19 +140,17 @@ def measure(accounts: int) -> Night:
             grown = sum(path.stat().st_size for path in folder.glob("warehouse.sqlite*"))
         manifests = [json.loads(path.read_text()) for path in (folder / "archive" / str(day)).glob("*/manifest.json")]
         archived = sum(p.stat().st_size for p in (folder / "archive" / str(day)).rglob("part-*"))
-        with sqlite3.connect(file) as connection:
-            counts = {key: connection.execute(query.format(day=day)).fetchone()[0] for key, query in _COUNTS.items()}
-        connection.close()
+        found = counts(file, day)
         return Night(
-            learners=counts["learners"],
-            memberships=counts["memberships"],
-            groups=counts["groups"],
-            objectives=counts["objectives"],
-            expected_requests=formula(counts),
+            learners=found["learners"],
+            memberships=found["memberships"],
+            groups=found["groups"],
+            objectives=found["objectives"],
+            expected_requests=formula(found),
             requests=len(sandbox.requests),
             received_mb=sum(one["walk"]["received_bytes"] for one in manifests) / 1e6,
             archive_mb=archived / 1e6,
-            rows=counts["rows"],
+            rows=found["rows"],
             cpu_seconds=used["cpu"],
             peak_mib=used["peak"],
             warehouse_mb=(grown - before) / 1e6,

@@ -1,54 +1,40 @@
-"""The warehouse that the documents ask: nights of the sandbox's organization, the same every time."""
+"""The warehouse of the documents: dates of the sandbox's organization, the same every time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.pipeline.publish import publish
-from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
 from drillster_pipeline.warehouse.partitions import ensure_partition
 from tests.drillster import Sandbox
-from tests.orchestration.houses import night_after
+from tests.support.installation import Installation, night_after
 from tests.warehouse.place import Place, metadata_of
 
 ACCOUNTS, SEED = 60, 2
 FIRST, LAST = date(2026, 4, 30), date(2026, 5, 31)
 """A month, and the day before it."""
 MISSED = date(2026, 5, 17)
-"""A night of which there is no snapshot, as happens."""
+"""A date of which there is no snapshot, as happens."""
 SCHEMA = "drillster"
 
 
-def write_nights(folder: Path, first: date = FIRST, last: date = LAST) -> Place:
-    """Export the nights into an SQLite file, by the same code as the job's, but for Dagster."""
-    url = f"sqlite:///{folder / 'warehouse.sqlite'}"
-    moment = night_after(first)
-
-    def now() -> datetime:
-        return moment
-
-    with Sandbox(accounts=ACCOUNTS, seed=SEED) as sandbox:
-        settings = {
-            **sandbox.environment(),
-            "DRILLSTER_WAREHOUSE_URL": url,
-            "DRILLSTER_ARCHIVE_URL": str(folder / "archive"),
-        }
-        with PipelineContext(settings=load_settings(settings), now=now) as session:
-            for back in reversed(range((last - first).days + 1)):
-                day = last - timedelta(days=back)
-                moment = sandbox.now = night_after(day)
-                for kind in ("events",) if day == MISSED else ("snapshot", "events"):
-                    capture(session, kind, day)
-                    publish(session, kind, day, run_id=f"night of {day}")
-    return Place(url, None)
+def write_nights(folder: Path, first: date = FIRST) -> Place:
+    """Export the dates from ``first`` to the last into an SQLite file."""
+    moment, settings = night_after(first), {"DRILLSTER_FIRST_EXPORT_DATE": "2026-01-01"}
+    with (
+        Sandbox(accounts=ACCOUNTS, seed=SEED) as sandbox,
+        Installation(folder, sandbox, now=moment, **settings) as made,
+    ):
+        while (day := made.day) <= LAST:
+            for kind in ("events",) if day == MISSED else ("snapshot", "events"):
+                made.load(kind, day, run_id=f"night of {day}")
+            made.at(made.now + timedelta(days=1))
+        return Place(made.environment["DRILLSTER_WAREHOUSE_URL"], None)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ AUDIENCES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """One file: the question, for whom, why one asks it, what the answer can't tell, and the SQL."""
 
@@ -56,21 +56,14 @@ def _question(path: Path) -> Question:
     comments = re.match(r"(?:--.*\n)+", text)
     assert comments is not None, f"{path.name} begins with no comment"
     title, *rest = (line.removeprefix("--").strip() for line in comments[0].splitlines())
-    told: dict[str, str] = {}
+    given: dict[str, str] = {}
     name = ""
     for line in rest:
         begun = re.match(r"(for|why|beware): (.*)", line)
         name, words = (begun[1], begun[2]) if begun else (name, line)
-        told[name] = f"{told.get(name, '')} {words}".strip()
-    return Question(
-        number=int(path.name[:2]),
-        file=path.name,
-        title=title,
-        audience=told["for"],
-        why=told["why"],
-        beware=told["beware"],
-        sql=text[comments.end() :].strip(),
-    )
+        given[name] = f"{given.get(name, '')} {words}".strip()
+    sql = text[comments.end() :].strip()
+    return Question(int(path.name[:2]), path.name, title, given["for"], given["why"], given["beware"], sql)
 
 
 def ask(connection: sa.Connection, question: Question) -> Answer:
@@ -93,7 +86,9 @@ def _plain(value: Any) -> Any:
 
 def page(asked: Sequence[Question], answers: Mapping[int, Answer]) -> str:
     """docs/queries.md."""
-    parts = [INTRODUCTION, "\n".join(_contents(asked))]
+    template = Path(__file__).with_name("introduction.md").read_text()
+    values = {"accounts": ACCOUNTS, "seed": SEED, "first": FIRST, "last": LAST, "missed": MISSED, "shown": SHOWN}
+    parts = [template.format(**values), "\n".join(_contents(asked))]
     for audience, heading in AUDIENCES.items():
         parts.append(f"## {heading}\n")
         parts.extend(
@@ -150,36 +145,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "*NULL*"
     return re.sub(r"([\\|*_`<>])", r"\\\1", str(value)) if isinstance(value, str) else str(value)
-
-
-INTRODUCTION = f"""\
-# Questions and their SQL
-
-Twenty questions that people ask of this warehouse, each with its SQL, what it answers, and what the answer can't tell.
-The SQL is in [`docs/queries`](queries), a file per question; this page is made of those files (`make docs`). A test
-runs each on SQLite, PostgreSQL and, where a server is at hand, MariaDB: all give the same answer, the one shown.
-
-The answers come from the made-up organization of the sandbox: {ACCOUNTS} accounts, seed {SEED}, every night from
-{FIRST:%-d %B %Y} to {LAST:%-d %B %Y}, but for the snapshot of {MISSED:%-d %B}, which is missing on purpose. All people
-in it are invented. At most {SHOWN} rows of an answer are shown.
-
-## Before you run one
-
-- **Where the tables are.** On PostgreSQL with `DRILLSTER_WAREHOUSE_SCHEMA`, begin the session with
-  `SET search_path TO drillster;` (or have the [role](guides/README.md) do so).
-- **Time zone.** Timestamps are in UTC. PostgreSQL shows and cuts them in the zone of the session:
-  `SET TIME ZONE 'UTC';`.
-- **Pick a date.** `results` and `objective_evaluations` hold every night. A query without a condition on `export_date`
-  counts everything as often as there are nights. The newest whole night is
-  `(SELECT max(export_date) FROM loads WHERE kind = 'snapshot')`; the views that are about now (`current_results`,
-  `learner_progress`, `overdue_objectives`) have chosen it already.
-- **What is gone.** Rows of entity tables stay when the thing is gone. Where only what is there counts, add
-  `deleted_on IS NULL`.
-- **NULL** means that Drillster did not say. `NOT met` leaves those rows out, and `avg` and `sum` pass them over.
-- **Rounding.** PostgreSQL and MariaDB round half a point to the even number in a `double` (50.5 is 50) and up in a
-  `decimal`; averages of views are doubles.
-- **Months.** `substr(cast(x AS char(30)), 1, 7)` is the month of a date or timestamp (`2026-05`) on all of them. If you
-  use one database only, write what it has for that: `date_trunc('month', x)` on PostgreSQL,
-  `strftime('%Y-%m', x)` on SQLite, `date_format(x, '%Y-%m')` on MariaDB.
-- `groups` is a reserved word of MySQL 8 (not of MariaDB): write `` `groups` `` there.
-"""

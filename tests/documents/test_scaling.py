@@ -1,0 +1,18 @@
+"""A run sends as many requests as the formula of docs/scaling.md says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.scaling import counts, formula
+from tests.drillster import Sandbox, Size
+from tests.support.installation import Installation
+
+
+def test_a_run_sends_as_many_requests_as_the_formula_says(tmp_path: Path) -> None:
+    with Sandbox(size=Size(accounts=40), seed=7) as sandbox, Installation(tmp_path, sandbox) as installation:
+        for kind in ("snapshot", "events"):
+            installation.load(kind)
+        found = counts(tmp_path / "warehouse.sqlite", installation.day)
+        assert len(sandbox.requests) == formula(found) > 90
+        assert found["rows"] > 500
