@@ -1,393 +1,288 @@
-"""Publishing from captures of a real walk over a sandbox that withholds this or that."""
+"""Publishing captures of a sandbox that withholds this or that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
-from pydantic import SecretStr
 
-from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
-from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, unpublished_captures
-from drillster_pipeline.pipeline.publish import PublishOutcome, publish
+from drillster_pipeline.pipeline.publish import PublishOutcome
 from drillster_pipeline.pipeline.quality import load_quality
-from drillster_pipeline.settings import load_settings
-from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
+from drillster_pipeline.tables import DATA_TABLES, Kind
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
+from tests.support.installation import DAY, NOW, Installation
 
-from .sessions import session_in
-
-AMSTERDAM = ZoneInfo("Europe/Amsterdam")
-DAY = date(2026, 6, 8)
 SIZE = Size(accounts=14, groups=3, objectives_per_group=2, catalogs=1, playables_per_catalog=6)
 ENTITIES = [name for name, table in DATA_TABLES.items() if table.kind is Kind.ENTITY]
-LEDGER = ("load_id", "loaded_at", "last_seen_on", "row_hash", "playable_count")
+LEDGER = {"load_id", "loaded_at", "last_seen_on", "row_hash", "playable_count"}
 """Columns that a load of another date may change though nothing changed in Drillster (but for a wrong total)."""
-
-
-def night_after(day: date) -> datetime:
-    return midnight(day + timedelta(days=1), AMSTERDAM) + timedelta(hours=2, minutes=30)
-
-
-@dataclass
-class Place:
-    """An archive and a warehouse, the sandbox that they are of, and the day whose night it is."""
-
-    sandbox: Sandbox
-    folder: Path
-    day: date = DAY
-
-    def __post_init__(self) -> None:
-        settings = load_settings(
-            {
-                **self.sandbox.environment(),
-                "DRILLSTER_ARCHIVE_URL": str(self.folder / "archive"),
-                "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{self.folder / 'warehouse.sqlite'}",
-            }
-        )
-        self.session = PipelineContext(settings=settings, now=lambda: night_after(self.day))
-
-    def night(self, **options: Any) -> PublishOutcome:
-        """Capture the day and publish it."""
-        capture(self.session, "snapshot", self.day)
-        return publish(self.session, "snapshot", self.day, run_id=f"run-{self.day}", **options)
-
-    def next_night(self, **options: Any) -> PublishOutcome:
-        """The same, a day later."""
-        self.day += timedelta(days=1)
-        return self.night(**options)
-
-    def rows(self, name: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """A table's rows by their key."""
-        with self.session.warehouse.engine.connect() as connection:
-            found = [dict(row) for row in connection.execute(sa.text(f'SELECT * FROM "{name}"')).mappings()]
-        return {tuple(row[column] for column in DATA_TABLES[name].key): row for row in found}
-
-
-@contextmanager
-def place_in(folder: Path) -> Iterator[Place]:
-    """A place of a small organization, whose sandbox stays at the moment of the first night."""
-    with Sandbox(size=SIZE, seed=7, now=night_after(DAY)) as sandbox:
-        place = Place(sandbox, folder)
-        with place.session:
-            yield place
+Rows = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """A place after a whole night, and what its entities were then."""
-    with place_in(tmp_path_factory.mktemp("unchanged")) as place:
-        place.night()
-        yield place, {name: place.rows(name) for name in ENTITIES}
+def sandbox() -> Iterator[Sandbox]:
+    """It stays as it is at NOW, whatever the clock of the installation."""
+    with Sandbox(size=SIZE, seed=7, now=NOW) as running:
+        yield running
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A place where nothing was captured yet."""
-    with place_in(tmp_path) as made:
-        yield made
+@pytest.fixture(scope="module")
+def unchanged(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Rows]]:
+    """An installation after a complete load, and what its entities were then."""
+    with Installation(tmp_path_factory.mktemp("unchanged"), sandbox) as installation:
+        installation.load()
+        yield installation, entities(installation)
 
 
-def one_group(sandbox: Sandbox) -> str:
+def load_next(installation: Installation, faults: Faults | None = None, **options: Any) -> PublishOutcome:
+    """Load the next date, of which Drillster answers the same but for its faults."""
+    installation.now += timedelta(days=1)
+    installation.sandbox.faults = faults or Faults()
+    return installation.load(**options)
+
+
+def entities(installation: Installation, without: set[str] = frozenset()) -> Rows:
+    return {
+        name: {
+            key: {column: value for column, value in row.items() if column not in without}
+            for key, row in installation.rows(name).items()
+        }
+        for name in ENTITIES
+    }
+
+
+def one_group(installation: Installation) -> str:
     """A group that has members, objectives and tests."""
-    return next(record.path.split("/")[4] for record in sandbox.requests if "/test-results/" in record.path)
+    installation.sandbox.faults = Faults()
+    requests = installation.sandbox.requests
+    return next(record.path.split("/")[4] for record in requests if "/test-results/" in record.path)
 
 
-PATHS = {
-    "organization": "organization",
-    "accounts": "organizations/*/accounts",
-    "catalogs": "organization/*/catalogs",
-    "catalog": "catalog/??????????????????????",
-    "catalog_content": "catalog/*/content",
-    "groups": "groups",
-    "group": "group/{group}",
-    "group_members": "group/{group}/members",
-    "group_staff": "group/{group}/staff",
-    "group_drillables": "group/{group}/drillables",
-    "objectives": "group/{group}/objectives",
-    "objective_evaluations": "group/{group}/objective/*/evaluations",
-    "results": "group/{group}/member-results/*",
-    "test_results": "group/{group}/test-results/*",
-}
+def without_groups(installation: Installation) -> Faults:
+    listed = installation.context.archive.newest_sealed(DAY, "snapshot").manifest["groups"]["listed"]
+    return Faults(hidden_groups=frozenset(listed))
 
 
-def everywhere(path: str, status: int) -> Callable[[str], Faults]:
-    at = path.replace("{group}", "*") if path != "group/{group}" else "group/" + "?" * 43
-    return lambda _group: Faults(failures=(Failure(at=at, statuses=(status,)),))
-
-
-def in_one_group(path: str, status: int) -> Callable[[str], Faults]:
+def failing(path: str, status: int = 403) -> Callable[[str], Faults]:
+    """Requests that fail: in one group where the path has ``{group}``, else everywhere."""
     return lambda group: Faults(failures=(Failure(at=path.replace("{group}", group), statuses=(status,)),))
 
 
-IN_GROUPS = [name for name, path in PATHS.items() if "{group}" in path]
+def wrong_pages(resource: str, *what: tuple[str, int], **options: Any) -> Callable[[str], Faults]:
+    return lambda _: Faults(pages=tuple(PageFault(resource=resource, what=each, n=n) for each, n in what), **options)
+
+
+A_GROUP = "group/" + "?" * 43
 FAULTS: dict[str, Callable[[str], Faults]] = {
-    **{f"{name} 403 everywhere": everywhere(path, 403) for name, path in PATHS.items()},
-    **{f"{name} 404 everywhere": everywhere(PATHS[name], 404) for name in ("catalog_content", "group", "results")},
-    **{f"{name} 403 in one group": in_one_group(PATHS[name], 403) for name in IN_GROUPS},
-    **{f"{name} 404 in one group": in_one_group(PATHS[name], 404) for name in IN_GROUPS if name != "test_results"},
+    "the organization": failing("organization"),
+    "accounts": failing("organizations/*/accounts"),
+    "catalogs": failing("organization/*/catalogs"),
+    "the content of catalogs, 404": failing("catalog/*/content", 404),
+    "groups": failing("groups"),
+    "each group": failing(A_GROUP),
+    "each group, 404": failing(A_GROUP, 404),
+    "members": failing("group/*/members"),
+    "objectives": failing("group/*/objectives"),
+    "results, 404": failing("group/*/member-results/*", 404),
+    "one group itself": failing("group/{group}"),
+    "members of one group, 404": failing("group/{group}/members", 404),
+    "staff of one group": failing("group/{group}/staff"),
+    "drillables of one group": failing("group/{group}/drillables"),
+    "objectives of one group": failing("group/{group}/objectives"),
+    "tests of one group": failing("group/{group}/test-results/*"),
+    **{f"{name} to the end": wrong_pages(name, ("total_off", 50)) for name in ("accounts", "catalogs", "groups")},
+    # Here something is really missing, and only Drillster's own count shows it.
     **{
-        f"{name} short": lambda _group, name=name: Faults(pages=(PageFault(resource=name, what="total_off", n=50),))
-        for name in ("accounts", "catalogs", "catalog_content", "groups", "group_members")
-    },
-    # Here something is really missing, and only Drillster's own count tells.
-    **{
-        f"{name} with a gap": lambda _group, name=name: Faults(
-            clamped_sizes={name: 4},
-            pages=(PageFault(resource=name, what="shrink", n=2), PageFault(resource=name, what="total_off", n=50)),
-        )
+        f"{name} in a gap": wrong_pages(name, ("shrink", 2), ("total_off", 50), clamped_sizes={name: 4})
         for name in ("accounts", "catalog_content", "group_members")
     },
-    "a group missing from a short list": lambda group: Faults(
+    "a group that a short list lacks": lambda group: Faults(
         hidden_groups=frozenset({group}), pages=(PageFault(resource="groups", what="total_off", n=50),)
     ),
-    "a group closed": lambda group: Faults(failures=closed(group)),
-    "a group closed and not listed": lambda group: Faults(failures=closed(group), unlisted_groups=frozenset({group})),
-    "a group not listed": lambda group: Faults(unlisted_groups=frozenset({group})),
+    "a group that is closed": lambda group: Faults(failures=closed(group)),
+    "a group that is closed and not listed": lambda group: Faults(
+        failures=closed(group), unlisted_groups=frozenset({group})
+    ),
+    "a group that is not listed": lambda group: Faults(unlisted_groups=frozenset({group})),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_could_not_be_seen_is_neither_deleted_nor_forged(
-    unchanged: tuple[Place, dict[str, Any]], fault: str
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_what_could_not_be_read_is_neither_deleted_nor_forged(
+    unchanged: tuple[Installation, Rows], fault: Callable[[str], Faults]
 ) -> None:
-    """Drillster is as it was the night before, but withholds something: what the warehouse says must still be true.
-
-    A column may become NULL, which by the contract means that Drillster did not say; never another value.
-    """
-    place, before = unchanged
-    place.sandbox.faults = FAULTS[fault](one_group(place.sandbox))
-    place.next_night()
-    for name in ENTITIES:
-        after = place.rows(name)
+    """A column may become NULL, which by the contract means that Drillster did not say; never another value."""
+    installation, before = unchanged
+    load_next(installation, fault(one_group(installation)))
+    for name, after in entities(installation).items():
         assert after.keys() == before[name].keys(), name
         for key, row in after.items():
             assert row["deleted_on"] is None, (name, key)
-            told = {column: value for column, value in row.items() if value is not None and column not in LEDGER}
-            assert told == {column: before[name][key][column] for column in told}, (name, key)
+            values = {column: value for column, value in row.items() if value is not None and column not in LEDGER}
+            assert values == {column: before[name][key][column] for column in values}, (name, key)
 
 
-def test_a_whole_night_after_one_with_holes_tells_all_again(place: Place) -> None:
-    place.night()
-    before = {name: place.rows(name) for name in ENTITIES}
-    place.sandbox.faults = Faults(failures=closed(one_group(place.sandbox)))
-    place.next_night()
-    place.sandbox.faults = Faults()
-    place.next_night()
-    for name in ENTITIES:
-        after = {key: {c: v for c, v in row.items() if c not in LEDGER} for key, row in place.rows(name).items()}
-        assert after == {key: {c: v for c, v in row.items() if c not in LEDGER} for key, row in before[name].items()}
+def test_a_closed_group_takes_nothing_away_and_the_next_complete_load_reads_all_again(
+    installation: Installation,
+) -> None:
+    installation.load()
+    before = entities(installation, LEDGER)
+    snapshots = {name: installation.rows(name).keys() for name in ("results", "objective_evaluations")}
+    is_closed = Faults(failures=closed(one_group(installation)))
+    installation.sandbox.faults = is_closed
+    installation.load()  # the same date again
+    assert {name: installation.rows(name).keys() for name in snapshots} == snapshots
+    load_next(installation, is_closed)
+    load_next(installation)
+    assert entities(installation, LEDGER) == before
 
 
-def test_a_hole_keeps_the_rows_that_an_earlier_capture_of_the_same_date_has_seen(place: Place) -> None:
-    place.night()
-    before = place.rows("results"), place.rows("objective_evaluations")
-    place.sandbox.faults = Faults(failures=closed(one_group(place.sandbox)))
-    place.night()
-    assert place.rows("results").keys() == before[0].keys()
-    assert place.rows("objective_evaluations").keys() == before[1].keys()
-
-
-def test_a_group_that_is_gone_is_deleted_with_everything_in_it(place: Place) -> None:
-    place.night()
-    group = one_group(place.sandbox)
-    place.sandbox.faults = Faults(hidden_groups=frozenset({group}))
-    place.next_night(allow_mass_delete=True)
-    assert {key[0]: row["deleted_on"] for key, row in place.rows("groups").items()}[group] == str(place.day)
+def test_a_group_that_is_gone_is_deleted_with_everything_in_it(installation: Installation) -> None:
+    installation.load()
+    group = one_group(installation)
+    load_next(installation, Faults(hidden_groups=frozenset({group})), allow_mass_delete=True)
+    assert installation.rows("groups")[(group,)]["deleted_on"] == installation.day
     for name in ("group_members", "group_playables", "group_staff"):
-        deleted = {key[0] for key, row in place.rows(name).items() if row["deleted_on"]}
-        assert deleted == {group}, name
+        assert {key[0] for key, row in installation.rows(name).items() if row["deleted_on"]} == {group}, name
 
 
-def test_the_guard_refuses_and_the_next_capture_is_made_anew(place: Place) -> None:
-    place.night()
-    before = place.rows("group_members")
-    place.sandbox.faults = Faults(
-        hidden_groups=frozenset(place.session.archive.newest_sealed(DAY, "snapshot").manifest["groups"]["listed"])
-    )
-    with pytest.raises(GuardRefused, match=r"group_members: [\d,]+ of [\d,]+ present rows would be marked deleted"):
-        place.next_night()
-    assert place.rows("group_members") == before
-    place.sandbox.faults = Faults()
-    requests = len(place.sandbox.requests)
-    place.night()
-    assert len(place.sandbox.requests) > requests
-    assert place.rows("group_members").keys() == before.keys()
+class TestTheGuard:
+    def test_it_refuses_and_the_next_capture_is_made_anew(self, installation: Installation) -> None:
+        installation.load()
+        before = installation.rows("group_members")
+        with pytest.raises(GuardRefused, match=r"group_members: [\d,]+ of [\d,]+ present rows would be marked deleted"):
+            load_next(installation, without_groups(installation))
+        assert installation.rows("group_members") == before
+        installation.sandbox.faults = Faults()
+        installation.sandbox.clear()
+        installation.load()
+        assert installation.sandbox.requests
+        assert installation.rows("group_members").keys() == before.keys()
 
+    def test_it_does_not_yield_however_many_loads_it_refuses(self, installation: Installation) -> None:
+        installation.load()
+        for _ in range(4):
+            with pytest.raises(GuardRefused, match="more than 20%"):
+                load_next(installation, without_groups(installation))
 
-def lose_all_groups(place: Place) -> None:
-    listed = place.session.archive.newest_sealed(DAY, "snapshot").manifest["groups"]["listed"]
-    place.sandbox.faults = Faults(hidden_groups=frozenset(listed))
-
-
-def test_the_guard_does_not_give_way_however_many_nights_it_refuses(place: Place) -> None:
-    place.night()
-    lose_all_groups(place)
-    for _ in range(4):
-        with pytest.raises(GuardRefused, match="more than 20%"):
-            place.next_night()
-
-
-def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(place: Place, tmp_path: Path) -> None:
-    place.night()
-    lose_all_groups(place)
-    with pytest.raises(GuardRefused):
-        place.next_night()
-    place.night(allow_mass_delete=True)
-    place.next_night()
-    expected = [place.rows(name) for name in ENTITIES]
-    for number, order in enumerate([(0, 1, 2), (0, 2, 1)]):
-        url = f"sqlite:///{tmp_path}/again{number}.sqlite"
-        with PipelineContext(
-            settings=place.session.settings.model_copy(update={"warehouse_url": SecretStr(url)})
-        ) as session:
-            for days in order:
-                publish(session, "snapshot", DAY + timedelta(days=days), run_id="again")
-            again = Place(place.sandbox, place.folder)
-            again.session = session
-            loads = {"load_id", "loaded_at"}
-            for name, rows in zip(ENTITIES, expected, strict=True):
-                found = {key: {c: v for c, v in row.items() if c not in loads} for key, row in again.rows(name).items()}
-                assert found == {key: {c: v for c, v in row.items() if c not in loads} for key, row in rows.items()}
-
-
-def test_a_night_of_which_only_other_tables_were_loaded_still_waits_for_the_rest(place: Place) -> None:
-    """What it has lost of them must not be held against the next night."""
-    place.night()
-    lost = place.next_night(tables=["groups"]).capture.ref
-    waiting = unpublished_captures(
-        place.session, "snapshot", DAY + timedelta(days=2), ["groups", "accounts", "catalogs"]
-    )
-    assert waiting == {"groups": [], "accounts": [lost], "catalogs": [lost]}
-
-
-def test_a_note_of_what_was_confirmed_that_is_damaged_is_asked_for_again(place: Place, tmp_path: Path) -> None:
-    place.night()
-    lose_all_groups(place)
-    confirmed = place.next_night(allow_mass_delete=True).capture
-    place.session.archive.storage.write(f"{confirmed.ref.folder}/{CONFIRMED_MARK}", b"{")
-    settings = place.session.settings.model_copy(
-        update={"warehouse_url": SecretStr(f"sqlite:///{tmp_path}/again.sqlite")}
-    )
-    with PipelineContext(settings=settings) as session:
-        publish(session, "snapshot", DAY, run_id="again")
+    def test_what_an_operator_has_confirmed_no_backfill_asks_again_in_any_order(
+        self, installation: Installation
+    ) -> None:
+        installation.load()
         with pytest.raises(GuardRefused):
-            publish(session, "snapshot", place.day, run_id="again")
+            load_next(installation, without_groups(installation))
+        confirmed = installation.load(allow_mass_delete=True).capture.ref
+        load_next(installation, installation.sandbox.faults)
+        expected = entities(installation, {"load_id", "loaded_at"})
+        for order in ((0, 1, 2), (0, 2, 1)):
+            installation.set(DRILLSTER_WAREHOUSE_URL=f"sqlite:///{installation.folder}/{order}.sqlite")
+            for days in order:
+                installation.publish(day=DAY + timedelta(days=days))
+            assert entities(installation, {"load_id", "loaded_at"}) == expected
+        # A note of it that is damaged confirms nothing.
+        installation.context.archive.storage.write(f"{confirmed.folder}/{CONFIRMED_MARK}", b"{")
+        installation.set(DRILLSTER_WAREHOUSE_URL=f"sqlite:///{installation.folder}/damaged.sqlite")
+        installation.publish(day=DAY)
+        with pytest.raises(GuardRefused):
+            installation.publish(day=DAY + timedelta(days=1))
 
 
-def test_a_load_of_selected_tables_is_not_the_newest_night(place: Place) -> None:
-    """What a dashboard shows as "data as of", and what makes a warehouse stale, is a night of all tables."""
+class TestALoadOfSelectedTables:
+    def test_it_is_not_the_newest_load_and_the_rest_of_its_capture_is_unpublished(
+        self, installation: Installation
+    ) -> None:
+        """What a dashboard shows as "data as of", and what makes a warehouse stale, is a load of all tables."""
 
-    def newest() -> set[date]:
-        with place.session.warehouse.reading() as (connection, _):
-            shown = connection.execute(sa.text("SELECT export_date FROM latest_load")).scalars()
-            told = place.session.warehouse.ledger.latest_loads().values()
-            return {*map(date.fromisoformat, shown), *(load.export_date for load in told)}
+        def newest() -> set[date]:
+            shown = {date.fromisoformat(day) for (day,) in installation.query("SELECT export_date FROM latest_load")}
+            return shown | {load.export_date for load in installation.context.warehouse.ledger.latest_loads().values()}
 
-    place.night()
-    place.next_night(tables=["groups"])
-    assert newest() == {DAY}
-    compared = load_quality(place.session, place.night(tables=["groups"])).comparisons
-    assert all(each.agrees for each in compared.values())
-    place.night()
-    assert newest() == {DAY + timedelta(days=1)}
+        installation.load()
+        some = load_next(installation, tables=["groups"])
+        assert newest() == {DAY}
+        assert all(each.agrees for each in load_quality(installation.context, some).comparisons.values())
+        # What it has lost of other tables must not count against the next date.
+        next_date, names = DAY + timedelta(days=2), ["groups", "accounts", "catalogs"]
+        waiting = unpublished_captures(installation.context, "snapshot", next_date, names)
+        assert waiting == {"groups": [], "accounts": [some.capture.ref], "catalogs": [some.capture.ref]}
+        installation.load()
+        assert newest() == {DAY + timedelta(days=1)}
+
+    @pytest.mark.parametrize(("resource", "field"), [("objectives", "playables"), ("catalogs", "id")])
+    def test_it_takes_into_account_what_could_not_be_read_of_others(
+        self, installation: Installation, resource: str, field: str
+    ) -> None:
+        installation.load()
+        fault = FieldFault(resource=resource, field=field, what="value", value=[5])
+        tables = load_next(installation, Faults(fields=(fault,)), tables=["playables", "groups"]).validation.tables
+        assert not tables["playables"].is_complete, "what a row that cannot be read named, or leads to, may be there"
+        assert tables["groups"].is_complete
+
+    def test_it_is_refused_where_none_of_them_could_be_read(self, installation: Installation) -> None:
+        """An empty load must not stand in the ledger as the newest one."""
+        installation.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
+        with pytest.raises(Refused, match="organizations stays as it is, organization: the service account has no per"):
+            installation.load(tables=["organizations"])
+        assert installation.context.warehouse.ledger.latest_loads() == {}
+
+    @pytest.mark.parametrize("name", ["catalog_playables", "group_members", "objective_evaluations", "results"])
+    def test_it_fills_an_empty_warehouse_with_what_it_needs(
+        self, unchanged: tuple[Installation, Rows], tmp_path: Path, name: str
+    ) -> None:
+        installation, _ = unchanged
+        with Installation(tmp_path, DRILLSTER_ARCHIVE_URL=f"{installation.folder}/archive") as other:
+            report = other.publish(day=DAY, tables=[name]).report
+            assert not any(table.rows_rejected for table in report.tables.values())
+            assert other.context.warehouse.row_counts()[name] == report.tables[name].rows_inserted > 0
 
 
-def test_a_load_has_the_time_zone_that_its_capture_was_made_in(place: Place) -> None:
+def test_a_load_has_the_time_zone_that_its_capture_was_made_in(loaded: Installation) -> None:
     """A replay does not move the day that was captured, whatever the setting is by then."""
-    capture(place.session, "snapshot", DAY)
-    settings = place.session.settings.model_copy(update={"timezone": ZoneInfo("Pacific/Tongatapu")})
-    with PipelineContext(settings=settings, now=place.session.now) as session:
-        publish(session, "snapshot", DAY, run_id="later")
-        with session.warehouse.reading() as (connection, _):
-            query = "SELECT timezone, date_begins_at, date_ends_at FROM loads"
-            (row,) = connection.execute(sa.text(query)).all()
-    assert tuple(row) == ("Europe/Amsterdam", "2026-06-07T22:00:00.000000Z", "2026-06-08T22:00:00.000000Z")
+    loaded.set(DRILLSTER_TIMEZONE="Pacific/Tongatapu")
+    loaded.publish(day=DAY, run_id="later")
+    query = "SELECT timezone, date_begins_at, date_ends_at FROM loads WHERE run_id = 'later'"
+    assert loaded.query(query) == [("Europe/Amsterdam", "2026-06-08T22:00:00.000000Z", "2026-06-09T22:00:00.000000Z")]
 
 
-def test_a_night_is_complete_only_where_all_that_is_open_was_read(place: Place) -> None:
-    """The checks of a night say so too, but a dashboard reads the ledger."""
-    assert place.night().report.is_complete
-    group = one_group(place.sandbox)
+def test_a_load_is_complete_only_where_all_that_is_open_was_read(installation: Installation) -> None:
+    """The checks of a run show it too, but a dashboard reads the ledger."""
+    assert installation.load().report.is_complete
+    group = one_group(installation)
     for failures, is_complete in (
         ((Failure(at=f"group/{group}/staff", statuses=(400,), error="odd"),), False),
-        ((Failure(at=PATHS["catalogs"], statuses=(403,)),), False),
+        ((Failure(at="organization/*/catalogs", statuses=(403,)),), False),
         (closed(group), True),
     ):
-        place.sandbox.faults = Faults(failures=failures)
-        assert place.next_night().report.is_complete is is_complete, failures
-    with place.session.warehouse.reading() as (connection, _):
-        (row,) = connection.execute(sa.text("SELECT export_date, requests_refused > 0 FROM latest_load"))
-    assert tuple(row) == (str(place.day), 1)
+        assert load_next(installation, Faults(failures=failures)).report.is_complete is is_complete, failures
+    rows = installation.query("SELECT export_date, requests_refused > 0 FROM latest_load")
+    assert rows == [(str(installation.day), 1)]
 
 
-@pytest.mark.parametrize(("resource", "field"), [("objectives", "playables"), ("catalogs", "id")])
-def test_a_load_of_selected_tables_knows_what_it_could_not_read_of_others(
-    place: Place, resource: str, field: str
-) -> None:
-    place.night()
-    place.sandbox.faults = Faults(fields=(FieldFault(resource=resource, field=field, what="value", value=[5]),))
-    judged = place.next_night(tables=["playables", "groups"]).validation.tables
-    assert not judged["playables"].is_complete, "what a row that cannot be read named, or leads to, may be there"
-    assert judged["groups"].is_complete
+def test_a_date_without_a_capture_is_refused(loaded: Installation) -> None:
+    with pytest.raises(PastDateRefused, match="no sealed snapshot capture of 2026-06-01"):
+        loaded.publish(day=date(2026, 6, 1))
 
 
-def test_a_date_without_a_capture_is_refused(place: Place) -> None:
-    with pytest.raises(PastDateRefused, match="no sealed snapshot capture of 2026-06-08"):
-        publish(place.session, "snapshot", DAY, run_id="run")
-
-
-def test_a_table_that_could_not_be_read_is_refused_when_it_is_asked_for_alone(place: Place) -> None:
-    """An empty load must not stand in the ledger as the newest one."""
-    place.sandbox.faults = Faults(failures=(Failure(at="organization", statuses=(403,)),))
-    capture(place.session, "snapshot", DAY)
-    with pytest.raises(Refused, match="organizations stays as it is, organization: the service account has no perm"):
-        publish(place.session, "snapshot", DAY, run_id="run", tables=["organizations"])
-    assert place.session.warehouse.ledger.latest_loads() == {}
-
-
-@pytest.mark.parametrize("name", tables_of("snapshot"))
-def test_each_table_alone_fills_an_empty_warehouse_with_what_it_needs(
-    unchanged: tuple[Place, dict[str, Any]], tmp_path: Path, name: str
-) -> None:
-    place, before = unchanged
-    settings = place.session.settings.model_copy(
-        update={"warehouse_url": SecretStr(f"sqlite:///{tmp_path / 'w.sqlite'}")}
-    )
-    with PipelineContext(settings=settings, now=place.session.now) as session:
-        outcome = publish(session, "snapshot", DAY, run_id="run", tables=[name])
-        rows = session.warehouse.row_counts()
-    assert not any(report.rows_rejected for report in outcome.report.tables.values())
-    assert rows[name] == (len(before[name]) if name in before else outcome.report.tables[name].rows_inserted) > 0
+def replay_as(loaded: Installation, then: str, now: str) -> PublishOutcome:
+    """Publish a capture that was made with another mode of personal data than is set now."""
+    (manifest,) = loaded.folder.rglob("*-snapshot-*/manifest.json")
+    manifest.write_text(manifest.read_text().replace('"personal_data": "keep"', f'"personal_data": "{then}"'))
+    loaded.set(DRILLSTER_PERSONAL_DATA=now, DRILLSTER_PSEUDONYM_KEY="a key of many characters")
+    return loaded.publish()
 
 
 @pytest.mark.parametrize(("then", "now"), [("keep", "pseudonymize"), ("keep", "drop"), ("pseudonymize", "drop")])
-def test_a_replay_stores_no_more_of_people_than_the_setting_allows_now(tmp_path: Path, then: str, now: str) -> None:
-    settings = {"DRILLSTER_PERSONAL_DATA": now, "DRILLSTER_PSEUDONYM_KEY": "a key of many characters"}
-    day = date(2026, 6, 1)
-    with session_in(tmp_path, settings) as session:
-        writer = session.archive.begin(day, "snapshot", {}, session.now())
-        writer.seal({"resources": {}, "personal_data": then})
-        with pytest.raises(Refused, match=f"DRILLSTER_PERSONAL_DATA={then}, and it is {now} now"):
-            publish(session, "snapshot", day, run_id="replay")
+def test_a_replay_stores_no_more_of_people_than_the_setting_allows_now(
+    loaded: Installation, then: str, now: str
+) -> None:
+    with pytest.raises(Refused, match=f"DRILLSTER_PERSONAL_DATA={then}, and it is {now} now"):
+        replay_as(loaded, then, now)
 
 
-def test_what_was_captured_with_less_of_people_is_replayed_under_any_setting(tmp_path: Path) -> None:
-    with Sandbox(accounts=20, seed=3) as sandbox:
-        drop = {**sandbox.environment(), "DRILLSTER_PERSONAL_DATA": "drop"}
-        with session_in(tmp_path, drop) as session:
-            sandbox.now = session.now()
-            capture(session, "snapshot", session.newest_complete)
-        with session_in(tmp_path) as session:
-            report = publish(session, "snapshot", session.newest_complete, run_id="replay").report
-    assert report.tables["accounts"].rows_inserted > 10
+def test_what_was_captured_with_less_of_people_is_replayed_under_any_setting(loaded: Installation) -> None:
+    assert replay_as(loaded, "drop", "keep").report.tables["accounts"]

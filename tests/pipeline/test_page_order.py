@@ -9,13 +9,11 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -23,17 +21,12 @@ from drillster_pipeline.archive import Capture
 from drillster_pipeline.archive.records import part_name, read_lines
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline import publish as loads
-from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.settings import load_settings
 from drillster_pipeline.tables import TABLES
 from drillster_pipeline.warehouse import validation
 from tests.conftest import examples
 from tests.drillster import Faults, Sandbox, Size
-
-from .sessions import NOW, session_in
+from tests.support.installation import NOW, Installation
 
 SIZE = Size(accounts=14, groups=4, objectives_per_group=2, catalogs=2, playables_per_catalog=6)
 STRANGER = {"id": "stranger"}
@@ -41,29 +34,23 @@ Lines = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def answers() -> Iterator[tuple[Capture, Lines]]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Capture, Lines]:
     """A real capture, and its lines by resource, with contradictions put into them."""
-    with Sandbox(size=SIZE, seed=7, now=NOW) as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.faults = Faults(clamped_sizes={"*": 10})
-        environment = {
-            **sandbox.environment(),
-            "DRILLSTER_ARCHIVE_URL": f"{folder}/archive",
-            "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/warehouse.sqlite",
-        }
-        with PipelineContext(settings=load_settings(environment), now=lambda: NOW) as session:
-            found = capture(session, "snapshot", session.newest_complete).capture
-            lines = {
-                resource: [
-                    json.loads(line)
-                    for part in entry["parts"]
-                    for line in read_lines(
-                        session.archive.storage.read(f"{found.ref.folder}/{resource}/{part['name']}")
-                    )
-                ]
-                for resource, entry in found.manifest["resources"].items()
-            }
-            contradict(lines, random.Random(7))
-            yield found, lines
+    with (
+        Sandbox(size=SIZE, seed=7, now=NOW, faults=Faults(clamped_sizes={"*": 10})) as sandbox,
+        Installation(tmp_path_factory.mktemp("pages"), sandbox) as installation,
+    ):
+        found = installation.capture().capture
+    lines = {
+        resource: [
+            json.loads(line)
+            for part in entry["parts"]
+            for line in read_lines(found.storage.read(f"{found.ref.folder}/{resource}/{part['name']}"))
+        ]
+        for resource, entry in found.manifest["resources"].items()
+    }
+    contradict(lines, random.Random(7))
+    return found, lines
 
 
 def contradict(lines: Lines, chance: random.Random) -> None:
@@ -136,29 +123,33 @@ def put(found: Capture, lines: Lines, folder: Path) -> None:
 
 def published(found: Capture, lines: Lines, chunk_rows: int) -> dict[str, Counter[Any]]:
     """Every table after a load into an empty warehouse, but for what is of the load itself."""
-    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patched:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Installation(Path(folder)) as installation,
+        pytest.MonkeyPatch.context() as patched,
+    ):
         patched.setattr(loads, "Extractor", partial(Extractor, chunk_rows=chunk_rows))
         patched.setattr(validation, "REJECT_ROWS", 1_000)
-        put(found, lines, Path(place))
-        with session_in(Path(place)) as session:
-            publish(session, "snapshot", found.ref.export_date, run_id="run")
-            with session.warehouse.engine.connect() as connection:
-                return {
-                    name: Counter(
-                        tuple((key, value) for key, value in row.items() if key not in OF_THE_LOAD)
-                        for row in connection.execute(sa.text(f'SELECT * FROM "{name}"')).mappings()
-                    )
-                    for name in TABLES
-                    if name != "loads"
-                }
+        put(found, lines, installation.folder)
+        installation.publish()
+        with installation.context.warehouse.reading() as (connection, tables):
+            return {
+                name: Counter(
+                    tuple((key, value) for key, value in row.items() if key not in OF_THE_LOAD)
+                    for row in connection.execute(tables(name).select()).mappings()
+                )
+                for name in TABLES
+                if name != "loads"
+            }
 
 
 OF_THE_LOAD = {"load_id", "loaded_at", "row_number"}
 
 
+@pytest.mark.slow
 @pytest.mark.hypothesis
-def test_a_load_is_the_same_whatever_the_order_of_its_pages(answers: tuple[Capture, Lines]) -> None:
-    found, lines = answers
+def test_a_load_is_the_same_whatever_the_order_of_its_pages(pages: tuple[Capture, Lines]) -> None:
+    found, lines = pages
     expected = published(found, lines, 20_000)
     assert expected["rejected_rows"]
     assert any(dict(row)["account_id"] == "stranger" for row in expected["accounts"])
