@@ -82,7 +82,7 @@ def replaying(archive: Path, url: str) -> Settings:
 def _key() -> str:
     from drillster_pipeline.sandbox.oauth import process_key, to_pem
 
-    return to_pem(process_key("nobody"))
+    return to_pem(process_key())
 
 
 def captured(archive: Path, export_date: date = EXPORT_DATE) -> Capture:

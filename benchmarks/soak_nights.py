@@ -106,9 +106,10 @@ class Weather:
         if self.bent is not None:
             field, every = BENT[self.bent]
             fields = (FieldFault(resource=self.bent, field=field, what="value", value="many", every=every),)
+        if self.failing:
+            failures += (Failure(rate=self.failing, statuses=(500, 502, 503)),)
         return Faults(
             failures=failures,
-            failure_rate=self.failing,
             hidden_groups=alone if self.loss is Loss.GONE else frozenset(),
             unlisted_groups=alone if self.loss is Loss.HIDDEN else frozenset(),
             pages=(PageFault(resource=self.short, what="short", n=MISSING),) if self.short else (),

@@ -23,7 +23,7 @@ from drillster_pipeline.dates import midnight, newest_complete
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.sandbox import Sandbox, environment, write_environment
+from drillster_pipeline.sandbox import Sandbox, write_environment
 from drillster_pipeline.settings import SETTINGS, load_settings
 from drillster_pipeline.warehouse import Warehouse
 
@@ -110,7 +110,7 @@ def _settings(folder: Path, sandbox: Sandbox, *, first: date) -> dict[str, str]:
     os.environ["DAGSTER_HOME"] = str(folder / "dagster")
     return {
         **{setting.name: "" for setting in SETTINGS},
-        **environment(sandbox.base_url, sandbox.credentials),
+        **sandbox.environment(),
         "DRILLSTER_PRIVATE_KEY": "",
         "DRILLSTER_PRIVATE_KEY_FILE": str(folder / KEY_FILE),
         "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder / 'warehouse.sqlite'}",
@@ -214,9 +214,8 @@ def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path)
 
     def write_settings(sandbox: Sandbox) -> None:
         env_file = folder / "client.env"
-        write_environment(env_file, sandbox.base_url, sandbox.credentials)
-        with env_file.open("a", encoding="utf-8") as file:
-            file.write(f"DRILLSTER_FIRST_EXPORT_DATE={newest_complete(datetime.now(UTC), TIMEZONE)}\n")
+        first = {"DRILLSTER_FIRST_EXPORT_DATE": str(newest_complete(datetime.now(UTC), TIMEZONE))}
+        write_environment(env_file, sandbox.environment() | first)
         click.echo(f"Settings of a client are in {env_file}. Copy them to .env, then: drillster-pipeline check")
 
     try:

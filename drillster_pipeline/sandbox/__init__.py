@@ -7,8 +7,8 @@ that follows from a seed and a moment. It imports nothing from the rest of the p
 from __future__ import annotations
 
 from .model import Size
-from .oauth import Credentials, environment, write_environment
+from .oauth import Credentials, write_environment
 from .organization import Organization
 from .server import Sandbox
 
-__all__ = ["Credentials", "Organization", "Sandbox", "Size", "environment", "write_environment"]
+__all__ = ["Credentials", "Organization", "Sandbox", "Size", "write_environment"]

@@ -15,14 +15,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
+from itertools import count, takewhile
 from math import exp, inf, log
 from operator import itemgetter
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .draws import DAY, END, FOREVER, HOUR, MINUTE, between, draw, make_id
-from .model import Group, Membership, Model, Person, Playable
+from .draws import DAY, END, FOREVER, HOUR, MINUTE, between, draw, iso, make_id
+from .model import Group, Membership, Model, Person, Playable, Size
 
 SECONDS_TO_MASTER = 5400
 _FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 48.0 * DAY
@@ -71,28 +71,25 @@ class Practice(NamedTuple):
 NO_PRACTICE = Practice(0, 0.0, 0.0, 1.0, 0)
 
 
-class Practices:
-    """What one person practices of one drill, worked out as far as it was asked for."""
+class Practices(NamedTuple):
+    """What one person has practiced of one drill up to a moment."""
 
-    def __init__(self, person: Person, drill: str) -> None:
-        chance = draw(person.id, drill)
-        self.added = person.stay.start + int(chance.random() * 25 * DAY)
-        self.done: list[Practice] = []
-        never = chance.random() < 1 / 16
-        self._coming = iter(()) if never else _practice(person, self.added, chance.random)
-        self._next = next(self._coming, None)
-
-    def until(self, moment: int) -> Practices:
-        """The same, worked out up to the moment at least."""
-        while self._next is not None and self._next.at <= moment:
-            self.done.append(self._next)
-            self._next = next(self._coming, None)
-        return self
+    added: int
+    """When the drill came to the person's repertoire; this may be later than the moment."""
+    done: list[Practice]
 
     def latest(self, moment: int) -> Practice:
         """The latest practice of the moment."""
         which = bisect_right(self.done, moment, key=itemgetter(0))
         return self.done[which - 1] if which else NO_PRACTICE
+
+
+def _practices(person: Person, drill: str, moment: int) -> Practices:
+    chance = draw(person.id, drill)
+    added = person.stay.start + int(chance.random() * 25 * DAY)
+    never = chance.random() < 1 / 16
+    every = () if never else _practice(person, added, chance.random)
+    return Practices(added, list(takewhile(lambda practice: practice.at <= moment, every)))
 
 
 def _practice(person: Person, last: int, chance: Callable[[], float]) -> Iterator[Practice]:
@@ -117,21 +114,14 @@ def _practice(person: Person, last: int, chance: Callable[[], float]) -> Iterato
 
 
 class Attempt(NamedTuple):
-    """An attempt at a test. ``completed`` is None where it was given up; ``percentage`` None where it has no score."""
+    """An attempt at a test. ``completed`` is None where it was given up."""
 
-    id: str
     started: int
     completed: int | None
-    minutes: int
-    questions: int
-    correct: int
-    progress: float
     percentage: int | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the score is enough."""
-        return self.percentage is not None and self.percentage >= _PASS_MARK
+    """None where it has no score."""
+    fields: dict[str, Any]
+    """What a TestResult says of it, but for its drills."""
 
 
 class Norm(NamedTuple):
@@ -190,21 +180,12 @@ class Change(NamedTuple):
     proficiency: int | None
 
 
-class Evaluation(NamedTuple):
-    """How one member does: ``levels`` are the percentages per playable, empty for tests."""
-
-    met: bool
-    at: int
-    review: int | None
-    levels: tuple[int, ...]
-
-
-class Learning:
+class Learning(Model):
     """What everybody knows, and which objectives they meet."""
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self.practices = lru_cache(maxsize=8192)(Practices)
+    def __init__(self, size: Size, seed: int) -> None:
+        super().__init__(size, seed)
+        self.practices = lru_cache(maxsize=8192)(_practices)
         self.attempts = lru_cache(maxsize=4096)(self._attempts)
         self.changes = lru_cache(maxsize=8192)(self._changes)
         self.objectives = lru_cache(maxsize=100_000)(lambda group: list(self._objectives(group)))
@@ -213,8 +194,8 @@ class Learning:
     # -- tests ---------------------------------------------------------------------------------------------------
 
     def _attempts(self, membership: Membership, test: Playable, moment: int) -> list[Attempt]:
-        """The attempts that a member has started by the moment: a few until they pass, and again a year later."""
-        person = self._model.person(membership.stay)
+        """The attempts of a member up to the moment: a few until they pass, and again a year later."""
+        person = self.person(membership.stay)
         chance = draw(person.id, test.id, membership.since)
         last = min(person.stay.left, membership.ends)
         found: list[Attempt] = []
@@ -225,24 +206,24 @@ class Learning:
                 if attempt.started >= last:
                     break
                 found.append(attempt)
-                if attempt.passed:
+                if (attempt.percentage or 0) >= _PASS_MARK:
                     break
                 at = attempt.started + between(chance, 1, 14) * DAY
-        return [attempt for attempt in found if attempt.started <= moment]
+        return [attempt for attempt in found if (attempt.completed or attempt.started) <= moment]
 
     # -- objectives ----------------------------------------------------------------------------------------------
 
     def objective(self, id_: str, moment: int) -> Objective | None:
         """The objective of an id, if it exists at the moment."""
         if id_ not in self._by_id:
-            for group in self._model.groups(moment):
+            for group in self.groups(moment):
                 self.objectives(group)
         found = self._by_id.get(id_)
         return found if found is not None and found.created <= moment < found.removed else None
 
     def _objectives(self, group: Group) -> Iterator[Objective]:
         """Every objective that a group ever has: but for tests, one makes way for another in the course of time."""
-        chance, size = draw(group.id, "objectives"), self._model.size
+        chance, size = draw(group.id, "objectives"), self.size
         for slot in range(group.objectives):
             type_ = _TYPES[(slot + group.number) % len(_TYPES)]
             if type_ == "TEST" and not group.tests:
@@ -260,12 +241,12 @@ class Learning:
     def _objective(
         self, chance: Random, group: Group, type_: str, created: int, removed: int, *, own: bool
     ) -> Objective:
-        model, size = self._model, self._model.size
+        size = self.size
         period = _YEAR if type_ == "TEST" else between(chance, 45, 100) * size.day
         if type_ == "TEST":
             playables: tuple[int, ...] = (between(chance, 0, len(group.tests) - 1),)
         else:  # one or two of the drills that stay the longest
-            placed = model.placed(group.id, group.drillables, created)
+            placed = self.placed(group.id, group.drillables, created)
             lasting = sorted(placed, key=lambda one: -one.until)[:4]
             playables = tuple(one.number for one in chance.sample(lasting, min(len(lasting), between(chance, 1, 2))))
         minimum = between(chance, 9, 15) * 5
@@ -287,24 +268,10 @@ class Learning:
             playables=playables,
         )
 
-    def evaluation(self, membership: Membership, objective: Objective, moment: int) -> Evaluation:
-        """How a member does at the moment."""
-        start = objective.start(membership)
-        own = objective.own_review(start)
-        met = len(self.changes(membership, objective, moment)) % 2 == 1
-        if objective.type == "TEST":
-            return Evaluation(met, moment, own, ())
-        at = moment
-        if objective.type == "ONEOFF":
-            at = max(start, min(moment, own or objective.review or FOREVER))
-        practices = self._practices_of(membership, objective, at)
-        return Evaluation(met, at, own, tuple(percent(one.latest(at).level_at(at)) for one in practices))
-
-    def _practices_of(self, membership: Membership, objective: Objective, moment: int) -> list[Practices]:
-        model = self._model
-        person = model.person(membership.stay)
-        drills = (model.library[index].id for index in objective.playables)
-        return [self.practices(person, drill).until(moment) for drill in drills]
+    def practices_of(self, membership: Membership, objective: Objective, moment: int) -> list[Practices]:
+        """What a member has practiced of each drill of an objective."""
+        person = self.person(membership.stay)
+        return [self.practices(person, self.library[index].id, moment) for index in objective.playables]
 
     def _changes(self, membership: Membership, objective: Objective, moment: int) -> list[Change]:
         """How the member's evaluation changed, up to and including the moment."""
@@ -319,21 +286,32 @@ class Learning:
             attempts = self.attempts(membership, objective.group.tests[objective.playables[0]], moment)
             done = [attempt.completed for attempt in attempts if attempt.completed and attempt.completed < stop]
             return [Change(max(start, min(done)), ok=True, proficiency=None)] if done else []
-        return list(_crossings(objective, self._practices_of(membership, objective, stop), start, stop))
+        return list(_crossings(objective, self.practices_of(membership, objective, moment), start, stop))
 
 
 def _attempt(chance: Random, person: Person, earliest: int, number: int) -> Attempt:
+    """Pass or fail is in one of the transformations of the score."""
     started = person.next_login(earliest) + int(chance.random() * 50 * MINUTE)
     questions, minutes = chance.choice((10, 15, 20, 25, 40)), between(chance, 6, 45)
-    id_, completed = make_id(chance), started + minutes * MINUTE
+    fields: dict[str, Any] = {"id": make_id(chance), "started": iso(started), "size": questions}
     if chance.random() < 0.05:
         progress = between(chance, 1, 9) / 10
-        done = int(questions * progress)
-        return Attempt(id_, started, None, minutes, questions, done * 2 // 3, progress, None)
+        fields |= {"correctlyAnswered": int(questions * progress) * 2 // 3 // 2, "progress": progress}
+        return Attempt(started, None, None, fields)
     share = min(97, 45 + int(30 * person.ability) + 9 * number + between(chance, 0, 23))
     correct = min(questions, round(questions * share / 100))
-    score = None if chance.random() < 0.02 else round(100 * correct / questions)
-    return Attempt(id_, started, completed, minutes, questions, correct, 1.0, score)
+    percentage = None if chance.random() < 0.02 else round(100 * correct / questions)
+    completed = started + minutes * MINUTE
+    fields |= {"completed": iso(completed), "duration": minutes, "correctlyAnswered": correct, "progress": 1.0}
+    if percentage is not None:
+        passed = percentage >= _PASS_MARK
+        verdict = {"result": "Geslaagd" if passed else "Niet geslaagd", "passed": passed}
+        transformations = [
+            {"id": "seventy-percent-grade-points", "result": f"{max(1.0, percentage / 10):.1f}"},
+            {"id": "seventy-percent-pass-fail", **verdict},
+        ]
+        fields["score"] = {"percentage": percentage, "transformations": transformations}
+    return Attempt(started, completed, percentage, fields)
 
 
 def _crossings(objective: Objective, practices: list[Practices], start: int, stop: int) -> Iterator[Change]:

@@ -1,15 +1,14 @@
 """The made-up organization: records with a beginning and an end, all drawn from one seed.
 
 The organization has a fixed number of chairs, which people take one after the other. So it keeps its size while
-people come and go. What is inside a group is drawn from the group's id, when the group is first asked for.
+people come and go. What is inside a group is drawn from the group's id, when it is first needed.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from random import Random
@@ -31,7 +30,6 @@ class Size:
     A run costs about one request for each member of each group; each answer has ``drillables_per_group`` results.
     ``stable`` is an organization in which nobody joins or leaves and nothing is renamed, added or removed: every
     group has exactly ``members_per_group`` members, and only people's learning moves.
-    ``import_batch`` accounts of the first import share one millisecond of creation.
     ``pace`` is how many days of the organization's affairs pass in one day: people come and go, groups and objectives
     begin and end so much sooner; learning does not. At a pace above 1, accounts are also taken from the list and
     return, drills are renamed, and catalogs come and go.
@@ -45,19 +43,8 @@ class Size:
     tests_per_group: int | None = None
     catalogs: int = 2
     playables_per_catalog: int = 16
-    import_batch: int = 1
     stable: bool = False
     pace: int = 1
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for sizes that cannot be."""
-        limits = {"accounts": (3, 200_000), "pace": (1, 24), "objectives_per_group": (0, 60)}
-        limits |= {"members_per_group": (1, self.chairs)}
-        limits |= dict.fromkeys(("groups", "drillables_per_group", "import_batch"), (1, 100_000))
-        for name, (least, most) in limits.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} must be {least:,} to {most:,}, not {value}")
 
     @property
     def day(self) -> int:
@@ -114,6 +101,16 @@ class Playable(NamedTuple):
     number: int
 
 
+class Catalog(NamedTuple):
+    """A catalog. ``key`` decides when it is renamed."""
+
+    id: str
+    number: int
+    name: str
+    description: str
+    key: int
+
+
 class Placement(NamedTuple):
     """The time that a playable of the library spends in a group or a catalog."""
 
@@ -167,15 +164,10 @@ class Group:
         return self.names[(moment - self.created) // self.renamed_every % len(self.names)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Catalog:
-    """A catalog. ``key`` decides when it is renamed."""
-
-    id: str
-    number: int
-    name: str
-    description: str
-    key: int
+def numbered(known: Sequence[str], index: int) -> str:
+    """One of the names; with a number where all of them are taken."""
+    rounds, which = divmod(index, len(known))
+    return f"{known[which]} {rounds + 1}" if rounds else known[which]
 
 
 def _in_address(name: str) -> str:
@@ -232,13 +224,10 @@ class Person:
     def next_login(self, moment: int) -> int:
         """The first login at or after the moment (and after the account exists, and outside a suspension)."""
         moment = max(moment, self.stay.start)
-        first_day, period, key, (away_from, away_to) = self._first_day, self._period, self._key, self._away
-        number = (moment - self.stay.start) // period
-        while True:  # the arithmetic of _login: this is asked for most of all
-            login = first_day + number * period + (key + number * 2_654_435_761) % _DAYTIME
-            if login >= moment and not away_from <= login < away_to:
-                return login
+        number, (away_from, away_to) = (moment - self.stay.start) // self._period, self._away
+        while (login := self._login(number)) < moment or away_from <= login < away_to:
             number += 1
+        return login
 
     def last_login(self, moment: int) -> int | None:
         """The latest login up to the moment; None where there was none yet."""
@@ -258,32 +247,31 @@ class Model:
         chance = draw(seed, "organization")
         self.id, self.service_account_id = make_id(chance), make_id(chance)
         self.others = [make_id(chance) for _ in names.OTHER_ORGANIZATIONS]
-        ends = (FOREVER, FOREVER)
-        self.staff = [
-            Stay(self.service_account_id, 0, -1, FOUNDING, *ends),
-            Stay(make_id(chance), 1, -1, FOUNDING + 1_000, *ends),
+        staff = [
+            Stay(self.service_account_id, 0, -1, FOUNDING, FOREVER, FOREVER),
+            Stay(make_id(chance), 1, -1, FOUNDING + 1_000, FOREVER, FOREVER),
         ]
         self.library = [self._drillable(chance, index) for index in range(size.library)]
         self._catalogs = [self._catalog(chance, number) for number in range(size.catalogs)]
         self.chairs = self._chairs(draw(seed, "people"))
-        self._stays = sorted((stay for chair in self.chairs for stay in chair), key=lambda stay: stay.start)
+        of_learners = sorted((stay for chair in self.chairs for stay in chair), key=lambda stay: stay.start)
+        self._stays = [*staff, *of_learners]
         chance = draw(seed, "groups")
         self._groups = [group for slot in range(size.group_slots) for group in self._in_slot(chance, slot)]
         self._groups.sort(key=lambda group: group.id)
         self.person = lru_cache(maxsize=20_000)(Person)
-        self.memberships = lru_cache(maxsize=512)(lambda group: list(self._memberships(group)))
+        self.memberships = lru_cache(maxsize=512)(self._memberships)
         self.placements = lru_cache(maxsize=512)(self._placements)
 
     # -- people --------------------------------------------------------------------------------------------------
 
     def _chairs(self, chance: Random) -> list[list[Stay]]:
         """Who sits in each chair, one after the other."""
-        size, numbers, chairs, first = self.size, count(2), [], FOUNDING
+        size, numbers, chairs = self.size, count(2), []
         for chair in range(size.chairs):
-            if chair % size.import_batch == 0:
-                first = FOUNDING + between(chance, 0, 29) * DAY + 7 * HOUR + int(chance.random() * 9 * HOUR)
+            start = FOUNDING + between(chance, 0, 29) * DAY + 7 * HOUR + int(chance.random() * 9 * HOUR)
             days = (30, 100) if chance.random() < 0.4 else (400, 2000)
-            stays, start = [], first
+            stays = []
             while start < END:
                 left = FOREVER if size.stable else start + between(chance, *days) * size.day
                 gone = FOREVER if size.stable else left + between(chance, 10, 40) * size.day
@@ -298,16 +286,12 @@ class Model:
         if not stay.start <= moment < stay.gone:
             return False
         time = stay.left - stay.start
-        has_break = self.size.pace > 1 and stay.number % 3 == 0
-        return not (has_break and time // 3 <= moment - stay.start < time // 2)
+        is_away = stay.number % 3 == 0 and time // 3 <= moment - stay.start < time // 2
+        return self.size.pace == 1 or not is_away
 
     def listed(self, moment: int) -> list[Stay]:
         """The accounts of the organization, by creation."""
-        begun = bisect_right(self._stays, moment, key=lambda stay: stay.start)
-        here = [stay for stay in self._stays[:begun] if stay.gone > moment]
-        return [stay for stay in self.staff if stay.start <= moment] + [
-            stay for stay in here if self.size.pace == 1 or self.is_listed(stay, moment)
-        ]
+        return [stay for stay in self._stays if self.is_listed(stay, moment)]
 
     def is_administrator(self, stay: Stay) -> bool:
         """Whether the account is staff of the organization."""
@@ -320,9 +304,8 @@ class Model:
     # -- what can be learned -------------------------------------------------------------------------------------
 
     def _drillable(self, chance: Random, index: int) -> Playable:
-        rounds, which = divmod(index, len(names.DRILLABLES))
-        name = names.DRILLABLES[which] + (f", part {rounds + 1}" if rounds else "")
-        return Playable(make_id(chance), "COURSE" if chance.random() < 0.25 else "DRILL", name, index)
+        id_, type_ = make_id(chance), "COURSE" if chance.random() < 0.25 else "DRILL"
+        return Playable(id_, type_, numbered(names.DRILLABLES, index), index)
 
     def drillable(self, index: int, moment: int) -> Playable:
         """A drill or course of the library, by the name that it has at the moment."""
@@ -336,16 +319,15 @@ class Model:
         return f"{name} (edition {edition})" if edition else name
 
     def _catalog(self, chance: Random, number: int) -> Catalog:
-        rounds, which = divmod(number, len(names.CATALOGS))
-        name, description = names.CATALOGS[which]
-        name += f" {rounds + 1}" if rounds else ""
+        name = numbered([name for name, _ in names.CATALOGS], number)
+        description = names.CATALOGS[number % len(names.CATALOGS)][1]
         return Catalog(make_id(chance), number, name, description, between(chance, 0, 10_000))
 
     def catalogs(self, moment: int) -> list[Catalog]:
         """The catalogs of the moment: at a quick pace, each is gone at times."""
         phase = (moment - FOUNDING) // (40 * self.size.day)
         return [
-            replace(one, name=self._edition(one.name, one.key, moment))
+            one._replace(name=self._edition(one.name, one.key, moment))
             for one in self._catalogs
             if self.size.pace == 1 or phase % (3 + one.number) != one.number
         ]
@@ -421,31 +403,27 @@ class Model:
 
     def _names(self, slot: int, life: int, *, temporary: bool) -> tuple[str, ...]:
         across = slot - self.size.departments
-        known: tuple[str, ...]
         if temporary:
-            known, index = names.PROJECTS, across // _TEMPORARY_EVERY + life
+            name = numbered(names.PROJECTS, across // _TEMPORARY_EVERY + life)
+        elif across >= 0:
+            name = numbered(names.CROSS_TEAMS, across)
         else:
-            known, index = (names.CROSS_TEAMS, across) if across >= 0 else (names.DEPARTMENTS, slot)
-        rounds, which = divmod(index, len(known))
-        name = known[which]
-        if across < 0:
-            name += f" {names.LOCATIONS[(which + rounds) % len(names.LOCATIONS)]}"
-        name += f" {rounds + 1}" if rounds else ""
+            rounds, which = divmod(slot, len(names.DEPARTMENTS))
+            location = names.LOCATIONS[(which + rounds) % len(names.LOCATIONS)]
+            name = numbered([f"{one} {location}" for one in names.DEPARTMENTS], slot)
         return tuple(form.format(name) for form in names.RENAMINGS)
 
     def _test(self, chance: Random, slot: int, number: int) -> Playable:
-        rounds = slot // len(names.TESTS)
-        name = names.TESTS[(slot + number * 3) % len(names.TESTS)] + (f" #{rounds + 1}" if rounds else "")
-        return Playable(make_id(chance), "TEST", name, number)
+        which = (slot + number * 3) % len(names.TESTS) + slot // len(names.TESTS) * len(names.TESTS)
+        return Playable(make_id(chance), "TEST", numbered(names.TESTS, which), number)
 
-    def _memberships(self, group: Group) -> Iterator[Membership]:
+    def _memberships(self, group: Group) -> list[Membership]:
         """Everyone who is or was in the group, in no particular order."""
         chance = draw(group.id, "members")
-        for chair in group.chairs:
-            for stay in self.chairs[chair]:
-                yield from self._of_stay(chance, group, stay)
-        for guest in range(group.guests):
-            yield from self._guests(chance, group, guest)
+        found = [
+            one for chair in group.chairs for stay in self.chairs[chair] for one in self._of_stay(chance, group, stay)
+        ]
+        return found + [one for guest in range(group.guests) for one in self._guests(chance, group, guest)]
 
     def _of_stay(self, chance: Random, group: Group, stay: Stay) -> Iterator[Membership]:
         """The times that one of our own people is in the group: none, one, or two with a break between them."""

@@ -5,17 +5,17 @@ Optional fields that do not apply are left out, never null.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
 from . import names
 from .draws import DAY, FOUNDING, draw, iso, make_id, parse_iso, step_of
 from .learning import NO_PRACTICE, SECONDS_TO_MASTER, Attempt, Change, Learning, Objective, percent
-from .model import Catalog, Group, Membership, Model, Person, Playable, Size, Stay
+from .model import Catalog, Group, Membership, Person, Playable, Size, Stay
 
 Json: TypeAlias = Any
 Object: TypeAlias = dict[str, Any]
@@ -25,12 +25,13 @@ ICONS = "https://media.sandbox.example/icons"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of which only the asked pages are rendered.
+    """The list of a resource, of which only the requested pages are rendered.
 
     ``cursor`` is what the next page starts after when a thing is the last of this one. ``read`` is for lists in the
     order of their cursors: what these are compared by. Such a cursor remains valid when its item is gone.
     """
 
+    resource: str
     things: Sequence[Any]
     render: Callable[[Any], Json]
     cursor: Callable[[Any], str]
@@ -40,20 +41,19 @@ class Listing:
         """Every item."""
         return [self.render(thing) for thing in self.things]
 
-    def position(self, cursor: str, *, inclusive: bool = False) -> int:
-        """Where the page after a cursor begins (or at it). Raises ValueError for a cursor of another list."""
+    def position(self, cursor: str) -> int:
+        """Where the page that follows a cursor begins. Raises ValueError for a cursor of another list."""
         if self.read is None:
-            return [self.cursor(thing) for thing in self.things].index(cursor) + (not inclusive)
+            return [self.cursor(thing) for thing in self.things].index(cursor) + 1
         read, wanted = self.read, self.read(cursor)
-        bisect = bisect_left if inclusive else bisect_right
-        return bisect(self.things, wanted, key=lambda thing: read(self.cursor(thing)))
+        return bisect_right(self.things, wanted, key=lambda thing: read(self.cursor(thing)))
 
 
 class Snapshot:
     """The organization at ``moment`` (milliseconds since 1970)."""
 
-    def __init__(self, model: Model, learning: Learning, moment: int) -> None:
-        self.model, self.learning, self.moment = model, learning, moment
+    def __init__(self, model: Learning, moment: int) -> None:
+        self.model, self.moment = model, moment
         self._groups = {group.id: group for group in model.groups(moment)}
         self.accounts = cache(self._accounts)
         self.memberships = lru_cache(maxsize=128)(self._memberships)
@@ -83,7 +83,7 @@ class Snapshot:
 
     def _accounts(self) -> Listing:
         """OrganizationAccount objects, by creation; the cursor is the millisecond of that."""
-        return Listing(self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
+        return Listing("accounts", self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
 
     def _account(self, stay: Stay) -> Object:
         if stay.id == self.model.service_account_id:
@@ -197,12 +197,11 @@ class Snapshot:
 
     def members(self, group: Group) -> Listing:
         """GroupMember objects; the cursor is the time when they joined or were invited."""
-        return Listing(
-            self.memberships(group),
-            self.member,
-            lambda membership: iso(membership.stamp(self.moment), "milliseconds"),
-            parse_iso,
-        )
+
+        def cursor(membership: Membership) -> str:
+            return iso(membership.stamp(self.moment), "milliseconds")
+
+        return Listing("group_members", self.memberships(group), self.member, cursor, parse_iso)
 
     def member(self, membership: Membership) -> Object:
         """A GroupMember: who, and since when. An invitee has not joined, and may have no account yet."""
@@ -250,36 +249,42 @@ class Snapshot:
         """GroupDrillableMemberResult objects of one member, by drillable; the cursor is its id."""
         person = self.model.person(membership.stay)
         moment = self.moment if self.is_member(membership) else 0
-        return Listing(self.drillables(group), lambda thing: self._result(person, thing, moment), by_id)
+        return Listing("results", self.drillables(group), lambda thing: self._result(person, thing, moment), by_id)
 
     def _result(self, person: Person, thing: Playable, moment: int) -> Object:
-        found: Object = {"drillable": playable(thing)}
-        practices = self.learning.practices(person, thing.id).until(moment)
+        practices = self.model.practices(person, thing.id, moment)
         latest = practices.latest(moment)
         level = latest.level_at(moment)
         value = percent(level)
-        found["proficiency"] = {"overall": value}
+        found: Object = {"drillable": playable(thing), "proficiency": {"overall": value}}
         if latest is not NO_PRACTICE:
             apart = min(thing.number % 9, value, 100 - value) if thing.number % 3 == 0 else 0
             if apart:
                 found["proficiency"] |= {"receptive": value + apart, "productive": value - apart}
             if thing.type != "COURSE":
-                highest = max(one.level for one in practices.done if one.at <= moment)
-                found["highestProficiency"] = {"overall": percent(highest)}
+                found["highestProficiency"] = {"overall": percent(max(one.level for one in practices.done))}
             found["eventualProficiency"] = {"overall": percent(latest.lasting)}
             found["lastPracticed"] = iso(latest.at)
         found |= {"timeSpent": latest.seconds, "expectedDuration": int(SECONDS_TO_MASTER * (1.0 - level))}
         return found | ({"added": iso(practices.added)} if practices.added <= moment else {})
 
     def test_results(self, group: Group, test: Playable) -> list[Object]:
-        """Per member the attempts at a test."""
+        """Per member the attempts at a test, with what each drill of the group contributed to the score."""
         drills = [thing for thing in self.drillables(group) if thing.type == "DRILL"][:3]
+        brief = [{"id": drill.id, "type": drill.type, "name": drill.name} for drill in drills]
+
+        def result(attempt: Attempt) -> Object:
+            if attempt.percentage is None:
+                return attempt.fields
+            first = attempt.percentage - 7 * (len(drills) // 2)
+            scores = ({"percentage": max(0, min(100, first + 7 * number))} for number in range(len(drills)))
+            parts = [{"drill": drill, "score": score} for drill, score in zip(brief, scores, strict=True)]
+            return attempt.fields | {"drills": parts}
+
         return [
             {
                 "user": self._brief_user(one.stay),
-                "testResults": [
-                    _attempt(attempt, self.moment, drills) for attempt in self.learning.attempts(one, test, self.moment)
-                ],
+                "testResults": [result(attempt) for attempt in self.model.attempts(one, test, self.moment)],
             }
             for one in self.learners(group)
         ]
@@ -294,11 +299,11 @@ class Snapshot:
 
     def objectives(self, group: Group) -> list[Objective]:
         """The objectives of the group."""
-        return [one for one in self.learning.objectives(group) if one.created <= self.moment < one.removed]
+        return [one for one in self.model.objectives(group) if one.created <= self.moment < one.removed]
 
     def find_objective(self, objective_id: str) -> Objective | None:
         """An objective by its id."""
-        return self.learning.objective(objective_id, self.moment)
+        return self.model.objective(objective_id, self.moment)
 
     def playables(self, objective: Objective) -> list[Playable]:
         """What an objective is about."""
@@ -327,23 +332,30 @@ class Snapshot:
         playables, minimum = self.playables(objective), objective.norm(self.moment).minimum
 
         def evaluation(membership: Membership) -> Object:
-            found = self.learning.evaluation(membership, objective, self.moment)
-            body = {"user": self._brief_user(membership.stay), "met": found.met, "evaluationDate": iso(found.at)}
-            if found.review is not None:
-                body["reviewDate"] = iso(found.review)
-            if found.levels:
-                body["proficiency"] = min(found.levels)
+            start = objective.start(membership)
+            own, at = objective.own_review(start), self.moment
+            if objective.type == "ONEOFF":
+                at = max(start, min(at, own or objective.review or at))
+            met = len(self.model.changes(membership, objective, self.moment)) % 2 == 1
+            body: Object = {"user": self._brief_user(membership.stay), "met": met, "evaluationDate": iso(at)}
+            if own is not None:
+                body["reviewDate"] = iso(own)
+            if objective.type != "TEST":
+                practices = self.model.practices_of(membership, objective, self.moment)
+                levels = [percent(one.latest(at).level_at(at)) for one in practices]
+                body["proficiency"] = min(levels)
                 body["playableEvaluations"] = [
                     {
                         "playable": {"id": thing.id, "type": thing.type, "name": thing.name},
                         "playableResultStatus": {"type": "DRILLABLE_RESULT_STATUS", "proficiency": level},
                         "status": "OK" if level >= minimum else "NOT_OK",
                     }
-                    for thing, level in zip(playables, found.levels, strict=True)
+                    for thing, level in zip(playables, levels, strict=True)
                 ]
             return body
 
-        return Listing(self.learners(objective.group), evaluation, lambda membership: membership.stay.id)
+        learners = self.learners(objective.group)
+        return Listing("objective_evaluations", learners, evaluation, lambda membership: membership.stay.id)
 
     def events(self, objective: Objective, since: int, until: int) -> Listing:
         """What changed in an objective from ``since`` up to ``until`` (excluded) and not after the moment."""
@@ -352,7 +364,7 @@ class Snapshot:
         for membership in self.model.memberships(objective.group):
             if membership.joined >= until or membership.ends <= since:
                 continue
-            for change in self.learning.changes(membership, objective, self.moment):
+            for change in self.model.changes(membership, objective, self.moment):
                 if since <= change.at < until:
                     id_ = make_id(draw(objective.id, membership.stay.id, change.at, change.ok))
                     found.append((change.at, id_, change, membership.stay))
@@ -373,16 +385,15 @@ class Snapshot:
                 "evaluation": inner | _present({"proficiency": change.proficiency}),
             }
 
-        return Listing(found, event, lambda one: one[1])
+        return Listing("objective_events", found, event, lambda one: one[1])
 
 
-class Organization(Model):
-    """Everything that the sandbox's Drillster knows; :meth:`at` gives it as it is at a moment."""
+class Organization(Learning):
+    """Everything that the sandbox answers about; :meth:`at` gives it as it is at a moment."""
 
     def __init__(self, size: Size, seed: int) -> None:
         super().__init__(size, seed)
-        learning = Learning(self)
-        self.snapshot = lru_cache(maxsize=8)(lambda moment: Snapshot(self, learning, moment))
+        self.snapshot = lru_cache(maxsize=8)(partial(Snapshot, self))
 
     def at(self, moment: datetime) -> Snapshot:
         """The organization as it is at an aware moment (rounded down to a quarter of an hour)."""
@@ -407,39 +418,3 @@ def by_id(thing: Playable | Group | Catalog) -> str:
 def playable(thing: Playable) -> Object:
     """A Playable as lists have it."""
     return {"id": thing.id, "type": thing.type, "name": thing.name, "icon": icon(thing.type)}
-
-
-def _attempt(attempt: Attempt, moment: int, drills: list[Playable]) -> Object:
-    """A TestResult: under way until it is completed; pass or fail is in one of the transformations."""
-    found: Object = {"id": attempt.id, "started": iso(attempt.started), "size": attempt.questions}
-    if attempt.completed is None or attempt.completed > moment:
-        progress = min(attempt.progress, 0.9)
-        return found | {"correctlyAnswered": attempt.correct // 2, "progress": progress}
-    found |= {
-        "completed": iso(attempt.completed),
-        "duration": attempt.minutes,
-        "correctlyAnswered": attempt.correct,
-        "progress": 1.0,
-    }
-    score = attempt.percentage
-    if score is None:
-        return found
-    found["score"] = {
-        "percentage": score,
-        "transformations": [
-            {"id": "seventy-percent-grade-points", "result": f"{max(1.0, score / 10):.1f}"},
-            {
-                "id": "seventy-percent-pass-fail",
-                "result": "Geslaagd" if attempt.passed else "Niet geslaagd",
-                "passed": attempt.passed,
-            },
-        ],
-    }
-    found["drills"] = [
-        {
-            "drill": {"id": drill.id, "type": drill.type, "name": drill.name},
-            "score": {"percentage": max(0, min(100, score + 7 * (number - len(drills) // 2)))},
-        }
-        for number, drill in enumerate(drills)
-    ]
-    return found

@@ -1,29 +1,111 @@
-"""Runs the sandbox: in a thread for demos and tests (:class:`Sandbox`), or in the foreground (:func:`serve`)."""
+"""Serves the sandbox: the ASGI application, in a thread for demos and tests or in the foreground."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
+from urllib.parse import parse_qsl, unquote
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from .app import Drillster
 from .draws import step_of
+from .endpoints import PATHS, Endpoints, Problem
 from .model import Size
-from .oauth import Grants, credentials_of, environment, load_or_create, process_key
-from .organization import Organization
+from .oauth import GRANT_PATH, Grants, credentials_of, load_or_create, process_key
+from .organization import Json, Organization
 
 logger = logging.getLogger(__name__)
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
+_COMPRESSED_FROM = 700
+"""Bytes from which a body is compressed."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Drillster:
+    """The ASGI application. ``step`` gives the moment at which the organization is shown."""
+
+    def __init__(self, organization: Organization, grants: Grants, step: Callable[[], int]) -> None:
+        self.organization, self.grants, self.step = organization, grants, step
+        self.clock: Callable[[], float] = time.time
+        self.request_count = 0
+        self.bodies = lru_cache(maxsize=2048)(self._body)
+        self._routes = Starlette(
+            routes=[
+                Route(GRANT_PATH, self._token, methods=["POST"]),
+                *(Route(f"/api/{path}", partial(self._api, path)) for path in PATHS),
+            ],
+            middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=1)],
+            exception_handlers={Problem: self._problem, HTTPException: self._unrouted},
+        )
+        self._routes.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Paths are matched as they are sent, since an id may contain an escaped slash."""
+        self.request_count += 1
+        await self._routes({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
+
+    def answer(self, path: str, query: dict[str, str], parameters: tuple[str, ...]) -> Json:
+        """What one of the PATHS answers, as a JSON value. Raises Problem."""
+        endpoints = Endpoints(self.organization.snapshot(self.step()), query)
+        return getattr(endpoints, PATHS[path])(*parameters)
+
+    def response(self, status: int, body: bytes, **headers: str) -> Response:
+        """A response with the headers that all of them have."""
+        date = formatdate(self.clock(), usegmt=True)
+        return Response(body, status, {"content-type": "application/json;charset=UTF-8", "date": date, **headers})
+
+    def error(self, problem: Problem, **headers: str) -> Response:
+        """The Error object of the API, or that of the token endpoint."""
+        value = dict(zip(problem.names, (problem.id, problem.description), strict=True))
+        return self.response(problem.status, _encode(value).encode(), **headers)
+
+    def token(self, form: bytes, content_type: str, url: str) -> Json:
+        """A Token object for a request to the token endpoint at the URL. Raises Refusal."""
+        return self.grants.grant(form, content_type, url, self.clock())
+
+    async def _token(self, request: Request) -> Response:
+        url = f"{request.url.scheme}://{request.headers.get('host', '')}{GRANT_PATH}"
+        token = self.token(await request.body(), request.headers.get("content-type", ""), url)
+        return self.response(200, _encode(token).encode())
+
+    async def _api(self, path: str, request: Request) -> Response:
+        if PATHS[path] != "version":
+            self.grants.check(request.headers.get("authorization", ""), self.clock())
+        parameters = tuple(unquote(text) for text in request.path_params.values())
+        return self.response(200, self.bodies(self.step(), path, request.url.query, parameters))
+
+    def _body(self, _step: int, path: str, query: str, parameters: tuple[str, ...]) -> bytes:
+        return _encode(self.answer(path, dict(parse_qsl(query, keep_blank_values=True)), parameters)).encode()
+
+    async def _problem(self, _: Request, problem: Exception) -> Response:
+        assert isinstance(problem, Problem)
+        return self.error(problem)
+
+    async def _unrouted(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return self.error(Problem(405, "method_not_allowed"), **(error.headers or {}))
+        return self.error(Problem(404, "not_found", "There is no such resource."))
 
 
 class Sandbox:
@@ -32,8 +114,8 @@ class Sandbox:
         with Sandbox(accounts=60, seed=7, now=datetime(2026, 3, 1, 0, 30, tzinfo=UTC)) as sandbox:
             requests.get(f"{sandbox.base_url}/api/2.1.1/version")
 
-    ``now`` is the moment at which the organization is shown; None: the real clock. Tokens always go by the real clock.
-    ``size`` says more than ``accounts`` alone. ``key_file`` keeps the service account's key, and with it all
+    ``now`` is the (aware) moment at which the organization is shown; None: the real clock. Tokens go by the real
+    clock. ``size`` says more than ``accounts`` alone. ``key_file`` keeps the service account's key, and with it all
     credentials, from one start to the next; without it they last as long as the process.
     """
 
@@ -49,36 +131,20 @@ class Sandbox:
         key_file: Path | None = None,
     ) -> None:
         self.organization = Organization(size or Size(accounts=accounts), seed)
-        key = process_key("service account") if key_file is None else load_or_create(key_file)
-        self.credentials = credentials_of(
-            key,
-            seed=seed,
-            service_account_id=self.organization.service_account_id,
-            organization_id=self.organization.id,
-        )
+        key = process_key() if key_file is None else load_or_create(key_file)
+        self.credentials = credentials_of(key, self.organization.service_account_id, self.organization.id)
         self.now = now
-        self._grants = Grants(self.credentials, key.public_key())
-        self._app = self._application(self._grants)
+        self.app = self.application(Grants(self.credentials, key.public_key()))
         self._host, self._port = host, port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
-    def _application(self, grants: Grants) -> Drillster:
+    def application(self, grants: Grants) -> Drillster:
+        """What answers the requests."""
         return Drillster(self.organization, grants, self._step)
 
-    @property
-    def now(self) -> datetime | None:
-        """The moment at which the organization is shown (aware); None: the real clock."""
-        return self._now
-
-    @now.setter
-    def now(self, moment: datetime | None) -> None:
-        if moment is not None and moment.tzinfo is None:
-            raise ValueError("The moment of a sandbox must have a time zone.")
-        self._now = moment
-
     def _step(self) -> int:
-        return step_of(self._now or datetime.now(UTC))
+        return step_of(self.now or datetime.now(UTC))
 
     @property
     def base_url(self) -> str:
@@ -89,33 +155,38 @@ class Sandbox:
     @property
     def grants(self) -> int:
         """How many tokens were issued."""
-        return self._grants.count
+        return self.app.grants.count
 
     @property
     def request_count(self) -> int:
         """How many requests were answered."""
-        return self._app.request_count
+        return self.app.request_count
 
     def environment(self) -> dict[str, str]:
         """The settings of a client of this sandbox, by the names of their environment variables."""
-        return environment(self.base_url, self.credentials)
+        return {
+            "DRILLSTER_BASE_URL": self.base_url,
+            "DRILLSTER_CLIENT_ID": self.credentials.client_id,
+            "DRILLSTER_CLIENT_SECRET": self.credentials.client_secret,
+            "DRILLSTER_SERVICE_ACCOUNT_ID": self.credentials.service_account_id,
+            "DRILLSTER_PRIVATE_KEY": self.credentials.private_key,
+        }
 
     # -- starting and stopping -----------------------------------------------------------------------------------
 
     def _prepare(self) -> tuple[uvicorn.Server, socket.socket]:
-        """Take the port, so that whoever connects from now on is served as soon as the server runs."""
+        """Take the port: from now on, a client that connects is served as soon as the server runs."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         listener = socket.create_server((self._host, self._port), family=family, backlog=512)
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app,
+            self.app,
             ws="none",
             lifespan="off",
-            access_log=False,
             log_config=None,
+            access_log=False,
             date_header=False,
             server_header=False,
-            proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
@@ -142,12 +213,11 @@ class Sandbox:
             self._thread.join(_STOP_SECONDS)
             self._thread = None
 
-    def run(self, ready: Callable[[Sandbox], None] | None = None) -> None:
+    def run(self, ready: Callable[[Sandbox], None]) -> None:
         """Serve in this thread until it is interrupted (Ctrl-C, SIGTERM); ``ready`` is called once the port is open."""
         server, listener = self._prepare()
         logger.info("The sandbox listens on %s (Ctrl-C stops it).", self.base_url)
-        if ready is not None:
-            ready(self)
+        ready(self)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         logger.info("The sandbox has stopped.")

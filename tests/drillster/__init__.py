@@ -1,4 +1,4 @@
-"""The Drillster that tests ask: the sandbox, with everything that can go wrong and a record of the requests."""
+"""The Drillster of the tests: the sandbox, with everything that can go wrong and a record of the requests."""
 
 from __future__ import annotations
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from drillster_pipeline.sandbox.endpoints import ENDPOINTS
+from drillster_pipeline.sandbox.endpoints import LISTS, PATHS
 
 from .shapes import NONE, Shapes
 
-CURSOR_LISTS = frozenset({
-    "accounts", "catalogs", "catalog_content", "groups", "group_members", "objective_evaluations", "objective_events",
-    "results",
-})  # fmt: skip
-TOTALS = CURSOR_LISTS | {"group_staff", "objectives", "test_results"}
+TOTALS = LISTS.keys() - {"group_drillables"}
 """Lists that name a total."""
-LISTS = TOTALS | {"group_drillables"}
-RESOURCES = frozenset(endpoint.resource for endpoint in ENDPOINTS)
+CURSOR_LISTS = TOTALS - {"group_staff", "objectives", "test_results"}
 
 
 class How(StrEnum):
@@ -27,12 +22,8 @@ class How(StrEnum):
 
     STATUS = "an error answer"
     HTML = "the page of a proxy, with the status"
-    EMPTY = "no body, with the status"
     CUT = "a body that is shorter than its Content-Length"
-    CUT_CHUNKED = "a chunked body that stops halfway"
     RESET = "the connection is reset instead of an answer"
-    RESET_IN_BODY = "the connection is reset after the headers and some of the body"
-    DRIP = "the body comes in small pieces, over so many seconds"
     SLOW = "the answer comes so many seconds later"
     REDIRECT = "a redirect to another host"
     REVOKE = "401, and the token is not valid any more"
@@ -64,9 +55,7 @@ class Failure:
     retry_after: str | int | None = None
     """Seconds; or text as it stands; or ``date:2``: the HTTP date two seconds from now."""
     seconds: float = 1.0
-    """Of DRIP and SLOW."""
-    location: str = "http://elsewhere.example/api/2.1.1/version"
-    """Of REDIRECT."""
+    """Of SLOW."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +63,11 @@ class PageFault:
     """Pages of a resource that do not add up."""
 
     resource: str
-    what: Literal["stuck", "endless", "repeat", "shrink", "empty", "short", "total_off", "more_lies"]
-    """``stuck``: the cursor never moves. ``endless``: the list starts over at its end. ``repeat``: a page begins
-    with the last ``n`` items of the one before. ``shrink``: the first ``n`` items are gone once paging has begun.
-    ``short``: the last ``n`` items are never given, though the total counts them. ``empty``: every page but the first
-    is empty, and says that there is more. ``total_off``: the total is ``n`` too high. ``more_lies``: the last page
-    says that there is more."""
+    what: Literal["stuck", "endless", "shrink", "empty", "short", "total_off"]
+    """``stuck``: the cursor never moves. ``endless``: the list starts over at its end. ``shrink``: the first ``n``
+    items are gone once paging has begun. ``short``: the last ``n`` items are never given, though the total counts them.
+    ``empty``: every page but the first is empty, and says that there is more. ``total_off``: the total is ``n`` too
+    high."""
     n: int = 1
 
 
@@ -109,10 +97,8 @@ class Faults:
     """Seconds that the server's clock (Date header, assertions, tokens) is ahead of ours."""
     latency: float = 0.0
     """Seconds that each answer takes longer."""
-    failure_rate: float = 0.0
-    """Which share of all API calls fails with 500, 502 or 503."""
     failures: tuple[Failure, ...] = ()
-    """Further rules; the first that applies counts."""
+    """Rules; the first that applies counts."""
     hidden_groups: frozenset[str] = NONE
     """Groups that are not listed, and are 404 when asked for."""
     unlisted_groups: frozenset[str] = NONE
@@ -129,13 +115,13 @@ class Faults:
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown resource or path, and for a page fault that its list has no place for."""
         for rule in self.failures:
-            if rule.at != "token" and not any(_may_match(rule.at, endpoint.path) for endpoint in ENDPOINTS):
+            if rule.at != "token" and not any(_may_match(rule.at, path.partition("/")[2]) for path in PATHS):
                 raise ValueError(f"No path of the sandbox matches {rule.at!r}.")
-        lists_of = {"total_off": TOTALS, "stuck": CURSOR_LISTS, "more_lies": CURSOR_LISTS}
+        lists_of = {"total_off": TOTALS, "stuck": CURSOR_LISTS}
         for fault in self.pages:
-            _require(lists_of.get(fault.what, LISTS), [fault.resource], f"list that can be {fault.what!r}")
-        _require(RESOURCES, [fault.resource for fault in self.fields], "resource")
-        _require(LISTS, [*self.refused_sizes, *self.clamped_sizes, *self.shapes.inclusive], "list")
+            _require(lists_of.get(fault.what, LISTS.keys()), [fault.resource], f"list that can be {fault.what!r}")
+        _require({*PATHS.values()}, [fault.resource for fault in self.fields], "resource")
+        _require(LISTS.keys(), [*self.refused_sizes, *self.clamped_sizes, *self.shapes.inclusive], "list")
         _require(TOTALS, self.shapes.without_total, "list with a total")
         cursors = [*self.shapes.without_more_available, *self.shapes.without_pagination]
         _require(CURSOR_LISTS, cursors, "cursor list")
@@ -149,7 +135,7 @@ def closed(
     return (Failure(at=at, statuses=(status,), error=error, after=after),)
 
 
-def _require(known: frozenset[str], names: Iterable[str], what: str) -> None:
+def _require(known: Collection[str], names: Iterable[str], what: str) -> None:
     for name in names:
         if name not in known and name != "*":
             raise ValueError(f"{name!r} is no {what} of the sandbox: {', '.join(sorted(known))}.")

@@ -46,12 +46,12 @@ class Recorder:
         """The requests, oldest first."""
         return list(self._records)
 
-    def count(self, method: str | None = None, path: str = "*", *, query: str | None = None) -> int:
+    def count(self, method: str | None = None, path: str = "*", *, query: str = "*") -> int:
         """How many requests there were; ``path`` and ``query`` may be patterns (``/api/2.1.1/group/*/members``)."""
         return sum(
             method in {None, record.method}
             and (path == record.path or fnmatchcase(record.path, path))
-            and (query in {None, record.query} or fnmatchcase(record.query, str(query)))
+            and (query == record.query or fnmatchcase(record.query, query))
             for record in self.requests
         )
 

@@ -7,9 +7,11 @@ sandbox answers; those of pages are in :mod:`.endpoints`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
+
+from drillster_pipeline.sandbox.endpoints import LISTS
 
 NONE: frozenset[str] = frozenset()
 Json = Any
@@ -99,6 +101,36 @@ class Shapes:
 
 
 _PLAIN = Shapes()
+_ALL = frozenset({"*"})
+_OTHERS: dict[str, list[Any]] = {
+    "evaluations_leave_out": [frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})],
+    "attempts_leave_out": [frozenset({"completed"}), frozenset({"score"})],
+    "members_default": [None],
+    "accounts_list": ["organizationAccounts"],
+    "events_list": ["objectiveEvaluationEvents"],
+    "test_results_list": ["testResults"],
+    "catalogs_list": ["organizationCatalogs"],
+    "content_list": ["content"],
+}
+
+
+def alternatives() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each switch in each of its other positions, with a name."""
+    hints = get_type_hints(Shapes)
+    for one in fields(Shapes):
+        usual = getattr(_PLAIN, one.name)
+        if one.name in _OTHERS:
+            values: Iterable[Any] = _OTHERS[one.name]
+        elif isinstance(usual, bool | frozenset):
+            values = [not usual] if isinstance(usual, bool) else [_ALL]
+        else:
+            values = get_args(hints[one.name])
+        for value in values:
+            if value != usual:
+                shown = ",".join(sorted(value)) if isinstance(value, frozenset) else value
+                yield f"{one.name}={shown}", {one.name: value}
+
+
 _REQUIRED: dict[str, frozenset[str]] = {
     "accounts": frozenset({"type", "id", "name"}),
     "groups": frozenset({"id", "name", "description"}),
@@ -109,21 +141,6 @@ _REQUIRED: dict[str, frozenset[str]] = {
     "results": frozenset({"drillable", "proficiency", "timeSpent", "expectedDuration"}),
 }
 """What remains of an item when optional fields are left out."""
-LISTS = {
-    "accounts": "accounts",
-    "groups": "groups",
-    "group_members": "members",
-    "group_staff": "groupStaffUsers",
-    "group_drillables": "drillables",
-    "objectives": "objectives",
-    "objective_evaluations": "evaluations",
-    "objective_events": "events",
-    "results": "groupDrillableMemberResults",
-    "test_results": "memberTestResults",
-    "catalogs": "catalogs",
-    "catalog_content": "playables",
-}
-"""Where the items of a resource are."""
 _PRACTICE = (
     "proficiency", "highestProficiency", "eventualProficiency",
     "timeSpent", "expectedDuration", "lastPracticed", "added",

@@ -11,34 +11,28 @@ from typing import Any
 
 import jwt
 import requests
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from drillster_pipeline.sandbox.endpoints import LISTS
 from tests.drillster import Sandbox
 
-NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+BY_INDEX = ("group_drillables", "group_staff", "objectives", "test_results")
+BY_CURSOR = tuple(LISTS.keys() - set(BY_INDEX))
 
-
-@cache
-def loaded(pem: str) -> RSAPrivateKey:
-    """A key is checked when it is loaded, which takes longer than anything else that a test does."""
-    key = load_pem_private_key(pem.encode(), password=None)
-    assert isinstance(key, RSAPrivateKey)
-    return key
+_loaded = cache(load_pem_private_key)
+"""A key is checked when it is loaded, which takes longer than anything else that a test does."""
 
 
 class Caller:
-    """Talks to one sandbox, with one token."""
+    """Talks to one sandbox, with one token. ``...`` as a value leaves a claim or parameter out."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.session = requests.Session()
         self.session.trust_env = False
         self.token: str | None = None
-
-    def close(self) -> None:
-        self.session.close()
 
     # -- tokens
 
@@ -47,33 +41,20 @@ class Caller:
         return f"{self.sandbox.base_url}/daas/oauth/token"
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        now = int(time.time())
-        account = self.sandbox.credentials.service_account_id
-        claims = {
-            "iss": account,
-            "sub": account,
-            "aud": self.token_url,
-            "iat": now,
-            "exp": now + 60,
-            "jti": str(uuid.uuid4()),
-        }
-        claims |= changes
+        now, account = int(time.time()), self.sandbox.credentials.service_account_id
+        claims = {"iss": account, "sub": account, "aud": self.token_url, "iat": now, "exp": now + 60}
+        claims |= {"jti": str(uuid.uuid4()), **changes}
         return {name: value for name, value in claims.items() if value is not ...}
 
     def assertion(self, *, key: Any = None, algorithm: str = "RS256", **changes: Any) -> str:
-        return jwt.encode(
-            self.claims(**changes), key or loaded(self.sandbox.credentials.private_key), algorithm=algorithm
-        )
+        key = key or _loaded(self.sandbox.credentials.private_key.encode(), None)
+        return jwt.encode(self.claims(**changes), key, algorithm=algorithm)
 
     def form(self, **changes: Any) -> dict[str, str]:
-        fields = {
-            "client_id": self.sandbox.credentials.client_id,
-            "client_secret": self.sandbox.credentials.client_secret,
-            "grant_type": GRANT,
-        }
-        if "assertion" not in changes:
-            fields["assertion"] = self.assertion()
-        return {name: value for name, value in (fields | changes).items() if value is not ...}
+        credentials = self.sandbox.credentials
+        fields = {"client_id": credentials.client_id, "client_secret": credentials.client_secret, "grant_type": GRANT}
+        fields |= {"assertion": self.assertion(), **changes}
+        return {name: value for name, value in fields.items() if value is not ...}
 
     def grant(self, **changes: Any) -> requests.Response:
         return self.session.post(self.token_url, data=self.form(**changes), timeout=20)
@@ -97,17 +78,11 @@ class Caller:
     ) -> requests.Response:
         if headers is None:
             headers = {"Authorization": f"Bearer {self.token or self.fresh_token()}"}
-        return self.session.request(
-            method,
-            f"{self.sandbox.base_url}/api/{version}/{path}",
-            params=query,
-            headers=headers,
-            timeout=20,
-            allow_redirects=False,
-        )
+        url = f"{self.sandbox.base_url}/api/{version}/{path}"
+        return self.session.request(method, url, params=query, headers=headers, timeout=20, allow_redirects=False)
 
-    def get(self, path: str, *, version: str = "2.1.1", **query: Any) -> Any:
-        answer = self.call(path, version=version, **query)
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.call(path, **query)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -123,47 +98,31 @@ class Caller:
     def every(self, path: str, name: str, **query: Any) -> list[Any]:
         return [item for page in self.cursor_pages(path, name, **{"resultSize": 100} | query) for item in page]
 
-    def groups(self) -> list[Any]:
-        return self.every("groups", "groups")
 
-
-class Paths:
-    """Where the resources of a sandbox are, those of its largest group: path, and the name of the list."""
-
-    def __init__(self, caller: Caller) -> None:
-        seen = caller.sandbox.organization.at(NIGHT)
-        group = max(seen.present_groups(), key=lambda one: len(seen.memberships(one)))
-        objectives = seen.objectives(group)
-        permanent = next(one for one in objectives if one.type == "PERMANENT")
-        self.busiest = max(objectives, key=lambda one: len(seen.events(one, 0, seen.moment).things))
-        self.group = group.id
-        account = seen.learners(group)[0].stay.id
-        self.lists = {
-            "accounts": ("organizations/self/accounts", "accounts"),
-            "catalogs": ("organization/self/catalogs", "catalogs"),
-            "catalog_content": (f"catalog/{seen.catalogs()[0].id}/content", "playables"),
-            "groups": ("groups", "groups"),
-            "group_members": (f"group/{group.id}/members", "members"),
-            "objective_evaluations": (f"group/{group.id}/objective/{permanent.id}/evaluations", "evaluations"),
-            "objective_events": (f"objectives/{self.busiest.id}/events?fromDate=2024-01-01", "events"),
-            "results": (f"group/{group.id}/member-results/{account}", "groupDrillableMemberResults"),
-            "group_drillables": (f"group/{group.id}/drillables", "drillables"),
-            "group_staff": (f"group/{group.id}/staff", "groupStaffUsers"),
-            "objectives": (f"group/{group.id}/objectives", "objectives"),
-            "test_results": (f"group/{group.id}/test-results/{group.tests[0].id}", "memberTestResults"),
-        }
-        self.paths = {name: path for name, (path, _) in self.lists.items()} | {
-            "organization": "organization",
-            "group": f"group/{group.id}",
-            "catalog": f"catalog/{seen.catalogs()[0].id}",
-        }
-
-
-BY_CURSOR = (
-    "accounts", "catalogs", "catalog_content", "groups", "group_members", "objective_evaluations", "objective_events",
-    "results",
-)  # fmt: skip
-BY_INDEX = ("group_drillables", "group_staff", "objectives", "test_results")
+def paths_of(sandbox: Sandbox) -> dict[str, str]:
+    """Where the resources of a sandbox are: those of its largest group, and of the objective with most events."""
+    seen = sandbox.organization.at(NOW)
+    group = max(seen.present_groups(), key=lambda one: len(seen.memberships(one)))
+    objectives = seen.objectives(group)
+    permanent = next(one for one in objectives if one.type == "PERMANENT")
+    busiest = max(objectives, key=lambda one: len(seen.events(one, 0, seen.moment).things))
+    return {
+        "organization": "organization",
+        "accounts": "organizations/self/accounts",
+        "catalogs": "organization/self/catalogs",
+        "catalog": f"catalog/{seen.catalogs()[0].id}",
+        "catalog_content": f"catalog/{seen.catalogs()[0].id}/content",
+        "groups": "groups",
+        "group": f"group/{group.id}",
+        "group_members": f"group/{group.id}/members",
+        "group_staff": f"group/{group.id}/staff",
+        "group_drillables": f"group/{group.id}/drillables",
+        "objectives": f"group/{group.id}/objectives",
+        "objective_evaluations": f"group/{group.id}/objective/{permanent.id}/evaluations",
+        "objective_events": f"objectives/{busiest.id}/events?fromDate=2024-01-01",
+        "results": f"group/{group.id}/member-results/{seen.learners(group)[0].stay.id}",
+        "test_results": f"group/{group.id}/test-results/{group.tests[0].id}",
+    }
 
 
 Start = Callable[..., Caller]

@@ -8,28 +8,31 @@ import pytest
 
 from tests.drillster import Faults, Sandbox
 
-from .caller import NIGHT, Caller, Paths, Start
+from .caller import NOW, Caller, Start, paths_of
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared() -> Iterator[Caller]:
-    """One sandbox of 60 accounts for the tests of a module; whoever sets faults or a moment uses ``caller``."""
-    with Sandbox(accounts=60, seed=7, now=NIGHT) as sandbox:
+    """One sandbox of 60 accounts; tests take it as ``caller``."""
+    with Sandbox(accounts=60, seed=7, now=NOW) as sandbox:
         caller = Caller(sandbox)
         yield caller
-        caller.close()
+        caller.session.close()
 
 
 @pytest.fixture
 def caller(shared: Caller) -> Iterator[Caller]:
-    """The shared sandbox without faults, with nothing recorded; put right again afterwards."""
-    sandbox = shared.sandbox
-    sandbox.faults, sandbox.now = Faults(), NIGHT
-    shared.token = None
+    """The shared sandbox, with a new token, without faults and with nothing recorded."""
     shared.fresh_token()
-    sandbox.clear()
+    shared.sandbox.clear()
     yield shared
-    sandbox.faults, sandbox.now = Faults(), NIGHT
+    shared.sandbox.faults, shared.sandbox.now = Faults(), NOW
+
+
+@pytest.fixture(scope="session")
+def paths(shared: Caller) -> dict[str, str]:
+    """The path of each resource of the shared sandbox."""
+    return paths_of(shared.sandbox)
 
 
 @pytest.fixture
@@ -38,14 +41,8 @@ def start() -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(**options: Any) -> Caller:
-            sandbox = stack.enter_context(Sandbox(**{"accounts": 30, "now": NIGHT} | options))
-            caller = Caller(sandbox)
-            stack.callback(caller.close)
+            caller = Caller(stack.enter_context(Sandbox(**{"accounts": 30, "now": NOW} | options)))
+            stack.callback(caller.session.close)
             return caller
 
         yield started
-
-
-@pytest.fixture
-def paths(caller: Caller) -> Paths:
-    return Paths(caller)

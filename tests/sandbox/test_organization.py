@@ -17,8 +17,8 @@ from tests.drillster import Organization, Size
 START = datetime(2026, 2, 1, 0, 30, tzinfo=UTC)
 
 
-def questions(organization: Organization, moment: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Everything that can be asked about a moment, as things to call."""
+def answers(organization: Organization, moment: datetime) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Everything that can be answered about a moment, as things to call."""
     snapshot, name = organization.at(moment), moment.isoformat()
     yield f"{name} accounts", snapshot.accounts().all
     for group in snapshot.present_groups():
@@ -39,39 +39,31 @@ def questions(organization: Organization, moment: datetime) -> Iterator[tuple[st
             yield f"{where} {test.id}", lambda group=group, test=test: snapshot.test_results(group, test)
 
 
-def test_the_same_question_has_the_same_answer_whatever_was_asked_before() -> None:
-    moments = [START + timedelta(days=day) for day in (0, 1, 45, 400)]
-    first = Organization(Size(accounts=30), 3)
-    answers = {name: ask() for moment in moments for name, ask in questions(first, moment)}
-    second = Organization(Size(accounts=30), 3)
-    shuffled = [one for moment in reversed(moments) for one in questions(second, moment)]
+def test_an_answer_is_the_same_whatever_was_answered_before() -> None:
+    moments = [START + timedelta(days=day) for day in (0, 1, 400)]
+    first = Organization(Size(accounts=20), 3)
+    found = {name: render() for moment in moments for name, render in answers(first, moment)}
+    second = Organization(Size(accounts=20), 3)
+    shuffled = [one for moment in reversed(moments) for one in answers(second, moment)]
     random.Random(5).shuffle(shuffled)
-    assert len(shuffled) > 300
-    for name, ask in shuffled:
-        assert ask() == answers[name], name
+    assert len(shuffled) > 200
+    for name, render in shuffled:
+        assert render() == found[name], name
 
 
 def ids_of(snapshot: Snapshot) -> set[str]:
     return {item["account"]["id"] for item in snapshot.accounts().all()}
 
 
-def test_another_seed_is_another_organization() -> None:
-    one, other = (Organization(Size(accounts=30), seed).at(START) for seed in (1, 2))
-    assert not ids_of(one) & ids_of(other)
-
-
-def test_moments_within_a_quarter_of_an_hour_are_one() -> None:
-    organization = Organization(Size(accounts=30), 3)
+def test_an_organization_follows_from_its_seed_and_changes_every_quarter_of_an_hour() -> None:
+    one, other = (Organization(Size(accounts=30), seed) for seed in (1, 2))
+    assert not ids_of(one.at(START)) & ids_of(other.at(START))
     moment = START.replace(minute=17)
-    assert organization.at(moment) is organization.at(moment + timedelta(minutes=12, seconds=59))
-    assert organization.at(moment) is not organization.at(moment + timedelta(minutes=13))
-
-
-def test_nothing_exists_before_the_founding_and_the_end_is_far() -> None:
-    organization = Organization(Size(accounts=30), 3)
-    before = organization.at(datetime(2023, 12, 1, tzinfo=UTC))
+    assert one.at(moment) is one.at(moment + timedelta(minutes=12, seconds=59))
+    assert one.at(moment) is not one.at(moment + timedelta(minutes=13))
+    before = one.at(datetime(2023, 12, 1, tzinfo=UTC))
     assert (before.accounts().all(), before.present_groups()) == ([], ())
-    assert len(organization.at(datetime(2029, 12, 1, tzinfo=UTC)).accounts().all()) > 20
+    assert len(ids_of(one.at(datetime(2029, 12, 1, tzinfo=UTC)))) > 20
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +98,6 @@ def test_days_differ_as_they_would(days: list[Snapshot]) -> None:
         if before.get(id_) != status
     }
     assert turns >= {("ACTIVE", "SUSPENDED"), ("SUSPENDED", "ACTIVE"), (None, "ACTIVE")}
-
-
-def test_no_day_loses_a_fifth_of_anything(days: list[Snapshot]) -> None:
-    """Otherwise a guard against mass deletion would rightly refuse the run."""
-    for before, after in itertools.pairwise(days):
-        was, is_ = (
-            {(group.id, one.stay.id) for group in snapshot.present_groups() for one in snapshot.memberships(group)}
-            for snapshot in (before, after)
-        )
-        assert len(was - is_) < max(10, 0.2 * len(was))
 
 
 def test_groups_count_and_name_what_their_lists_have(days: list[Snapshot]) -> None:
@@ -163,11 +145,9 @@ def standings(snapshot: Snapshot) -> dict[tuple[str, str, int], bool]:
     }
 
 
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("elapsed", [1, 60])
-def test_events_explain_the_difference_between_two_evaluations(seed: int, elapsed: int) -> None:
-    organization = Organization(Size(accounts=60), seed)
-    before, after = organization.at(START), organization.at(START + timedelta(days=elapsed))
+def test_events_explain_the_difference_between_two_evaluations(days: list[Snapshot], elapsed: int) -> None:
+    before, after = days[0], days[elapsed]
     was, is_ = standings(before), standings(after)
     flips: dict[tuple[str, str], list[bool]] = {}
     for group in after.present_groups():
@@ -214,15 +194,14 @@ def test_evaluations_agree_with_the_results_of_the_same_moment(days: list[Snapsh
 def test_windows_of_events_add_up_and_are_remembered_as_they_were(days: list[Snapshot]) -> None:
     early, late, total = days[10], days[40], 0
     start, middle, stop = early.moment - 60 * DAY, early.moment - 21 * DAY, early.moment
-    for group in late.present_groups():
-        for objective in late.objectives(group):
-            events = late.events(objective, start, stop).all()
-            parts = late.events(objective, start, middle).all() + late.events(objective, middle, stop).all()
-            assert parts == events == sorted(events, key=lambda event: event["timestamp"])
-            if early.find_objective(objective.id) is not None:
-                then = early.events(objective, start, stop).all()
-                assert [one["eventId"] for one in then] == [one["eventId"] for one in events]
-            total += len(events)
+    for objective in (one for group in late.present_groups() for one in late.objectives(group)):
+        events = late.events(objective, start, stop).all()
+        parts = late.events(objective, start, middle).all() + late.events(objective, middle, stop).all()
+        assert parts == events == sorted(events, key=lambda event: event["timestamp"])
+        if early.find_objective(objective.id) is not None:
+            then = early.events(objective, start, stop).all()
+            assert [one["eventId"] for one in then] == [one["eventId"] for one in events]
+        total += len(events)
     assert total > 20
 
 
@@ -238,14 +217,13 @@ def attempts_of(snapshot: Snapshot) -> list[list[dict[str, Any]]]:
 def test_tests_have_several_attempts_of_every_kind_which_stay_what_they_were(days: list[Snapshot]) -> None:
     assert {min(len(one), 2) for one in attempts_of(days[50])} == {0, 1, 2}
     early, late = ({one["id"]: one for part in attempts_of(days[day]) for one in part} for day in (0, 50))
-    assert len(late) == sum(map(len, attempts_of(days[50])))
     common = early.keys() & late.keys()
     assert len(common) > 20
     assert late.keys() - early.keys()
     assert all(early[id_]["started"] == late[id_]["started"] for id_ in common)
-    assert any("completed" not in attempt for attempt in late.values())
-    scores = [attempt.get("score", {}).get("transformations", []) for attempt in late.values()]
-    assert {one["passed"] for part in scores for one in part if "passed" in one} == {True, False}
+    scores = [attempt["score"]["transformations"][1]["passed"] for attempt in late.values() if "score" in attempt]
+    assert set(scores) == {True, False}
+    assert {("completed" in one, "score" in one) for one in late.values()} >= {(False, False), (True, True)}
 
 
 def test_a_stable_organization_has_exactly_the_size_it_was_given() -> None:
@@ -254,26 +232,16 @@ def test_a_stable_organization_has_exactly_the_size_it_was_given() -> None:
         tests_per_group=1, stable=True,
     )  # fmt: skip
     organization = Organization(size, 7)
-    moments = [organization.at(START), organization.at(START + timedelta(days=300))]
-    for snapshot in moments:
+    snapshots = [organization.at(START), organization.at(START + timedelta(days=300))]
+    assert snapshots[0].present_groups() == snapshots[1].present_groups()
+    assert len(snapshots[0].present_groups()) == 7
+    for snapshot in snapshots:
         assert len(snapshot.accounts().things) == 102
         for group in snapshot.present_groups():
             assert snapshot.group(group)["counts"] == {"members": 30, "drillables": 20, "tests": 1}
             assert len(snapshot.memberships(group)) == 30
             assert len({thing.id for thing in snapshot.drillables(group)}) == 20
             assert len(snapshot.objectives(group)) == 2
-    assert len(moments[0].present_groups()) == 7
-    assert moments[0].present_groups() == moments[1].present_groups()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"accounts": 2}, {"groups": 0}, {"members_per_group": 61}, {"drillables_per_group": 0}, {"pace": 0}],
-    ids=str,
-)
-def test_sizes_that_cannot_be_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        Size(**options)
 
 
 def test_text_is_of_every_kind() -> None:
@@ -287,22 +255,21 @@ def test_text_is_of_every_kind() -> None:
 
 def test_at_a_quick_pace_what_takes_months_happens_within_weeks() -> None:
     organization = Organization(Size(accounts=30, groups=9, pace=8), 7)
-    nights = [organization.at(START + timedelta(days=day)) for day in range(60)]
-    people = [ids_of(snapshot) for snapshot in nights]
+    snapshots = [organization.at(START + timedelta(days=day)) for day in range(60)]
+    people = [ids_of(snapshot) for snapshot in snapshots]
     joined = [after - before for before, after in itertools.pairwise(people)]
     left = [before - after for before, after in itertools.pairwise(people)]
     assert sum(map(len, joined)) > 30
     assert set.union(*joined[20:]) & set.union(*left[:20]), "accounts come back"
-    catalogs = {tuple(catalog.number for catalog in one.catalogs()) for one in nights}
+    catalogs = {tuple(catalog.number for catalog in one.catalogs()) for one in snapshots}
     assert catalogs >= {(0, 1), (0,), (1,)}, "catalogs come and go"
-    names = [{organization.drillable(number, one.moment).name for number in range(10)} for one in nights]
+    names = [{organization.drillable(number, one.moment).name for number in range(10)} for one in snapshots]
     assert changes(names) > 5, "drills are renamed"
 
 
-def test_a_large_organization_is_made_in_seconds_and_answers_quickly() -> None:
-    organization = Organization(Size(accounts=20_000), 7)
-    snapshot = organization.at(START)
-    assert 17_000 < len(snapshot.accounts().things) < 20_000
+def test_a_larger_organization_has_groups_in_proportion() -> None:
+    snapshot = Organization(Size(accounts=5_000), 7).at(START)
+    assert 4_200 < len(snapshot.accounts().things) < 5_000
     groups = snapshot.present_groups()
-    assert 800 < len(groups) < 1_100
+    assert 200 < len(groups) < 280
     assert snapshot.members(groups[-1]).all()
