@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import pytest
 
 from tests.drillster import Faults, Sandbox, Shapes
+from tests.drillster.shapes import alternatives
 
 from .walking import NIGHT, TINY, WINDOW, Held, Walks, expected_events, forget_tokens, held
 
 ALL = frozenset({"*"})
-_HINTS = get_type_hints(Shapes)
-_SETS: dict[str, list[frozenset[str]]] = {
-    "evaluations_leave_out": [frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})],
-    "attempts_leave_out": [frozenset({"completed"}), frozenset({"score"})],
-}
-_NAMES = {
-    "accounts_list": "organizationAccounts",
-    "events_list": "objectiveEvaluationEvents",
-    "test_results_list": "testResults",
-    "catalogs_list": "organizationCatalogs",
-    "content_list": "content",
-}
 COMBINED: dict[str, dict[str, Any]] = {
     "no total and no moreAvailable": {"without_total": ALL, "without_more_available": ALL},
     "inclusive cursors that are an index": {"inclusive": ALL, "cursors": "index"},
@@ -36,31 +24,7 @@ COMBINED: dict[str, dict[str, Any]] = {
 }
 
 
-def alternatives() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each switch of the sandbox's shapes in each of its other positions."""
-    plain = Shapes()
-    for one in fields(Shapes):
-        usual, hint = getattr(plain, one.name), _HINTS[one.name]
-        if get_origin(hint) is Literal:
-            values: list[Any] = list(get_args(hint))
-        elif one.name in _SETS:
-            values = list(_SETS[one.name])
-        elif isinstance(usual, frozenset):
-            values = [ALL]
-        elif isinstance(usual, bool):
-            values = [not usual]
-        elif isinstance(usual, str):
-            values = [_NAMES[one.name]]
-        else:
-            values = [None]
-        for value in values:
-            if value != usual:
-                shown = ",".join(sorted(value)) if isinstance(value, frozenset) else value
-                yield f"{one.name}={shown}", {one.name: value}
-    yield from COMBINED.items()
-
-
-FORMS = dict(alternatives())
+FORMS = dict(alternatives()) | COMBINED
 SMALL_PAGES = {"*": 10}
 UNPAGED = {("without_pagination", ALL), ("evaluations_list", "array"), ("members_paging", "all")}
 """What comes all at once: cut down to a page, nothing would lead to the next."""

@@ -109,7 +109,7 @@ def secrets_of(sandbox: Sandbox) -> list[str]:
         credentials.client_secret,
         credentials.service_account_id,
         *pieces,
-        *sandbox._grants._tokens,
+        *sandbox.app.grants.tokens,
         DATABASE_PASSWORD,
         DATABASE_USER,
         PSEUDONYM_KEY,

@@ -178,7 +178,7 @@ class FaultyDrillster(Drillster):
         if rule.how is How.HTML:
             return Response(PROXY_PAGE, status, media_type="text/html")
         if rule.how is How.REDIRECT:
-            return Response(b"", 302, {"location": "http://elsewhere.example/api/2.1.1/version"})
+            return Response(b"", 302, {"location": rule.location})
         return None
 
     async def _send(self, response: Response, record: Record, send: Send) -> None:

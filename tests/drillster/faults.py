@@ -56,6 +56,8 @@ class Failure:
     """Seconds; or text as it stands; or ``date:2``: the HTTP date two seconds from now."""
     seconds: float = 1.0
     """Of SLOW."""
+    location: str = "http://elsewhere.example/api/2.1.1/version"
+    """Of REDIRECT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ def hidden(house: House) -> list[str]:
     """Every secret there is: also any long piece of the key, and all tokens that were ever given."""
     lines = secrets_of(house)
     pieces = [line[start : start + 40] for line in lines for start in range(0, len(line) - 39, 8)]
-    tokens = list(house.sandbox._grants._tokens)
+    tokens = list(house.sandbox.app.grants.tokens)
     assert tokens
     return [*lines, *pieces, *tokens, KEY, "very-secret", DATABASE_PASSWORD]
 
