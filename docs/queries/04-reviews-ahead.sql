@@ -1,9 +1,9 @@
 -- Which reviews come next, and how many would not pass today?
 -- for: managers
 -- why: There is still time before a review date; this says where it is needed.
--- beware: Without further practice proficiency goes on fading, so by the date more will fail than the last column says. Of a
---   recurring objective `met` tells how the last review ended; what counts for the next one is whether proficiency reaches the
---   norm, which is compared here. Tests have no proficiency: of those, who has not passed counts as not ready. What comes next is what is
+-- beware: Without further practice proficiency fades further, so by the date more will fail than the last column says. Of a
+--   recurring objective `met` says how the last review ended; what counts for the next one is whether proficiency reaches the
+--   norm, which is compared here. Tests have no proficiency: there, who has not passed counts as not ready. What comes next is what is
 --   due after the export date has ended in its time zone; `review_on` is the date in UTC. Dates that an older version loaded have no `date_ends_at`: replay them.
 SELECT substr(cast(e.review_at AS char(30)), 1, 10) AS review_on, g.name AS group_name, o.name AS objective,
   count(*) AS members,

@@ -1,8 +1,8 @@
 -- Who practiced before, and not at all this month?
 -- for: managers
--- why: Knowledge fades without practice. Who stopped is best asked why: leave, another task, or no time on the shift.
--- beware: A person who knows everything well needs little practice, and Drillster then asks for none: look at the proficiency
---   beside it. In the first days of a month nearly everybody is in the list. Months are those of UTC. Who never practiced has no date and is not in this list.
+-- why: Knowledge fades without practice. The reason is best asked for in person: leave, another task, or no time on the shift.
+-- beware: A person who knows everything well needs little practice, and Drillster then requests none: compare the
+--   proficiency in the last column. In the first days of a month nearly everybody is listed. Months are those of UTC. Who never practiced has no date and is not in this list.
 WITH dates AS (
   SELECT max(export_date) AS newest, substr(cast(max(export_date) AS char(30)), 1, 7) AS this_month
   FROM loads

@@ -1,7 +1,7 @@
 -- In which groups is less than two thirds met, and who manages them?
 -- for: managers
 -- why: From a figure to a person who can do something about it.
--- beware: `group_staff` tells who has rights on a group in Drillster, which need not be the team's manager in daily life.
+-- beware: `group_staff` has who has rights on a group in Drillster, which need not be the team's manager in daily life.
 --   With `DRILLSTER_PERSONAL_DATA` on `pseudonymize` or `drop` there is no name here.
 WITH shares AS (
   SELECT group_id, group_name, sum(met) AS met, sum(evaluated) AS evaluated

@@ -1,8 +1,8 @@
 -- How far are the people who joined a group this month?
 -- for: managers
--- why: Are newcomers under way, or did nobody tell them?
+-- why: Have newcomers started, or does nobody know that they should?
 -- beware: `joined_at` is when they joined the group, not when they were employed; who moved from another group brings along what
---   was practiced there. An invitee without an account has no row in `results`, and shows here without figures.
+--   was practiced there. An invitee without an account has no row in `results`, and is listed here without figures.
 WITH dates AS (
   SELECT max(export_date) AS newest, substr(cast(max(export_date) AS char(30)), 1, 7) AS this_month
   FROM loads

@@ -1,8 +1,8 @@
 -- Who left a group this month, and what did they know?
 -- for: managers
--- why: When three people of a team leave, what they knew leaves with them. Snapshots still have the last day on which they were there.
+-- why: When three people of a team leave, what they knew leaves with them. Snapshots keep the last day on which they were members.
 -- beware: `deleted_on` is the first export date without them; they may have left the group on the day before, and be in another
---   group still. A group that was removed takes its members along, with nobody having left.
+--   group still. The members of a group that was removed are listed although nobody left.
 SELECT g.name AS group_name, a.name AS person, m.last_seen_on,
   count(*) AS drills, round(avg(r.proficiency)) AS proficiency,
   sum(CASE WHEN r.proficiency >= 80 THEN 1 ELSE 0 END) AS known_at_80

@@ -4,7 +4,7 @@
 --   on the last date that had ended before the test. If practice pays, scores rise from one part to the next.
 -- beware: It shows what goes together, not what causes what: the able may need less practice, and who failed may practice more for the
 --   next attempt. Tests differ in difficulty; with enough attempts, split by `test_id` as well. Attempts from before the first export
---   date are left out, because nobody knows what had been practiced by then.
+--   date are left out, because what had been practiced by then is unknown.
 WITH attempts AS (
   SELECT t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id, max(l.export_date) AS day_before
   FROM test_results t

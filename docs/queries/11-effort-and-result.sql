@@ -2,7 +2,7 @@
 -- for: analysts
 -- why: Authors want to know which drills to rewrite first: long practice, low proficiency.
 -- beware: A drill that came into use lately looks bad for that reason alone. Time is what Drillster measured during practice;
---   it knows nothing of reading elsewhere. Practice for two groups counts twice here if both have the drill.
+--   it does not include reading elsewhere. Practice for two groups counts twice here if both have the drill.
 SELECT r.playable_name AS playable, r.playable_type AS type, count(*) AS learners,
   round(avg(r.time_spent_seconds) / 60) AS minutes_each, round(avg(r.proficiency)) AS proficiency,
   round(sum(r.proficiency) / (sum(r.time_spent_seconds) / 3600.0)) AS points_an_hour

@@ -1,9 +1,9 @@
 -- Which objectives are lost most often, and are they regained?
 -- for: analysts
--- why: An objective that is lost and regained again and again has a norm at the edge of what its interval can hold.
--- beware: One evaluation a night is compared with the one of the night before: who falls and recovers within a day is not seen
+-- why: An objective that is lost and regained again and again has a norm that its interval can hardly maintain.
+-- beware: The evaluation of each export date is compared with the one before: who falls and recovers within a day is not found
 --   (`objective_events` has every change with its time). Only types whose state can be lost are listed. A gain of those who lost it may come before the loss.
-WITH nights AS (
+WITH evaluations AS (
   SELECT objective_id, account_id, met,
     lag(met) OVER (PARTITION BY objective_id, account_id ORDER BY export_date) AS met_before
   FROM objective_evaluations
@@ -11,7 +11,7 @@ WITH nights AS (
   SELECT objective_id, account_id,
     sum(CASE WHEN met_before AND NOT met THEN 1 ELSE 0 END) AS lost,
     sum(CASE WHEN met AND NOT met_before THEN 1 ELSE 0 END) AS gained
-  FROM nights
+  FROM evaluations
   GROUP BY objective_id, account_id
 )
 SELECT g.name AS group_name, o.name AS objective, o.minimum_proficiency AS norm, count(*) AS members,

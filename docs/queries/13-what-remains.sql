@@ -1,6 +1,6 @@
 -- What would remain if practice stopped today?
 -- for: analysts
--- why: Drillster estimates for each result what stays for good. The distance to today's proficiency is what keeping up practice buys.
+-- why: Drillster estimates for each result what stays for good. The difference from today's proficiency is what further practice keeps.
 -- beware: It is Drillster's estimate and not a measurement. Averages are over results (a person with eight drills counts eight times),
 --   and who never practiced is left out: question 16 has those.
 SELECT group_name, count(DISTINCT account_id) AS learners, round(avg(highest_proficiency)) AS highest_ever,

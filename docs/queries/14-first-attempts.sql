@@ -1,6 +1,6 @@
 -- How many pass a test at the first attempt, and how many in the end?
 -- for: analysts
--- why: A test that most people pass only at the second attempt is too hard, badly prepared for, or asks something else than the drills.
+-- why: A test that most people pass only at the second attempt is too hard, badly prepared for, or is about something else than the drills.
 -- beware: Attempts without a verdict (given up, or scored by nobody) count as not passed. Who repeats a test a year later is taken
 --   together with the first time. Small groups: look at the number of people.
 WITH attempts AS (

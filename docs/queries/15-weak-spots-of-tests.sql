@@ -1,6 +1,6 @@
 -- On which drills do people lose most in tests?
 -- for: analysts
--- why: A test draws its questions from drills. Where its scores are low although the drill is practiced, practice and test ask
+-- why: A test draws its questions from drills. Where its scores are low although the drill is practiced, practice and test are about
 --   different things.
 -- beware: The scores are of all attempts ever, proficiency is of today and of all members. NULL: nobody practices it in a group now. A test may
 --   ask only a few questions of a drill, so a single attempt says little.

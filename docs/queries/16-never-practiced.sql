@@ -1,7 +1,7 @@
--- Which drills of a group do many of its members never touch?
+-- Which drills of a group do many of its members never practice?
 -- for: analysts
 -- why: Content that is not used costs its authors and hides what matters.
--- beware: A drill that was added yesterday is in the list too: `group_playables.first_seen_on` tells since when this warehouse knows it.
+-- beware: A drill that was added yesterday is in the list too: `group_playables.first_seen_on` is the first export date that has it.
 --   Members without an account can't practice and are not counted.
 SELECT r.group_name, r.playable_name AS playable, count(*) AS learners,
   sum(CASE WHEN r.last_practiced_at IS NULL THEN 1 ELSE 0 END) AS never_practiced, gp.first_seen_on

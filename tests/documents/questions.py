@@ -27,7 +27,7 @@ AUDIENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One file: the question, for whom, why one asks it, what the answer can't tell, and the SQL."""
+    """One file: the question, for whom, what it is good for, what the answer can't say, and the SQL."""
 
     number: int
     file: str
@@ -117,7 +117,7 @@ def _anchor(heading: str) -> str:
 
 def _section(question: Question, answer: Answer) -> str:
     more = len(answer.rows) - SHOWN
-    caution = f"**What it can't tell.** {question.beware}"
+    caution = f"**What it can't say.** {question.beware}"
     left_out = f"\n… and {more} more row{'s' if more > 1 else ''}.\n" if more > 0 else ""
     return (
         f"### {_heading(question)}\n\n{_wrapped(question.why)}\n\n"

@@ -1,13 +1,8 @@
-"""What docs/guides show: the roles on PostgreSQL, every block of the pandas page, dbt where it is installed."""
+"""What docs/guides show: the roles on PostgreSQL, and every block of the pandas page."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +11,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.cli.schema import render
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 from tests.warehouse import postgresql
 from tests.warehouse.place import Place
@@ -126,61 +120,6 @@ def test_the_types_are_those_that_the_pandas_page_promises(namespace: dict[str, 
     assert str(results["last_practiced_at"].dt.tz) == "UTC"
     assert isinstance(namespace["evaluations"]["met"].dtype, pd.BooleanDtype)
     assert namespace["compliance"]["export_date"].max() == pd.Timestamp(LAST)
-
-
-DBT = os.environ.get("DRILLSTER_TEST_DBT") or shutil.which(
-    "dbt", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-)
-needs_dbt = pytest.mark.skipif(
-    DBT is None, reason="no dbt: install dbt-postgres somewhere, and name its program in DRILLSTER_TEST_DBT"
-)
-
-
-@pytest.fixture
-def dbt(tmp_path: Path, postgresql_url: str) -> Callable[..., str]:
-    """Run dbt on a project of our sources and the model of the guide."""
-    url = sa.make_url(postgresql_url)
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "drillster.yml").write_text(render("dbt", "postgresql", schema=SCHEMA))
-    (tmp_path / "models" / "compliance_by_month.sql").write_text(_blocks("dbt.md", "sql")[0])
-    (tmp_path / "dbt_project.yml").write_text("{name: learning, version: '1.0', profile: warehouse}\n")
-    output = {
-        "type": "postgres",
-        "host": url.query["host"],
-        "port": 5432,
-        "user": url.username,
-        "password": "",
-        "dbname": url.database,
-        "schema": "models",
-    }
-    # JSON is YAML.
-    (tmp_path / "profiles.yml").write_text(json.dumps({"warehouse": {"target": "here", "outputs": {"here": output}}}))
-
-    def run(*arguments: str) -> str:
-        ended = subprocess.run(
-            [str(DBT), "--no-send-anonymous-usage-stats", "--no-use-colors", *arguments, "--profiles-dir", "."],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stdout
-        return ended.stdout
-
-    return run
-
-
-@needs_dbt
-def test_dbt_parses_the_sources_without_a_warning(dbt: Callable[..., str]) -> None:
-    assert not re.search(r"warn|deprecat|error", dbt("parse", "--show-all-deprecations"), re.IGNORECASE)
-
-
-@needs_dbt
-@pytest.mark.usefixtures("nights_on_postgresql")
-def test_dbt_finds_the_sources_whole_and_fresh(dbt: Callable[..., str]) -> None:
-    assert dbt("source", "freshness").count(" PASS freshness of ") == 3
-    assert "WARN=0 ERROR=0 SKIP=0" in dbt("build")
 
 
 def test_every_question_has_an_answer(nights: Place) -> None:
