@@ -1,4 +1,4 @@
-"""What deploy/, Containerfile and compose.yaml say fits together, and fits the code; no container engine is asked."""
+"""What deploy/, Containerfile and compose.yaml say fits together, and fits the code; no container engine is needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from drillster_pipeline.settings import SETTINGS
@@ -25,25 +24,20 @@ def instructions(name: str) -> list[str]:
     return [line.removeprefix(f"{name} ") for line in CONTAINERFILE.splitlines() if line.startswith(f"{name} ")]
 
 
-def commands() -> dict[str, list[str]]:
-    """Each command that a container is started or asked with."""
-    found = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
-    found |= {
-        f"health of {name}": service["healthcheck"]["test"][1:]
-        for name, service in SERVICES.items()
-        if "healthcheck" in service and name != "postgres"
-    }
-    found["image"] = yaml.safe_load(instructions("CMD")[0])
-    found["health of image"] = yaml.safe_load(CONTAINERFILE.split("HEALTHCHECK", 1)[1].split("CMD", 1)[1].strip())
-    return found
+def commands() -> list[list[str]]:
+    """Each command that a container is started or checked with."""
+    services = [service for name, service in SERVICES.items() if name != "postgres"]
+    found = [service["command"] for service in services if "command" in service]
+    found += [service["healthcheck"]["test"][1:] for service in services if "healthcheck" in service]
+    health = CONTAINERFILE.split("HEALTHCHECK", 1)[1].split("CMD", 1)[1].strip()
+    return [*found, yaml.safe_load(instructions("CMD")[0]), yaml.safe_load(health)]
 
 
-@pytest.mark.parametrize("name", commands())
-def test_every_command_is_one_that_the_image_has(name: str) -> None:
-    program, *arguments = commands()[name]
-    assert program in PROGRAMS | {"python"}
-    if "--module-name" in arguments:
-        assert arguments[arguments.index("--module-name") + 1] == "drillster_pipeline.definitions"
+def test_every_command_is_one_that_the_image_has() -> None:
+    for program, *arguments in commands():
+        assert program in PROGRAMS | {"python"}
+        if "--module-name" in arguments:
+            assert arguments[arguments.index("--module-name") + 1] == "drillster_pipeline.definitions"
 
 
 def test_what_is_copied_into_the_image_is_there_and_is_sent_to_the_builder() -> None:
@@ -58,7 +52,7 @@ def test_what_is_copied_into_the_image_is_there_and_is_sent_to_the_builder() -> 
                 assert source.removeprefix("./").split("/")[0] in sent, source
 
 
-def test_the_image_runs_as_nobody_in_particular_from_a_lock_with_hashes() -> None:
+def test_the_image_runs_as_an_ordinary_user_from_a_lock_with_hashes() -> None:
     assert instructions("USER") == ["10001"]
     installs = [line for line in instructions("RUN") if "pip install" in line]
     assert len(installs) == 2
@@ -78,11 +72,8 @@ def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
     assert {"pytest", "ruff", "mypy", "moto"}.isdisjoint(deployed)
 
 
-KUBERNETES = {"dagster-k8s", "kubernetes", "durationpy", "google-auth", "oauthlib", "requests-oauthlib", "pyasn1"} | {
-    "pyasn1-modules",
-    "cachetools",
-    "rsa",
-    "websocket-client",
+KUBERNETES = {"dagster-k8s", "kubernetes", "durationpy", "google-auth", "oauthlib", "requests-oauthlib"} | {
+    *("pyasn1", "pyasn1-modules", "cachetools", "rsa", "websocket-client"),
 }
 """What only the launcher of Kubernetes needs."""
 
@@ -107,7 +98,7 @@ def test_only_the_code_has_secrets_of_drillster_and_all_share_the_records_of_dag
         assert any(volume.startswith("storage:") for volume in SERVICES[name]["volumes"])
 
 
-def test_every_folder_that_a_night_writes_to_outlives_the_container() -> None:
+def test_every_folder_that_a_run_writes_to_outlives_the_container() -> None:
     """A folder beside the code goes when the image is replaced."""
     kept = [volume.split(":")[1] for volume in SERVICES["code"]["volumes"]]
     environment = " ".join(instructions("ENV"))
@@ -155,7 +146,7 @@ def test_a_pod_keeps_nothing_that_is_needed_again() -> None:
     assert HELM["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
-def test_the_chart_gets_what_the_instance_at_home_has() -> None:
+def test_the_chart_gets_what_dagster_yaml_has() -> None:
     home = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     assert HELM["additionalInstanceConfig"] == {name: home[name] for name in ("run_monitoring", "run_retries")}
     assert HELM["dagsterDaemon"] == {"runMonitoring": {"enabled": False}, "runRetries": {"enabled": False}}

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
+@pytest.mark.slow
 def test_a_run_sends_its_first_request_before_pandas_is_imported() -> None:
     modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.capture"]
     code = "import sys; " + "".join(f"import drillster_pipeline.{name}; " for name in modules)

@@ -58,7 +58,7 @@ def running_webhook() -> Iterator[Webhook]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     hook.url = f"http://127.0.0.1:{server.server_port}/services/T0/very-secret"
     yield hook
