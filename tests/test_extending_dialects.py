@@ -16,7 +16,7 @@ from drillster_pipeline.tables.schema import Column
 from drillster_pipeline.warehouse import Warehouse, dialects
 from drillster_pipeline.warehouse.dialects import Dialect
 
-from .warehouse.nights import account, day, load
+from .warehouse.support import account, day, load
 
 
 class MadeUp(SQLiteDialect_pysqlite):

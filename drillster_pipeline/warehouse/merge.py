@@ -18,6 +18,7 @@ from .dialects import dialect_of
 from .ledger import LedgerState, last_unloaded
 from .load_plan import Counts, LoadType
 from .model import Tables
+from .reads import count_rows
 from .staging import Staged, Staging
 
 PLACEHOLDER = "unread"
@@ -45,15 +46,11 @@ class Merge:
         """Execute; returns how many rows were affected."""
         return self.connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
-    def count(self, query: sa.Select[Any]) -> int:
-        """The number that a query gives."""
-        return int(self.connection.execute(query).scalar_one())
-
     def count_staged(self, staged: Staged) -> int:
         """How many rows are staged for a table, or for a part of it."""
         if not staged.filters:
             return self.staging.rows[staged.table.name]
-        return self.count(sa.select(sa.func.count()).select_from(staged.rows).where(*staged.filters))
+        return count_rows(self.connection, staged.rows, *staged.filters)
 
     @property
     def stamp(self) -> dict[str, Any]:
@@ -183,12 +180,8 @@ def merge_snapshot(merge: Merge, staged: Staged, load_type: LoadType, *, is_comp
     """
     rows = merge.tables(staged.table.name)
     of_date = rows.c.export_date == merge.export_date
-    before = 0
-    if rows.name not in merge.state.empty_tables:
-        before = merge.count(sa.select(sa.func.count()).select_from(rows).where(of_date))
+    before = 0 if rows.name in merge.state.empty_tables else count_rows(merge.connection, rows, of_date)
     may_repeat = merge.staging.may_repeat(rows.name)
-    if before and may_repeat and not is_complete:
-        raise RepeatedRows  # an update would take any of them
     try:
         if not before:
             return Counts(rows_inserted=merge.insert_staged(staged, is_new=True))

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 
-_NO_ROOM_BESIDE_DEFAULT = {"23514", "55P03"}
-"""What attaching says where the default partition holds rows of the month, or is being read."""
+_OVERLAPS, _DEFAULT_IN_THE_WAY = "42P17", ("23514", "55P03")
+"""What attaching says where partitions have other days of the month, or the default one rows of it or a reader."""
 _ANALYZES_ONLY = (18,)
 """The PostgreSQL from which on a partitioned table can be analyzed without its partitions."""
 DEFAULT_LOCK_WAIT = "500ms"
@@ -42,50 +42,39 @@ def ensure_partition(connection: sa.Connection, table: sa.Table, day: date) -> b
 
     Raises Refused where no partition covers the date and none can be made.
     """
-    if not is_partitioned(connection, table):
+    if not is_partitioned(connection, table) or _is_covered(connection, table, day):
         return False
-    covered, has_default = _covered(connection, table, day), _has_default(connection, table)
-    if day in covered or (covered and has_default):
-        return False
-    if covered:
+    has_default = _has_default(connection, table)
+    try:
+        with connection.begin_nested():
+            if has_default:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DEFAULT_LOCK_WAIT}'")
+            _attach_new(connection, table, day)
+    except sa.exc.DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        if has_default and state in {_OVERLAPS, *_DEFAULT_IN_THE_WAY}:
+            return False
+        if state != _OVERLAPS:
+            raise
         raise Refused(
             f"No partition of {table.name} has {day}, and one of its month can't be made, for partitions that are not "
             f"of this program have other days of it. Make one: CREATE TABLE … PARTITION OF "
             f"{_quoted(connection, table.name, table.schema)} FOR VALUES FROM ('{day}') TO "
             f"('{day + timedelta(days=1)}'), or as far as there is room"
-        )
-    if not has_default:
-        _attach_new(connection, table, day)
-        return True
-    try:
-        with connection.begin_nested():
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DEFAULT_LOCK_WAIT}'")
-            _attach_new(connection, table, day)
-    except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in _NO_ROOM_BESIDE_DEFAULT:
-            raise
-        return False
+        ) from None
     return True
 
 
-def _covered(connection: sa.Connection, table: sa.Table, day: date) -> set[date]:
-    """The days of a date's month that partitions cover, a default one left out."""
+def _is_covered(connection: sa.Connection, table: sa.Table, day: date) -> bool:
+    """Whether a partition covers the date, a default one left out; by the server's own words for what it takes."""
     query = sa.text(
         "SELECT pg_get_partition_constraintdef(c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass) AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'"
     )
     bounds = list(connection.scalars(query, {"name": _as_value(connection, table)}))
-    if not bounds:
-        return set()
-    first, following = _month(day)
-    days = f"generate_series(date '{first}', date '{following - timedelta(days=1)}', interval '1 day')"
-    # The server's own words for what a partition takes, asked of each day: no text of anybody else is in the query.
-    return set(
-        connection.exec_driver_sql(
-            f"SELECT export_date FROM (SELECT CAST(day AS date) AS export_date FROM {days} AS day) AS days"  # noqa: S608
-            f" WHERE {' OR '.join(f'({bound})' for bound in bounds)}"
-        ).scalars()
-    )
+    takes = " OR ".join(f"({bound})" for bound in bounds) or "false"
+    of_day = f"SELECT {takes} FROM (SELECT date '{day}' AS export_date) AS days"  # noqa: S608 (the server's own text)
+    return bool(connection.exec_driver_sql(of_day).scalar())
 
 
 def _attach_new(connection: sa.Connection, table: sa.Table, day: date) -> None:

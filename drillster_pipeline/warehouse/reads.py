@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.tables import Column, Kind, Table
+from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
 
 from .model import Tables
 
@@ -43,18 +43,13 @@ def count_differences(
     agrees. ``group_playables``: drillables and tests. ``catalog_playables``: the catalog's total.
     """
     child = tables(name)
-    named: sa.ColumnElement[int]
-    joined: sa.ColumnElement[int] = sa.func.count()
-    if name == "group_members":
-        parent, key = tables("groups"), "group_id"
-        named = parent.c.member_count
-        joined = sa.func.sum(sa.case((child.c.status == "MEMBER", 1), else_=0))
-    elif name == "group_playables":
-        parent, key = tables("groups"), "group_id"
-        named = parent.c.drillable_count + sa.func.coalesce(parent.c.test_count, 0)
-    else:
-        parent, key = tables("catalogs"), "catalog_id"
-        named = parent.c.playable_count
+    counts = [part.split(".") for part in (DATA_TABLES[name].counts or "").split(" + ")]
+    parent = tables(counts[0][0])
+    (key,) = parent.primary_key.columns.keys()
+    first, *more = (parent.c[column] for _, column in counts)
+    named: sa.ColumnElement[int] = sum((sa.func.coalesce(column, 0) for column in more), start=first)
+    is_member = [child.c.status == "MEMBER"] if name == "group_members" else []
+    joined = sa.func.sum(sa.case((sa.and_(sa.true(), *is_member), 1), else_=0))
     rows = (
         sa.select(child.c[key], sa.func.count().label("most"), joined.label("least"))
         .where(child.c.deleted_on.is_(None))

@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.errors import Refused, SettingsError
 
-from .dialects import Dialect, ViewComments, dialect_of, quoted
+from .dialects import ViewComments, dialect_of, quoted
 from .ledger import CONTRACT
 from .model import build, lookup
 from .views import VIEWS
@@ -118,41 +118,33 @@ class _Schema:
     """The schema of the database, read once."""
 
     def __init__(self, connection: sa.Connection, metadata: sa.MetaData) -> None:
-        self.tables: set[str] = set()
-        self.views: set[str] = set()
+        self._dialect, self._ours = connection.dialect, dialect_of(connection)
+        inspector, schema = sa.inspect(connection), metadata.schema
+        has_schema = schema is None or inspector.has_schema(schema)
+        self.tables = set(inspector.get_table_names(schema=schema) if has_schema else ())
+        self.views = set(inspector.get_view_names(schema=schema) if has_schema else ())
+        names = [table.name for table in metadata.sorted_tables if table.name in self.tables]
+
         self.definitions: Mapping[str, str] = {}
         """The statements that the views were last made with."""
-        self._dialect = connection.dialect
-        inspector, schema = sa.inspect(connection), metadata.schema
-        if schema is not None and not inspector.has_schema(schema):
+        if not names:
             self._ours.read_collations(metadata, [])
             return
-        self.tables = set(inspector.get_table_names(schema=schema))
-        self.views = set(inspector.get_view_names(schema=schema))
-        names = [table.name for table in metadata.sorted_tables if table.name in self.tables]
-        self._columns = _by_name(inspector.get_multi_columns(schema=schema, filter_names=names))
-        self._keys = {
-            name: list(key["constrained_columns"])
-            for name, key in _by_name(inspector.get_multi_pk_constraint(schema=schema, filter_names=names)).items()
-        }
-        self._indexes = _by_name(inspector.get_multi_indexes(schema=schema, filter_names=names))
-        self._comments = (
-            _by_name(inspector.get_multi_table_comment(schema=schema, filter_names=names))
-            if self._ours.renews_comments
-            else None
-        )
+
+        def read(reflect: Callable[..., Mapping[tuple[str | None, str], Any]]) -> dict[str, Any]:
+            return {name: found for (_, name), found in reflect(schema=schema, filter_names=names).items()}
+
+        self._columns, self._indexes = read(inspector.get_multi_columns), read(inspector.get_multi_indexes)
+        self._comments = read(inspector.get_multi_table_comment) if self._ours.renews_comments else None
+        keys = read(inspector.get_multi_pk_constraint)
+        self._keys = {name: list(key["constrained_columns"]) for name, key in keys.items()}
         self._ours.read_collations(
-            metadata,
-            [each for name in names for each in self._columns[name] if each["name"] in self._keys[name]],
+            metadata, [each for name in names for each in self._columns[name] if each["name"] in self._keys[name]]
         )
         if "view_definitions" in self.tables:
             definitions = lookup(metadata)("view_definitions")
             query = sa.select(definitions.c.view_name, definitions.c.definition)
             self.definitions = {row.view_name: row.definition for row in connection.execute(query)}
-
-    @property
-    def _ours(self) -> Dialect:
-        return dialect_of(self._dialect)
 
     def additions_to(self, table: sa.Table) -> Iterator[Addition]:
         """Nullable columns, indexes and comments that an existing table misses."""
@@ -167,10 +159,10 @@ class _Schema:
         if self._comments is None:
             return
         if self._comments[table.name]["text"] != table.comment:
-            yield Addition("comment", table.name, partial(_comment, subject=table))
+            yield _comment(table.name, sa.schema.SetTableComment(table))
         for name, reflected in columns.items():
             if name in table.columns and reflected.get("comment") != table.columns[name].comment:
-                yield Addition("comment", f"{table.name}.{name}", partial(_comment, subject=table.columns[name]))
+                yield _comment(f"{table.name}.{name}", sa.schema.SetColumnComment(table.columns[name]))
 
     def problems_of(self, table: sa.Table) -> Iterator[str]:
         """What no addition changes, each with what to do about it."""
@@ -215,11 +207,9 @@ class _Schema:
 
     def _fits(self, found: TypeEngine[Any], declared: TypeEngine[Any]) -> bool:
         """Whether every value of ``declared`` can be stored in a column of ``found``, as what it is."""
-        expected = (
-            declared.load_dialect_impl(self._dialect)
-            if isinstance(declared, TypeDecorator)
-            else declared.dialect_impl(self._dialect)
-        )
+        expected = declared.dialect_impl(self._dialect)
+        if isinstance(expected, TypeDecorator):
+            expected = expected.load_dialect_impl(self._dialect)
         kind = _kind(expected)
         if kind is sa.Boolean:
             return self._ours.can_store(found, expected)
@@ -230,10 +220,6 @@ class _Schema:
         if kind is sa.DateTime:
             return bool(getattr(found, "timezone", False)) == bool(getattr(expected, "timezone", False))
         return kind is not sa.String or self._ours.can_store(found, expected)
-
-
-def _by_name(reflected: Mapping[tuple[str | None, str], Any]) -> dict[str, Any]:
-    return {name: found for (_, name), found in reflected.items()}
 
 
 def _needs_value(column: ReflectedColumn) -> bool:
@@ -247,35 +233,27 @@ def _kind(found: TypeEngine[Any]) -> type[TypeEngine[Any]]:
 
 
 def _bytes(kind: TypeEngine[Any]) -> int:
-    if isinstance(kind, sa.SmallInteger):
-        return 2
-    return 8 if isinstance(kind, sa.BigInteger) else 4
+    return 2 if isinstance(kind, sa.SmallInteger) else 8 if isinstance(kind, sa.BigInteger) else 4
 
 
 def _add_column(connection: sa.Connection, *, column: sa.Column[Any]) -> None:
     dialect, ours = connection.dialect, dialect_of(connection)
-    quote = dialect.identifier_preparer.quote
+    preparer = dialect.identifier_preparer
     compiler = dialect.ddl_compiler(dialect, sa.schema.CreateTable(column.table))
     specification = compiler.get_column_specification(column)
-    if ours.inlines_references:
-        for key in column.foreign_keys:
-            table, name = key.target_fullname.split(".")
-            specification += f" REFERENCES {quote(table)} ({quote(name)})"
-    table = dialect.identifier_preparer.format_table(column.table)
-    connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {specification}")
-    if not ours.inlines_references:
-        for key in column.foreign_keys:
-            if key.constraint is not None:
-                connection.execute(sa.schema.AddConstraint(key.constraint))
+    inlined = column.foreign_keys if ours.inlines_references else ()
+    for key in inlined:
+        specification += " REFERENCES {} ({})".format(*map(preparer.quote, key.target_fullname.split(".")))
+    connection.exec_driver_sql(f"ALTER TABLE {preparer.format_table(column.table)} ADD COLUMN {specification}")
+    for key in column.foreign_keys - set(inlined):
+        if key.constraint is not None:
+            connection.execute(sa.schema.AddConstraint(key.constraint))
     if ours.renews_comments:
-        _comment(connection, subject=column)
+        connection.execute(sa.schema.SetColumnComment(column))
 
 
-def _comment(connection: sa.Connection, *, subject: sa.Table | sa.Column[Any]) -> None:
-    if isinstance(subject, sa.Table):
-        connection.execute(sa.schema.SetTableComment(subject))
-    else:
-        connection.execute(sa.schema.SetColumnComment(subject))
+def _comment(name: str, statement: sa.schema.ExecutableDDLElement) -> Addition:
+    return Addition("comment", name, lambda connection: connection.execute(statement))
 
 
 def _replace_view(connection: sa.Connection, *, metadata: sa.MetaData, name: str, statement: str) -> None:

@@ -8,9 +8,9 @@ knows that they are dead, clears them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,11 +59,6 @@ class Staged:
 def staged_columns(table: Table) -> tuple[Column, ...]:
     """The columns of a frame of ``table``: its own, and the digest of an entity."""
     return table.columns + ((table.column("row_hash"),) if table.kind is Kind.ENTITY else ())
-
-
-def joins(table: Table, column: Column) -> bool:
-    """Whether rows of ``table`` are found by this column."""
-    return column.name in table.key or column.references is not None
 
 
 class StagingTables:
@@ -145,18 +140,17 @@ class Staging:
         """Work space of :mod:`.entities`: what changes in the history of one table."""
         others = (self.rejects, self.placeholders, self.unobserved, self.changes)
         self._all = [*(staged.rows for staged in self.tables.values()), *others]
-        self._last_row = dict.fromkeys(self.tables, 0)
-        self.rows = dict.fromkeys(self.tables, 0)
+        self.rows = Counter[str]()
         """Staged rows of each table."""
-        self.repeated = dict.fromkeys(self.tables, 0)
+        self.repeated = Counter[str]()
         """Rows of each table that were left out for another one with the same key."""
-        self.rejected = dict.fromkeys(self.tables, 0)
+        self.rejected = Counter[str]()
         """Rows of each table that were set aside."""
-        self._last_reject = dict.fromkeys(self.tables, 0)
+        self._last_row, self._last_reject = Counter[str](), Counter[str]()
         """Their numbers go on where some of them turn out to be the same, and are taken out."""
         self.unreadable: set[str] = set()
         """Tables with a reject of which the key could not be read: nobody knows which row that was."""
-        self._told_apart: set[str] = set()
+        self._distinct: set[str] = set()
         """Tables of which no two staged rows have the same key."""
 
     def create(self) -> None:
@@ -195,9 +189,9 @@ class Staging:
                     "table_name": reject.table,
                     "row_number": self._last_reject[reject.table],
                     "reason": reject.reason.replace("\0", ""),
-                    "record": as_json(reject.record),
+                    "record": _as_json(reject.record),
                     "row_key": None if reject.key is None else KEY_SEPARATOR.join(map(str, reject.key)),
-                    "required": None if reject.required is None else as_json(reject.required),
+                    "required": None if reject.required is None else _as_json(reject.required),
                 }
             )
         self._connection.execute(sa.insert(self.rejects), values)
@@ -228,11 +222,11 @@ class Staging:
 
     def may_repeat(self, name: str) -> bool:
         """Whether nobody has looked yet if staged rows of a table have the same key."""
-        return bool(self.rows[name]) and name not in self._told_apart
+        return bool(self.rows[name]) and name not in self._distinct
 
     def leave_out_repeated(self, staged: Staged) -> int:
         """Of staged rows with the same key keep that of the highest rank, and of those the last; how many went."""
-        self._told_apart.add(staged.table.name)
+        self._distinct.add(staged.table.name)
         rows = staged.rows
         key = [rows.c[name] for name in staged.table.key]
         repeats = sa.select(sa.literal(1)).select_from(rows).group_by(*key).having(sa.func.count() > 1).limit(1)
@@ -244,21 +238,17 @@ class Staging:
 
     def index(self, staged: Staged) -> None:
         """Make staged rows quick to find by key, once they are all there."""
-        joined = [column.name for column in staged.columns if joins(staged.table, column)]
+        joined = [column.name for column in staged.columns if staged.is_key(column) or column.references is not None]
         name, key = staged.table.name, staged.table.key
         if self._dialect.index_staged(self._connection, staged.rows, key, joined, self.rows[name]):
-            self._told_apart.add(name)
+            self._distinct.add(name)
 
 
-def as_json(record: Mapping[str, Any]) -> str:
+def _as_json(record: Mapping[str, Any]) -> str:
     """A rejected row as JSON text that any database holds."""
-    text = json.dumps(record, ensure_ascii=False, default=_as_text)
+    text = json.dumps(record, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
-        text = json.dumps(record, default=_as_text)
+        return json.dumps(record)
     return text
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, date) else str(value)

@@ -10,15 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.extract.batches import MASKED, Batch, Reject, redacted
+from drillster_pipeline.extract.batches import Batch, Reject, redacted
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.tables.schema import Column, Kind
+from drillster_pipeline.tables.schema import Kind, Table
 
 from .dialects import KEY_LENGTH, python_values
 from .ledger import LedgerState
 from .load_plan import LoadPlan, LoadType, TableValidation, ValidationResult
 from .merge import exists
 from .model import Tables, bounded_columns
+from .reads import count_rows
 from .staging import Staged, Staging
 from .unobserved import REFERENCED_FLAG, is_complete, is_missing, keeps_referenced, stage_unobserved
 
@@ -73,15 +74,14 @@ def reject_long_keys(batch: Batch) -> Batch:
             reasons.setdefault(place, reason)
     if not reasons:
         return batch
-    rejects = []
-    for place, reason in sorted(reasons.items()):
-        row = frame.iloc[[place]]
-        values = {column.name: python_values(column, row[column.name])[0] for column in batch.table.columns}
-        key = tuple(str(values[name]) for name in batch.table.key)
-        masked = {column.name for column in batch.table.columns if column.personal}
-        record = {name: MASKED if name in masked and value is not None else value for name, value in values.items()}
-        rejects.append(Reject(batch.table.name, reason, record, key))
-    return replace(batch, frame=frame.drop(frame.index[sorted(reasons)]), rejects=(*batch.rejects, *rejects))
+    places = sorted(reasons)
+    columns = batch.table.columns
+    rows = zip(*(python_values(column, frame[column.name].iloc[places]) for column in columns), strict=True)
+    rejects = [
+        _reject(batch.table, {column.name: value for column, value in zip(columns, row, strict=True)}, reasons[place])
+        for place, row in zip(places, rows, strict=True)
+    ]
+    return replace(batch, frame=frame.drop(frame.index[places]), rejects=(*batch.rejects, *rejects))
 
 
 def _without_long_placeholder(reject: Reject) -> Reject:
@@ -170,18 +170,18 @@ class Validator:
                 return
         rejects = self._staging.rejects
         is_rejected = exists(rejects, rejects.c.table_name == parent, rejects.c.row_key == values.c.value)
-        self._excused[name] += self._count(staged.rows, value.in_(missing.where(is_rejected)))
+        self._excused[name] += count_rows(self._connection, staged.rows, value.in_(missing.where(is_rejected)))
         reason = f"{column}: there is no such row in {parent}"
         is_orphan = value.in_(missing)
         accepted = limit + self._excused[name]
-        if self._staging.rejected[name] + self._count(staged.rows, is_orphan) > accepted:
+        if self._staging.rejected[name] + count_rows(self._connection, staged.rows, is_orphan) > accepted:
             # The load is refused, so the rows are not needed; what remains is counted on.
             self._staging.rejected[name] += self._remove_orphans(staged, is_orphan)
             self._refused.setdefault(name, []).append(reason)
             return
         orphans = sa.select(staged.rows).where(is_orphan).order_by(staged.rows.c.staged_row)
         for chunk in self._connection.execute(orphans).mappings().partitions(_AT_ONCE):
-            self._staging.reject([_orphan(staged, row, reason) for row in map(dict, chunk)])
+            self._staging.reject([_reject(staged.table, row, reason) for row in map(dict, chunk)])
         self._remove_orphans(staged, is_orphan)
 
     def _remove_orphans(self, staged: Staged, condition: sa.ColumnElement[bool]) -> int:
@@ -240,7 +240,9 @@ class Validator:
             to_delete = 0 if name in self._state.empty_tables else self._to_delete(staged)
             rows = self._tables(name)
             if to_delete:
-                present = self._count(rows, rows.c.deleted_on.is_(None), rows.c.last_seen_on.is_not(None))
+                present = count_rows(
+                    self._connection, rows, rows.c.deleted_on.is_(None), rows.c.last_seen_on.is_not(None)
+                )
         return TableValidation(
             rows_read=rows_read,
             rows_staged=self._staging.rows[name],
@@ -253,7 +255,7 @@ class Validator:
 
     def _to_delete(self, staged: Staged, *conditions: sa.ColumnElement[bool]) -> int:
         rows = self._tables(staged.table.name)
-        return self._count(rows, rows.c.deleted_on.is_(None), self._is_missing(staged), *conditions)
+        return count_rows(self._connection, rows, rows.c.deleted_on.is_(None), self._is_missing(staged), *conditions)
 
     def _is_missing(self, staged: Staged) -> sa.ColumnElement[bool]:
         rows, objectives = self._tables(staged.table.name), self._tables("objectives")
@@ -281,10 +283,6 @@ class Validator:
 
     def _finds(self, query: sa.Select[Any]) -> bool:
         return self._connection.execute(query.limit(1)).first() is not None
-
-    def _count(self, rows: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
-        query = sa.select(sa.func.count()).select_from(rows).where(*conditions)
-        return int(self._connection.execute(query).scalar_one())
 
     def _mass_deletions(self, tables: Mapping[str, TableValidation]) -> Iterator[tuple[str, str]]:
         """Tables that lose more than is accepted, each with a message to the operator."""
@@ -337,10 +335,6 @@ def _references(staged: Staged) -> Iterator[tuple[str, str]]:
             yield column.name, column.references
 
 
-def _orphan(staged: Staged, row: Mapping[str, Any], reason: str) -> Reject:
-    def recorded(column: Column) -> Any:
-        value = row[column.name]
-        return redacted(column, value) if column.personal or isinstance(value, str) else value
-
-    key = tuple(value if isinstance(value := row[name], str) else value.isoformat() for name in staged.table.key)
-    return Reject(staged.table.name, reason, {each.name: recorded(each) for each in staged.table.columns}, key)
+def _reject(table: Table, row: Mapping[str, Any], reason: str) -> Reject:
+    key = tuple(value if isinstance(value := row[name], str) else value.isoformat() for name in table.key)
+    return Reject(table.name, reason, {each.name: redacted(each, row[each.name]) for each in table.columns}, key)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from .dialects import dialect_of
 from .ledger import is_full_table, newest_complete_loads
@@ -58,52 +59,35 @@ def _view(description: str, columns: Mapping[str, str]) -> Callable[[Query], Que
 class _DialectFunction(FunctionElement[Any]):
     """An expression of dates or numbers that databases write differently; each dialect has the SQL."""
 
-    inherit_cache = True  # SQLAlchemy reads it of each class
+    def __init_subclass__(cls, *, returns: TypeEngine[Any]) -> None:
+        super().__init_subclass__()
+        cls.type = returns
+        cls.inherit_cache = True  # SQLAlchemy reads it of each class
 
 
-class utc_midnight(_DialectFunction):
+class utc_midnight(_DialectFunction, returns=sa.DateTime()):
     """The moment at which a date begins in UTC."""
 
-    inherit_cache = True
-    type = sa.DateTime()
-    name = "utc_midnight"
 
-
-class hours_later(_DialectFunction):
+class hours_later(_DialectFunction, returns=sa.DateTime()):
     """A moment, so many hours later; earlier where the number is negative."""
 
-    inherit_cache = True
-    type = sa.DateTime()
-    name = "hours_later"
 
-
-class days_begun(_DialectFunction):
+class days_begun(_DialectFunction, returns=sa.Integer()):
     """Days of 24 hours that have begun between the second moment and the first, which is the later one."""
 
-    inherit_cache = True
-    type = sa.Integer()
-    name = "days_begun"
 
-
-class seconds_since(_DialectFunction):
+class seconds_since(_DialectFunction, returns=sa.BigInteger()):
     """Complete seconds from a timestamp to now."""
 
-    inherit_cache = True
-    type = sa.BigInteger()
-    name = "seconds_since"
 
-
-class as_double(_DialectFunction):
+class as_double(_DialectFunction, returns=sa.Double()):
     """A number as a double, so that all databases (and drivers) give the same type."""
-
-    inherit_cache = True
-    type = sa.Double()
-    name = "as_double"
 
 
 @compiles(_DialectFunction)
 def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -> str:
-    sql = dialect_of(compiler.dialect).expressions[element.name]
+    sql = dialect_of(compiler.dialect).expressions[type(element).__name__]
     return sql.format(*(compiler.process(clause, **options) for clause in element.clauses))
 
 

@@ -13,7 +13,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from drillster_pipeline.orchestration.home import describe_home
 from tests.orchestration.houses import REPOSITORY
-from tests.warehouse import postgresql
+from tests.support.databases import postgresql_engine, postgresql_server
 
 
 def test_dagster_is_asked_without_making_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def test_the_database_of_dagster_is_asked_without_making_a_table(
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copyfile(REPOSITORY / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
-    with postgresql.server() as url, postgresql.engine(url).connect() as connection:
+    with postgresql_server() as url, postgresql_engine(url).connect() as connection:
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.replace("postgresql://", "postgresql+psycopg2://"))
 
         def tables() -> int:

@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 
 from drillster_pipeline.warehouse import Warehouse
-from tests.warehouse import postgresql
-from tests.warehouse.place import Place
+from tests.support.databases import Place, postgresql_server
 
 from .month import LAST, copied, write_nights
 
@@ -17,7 +16,7 @@ from .month import LAST, copied, write_nights
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A server, as its superuser."""
-    with postgresql.server() as url:
+    with postgresql_server() as url:
         yield url
 
 

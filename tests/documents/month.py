@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from drillster_pipeline.warehouse import CONTRACT, Warehouse
 from drillster_pipeline.warehouse.partitions import ensure_partition
 from tests.drillster import Sandbox
+from tests.support.databases import Place
 from tests.support.installation import Installation, night_after
-from tests.warehouse.place import Place, metadata_of
+from tests.warehouse.support import metadata_of
 
 ACCOUNTS, SEED = 60, 2
 FIRST, LAST = date(2026, 4, 30), date(2026, 5, 31)

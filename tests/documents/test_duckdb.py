@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from drillster_pipeline.warehouse import Warehouse
-from tests.warehouse.place import Place
+from tests.support.databases import Place
 
 from .month import LAST
 from .questions import DOCS

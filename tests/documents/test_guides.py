@@ -12,8 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
-from tests.warehouse import postgresql
-from tests.warehouse.place import Place
+from tests.support.databases import Place, postgresql_engine
 
 from .month import LAST, SCHEMA
 from .questions import DOCS, questions
@@ -35,7 +34,7 @@ Query = Callable[[str, str], list[tuple[Any, ...]]]
 def ask(nights_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]:
     """Ask as one of the roles of the guide, in a session that says nothing of itself."""
     url = sa.make_url(postgresql_url)
-    owner = postgresql.engine(postgresql_url)
+    owner = postgresql_engine(postgresql_url)
     statements = "".join(_blocks("README.md", "sql")).split(";")
     with owner.begin() as connection:
         for statement in filter(str.strip, statements):
@@ -46,7 +45,7 @@ def ask(nights_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]
             )
 
     def ask(role: str, query: str) -> list[tuple[Any, ...]]:
-        engine = postgresql.engine(url.set(username=role).render_as_string(hide_password=False))
+        engine = postgresql_engine(url.set(username=role).render_as_string(hide_password=False))
         with engine.connect() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(query)]
 
@@ -71,7 +70,7 @@ def test_the_analyst_writes_nothing(ask: Query) -> None:
 
 
 def test_the_analyst_reads_what_a_later_version_adds(ask: Query, postgresql_url: str) -> None:
-    with postgresql.engine(postgresql_url).begin() as connection:
+    with postgresql_engine(postgresql_url).begin() as connection:
         connection.exec_driver_sql(f"CREATE TABLE {SCHEMA}.later AS SELECT 1 AS one")
     assert ask("analyst", "SELECT one FROM later") == [(1,)]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.warehouse import TablePlan, Warehouse
-from tests.warehouse.nights import account, group, load, member, objective
-from tests.warehouse.place import Place
+from tests.support.databases import Place
+from tests.warehouse.support import account, group, load, member, objective
 
 from .questions import DOCS
 

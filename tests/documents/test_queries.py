@@ -7,8 +7,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from tests.warehouse import mariadb
-from tests.warehouse.place import Place
+from tests.support.databases import NO_MARIADB, Place, mariadb_server
 
 from .month import SCHEMA, copied, write_nights
 from .questions import AUDIENCES, DOCS, Answer, ask, page, questions
@@ -42,9 +41,9 @@ def test_each_of_the_twenty_questions_has_an_answer_with_a_value_in_every_column
 def test_other_databases_give_the_same_answers_in_their_order_of_texts(
     month: Place, answers: Mapping[int, Answer], request: pytest.FixtureRequest, database: str
 ) -> None:
-    with mariadb.server() if database == "mariadb" else nullcontext(request.getfixturevalue("postgresql_url")) as url:
+    with mariadb_server() if database == "mariadb" else nullcontext(request.getfixturevalue("postgresql_url")) as url:
         if url is None:
-            pytest.skip(mariadb.MISSING)
+            pytest.skip(NO_MARIADB)
         with copied(month, url) as warehouse, warehouse.engine.connect() as connection:
             for statement in SESSIONS[database]:
                 connection.exec_driver_sql(statement)

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.dates import newest_complete
-from tests.warehouse import postgresql
+from tests.support.databases import postgresql_engine, postgresql_programs, postgresql_server
 
 from .houses import AMSTERDAM, REPOSITORY, House, night_after
 from .services import daemon_of, free_port, process_of, webserver_of
@@ -35,10 +35,10 @@ def code_server_of(house: House) -> Iterator[None]:
 @pytest.fixture
 def server() -> Iterator[sa.URL]:
     """A server with the two databases of deploy/, made by its script."""
-    with postgresql.server() as text:
+    with postgresql_server() as text:
         url = sa.make_url(text)
         environment = {
-            "PATH": f"{postgresql.programs()}:{os.environ['PATH']}",
+            "PATH": f"{postgresql_programs()}:{os.environ['PATH']}",
             "PGHOST": str(url.query["host"]),
             "DAGSTER_DB_PASSWORD": 'it\'s "a" $secret',
             "WAREHOUSE_DB_PASSWORD": "another",
@@ -87,7 +87,7 @@ def test_a_night_and_a_backfill_run_through_three_services_on_postgresql(house: 
 
     # Nothing of Dagster's records is on the disk, so a container may be replaced by another.
     assert not [path for path in house.home.rglob("*.db") if path.is_file()]
-    with postgresql.engine(database(server, "dagster")).connect() as connection:
+    with postgresql_engine(database(server, "dagster")).connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 2
 
 

@@ -1,7 +1,4 @@
-"""Real databases: an SQLite file, a PostgreSQL that comes as a wheel, and MariaDB where it is at hand.
-
-Each test has a schema of its own, which on MariaDB is another word for a database.
-"""
+"""The databases of the tests. Each test has a schema of its own, which on MariaDB is another word for a database."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.warehouse import Warehouse
+from tests.support.databases import NO_MARIADB, Place, execute, mariadb_server, postgresql_server, sqlite_in
 
-from . import mariadb as mariadb_server
-from . import postgresql as postgresql_server
-from .place import Place, empty
+from .support import empty
 
-DATABASES = ("sqlite", "postgresql", "mariadb")
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
+DATABASES = ["sqlite", *SERVERS]
 
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server for the session, as its superuser; the URL is libpq's own form of it."""
-    with postgresql_server.server() as url:
+    with postgresql_server() as url:
         yield url
 
 
@@ -32,8 +29,7 @@ def postgresql_url() -> Iterator[str]:
 def _schema(url: str) -> Iterator[Place]:
     schema = f"test_{secrets.token_hex(4)}"
     yield Place(url, schema)
-    with postgresql_server.engine(url).begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    execute(url, f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
 @pytest.fixture
@@ -46,9 +42,9 @@ def postgresql(postgresql_url: str) -> Iterator[Place]:
 @pytest.fixture(scope="session")
 def mariadb_url() -> Iterator[str]:
     """A MariaDB server for the session, as a user who may do all; skips where there is none."""
-    with mariadb_server.server() as url:
+    with mariadb_server() as url:
         if url is None:
-            pytest.skip(mariadb_server.MISSING)
+            pytest.skip(NO_MARIADB)
         yield url
 
 
@@ -71,7 +67,7 @@ def mariadb(mariadb_url: str) -> Iterator[Place]:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Place:
     """A file that does not exist yet, in a folder that does not either."""
-    return Place(f"sqlite:///{tmp_path}/data/warehouse.sqlite", None)
+    return sqlite_in(tmp_path / "data")
 
 
 @pytest.fixture(params=DATABASES)
@@ -84,30 +80,34 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture(scope="session")
 def sqlite_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """One for all tests that want no other: its statements are compiled once."""
-    with Place(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/warehouse.sqlite", None).opened() as opened:
-        opened.prepare()
+    with sqlite_in(tmp_path_factory.mktemp("sqlite")).prepared() as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def postgresql_warehouse(postgresql_url: str) -> Iterator[Warehouse]:
     """The same on PostgreSQL."""
-    with _schema(postgresql_url) as place, place.opened() as opened:
-        opened.prepare()
+    with _schema(postgresql_url) as place, place.prepared() as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def mariadb_warehouse(mariadb_url: str) -> Iterator[Warehouse]:
     """The same on MariaDB."""
-    with _database(mariadb_url) as place, place.opened() as opened:
-        opened.prepare()
+    with _database(mariadb_url) as place, place.prepared() as opened:
         yield opened
 
 
+@pytest.fixture
+def warehouse(sqlite_warehouse: Warehouse) -> Warehouse:
+    """A warehouse that is prepared and empty, on SQLite: where dialects do not differ."""
+    empty(sqlite_warehouse)
+    return sqlite_warehouse
+
+
 @pytest.fixture(params=DATABASES)
-def warehouse(request: pytest.FixtureRequest) -> Warehouse:
-    """A warehouse that is prepared and empty, on each of the databases."""
+def any_warehouse(request: pytest.FixtureRequest) -> Warehouse:
+    """The same on each of the databases."""
     found: Warehouse = request.getfixturevalue(f"{request.param}_warehouse")
     empty(found)
     return found

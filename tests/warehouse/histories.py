@@ -1,20 +1,24 @@
-"""Random histories of nights, and what the warehouse must hold after them: computed in plain Python, not in SQL."""
+"""Random loads, and what the warehouse must hold after them: computed day by day in plain Python, not in SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from hypothesis import strategies as st
 
 from drillster_pipeline.tables import DATA_TABLES
-from drillster_pipeline.warehouse import LoadReport, LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
 
-from .nights import account, batch, day, event, group, load, member, objective, plan, playable, reject
+from .support import account, batch, day, event, group, load, member, objective, plan, playable, reject
 
 ENTITIES = ("accounts", "playables", "groups", "group_members", "objectives", "objective_playables")
+SELECTED = ("group_members", "objective_playables")
+"""Tables that a load may leave out, since no other refers to them."""
+DATES = tuple(day(number) for number in range(1, 9))
+"""One more than there are dates with loads."""
 UNDATED = dict.fromkeys(("first_seen_on", "last_seen_on", "deleted_on"))
 GROUPS, ACCOUNTS, PLAYABLES = ("g1", "g2", "g3"), ("a1", "a2", "a3"), ("p1", "p2")
 
@@ -31,37 +35,42 @@ NAMING: Mapping[str, frozenset[str]] = {
     "accounts": frozenset({"groups", "group_members", "objectives"}),
     "playables": frozenset({"groups", "group_members", "objectives", "objective_playables", "playables"}),
 }
-"""Of which tables such a row may have named a person or a playable that nothing else names."""
+"""Of which tables such a row may refer to an account or a playable that no other row refers to."""
+
+Key = tuple[str, ...]
+Row = Mapping[str, Any]
+State = dict[Key, tuple[Row, bool]]
+"""Of a date: each row that is there, and whether the load of that date observed it."""
 
 
 @dataclass(frozen=True)
-class Night:
-    """What one sealed capture shows, and what it could not see."""
+class Snapshot:
+    """What one sealed capture shows, and what it could not observe."""
 
     on: date
-    content: Mapping[str, tuple[Mapping[str, Any], ...]]
+    content: Mapping[str, tuple[Row, ...]]
     unobserved_groups: frozenset[str]
-    keep_referenced: bool
     partial: frozenset[str]
-    rejected: Mapping[tuple[str, tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
+    rejected: Mapping[tuple[str, Key], Mapping[str, str]] = field(default_factory=dict)
     """Table and key of rows that did not fit, with what else may not be NULL of them."""
     unreadable: frozenset[str] = frozenset()
+    """Tables with a row of which the key could not be read."""
     additive: frozenset[str] = frozenset()
-    """Tables of which the load only met some rows in passing."""
+    """Tables of which the load has only some rows, which others refer to."""
 
-    def publish(self, warehouse: Warehouse) -> LoadReport:
+    def publish(self, warehouse: Warehouse) -> None:
         plans = {
             name: TablePlan(
                 load_type=self.load_type(name),
                 unobserved_groups=self.unobserved_groups,
-                keep_referenced=self.keep_referenced and name in {"accounts", "playables"},
+                keep_referenced=bool(self.unobserved_groups) and name in {"accounts", "playables"},
             )
             for name in self.content
         }
         rejects: dict[str, list[Any]] = {name: [reject(name)] for name in self.unreadable}
         for (name, key), required in self.rejected.items():
             rejects.setdefault(name, []).append(reject(name, *key, **required))
-        return load(warehouse, self.on, self.content, plans=plans, rejects=rejects, allow_mass_delete=True)
+        load(warehouse, self.on, self.content, plans=plans, rejects=rejects, allow_mass_delete=True)
 
     def load_type(self, name: str) -> LoadType:
         if name in self.additive:
@@ -73,47 +82,61 @@ class Night:
         return self.load_type(name) is LoadType.FULL and not self.unreadable & HIDING[name] and not keeps_all
 
     def keeps_referenced(self, name: str) -> bool:
-        """Whether a person or playable that is only known in passing may be there although nothing named it."""
-        return self.keep_referenced or bool(self.unreadable & NAMING.get(name, frozenset()))
+        """Whether an account or playable that is only referenced may be there although no row refers to it."""
+        return bool(self.unobserved_groups or self.unreadable & NAMING.get(name, frozenset()))
 
-    def is_in_passing(self, name: str, row: Mapping[str, Any]) -> bool:
-        return name in self.additive or (name == "accounts" and row["is_managed"] is None)
+    def split(self, name: str) -> tuple[dict[Key, Row], dict[Key, Row]]:
+        """The rows that it observes, and those that are only referenced."""
+        observed: dict[Key, Row] = {}
+        referenced: dict[Key, Row] = {}
+        for row in self.content.get(name, ()):
+            is_referenced = name in self.additive or (name == "accounts" and row["is_managed"] is None)
+            (referenced if is_referenced else observed)[_key_of(name, row)] = row
+        return observed, referenced
+
+    def misses(self, name: str, key: Key, row: Row) -> bool:
+        """Whether it cannot observe a row, which is there perhaps."""
+        if not self.is_complete(name) or (name, key) in self.rejected:
+            return True
+        if name == "accounts":
+            return self.keeps_referenced(name) and row["is_managed"] is not True
+        group_id = key[0].removeprefix("o-") if name == "objective_playables" else row.get("group_id")
+        return group_id in self.unobserved_groups
 
 
 @dataclass(frozen=True)
-class Evening:
-    """What one capture of events shows: events, and the people they name."""
+class Events:
+    """What one capture of events shows: events, and the accounts that they name."""
 
     on: date
-    events: tuple[Mapping[str, Any], ...]
-    named: tuple[Mapping[str, Any], ...]
+    events: tuple[Row, ...]
+    named: tuple[Row, ...]
 
-    def publish(self, warehouse: Warehouse) -> LoadReport:
+    def publish(self, warehouse: Warehouse) -> None:
         tables = {"objective_events": TablePlan(), "accounts": TablePlan(load_type=LoadType.ADDITIVE)}
         with warehouse.loading(plan(self.on, tables, kind="events")) as loading:
             loading.stage(batch("accounts", self.named))
             loading.stage(batch("objective_events", self.events))
-            return loading.merge()
+            loading.merge()
 
 
-Loads = list[Night | Evening]
+Loads = list[Snapshot | Events]
 
 
 @st.composite
-def nights(draw: st.DrawFn, on: date) -> Night:
-    """A night: who is there, what changed, which groups were closed, what was rejected."""
+def snapshots(draw: st.DrawFn, on: date) -> Snapshot:
+    """What is there, what changed, which groups were closed, what was rejected."""
     some = st.booleans()
     partial = {name for name in ENTITIES if draw(st.integers(0, 5)) == 0}
     additive = frozenset(name for name in ("accounts", "groups", "playables") if draw(st.integers(0, 7)) == 0)
-    # Whether somebody is managed is not known only where the list could not be read whole.
+    # Whether an account is managed is not known only where the list could not be read completely.
     managed = st.sampled_from([True, False, None] if partial | additive >= {"accounts"} else [True, False])
-    people = [
-        account(name, draw(st.sampled_from(["x", "y"])), is_managed=draw(managed)) for name in ACCOUNTS if draw(some)
-    ]
-    named = {person["account_id"] for person in people}
-    playables = [playable(name, draw(st.sampled_from(["x", "y"]))) for name in PLAYABLES if draw(some)]
-    groups = [group(name, draw(st.sampled_from(["x", "y"]))) for name in GROUPS if draw(some)]
-    listed = {found["group_id"] for found in groups}
+    names = st.sampled_from(["x", "y"])
+    accounts = [account(name, draw(names), is_managed=draw(managed)) for name in ACCOUNTS if draw(some)]
+    named = {row["account_id"] for row in accounts}
+    playables = [playable(name, draw(names)) for name in PLAYABLES if draw(some)]
+    groups = [group(name, draw(names)) for name in GROUPS if draw(some)]
+    listed = {row["group_id"] for row in groups}
     closed = frozenset(name for name in GROUPS if draw(st.integers(0, 4)) == 0)
     open_groups = [name for name in GROUPS if name in listed and name not in closed]
     members = [member(name, who) for name in open_groups for who in sorted(named) if draw(some)]
@@ -124,31 +147,19 @@ def nights(draw: st.DrawFn, on: date) -> Night:
         for each in playables
         if draw(some)
     ]
-    rejected: dict[tuple[str, tuple[str, ...]], dict[str, str]] = {}
-    # What refers to these must stand, whether they fitted or not.
-    for name, found in (("accounts", people), ("groups", groups), ("playables", playables), ("objectives", objectives)):
+    content = dict(zip(ENTITIES, (accounts, playables, groups, members, objectives, contents), strict=True))
+    rejected: dict[tuple[str, Key], dict[str, str]] = {}
+    # What refers to these must be loaded, whether they fit or not.
+    for name, found in content.items():
         if found and draw(st.integers(0, 4)) == 0:
             gone = found.pop(draw(st.integers(0, len(found) - 1)))
-            required = {"group_id": str(gone["group_id"])} if name == "objectives" else {}
-            rejected[name, (str(gone[DATA_TABLES[name].key[0]]),)] = required
-    for name, found, key in (
-        ("group_members", members, ("group_id", "member_key")),
-        ("objective_playables", contents, ("objective_id", "playable_id")),
-    ):
-        if found and draw(st.integers(0, 3)) == 0:
-            gone = found.pop(draw(st.integers(0, len(found) - 1)))
-            rejected[name, tuple(str(gone[part]) for part in key)] = {}
-    content = {
-        name: tuple(found)
-        for name, found in zip(ENTITIES, (people, playables, groups, members, objectives, contents), strict=True)
-    }
+            rejected[name, _key_of(name, gone)] = {"group_id": str(gone["group_id"])} if name == "objectives" else {}
     # A table of which two rows and more were read, and none fitted, is refused.
     fitting = {name for name in ENTITIES if content[name]} | ({*ENTITIES} - {name for name, _ in rejected})
-    return Night(
+    return Snapshot(
         on=on,
-        content=content,
+        content={name: tuple(found) for name, found in content.items()},
         unobserved_groups=closed,
-        keep_referenced=bool(closed),
         partial=frozenset(partial),
         additive=additive,
         rejected=rejected,
@@ -157,109 +168,115 @@ def nights(draw: st.DrawFn, on: date) -> Night:
 
 
 @st.composite
-def evenings(draw: st.DrawFn, on: date) -> Evening:
-    """The events of a window, some of them seen by other evenings too, and not always told alike."""
+def events(draw: st.DrawFn, on: date) -> Events:
+    """The events of a window, some of them in other windows too, and not always with the same values."""
     who = [name for name in ACCOUNTS if draw(st.booleans())]
-    events = [
+    found = [
         event(f"e{number}", who[number % len(who)], proficiency=draw(st.integers(50, 52)))
         for number in range(4)
         if who and draw(st.booleans())
     ]
     named = [account(name, draw(st.sampled_from(["x", "y", "z"])), is_managed=None) for name in who]
-    return Evening(on, tuple(events), tuple(named))
+    return Events(on, tuple(found), tuple(named))
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[Loads, Loads]:
-    """Loads in the order of their dates, and the same in any order with some of them repeated."""
-    ordered: Loads = []
-    for number in range(1, draw(st.integers(5, 8)) + 1):
-        if draw(st.integers(0, 4)) > 0:
-            ordered.append(draw(nights(day(number))))
-        if draw(st.booleans()):
-            ordered.append(draw(evenings(day(number))))
-    shuffled = list(draw(st.permutations(ordered)))
-    if ordered:
-        shuffled += draw(st.lists(st.sampled_from(ordered), max_size=4))
-    return ordered, shuffled
+def many_loads(draw: st.DrawFn) -> Loads:
+    """Loads in any order, some of them repeated, of the same date or with tables left out."""
+    loads: Loads = []
+    numbers = st.lists(st.integers(1, len(DATES) - 1), min_size=2, max_size=7, unique=draw(st.booleans()))
+    for number in draw(numbers):
+        found = draw(snapshots(day(number)))
+        left_out = {name for name in SELECTED if draw(st.integers(0, 5)) == 0}
+        loads.append(replace(found, content={name: found.content[name] for name in ENTITIES if name not in left_out}))
+        if draw(st.integers(0, 2)) == 0:
+            loads.append(draw(events(day(draw(st.integers(1, len(DATES) - 1))))))
+    return loads + draw(st.lists(st.sampled_from(loads), max_size=3))
 
 
-@dataclass
-class Oracle:
-    """The end state of any order of these loads."""
-
-    loads: Loads
-    tables: dict[str, dict[tuple[str, ...], dict[str, Any]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        found = sorted(self.loads, key=lambda each: each.on)
-        self.nights = [each for each in found if isinstance(each, Night)]
-        self.evenings = [each for each in found if isinstance(each, Evening)]
-        self.tables = {name: self._entities(name) for name in ENTITIES}
-        self.tables["objective_events"] = {
-            (told["event_id"],): dict(told) for evening in self.evenings for told in evening.events
-        }
-        for name in ENTITIES:
-            self._in_passing(name)
-        self._stubs()
-
-    def _in_passing(self, name: str) -> None:
-        """What was never seen in its own right is as the newest night tells in passing, or else the newest evening."""
-        told: dict[tuple[str, ...], Mapping[str, Any]] = {}
-        if name == "accounts":
-            told |= {(row["account_id"],): row for evening in self.evenings for row in evening.named}
-        for night in self.nights:
-            told |= {key_of(name, row): row for row in night.content[name] if night.is_in_passing(name, row)}
-        for at, row in told.items():
-            self.tables[name].setdefault(at, dict(row) | UNDATED)
-
-    def _stubs(self) -> None:
-        """A row that never fitted is there by its key if anything refers to it."""
-        for night in self.nights:
-            for (name, key), required in night.rejected.items():
-                if len(DATA_TABLES[name].key) == 1 and _is_referred_to(night, name, key[0]):
-                    self.tables[name].setdefault(key, {DATA_TABLES[name].key[0]: key[0], **required, **UNDATED})
-
-    def _entities(self, name: str) -> dict[tuple[str, ...], dict[str, Any]]:
-        state: dict[tuple[str, ...], dict[str, Any]] = {}
-        for night in self.nights:
-            for row in night.content[name]:
-                if night.is_in_passing(name, row):
-                    continue
-                at = key_of(name, row)
-                first = state[at]["first_seen_on"] if at in state else night.on
-                state[at] = dict(row) | {"first_seen_on": first, "last_seen_on": night.on}
-        for at, row in state.items():
-            row["deleted_on"] = next(
-                (
-                    night.on
-                    for night in self.nights
-                    if night.on > row["last_seen_on"]
-                    and night.is_complete(name)
-                    and not is_unseen(night, name, at, row)
-                ),
-                None,
-            )
-        return state
+# What must be there after these loads, in this order
 
 
-def key_of(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+def states(loads: Loads, name: str) -> dict[date, State]:
+    """The entities of a table on every date."""
+    newest = {load.on: load for load in _snapshots(loads) if name in load.content and name not in load.additive}
+    found: dict[date, State] = {}
+    state: State = {}
+    for on in DATES:
+        if on in newest:
+            observed, _ = newest[on].split(name)
+            missed = {key: (row, False) for key, (row, _) in state.items() if newest[on].misses(name, key, row)}
+            state = missed | {key: (row, True) for key, row in observed.items()}
+        found[on] = state
+    return found
+
+
+def runs(loads: Loads, name: str) -> list[dict[str, Any]]:
+    """The same as rows of the history: the longest runs of dates with one state, in the order of the key."""
+    found, rows = states(loads, name), list[dict[str, Any]]()
+    for key in sorted({key for state in found.values() for key in state}):
+        current = None
+        for on in DATES:
+            state = found[on].get(key)
+            if state == current:
+                continue
+            if current is not None:
+                rows[-1]["valid_until"] = on
+            if state is not None:
+                columns = {column.name: state[0].get(column.name) for column in DATA_TABLES[name].columns}
+                rows.append(columns | {"is_seen": state[1], "valid_from": on, "valid_until": None})
+            current = state
+    return rows
+
+
+def is_one_a_date(loads: Loads) -> bool:
+    """Whether no date has two different snapshots. Of the one that was replaced, the entities keep some traces."""
+    found = {id(load): load.on for load in _snapshots(loads)}
+    return len(found) == len({*found.values()})
+
+
+def entities(loads: Loads, name: str) -> dict[Key, dict[str, Any]]:
+    """The rows of a table by their key, where :func:`is_one_a_date`."""
+    found, rows = states(loads, name), dict[Key, dict[str, Any]]()
+    for each in _snapshots(loads):
+        for key, row in each.split(name)[0].items():
+            first = rows[key]["first_seen_on"] if key in rows else each.on
+            rows[key] = {**row, "first_seen_on": first, "last_seen_on": each.on}
+    for key, row in rows.items():
+        row["deleted_on"] = next((on for on in DATES if on > row["last_seen_on"] and key not in found[on]), None)
+    # What was never observed is as the newest snapshot has it that refers to it, or else the newest events.
+    referenced: dict[Key, Row] = {}
+    if name == "accounts":
+        referenced |= {(row["account_id"],): row for each in _events(loads) for row in each.named}
+    for each in _snapshots(loads):
+        referenced |= each.split(name)[1]
+    placeholders = {key: required for each in _snapshots(loads) for key, required in _placeholders(each, name)}
+    missing = {key: dict(zip(DATA_TABLES[name].key, key, strict=True)) | row for key, row in placeholders.items()}
+    return {key: {**row, **UNDATED} for key, row in (missing | referenced).items()} | rows
+
+
+def all_events(loads: Loads) -> dict[Key, dict[str, Any]]:
+    """The events by their key."""
+    return {(row["event_id"],): dict(row) for each in _events(loads) for row in each.events}
+
+
+def _snapshots(loads: Loads) -> list[Snapshot]:
+    return sorted((load for load in loads if isinstance(load, Snapshot)), key=lambda load: load.on)
+
+
+def _events(loads: Loads) -> list[Events]:
+    return sorted((load for load in loads if isinstance(load, Events)), key=lambda load: load.on)
+
+
+def _key_of(name: str, row: Row) -> Key:
     return tuple(str(row[part]) for part in DATA_TABLES[name].key)
 
 
-def _is_referred_to(night: Night, name: str, key: str) -> bool:
-    """Whether a row of the night refers to this one, or a rejected objective that could stand by its key does."""
+def _placeholders(load: Snapshot, name: str) -> Iterator[tuple[Key, Mapping[str, str]]]:
+    """Rejected rows to which another row refers, or a rejected objective that has a placeholder itself."""
     column = f"{name.removesuffix('s')}_id"
-    referring = (row for child in ENTITIES if child != name for row in night.content[child])
-    standing = (required for (child, _), required in night.rejected.items() if child == "objectives")
-    return any(row.get(column) == key for row in (*referring, *(standing if name == "groups" else ())))
-
-
-def is_unseen(night: Night, name: str, at: tuple[str, ...], row: Mapping[str, Any]) -> bool:
-    if (name, at) in night.rejected:
-        return True
-    if name == "accounts":
-        return night.keeps_referenced(name) and row["is_managed"] is not True
-    if name == "objective_playables":
-        return at[0].removeprefix("o-") in night.unobserved_groups
-    return row.get("group_id") in night.unobserved_groups
+    referring = [row for child, found in load.content.items() if child != name for row in found]
+    required = [row for (child, _), row in load.rejected.items() if child == "objectives" and name == "groups"]
+    for (of, key), others in load.rejected.items():
+        if of == name and len(key) == 1 and any(row.get(column) == key[0] for row in (*referring, *required)):
+            yield key, others

@@ -1,8 +1,8 @@
-"""Loads that are killed. ``python loader.py URL SCHEMA`` reads lines: the night to load, and when to kill the load.
+"""Loads that are killed. ``python loader.py URL SCHEMA`` reads lines: the number of a load, and when to kill it.
 
-Each load is a process of its own, forked here, where everything is imported already. A line is ``NIGHT statement N``
-(it kills itself before its N-th statement), ``NIGHT after SECONDS`` (it is killed from outside, wherever it is then) or
-``NIGHT commit 0`` (it kills itself between its commit and the release of the lock). The answer is ``killed`` or
+Each load is a process of its own, forked here, where everything is imported already. A line is ``NUMBER statement N``
+(it kills itself before its N-th statement), ``NUMBER after SECONDS`` (it is killed from outside, wherever it is then)
+or ``NUMBER commit 0`` (it kills itself between its commit and the release of the lock). The output is ``killed`` or
 ``published``.
 """
 
@@ -17,21 +17,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from warehouse.nights import account, batch, day, group, member, plan, playable, result
-from warehouse.place import Place
+from drillster_pipeline.warehouse import Load, Warehouse
+from tests.support.databases import Place
+from tests.warehouse.support import account, batch, day, group, member, plan, playable, result
 
-from drillster_pipeline.warehouse import Load
-
-PEOPLE = 400
+PEOPLE = 200
 TABLES = ("accounts", "playables", "groups", "group_members", "results")
 HISTORIES = tuple(f"{name}_history" for name in TABLES if name != "results")
 
 
-def night(number: int) -> dict[str, list[Any]]:
-    """A night that differs from the one before in every table: people move, names change, results follow the day."""
-    on = day(number)
+def content(number: int) -> dict[str, list[Any]]:
+    """What differs from the load before in every table: members move, names change, results follow the day."""
     people = [f"a{place:04}" for place in range(PEOPLE) if place % 50 != number % 50]
     return {
         "accounts": [account(name, f"{name} on {number}") for name in people],
@@ -39,59 +37,54 @@ def night(number: int) -> dict[str, list[Any]]:
         "groups": [group(f"g{place}", f"day {number}") for place in range(4)],
         "group_members": [member(f"g{place % 4}", name) for place, name in enumerate(people)],
         "results": [
-            result(on, f"g{place % 4}", name, f"p{each}", number % 100)
+            result(day(number), f"g{place % 4}", name, f"p{each}", number % 100)
             for place, name in enumerate(people)
             for each in range(5)
         ],
     }
 
 
-def publish(warehouse: Any, number: int, *, chunk: int = 200) -> None:
-    content = night(number)
+def publish(warehouse: Warehouse, number: int, *, chunk: int = 10_000) -> None:
     with warehouse.loading(plan(day(number), TABLES, allow_mass_delete=True)) as loading:
-        for name, rows in content.items():
+        for name, rows in content(number).items():
             for start in range(0, len(rows), chunk):
                 loading.stage(batch(name, rows[start : start + chunk]))
         loading.merge()
 
 
-def die(*_: Any) -> None:
+def kill(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def load_and_die(place: Place, number: int, how: str, when: float) -> None:
+def load_and_be_killed(place: Place, number: int, how: str, when: float) -> None:
     """In the forked process."""
     with place.opened() as warehouse:
         if how == "statement":
-            count = 0
+            statements: list[Any] = []
 
             def before(*_: Any) -> None:
-                nonlocal count
-                count += 1
-                if count >= when:
-                    die()
+                statements.append(None)
+                if len(statements) >= when:
+                    kill()
 
             sa.event.listen(warehouse.engine, "before_cursor_execute", before)
         if how == "commit":
-            Load.clear = die  # type: ignore[method-assign]  # the process dies there
-        publish(warehouse, number)
+            Load.clear = kill  # type: ignore[method-assign]  # the process ends there
+        publish(warehouse, number, chunk=200)
 
 
 def main(url: str, schema: str) -> None:
-    place = Place(url, schema or None)
     for line in sys.stdin:
         number, how, when = line.split()
         child = os.fork()
         if child == 0:
-            load_and_die(place, int(number), how, float(when))
+            load_and_be_killed(Place(url, schema or None), int(number), how, float(when))
             os._exit(0)
         if how == "after":
             time.sleep(float(when))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        ended = "published" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 else "killed"
-        sys.stdout.write(f"{ended}\n")
-        sys.stdout.flush()
+        print("published" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 else "killed", flush=True)
 
 
 if __name__ == "__main__":

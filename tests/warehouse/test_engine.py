@@ -7,8 +7,9 @@ import pytest
 
 from drillster_pipeline.errors import SettingsError, Unavailable
 from drillster_pipeline.warehouse import Warehouse
+from tests.support.databases import Place, sqlite_in
 
-from .place import Place, sql
+from .support import sql
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -19,7 +20,7 @@ def test_a_plain_postgresql_url_picks_psycopg_3(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["warehouse.sqlite", "", "://", "postgresql://nurse:s3cret@host:port/x"])
-def test_what_is_not_a_url_is_said_without_repeating_it(url: str) -> None:
+def test_what_is_not_a_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(SettingsError, match="DRILLSTER_WAREHOUSE_URL") as caught:
         Warehouse(url)
     assert "s3cret" not in str(caught.value)
@@ -69,23 +70,20 @@ def test_the_password_is_in_no_repr_and_no_error() -> None:
     assert caught.value.__suppress_context__
 
 
-def test_a_folder_that_cannot_be_made_is_a_setting_to_mend(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_setting_to_change(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="Name another file in DRILLSTER_WAREHOUSE_URL"):
         Warehouse(f"sqlite:///{tmp_path}/file/w.sqlite")
 
 
-def test_a_file_that_is_no_database_is_a_setting_to_mend(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_setting_to_change(tmp_path: Path) -> None:
     (tmp_path / "w.sqlite").write_text("once upon a time " * 100)
-    with (
-        Place(f"sqlite:///{tmp_path}/w.sqlite", None).opened() as warehouse,
-        pytest.raises(SettingsError, match="not an SQLite database"),
-    ):
+    place = sqlite_in(tmp_path, "w.sqlite")
+    with place.opened() as warehouse, pytest.raises(SettingsError, match="not an SQLite database"):
         warehouse.prepare()
 
 
 def test_sqlite_keeps_a_write_ahead_log_and_waits_for_others(sqlite: Place) -> None:
-    with sqlite.opened() as warehouse:
-        warehouse.prepare()
+    with sqlite.prepared() as warehouse:
         assert sql(warehouse, "PRAGMA journal_mode") == [("wal",)]
         assert sql(warehouse, "PRAGMA busy_timeout") == [(120_000,)]

@@ -1,4 +1,4 @@
-"""Events, and the people they name: newest export date wins, whatever the order of the loads."""
+"""Events, and the accounts that they name: the newest export date wins, whatever the order of the loads."""
 
 from __future__ import annotations
 
@@ -6,130 +6,77 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.warehouse import LoadReport, LoadType, TablePlan, TableReport, Warehouse
+from drillster_pipeline.warehouse import LoadReport, TablePlan, Warehouse
 
-from .nights import account, day, event, group, load, playable
-from .place import column, rows
-
-ADDITIVE = TablePlan(load_type=LoadType.ADDITIVE)
+from .support import ADDITIVE, account, column, counts, day, event, group, load, playable, rows
 
 
-def counts(report: TableReport) -> tuple[int, int, int, int]:
-    return report.rows_inserted, report.rows_updated, report.rows_deleted, report.rows_unchanged
-
-
-def evening(warehouse: Warehouse, number: int, proficiencies: dict[str, int], name: str = "Ann") -> LoadReport:
-    """Events of one person, by their ids."""
-    told = [event(event_id, "a", proficiency=value) for event_id, value in proficiencies.items()]
-    content = {"accounts": [account("a", name, is_managed=None)], "objective_events": told}
+def load_events(warehouse: Warehouse, number: int, found: dict[str, int | None], name: str = "Ann") -> LoadReport:
+    """Events of one account, by their ids."""
+    events = [event(event_id, "a", proficiency=value) for event_id, value in found.items()]
+    content = {"accounts": [account("a", name, is_managed=None)], "objective_events": events}
     return load(warehouse, day(number), content, plans={"accounts": ADDITIVE}, kind="events")
 
 
-def told(warehouse: Warehouse) -> dict[str, int]:
+def proficiencies(warehouse: Warehouse) -> dict[str, int]:
     return column(warehouse, "objective_events", "proficiency")
 
 
-def test_events_are_added_and_never_deleted(warehouse: Warehouse) -> None:
-    evening(warehouse, 1, {"e1": 10, "e2": 20})
-    report = evening(warehouse, 2, {"e2": 20, "e3": 30})
-
-    assert told(warehouse) == {"e1": 10, "e2": 20, "e3": 30}
-    assert counts(report.tables["objective_events"]) == (1, 0, 0, 1)
-
-
-def test_a_newer_load_overwrites_and_an_older_one_does_not(warehouse: Warehouse) -> None:
-    evening(warehouse, 3, {"e": 10})
-    newer = evening(warehouse, 5, {"e": 11})
+def test_events_are_added_and_overwritten_by_newer_loads_and_never_deleted(warehouse: Warehouse) -> None:
+    load_events(warehouse, 3, {"e": 10, "f": 20})
+    newer = load_events(warehouse, 5, {"e": 11})
     assert counts(newer.tables["objective_events"]) == (0, 1, 0, 0)
-
-    older = evening(warehouse, 4, {"e": 99, "missed": 1})
-
-    assert told(warehouse) == {"e": 11, "missed": 1}
+    older = load_events(warehouse, 4, {"e": 99, "missed": 1})
     assert counts(older.tables["objective_events"]) == (1, 0, 0, 1)
-    assert column(warehouse, "objective_events", "load_id") == {"e": newer.load_id, "missed": older.load_id}
+    assert proficiencies(warehouse) == {"e": 11, "f": 20, "missed": 1}
+    written = column(warehouse, "objective_events", "load_id")
+    assert (written["e"], written["missed"]) == (newer.load_id, older.load_id)
 
-
-def test_the_same_date_again_overwrites(warehouse: Warehouse) -> None:
-    evening(warehouse, 3, {"e": 10})
-    evening(warehouse, 3, {"e": 11})
-    assert told(warehouse) == {"e": 11}
+    again = load_events(warehouse, 5, {"e": None})
+    assert counts(again.tables["objective_events"]) == (0, 1, 0, 0)
+    assert proficiencies(warehouse)["e"] is None
 
 
 def test_an_event_that_a_newer_load_confirmed_is_not_changed_by_a_date_that_was_missed(warehouse: Warehouse) -> None:
-    evening(warehouse, 3, {"e": 10})
-    evening(warehouse, 5, {"e": 10})  # of day 4 nothing was loaded yet
-    evening(warehouse, 4, {"e": 99})
-    assert told(warehouse) == {"e": 10}
+    load_events(warehouse, 3, {"e": 10})
+    load_events(warehouse, 5, {"e": 10})  # of day 4 nothing was loaded yet
+    load_events(warehouse, 4, {"e": 99})
+    assert proficiencies(warehouse) == {"e": 10}
 
 
-def test_an_event_that_did_not_change_is_not_written_again_where_no_date_was_missed(warehouse: Warehouse) -> None:
-    first = evening(warehouse, 3, {"e": 10})
-    evening(warehouse, 4, {"e": 10})
-    evening(warehouse, 5, {"e": 10})
-    assert column(warehouse, "objective_events", "load_id") == {"e": first.load_id}
-
-
-def test_an_event_written_after_the_date_that_was_missed_is_not_written_again(warehouse: Warehouse) -> None:
-    evening(warehouse, 1, {"old": 1})
-    third = evening(warehouse, 3, {"e": 10})
-    fourth = evening(warehouse, 4, {"old": 1, "e": 10})
+def test_an_event_that_did_not_change_is_written_again_only_where_a_date_was_missed(warehouse: Warehouse) -> None:
+    load_events(warehouse, 1, {"old": 1})
+    third = load_events(warehouse, 3, {"e": 10})
+    fourth = load_events(warehouse, 4, {"old": 1, "e": 10})
+    load_events(warehouse, 5, {"e": 10})
     assert column(warehouse, "objective_events", "load_id") == {"old": fourth.load_id, "e": third.load_id}
 
 
-def test_a_value_that_becomes_null_is_a_change(warehouse: Warehouse) -> None:
-    evening(warehouse, 1, {"e": 10})
-    content = {"accounts": [account("a", "Ann", is_managed=None)], "objective_events": [event("e", "a")]}
-    report = load(warehouse, day(2), content, plans={"accounts": ADDITIVE}, kind="events")
-    assert counts(report.tables["objective_events"]) == (0, 1, 0, 0)
-    assert told(warehouse) == {"e": None}
-
-
-def test_who_is_only_named_by_events_has_no_dates(warehouse: Warehouse) -> None:
-    evening(warehouse, 1, {"e": 10})
-    (person,) = rows(warehouse, "accounts")
-    assert (person["first_seen_on"], person["last_seen_on"], person["deleted_on"]) == (None, None, None)
-
-
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_of_two_loads_that_name_a_person_the_newer_one_counts(warehouse: Warehouse, order: tuple[int, int]) -> None:
-    for number in order:
-        evening(warehouse, number, {"e": 10}, name=f"Name of day {number}")
-    assert column(warehouse, "accounts", "name") == {"a": "Name of day 2"}
-
-
 @pytest.mark.parametrize("number", [1, 9], ids=["of an older date", "of a newer date"])
-@pytest.mark.parametrize("plan", [TablePlan(), ADDITIVE], ids=["full", "additive"])
-def test_a_snapshot_of_any_date_takes_a_named_person_over(warehouse: Warehouse, number: int, plan: TablePlan) -> None:
-    evening(warehouse, 5, {"e": 10}, name="As events say")
-    report = load(warehouse, day(number), {"accounts": [account("a", "As it is")]}, plans={"accounts": plan})
+@pytest.mark.parametrize("table_plan", [TablePlan(), ADDITIVE], ids=["full", "additive"])
+def test_a_snapshot_of_any_date_overwrites_an_account_that_events_named(
+    warehouse: Warehouse, number: int, table_plan: TablePlan
+) -> None:
+    load_events(warehouse, 5, {"e": 10}, name="As events say")
+    content = {"accounts": [account("a", "As it is")]}
+    report = load(warehouse, day(number), content, plans={"accounts": table_plan})
 
     assert counts(report.tables["accounts"]) == (0, 1, 0, 0)
-    (person,) = rows(warehouse, "accounts")
-    seen = None if plan is ADDITIVE else day(number)
-    assert (person["name"], person["first_seen_on"], person["last_seen_on"], person["deleted_on"]) == (
-        "As it is",
-        seen,
-        seen,
-        None,
-    )
-    evening(warehouse, 12, {"e": 10}, name="As newer events say")
-    assert column(warehouse, "accounts", "name") == {"a": "As it is"}
+    seen = None if table_plan is ADDITIVE else day(number)
+    after = load_events(warehouse, 12, {"e": 10}, name="As newer events say")
+    assert counts(after.tables["accounts"]) == (0, 0, 0, 1)
+    (row,) = rows(warehouse, "accounts")
+    assert (row["name"], row["first_seen_on"], row["last_seen_on"]) == ("As it is", seen, seen)
 
 
-def test_events_change_nothing_of_a_person_whom_a_snapshot_has_shown(warehouse: Warehouse) -> None:
-    load(warehouse, day(1), {"accounts": [account("a", "As it is")]})
-    before = rows(warehouse, "accounts", ledger=True)
-    report = evening(warehouse, 5, {"e": 10}, name="As events say")
-
-    assert rows(warehouse, "accounts", ledger=True) == before
-    assert counts(report.tables["accounts"]) == (0, 0, 0, 1)
-
-
-def test_a_person_who_is_only_named_is_never_marked_deleted(warehouse: Warehouse) -> None:
-    evening(warehouse, 1, {"e": 10})
+def test_an_account_that_is_only_named_has_no_dates_and_no_history_and_is_never_deleted(warehouse: Warehouse) -> None:
+    report = load_events(warehouse, 1, {"e": 10})
+    assert report.tables["accounts"].history_rows is None
     report = load(warehouse, day(2), {"accounts": [account("b")]})
-    assert column(warehouse, "accounts", "deleted_on") == {"a": None, "b": None}
     assert report.tables["accounts"].rows_deleted == 0
+    (named,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+    assert (named["name"], named["first_seen_on"], named["last_seen_on"], named["deleted_on"]) == ("Ann", *[None] * 3)
+    assert [row["account_id"] for row in rows(warehouse, "accounts_history")] == ["b"]
 
 
 def test_the_parents_of_a_selected_table_are_added_without_a_date(warehouse: Warehouse) -> None:
@@ -145,19 +92,3 @@ def test_the_parents_of_a_selected_table_are_added_without_a_date(warehouse: War
     assert column(warehouse, "groups", "first_seen_on") == {"known": day(1), "new": None}
     assert column(warehouse, "groups", "last_seen_on") == {"known": day(1), "new": None}
     assert column(warehouse, "group_playables", "last_seen_on") == {("new", "p"): day(2)}
-
-
-def test_a_test_that_was_under_way_is_finished_by_a_newer_night(warehouse: Warehouse) -> None:
-    def night(number: int, progress: float) -> None:
-        attempt = {"test_result_id": "t", "test_id": "p", "group_id": "g", "account_id": "a", "progress": progress}
-        content = {
-            "accounts": [account("a")],
-            "playables": [playable("p")],
-            "groups": [group("g")],
-            "test_results": [attempt],
-        }
-        load(warehouse, day(number), content)
-
-    night(2, 1.0)
-    night(1, 0.5)
-    assert column(warehouse, "test_results", "progress") == {"t": 1.0}

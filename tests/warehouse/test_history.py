@@ -7,9 +7,9 @@ import pytest
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
+from tests.support.databases import Place
 
-from .nights import CAPTURED, account, day, event, group, load, playable, reject, result
-from .place import Place, column, rows
+from .support import CAPTURED, account, column, day, event, load, reject, rows
 
 
 def test_an_empty_warehouse_has_no_loads(warehouse: Warehouse) -> None:
@@ -30,15 +30,6 @@ def test_the_latest_load_of_a_kind_is_that_of_the_newest_date(warehouse: Warehou
     }
     again = load(warehouse, day(5), {"accounts": [account("a")]})
     assert warehouse.ledger.latest_loads()["snapshot"].load_id == again.load_id
-
-
-def test_rows_are_counted_per_table(warehouse: Warehouse) -> None:
-    content = {"accounts": [account("a"), account("b")], "playables": [playable("p")], "groups": [group("g")]}
-    for number in (1, 2):
-        results = [result(day(number), "g", name, "p") for name in ("a", "b")[:number]]
-        load(warehouse, day(number), content | {"results": results})
-
-    assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 2, "results": 3}
 
 
 def test_the_ledger_says_what_each_load_did_to_a_table(warehouse: Warehouse) -> None:
@@ -62,13 +53,12 @@ def test_the_ledger_says_what_each_load_did_to_a_table(warehouse: Warehouse) -> 
     assert only.export_date == day(1)
 
 
-def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> None:
+def test_the_ledger_says_what_was_loaded_when_and_from_where(sqlite: Place) -> None:
     moments = iter(datetime(2026, 5, 1, 2, 30, tzinfo=UTC) + timedelta(minutes=number) for number in range(10))
-    with place.opened(now=lambda: next(moments)) as warehouse:
-        warehouse.prepare()
+    with sqlite.prepared(now=lambda: next(moments)) as warehouse:
         report = load(warehouse, day(1), {"accounts": [account("a")]}, capture_id="capture-7")
         (ledger,) = rows(warehouse, "loads", ledger=True)
-        # The clock moves a minute each time it is asked: when staging begins, when publishing does, when it is done.
+        # The clock moves a minute each time it is read: when staging begins, when publishing does, when it is done.
         assert column(warehouse, "accounts", "loaded_at") == {"a": datetime(2026, 5, 1, 2, 31, tzinfo=UTC)}
     assert ledger == {
         "load_id": report.load_id,
@@ -96,14 +86,14 @@ def test_the_ledger_says_what_was_loaded_when_and_from_where(place: Place) -> No
 
 def test_counts_of_a_report_add_up_to_what_was_read(warehouse: Warehouse) -> None:
     people = [account("a"), account("a"), account("b")]
-    told = [event("e", "a"), event("e", "a"), event("f", "b"), event("g", "nobody")]
-    report = load(warehouse, day(1), {"accounts": people, "objective_events": told})
-    # The frame leaves out what a batch repeats; across batches the judge does.
-    accounts, events = report.tables["accounts"], report.tables["objective_events"]
+    events = [event("e", "a"), event("e", "a"), event("f", "b"), event("g", "nobody")]
+    report = load(warehouse, day(1), {"accounts": people, "objective_events": events})
+    # The frame leaves out what a batch repeats; across batches validation does.
+    accounts, of_events = report.tables["accounts"], report.tables["objective_events"]
     assert (accounts.rows_read, accounts.rows_inserted) == (2, 2)
-    assert (events.rows_read, events.rows_rejected, events.rows_inserted) == (3, 1, 2)
+    assert (of_events.rows_read, of_events.rows_rejected, of_events.rows_inserted) == (3, 1, 2)
 
 
-def test_asking_a_warehouse_that_was_never_prepared_says_what_to_do(place: Place) -> None:
+def test_reading_a_warehouse_that_was_never_prepared_says_what_to_do(place: Place) -> None:
     with place.opened() as warehouse, pytest.raises(Refused, match="the next load makes it"):
         warehouse.ledger.latest_loads()

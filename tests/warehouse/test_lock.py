@@ -7,9 +7,9 @@ import pytest
 
 from drillster_pipeline.errors import Busy
 from drillster_pipeline.warehouse import Warehouse
+from tests.support.databases import Place
 
-from .nights import account, batch, day, load, plan
-from .place import Place, column, is_mariadb, sql
+from .support import account, batch, column, day, is_mariadb, load, plan, sql
 
 
 class Clock:
@@ -25,7 +25,7 @@ class Clock:
         self.now += seconds
 
 
-def test_a_second_writer_is_told_who_is_writing_and_what_to_do(place: Place) -> None:
+def test_a_second_writer_gets_the_name_of_the_first_and_what_to_do(place: Place) -> None:
     clock = Clock()
     with (
         place.opened() as first,
@@ -60,23 +60,19 @@ def test_a_second_writer_waits_for_the_first(place: Place) -> None:
         assert column(first, "accounts", "name") == {"a": "Second"}
 
 
-def test_the_lock_is_free_after_a_load_that_failed(place: Place) -> None:
-    with place.opened(lock_wait_seconds=0) as warehouse:
-        warehouse.prepare()
-        with pytest.raises(ZeroDivisionError), warehouse.loading(plan(day(1), ["accounts"])):
-            raise ZeroDivisionError
-        load(warehouse, day(1), {"accounts": [account("a")]})
-        assert column(warehouse, "accounts", "name") == {"a": "A"}
-
-
-def test_preparing_does_not_wait_for_a_load_when_there_is_nothing_to_do(place: Place) -> None:
-    with place.opened() as first, place.opened(lock_wait_seconds=0) as second:
-        first.prepare()
+def test_preparing_waits_for_a_load_only_where_there_is_something_to_do(place: Place) -> None:
+    with place.prepared() as first, place.opened(lock_wait_seconds=0) as second:
         with first.loading(plan(day(1), ["accounts"])):
             second.prepare()
             sql(first, "DROP VIEW {}latest_load")
             with pytest.raises(Busy):
                 second.prepare()
+        with pytest.raises(ZeroDivisionError), first.loading(plan(day(1), ["accounts"])):
+            raise ZeroDivisionError
+        # The lock is free after a load that failed.
+        second.prepare()
+        load(second, day(1), {"accounts": [account("a")]})
+        assert column(first, "accounts", "name") == {"a": "A"}
 
 
 def test_two_processes_can_race_to_prepare(place: Place) -> None:
@@ -101,6 +97,7 @@ def test_two_processes_can_race_to_prepare(place: Place) -> None:
         load(warehouse, day(1), {"accounts": [account("a")]})
 
 
+@pytest.mark.slow
 def test_schemas_of_one_database_do_not_wait_for_each_other(postgresql: Place) -> None:
     other = Place(postgresql.url, f"{postgresql.schema}_b")
     with postgresql.opened() as first, other.opened(lock_wait_seconds=0) as second:
@@ -115,22 +112,24 @@ def test_two_names_of_a_file_are_one_lock(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with (
-        Place(f"sqlite:///{tmp_path}/real/w.sqlite", None).opened() as first,
-        Place(f"sqlite:///{tmp_path}/link/w.sqlite", None).opened(lock_wait_seconds=0) as second,
+        Place(f"sqlite:///{tmp_path}/real/w.sqlite").prepared() as first,
+        Place(f"sqlite:///{tmp_path}/link/w.sqlite").opened(lock_wait_seconds=0) as second,
+        first.loading(plan(day(1), [])),
+        pytest.raises(Busy),
+        second.loading(plan(day(1), [])),
     ):
-        first.prepare()
-        with first.loading(plan(day(1), [])), pytest.raises(Busy), second.loading(plan(day(1), [])):
-            pass
+        pass
 
 
-def test_a_lock_file_that_a_dead_process_left_holds_nothing(sqlite: Place) -> None:
-    with sqlite.opened(lock_wait_seconds=0) as warehouse:
-        warehouse.prepare()
+def test_a_lock_file_that_a_killed_process_left_locks_nothing(sqlite: Place) -> None:
+    with sqlite.prepared(lock_wait_seconds=0) as warehouse:
         Path(f"{warehouse.engine.url.database}.lock").write_text("run 7, process 1 on nowhere")
         load(warehouse, day(1), {"accounts": [account("a")]})
 
 
-def test_another_program_that_writes_to_the_file_makes_us_busy(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_program_that_writes_to_the_file_makes_a_load_busy(
+    sqlite: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("drillster_pipeline.warehouse.dialects.sqlite.BUSY_SECONDS", 0.1)
     with sqlite.opened() as ours, sqlite.opened() as theirs:
         ours.prepare()
@@ -143,6 +142,7 @@ def test_another_program_that_writes_to_the_file_makes_us_busy(sqlite: Place, mo
         assert column(ours, "accounts", "name") == {"a": "A"}
 
 
+@pytest.mark.slow
 def test_a_warehouse_shows_where_it_is(sqlite_warehouse: Warehouse, postgresql_warehouse: Warehouse) -> None:
     assert repr(sqlite_warehouse).startswith("Warehouse(sqlite, /")
     assert repr(postgresql_warehouse) == f"Warehouse(postgresql, postgres, {postgresql_warehouse.schema})"

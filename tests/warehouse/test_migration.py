@@ -12,25 +12,9 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.tables import HISTORY_TABLES
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
+from tests.support.databases import Place
 
-from .nights import account, day, load
-from .place import Place, column, is_mariadb, rows, sql, view
-
-
-def statements(warehouse: Warehouse) -> list[str]:
-    """What preparing writes to the database."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.split(maxsplit=1)[0] in {"CREATE", "ALTER", "DROP", "COMMENT", "INSERT", "DELETE", "UPDATE"}:
-            seen.append(statement)
-
-    sa.event.listen(warehouse.engine, "before_cursor_execute", note)
-    try:
-        warehouse.prepare()
-    finally:
-        sa.event.remove(warehouse.engine, "before_cursor_execute", note)
-    return seen
+from .support import account, column, day, is_mariadb, load, rows, sql, statements, view
 
 
 def test_preparing_makes_every_table_and_view_and_again_writes_nothing(place: Place) -> None:
@@ -45,8 +29,7 @@ def test_preparing_makes_every_table_and_view_and_again_writes_nothing(place: Pl
 
 
 def test_a_dropped_table_column_index_and_view_are_made_again(place: Place) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared() as warehouse:
         load(warehouse, day(1), {"accounts": [account("a")]})
         sql(warehouse, "DROP VIEW {}group_compliance")
         sql(warehouse, "DROP VIEW {}overdue_objectives")
@@ -61,14 +44,12 @@ def test_a_dropped_table_column_index_and_view_are_made_again(place: Place) -> N
         assert "ix_accounts_organization_id" in {index["name"] for index in indexes}
 
 
-def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(place: Place) -> None:
-    with place.opened() as older:
-        older.prepare()
+def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(sqlite: Place) -> None:
+    with sqlite.prepared() as older:
         load(older, day(1), {"accounts": [account("a", locale="nl")], "groups": []})
         for name in ("accounts", "accounts_history"):
             sql(older, f"ALTER TABLE {{}}{name} DROP COLUMN locale")
-    with place.opened() as newer:
-        newer.prepare()
+    with sqlite.prepared() as newer:
         assert column(newer, "accounts", "locale") == {"a": None}
         for name in ("accounts", "accounts_history"):
             sql(newer, f"UPDATE {{}}{name} SET row_hash = 'of the older version'")
@@ -76,12 +57,11 @@ def test_a_new_column_is_added_with_old_rows_null_and_a_replay_fills_it(place: P
         assert column(newer, "accounts", "locale") == {"a": "nl"}
 
 
-def test_histories_are_added_and_begin_with_the_next_night_until_older_ones_are_replayed(place: Place) -> None:
-    nights = {number: [account("a", f"name {number}")] for number in (1, 2, 3)} | {4: []}
-    with place.opened() as older:
-        older.prepare()
+def test_histories_are_added_and_begin_with_the_next_load_until_older_ones_are_replayed(sqlite: Place) -> None:
+    contents = {number: [account("a", f"name {number}")] for number in (1, 2, 3)} | {4: []}
+    with sqlite.prepared() as older:
         for number in (1, 2):
-            load(older, day(number), {"accounts": nights[number]})
+            load(older, day(number), {"accounts": contents[number]})
         for name in HISTORY_TABLES:
             sql(older, f"DROP TABLE {{}}{name}")
         for name in ("in_history", "history_rows"):
@@ -91,16 +71,16 @@ def test_histories_are_added_and_begin_with_the_next_night_until_older_ones_are_
         found = rows(warehouse, "accounts_history")
         return [(row["name"], row["valid_from"], row["valid_until"]) for row in found]
 
-    with place.opened() as newer:
-        newer.prepare()
+    with sqlite.prepared() as newer:
         for number in (3, 4):
-            load(newer, day(number), {"accounts": nights[number]})
+            load(newer, day(number), {"accounts": contents[number]})
         assert names(newer) == [("name 3", day(3), day(4))]
         for number in (2, 1):
-            load(newer, day(number), {"accounts": nights[number]})
+            load(newer, day(number), {"accounts": contents[number]})
         assert names(newer) == [(f"name {number}", day(number), day(number + 1)) for number in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_a_warehouse_whose_ids_compare_by_its_locale_stays_so(
     postgresql: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,8 +96,7 @@ def test_a_warehouse_whose_ids_compare_by_its_locale_stays_so(
         assert sql(warehouse, query) == [("default",)]
         sql(warehouse, "DROP TABLE {}results CASCADE")
         sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN organization_id")
-    with postgresql.opened() as warehouse:
-        warehouse.prepare()
+    with postgresql.prepared() as warehouse:
         assert sql(warehouse, query) == [("default",)]
         sql(warehouse, f"DROP SCHEMA {postgresql.schema} CASCADE")
         warehouse.prepare()
@@ -129,8 +108,7 @@ def test_a_warehouse_whose_ids_compare_by_its_locale_stays_so(
 
 
 def test_a_new_column_comes_with_its_foreign_key(place: Place) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared() as warehouse:
         sql(warehouse, "DROP VIEW {}current_results")
         if place.schema is None:
             sql(warehouse, drop_index(warehouse, "group_members", "ix_group_members_account_id"))
@@ -157,8 +135,7 @@ def test_a_new_column_comes_with_its_foreign_key(place: Place) -> None:
 
 
 def test_what_users_added_is_left_alone(place: Place) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared() as warehouse:
         sql(warehouse, "ALTER TABLE {}accounts ADD COLUMN remark TEXT")
         sql(warehouse, "ALTER TABLE {}groups ADD COLUMN cost_centre TEXT NOT NULL DEFAULT 'none'")
         sql(warehouse, f"CREATE INDEX mine ON {'{}' if place.schema else ''}accounts (remark)")
@@ -198,8 +175,7 @@ BY_HAND = {
 
 
 def test_what_is_not_an_addition_is_refused_with_instructions(place: Place) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared() as warehouse:
         for statement in BY_HAND:
             sql(warehouse, statement)
         with pytest.raises(Refused) as caught:
@@ -209,9 +185,8 @@ def test_what_is_not_an_addition_is_refused_with_instructions(place: Place) -> N
         assert "group_compliance" not in sa.inspect(warehouse.engine).get_view_names(schema=place.schema)
 
 
-def test_every_problem_of_a_table_is_told_at_once(sqlite: Place) -> None:
-    with sqlite.opened() as warehouse:
-        warehouse.prepare()
+def test_every_problem_of_a_table_is_reported_at_once(sqlite: Place) -> None:
+    with sqlite.prepared() as warehouse:
         sql(warehouse, "DROP TABLE playables")
         sql(
             warehouse,
@@ -232,8 +207,8 @@ def test_every_problem_of_a_table_is_told_at_once(sqlite: Place) -> None:
 
 
 def test_a_view_of_a_new_version_replaces_the_old_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared():
+        pass
     old = VIEWS["latest_load"]
     shorter = replace(
         old, columns=old.columns[:2], query=lambda tables: sa.select(tables("loads").c.kind, tables("loads").c.load_id)
@@ -251,8 +226,7 @@ def test_a_view_of_a_new_version_replaces_the_old_one(place: Place, monkeypatch:
 def test_a_migration_that_fails_halfway_leaves_the_warehouse_as_it_was(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with place.opened() as warehouse:
-        warehouse.prepare()
+    with place.prepared() as warehouse:
         sql(warehouse, "DROP TABLE {}rejected_rows")
         sql(warehouse, "ALTER TABLE {}groups DROP COLUMN description")
 

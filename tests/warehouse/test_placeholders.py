@@ -1,4 +1,4 @@
-"""A rejected row does not take with it the rows that refer to it."""
+"""A rejected row does not take with it the rows that refer to it: a placeholder with its key stands in."""
 
 from __future__ import annotations
 
@@ -7,177 +7,143 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse import Warehouse
 
-from .nights import CAPTURED, account, day, group, load, member, objective, playable, reject, result
-from .place import column, rows
+from .support import (
+    ADDITIVE,
+    PARTIAL,
+    account,
+    column,
+    day,
+    evaluation,
+    group,
+    load,
+    member,
+    objective,
+    playable,
+    reject,
+    result,
+    rows,
+)
 
 
-def a_night(warehouse: Warehouse, on: int, *, bad: bool, results: int = 30) -> None:
-    """A person of many results, whose account is right or not."""
-    people = [account("b"), *([] if bad else [account("a", "Ann")])]
+def load_results(warehouse: Warehouse, on: int, *, is_rejected: bool) -> None:
+    """An account with many results, which fits or not."""
+    reason = "repertoire_size: expected an integer, met text"
+    content = {
+        "accounts": [account("b"), *([] if is_rejected else [account("a", "Ann")])],
+        "playables": [playable(f"p{number}") for number in range(30)],
+        "groups": [group("g")],
+        "group_members": [member("g", "a"), member("g", "b")],
+        "results": [result(day(on), "g", who, f"p{number}") for who in ("a", "b") for number in range(30)],
+    }
     load(
         warehouse,
         day(on),
-        {
-            "accounts": people,
-            "playables": [playable(f"p{number}") for number in range(results)],
-            "groups": [group("g")],
-            "group_members": [member("g", "a"), member("g", "b")],
-            "results": [result(day(on), "g", who, f"p{number}") for who in ("a", "b") for number in range(results)],
-        },
-        rejects={"accounts": [reject("accounts", "a", reason="repertoire_size: expected an integer, met text")]}
-        if bad
-        else None,
+        content,
+        rejects={"accounts": [reject("accounts", "a", reason=reason)]} if is_rejected else None,
     )
 
 
-def test_the_rest_loads_and_what_is_referred_to_is_there_by_its_key_alone(warehouse: Warehouse) -> None:
-    a_night(warehouse, 1, bad=True)
-    assert len(rows(warehouse, "results")) == 60
-    (stub,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
-    assert (stub["name"], stub["is_managed"], stub["first_seen_on"], stub["last_seen_on"]) == (None, None, None, None)
-    assert [row["table_name"] for row in rows(warehouse, "rejected_rows")] == ["accounts"]
+def account_a(warehouse: Warehouse) -> dict[str, Any]:
+    return next(row for row in rows(warehouse, "accounts") if row["account_id"] == "a")
 
 
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["bad first", "good first"])
-def test_a_load_that_can_read_the_row_takes_it_over_in_any_order(warehouse: Warehouse, order: tuple[int, int]) -> None:
-    for on in order:
-        a_night(warehouse, on, bad=on == 1)
-    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
+def test_the_rest_is_loaded_and_a_row_that_fits_overwrites_the_placeholder(any_warehouse: Warehouse) -> None:
+    load_results(any_warehouse, 1, is_rejected=True)
+    assert len(rows(any_warehouse, "results")) == 60
+    placeholder = account_a(any_warehouse)
+    empty = ("name", "is_managed", "first_seen_on", "last_seen_on")
+    assert {placeholder[name] for name in empty} == {None}
+    assert [row["table_name"] for row in rows(any_warehouse, "rejected_rows")] == ["accounts"]
+
+    load_results(any_warehouse, 2, is_rejected=False)
+    load_results(any_warehouse, 3, is_rejected=True)
+    row = account_a(any_warehouse)
     assert (row["name"], row["first_seen_on"], row["last_seen_on"], row["deleted_on"]) == ("Ann", day(2), day(2), None)
-
-
-def test_a_known_row_stays_as_it_was_when_its_next_version_cannot_be_read(warehouse: Warehouse) -> None:
-    a_night(warehouse, 1, bad=False)
-    a_night(warehouse, 2, bad=True)
-    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
-    assert (row["name"], row["deleted_on"]) == ("Ann", None)
-    assert len([row for row in rows(warehouse, "results") if row["export_date"] == day(2)]) == 60
-
-
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["bad first", "good first"])
-def test_an_objective_that_does_not_fit_stands_with_its_group_even_where_that_did_not_fit_either(
-    warehouse: Warehouse, order: tuple[int, int]
-) -> None:
-    for on in order:
-        content: dict[str, list[Any]] = {
-            "accounts": [account("a")],
-            "playables": [playable("p")],
-            "groups": [group("g")] if on == 2 else [],
-            "objectives": [],
-            "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
-        }
-        rejects = {"objectives": [reject("objectives", "o", group_id="g")]}
-        load(
-            warehouse, day(on), content, rejects=rejects if on == 2 else {**rejects, "groups": [reject("groups", "g")]}
-        )
-    (stub,) = rows(warehouse, "objectives")
-    assert (stub["group_id"], stub["type"], stub["last_seen_on"]) == ("g", None, None)
-    assert [row["last_seen_on"] for row in rows(warehouse, "groups")] == [day(2)]
-    assert [row["last_seen_on"] for row in rows(warehouse, "objective_playables")] == [day(2)]
-
-
-def test_an_objective_of_a_group_that_nobody_gave_cannot_stand(warehouse: Warehouse) -> None:
-    content: dict[str, list[Any]] = {
-        "playables": [playable("p")],
-        "groups": [],
-        "objectives": [],
-        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
-    }
-    load(warehouse, day(1), content, rejects={"objectives": [reject("objectives", "o", group_id="nowhere")]})
-    assert rows(warehouse, "objectives") == rows(warehouse, "objective_playables") == []
-
-
-def test_an_objective_that_did_not_fit_under_two_groups_stands_with_the_last(warehouse: Warehouse) -> None:
-    content: dict[str, list[Any]] = {
-        "playables": [playable("p")],
-        "groups": [group("g"), group("h")],
-        "objectives": [objective("fits", "g")],
-        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
-    }
-    both = [reject("objectives", "o", group_id="g"), reject("objectives", "o", reason="type: wrong", group_id="h")]
-    load(warehouse, day(1), content, rejects={"objectives": both})
-    assert column(warehouse, "objectives", "group_id")["o"] == "h"
-    assert len(rows(warehouse, "rejected_rows")) == 2
-
-
-@pytest.mark.parametrize("known", [False, True], ids=["an unknown group", "a known group"])
-def test_an_objective_of_a_load_without_groups_stands_if_its_group_is_there(warehouse: Warehouse, known: bool) -> None:
-    load(warehouse, day(1), {"groups": [group("g" if known else "h")]})
-    content: dict[str, list[Any]] = {
-        "playables": [playable("p")],
-        "objectives": [],
-        "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
-    }
-    load(warehouse, day(2), content, rejects={"objectives": [reject("objectives", "o", group_id="g")]})
-    assert len(rows(warehouse, "objectives")) == len(rows(warehouse, "objective_playables")) == known
+    assert len(rows(any_warehouse, "results")) == 180
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)], ids=str)
-def test_a_stub_gives_way_to_whoever_names_it_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
-    """On day 1 an event names a person, on day 2 a list that was short; on day 3 the account can't be read."""
-    passing = {"accounts": TablePlan(load_type=LoadType.PARTIAL)}
-    named = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
+def test_a_placeholder_is_overwritten_by_any_row_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
+    """On day 1 an event names an account, on day 2 an incomplete list; on day 3 the account can't be read."""
     for on in order:
         if on == 1:
             content = {"accounts": [account("a", "As events say", is_managed=None)]}
-            load(warehouse, day(1), content, plans=named, kind="events")
+            load(warehouse, day(1), content, plans={"accounts": ADDITIVE}, kind="events")
         elif on == 2:
-            load(warehouse, day(2), {"accounts": [account("a", "In passing", is_managed=None)]}, plans=passing)
+            content = {"accounts": [account("a", "Referenced", is_managed=None)]}
+            load(warehouse, day(2), content, plans={"accounts": PARTIAL})
         else:
-            a_night(warehouse, 3, bad=True)
-    (row,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
-    assert (row["name"], row["is_managed"], row["last_seen_on"]) == ("In passing", None, None)
+            load_results(warehouse, 3, is_rejected=True)
+    row = account_a(warehouse)
+    assert (row["name"], row["is_managed"], row["last_seen_on"]) == ("Referenced", None, None)
 
 
-def test_children_of_a_rejected_row_that_cannot_stand_by_its_key_are_set_aside_without_refusing_the_load(
+OF_OBJECTIVE: dict[str, list[Any]] = {
+    "playables": [playable("p")],
+    "objectives": [],
+    "objective_playables": [{"objective_id": "o", "playable_id": "p"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("groups", "known", "rejected", "expected"),
+    [
+        ([group("g")], [], ["g"], "g"),
+        ([], [], ["g"], None),
+        ([group("g"), group("h")], [], ["g", "h"], "h"),
+        (None, [group("h")], ["g"], None),
+        (None, [group("g")], ["g"], "g"),
+    ],
+    ids=["its group is loaded", "its group is not", "two groups", "an unknown group", "a group of an earlier load"],
+)
+def test_a_rejected_objective_has_a_placeholder_only_if_its_group_is_there(
+    warehouse: Warehouse, groups: list[Any] | None, known: list[Any], rejected: list[str], expected: str | None
+) -> None:
+    load(warehouse, day(1), {"groups": known})
+    content = OF_OBJECTIVE if groups is None else {"groups": groups, **OF_OBJECTIVE}
+    rejects = [reject("objectives", "o", reason=f"wrong in {name}", group_id=name) for name in rejected]
+    if groups:
+        content = content | {"objectives": [objective("fits", "g")]}
+    load(warehouse, day(2), content, rejects={"objectives": rejects})
+    assert column(warehouse, "objectives", "group_id").get("o") == expected
+    assert len(rows(warehouse, "objective_playables")) == (expected is not None)
+
+
+def test_a_rejected_objective_has_a_placeholder_also_where_its_group_is_one(warehouse: Warehouse) -> None:
+    rejects = {"objectives": [reject("objectives", "o", group_id="g")], "groups": [reject("groups", "g")]}
+    load(warehouse, day(1), {"groups": [], **OF_OBJECTIVE}, rejects=rejects)
+    assert column(warehouse, "objectives", "group_id") == {"o": "g"}
+    assert column(warehouse, "groups", "last_seen_on") == {"g": None}
+    assert column(warehouse, "objective_playables", "last_seen_on") == {("o", "p"): day(1)}
+
+
+def test_rows_that_refer_to_a_row_without_a_placeholder_are_rejected_and_the_rest_is_loaded(
     warehouse: Warehouse,
 ) -> None:
     people = [account(f"a{number}") for number in range(40)]
-    evaluations = [
-        {
-            "export_date": day(1),
-            "objective_id": key,
-            "account_id": person["account_id"],
-            "group_id": "g",
-            "met": True,
-            "captured_at": CAPTURED,
-        }
-        for key in ("good", "bad")
-        for person in people
-    ]
-    report = load(
-        warehouse,
-        day(1),
-        {
-            "accounts": people,
-            "groups": [group("g")],
-            "objectives": [objective("good", "g")],
-            "objective_evaluations": evaluations,
-        },
-        rejects={"objectives": [reject("objectives", "bad")]},
-    )
-    assert report.tables["objective_evaluations"].rows_inserted == 40
-    assert report.tables["objective_evaluations"].rows_rejected == 40
+    content = {
+        "accounts": people,
+        "groups": [group("g")],
+        "objectives": [objective("good", "g")],
+        "objective_evaluations": [
+            evaluation(day(1), key, person["account_id"], "g", True) for key in ("good", "bad") for person in people
+        ],
+    }
+    report = load(warehouse, day(1), content, rejects={"objectives": [reject("objectives", "bad")]})
+    evaluations = report.tables["objective_evaluations"]
+    assert (evaluations.rows_inserted, evaluations.rows_rejected) == (40, 40)
 
 
-def test_rows_that_refer_to_what_nobody_gave_are_still_weighed(warehouse: Warehouse) -> None:
+def test_rows_that_refer_to_what_was_never_read_count_as_rejects(warehouse: Warehouse) -> None:
+    results = [result(day(1), "g", "a", f"p{number}") for number in range(30)]
+    content = {"accounts": [account("a")], "playables": [], "groups": [group("g")], "results": results}
     with pytest.raises(GuardRefused, match="results"):
-        load(
-            warehouse,
-            day(1),
-            {
-                "accounts": [account("a")],
-                "playables": [],
-                "groups": [group("g")],
-                "results": [result(day(1), "g", "a", f"p{number}") for number in range(30)],
-            },
-        )
+        load(warehouse, day(1), content)
 
 
-def test_an_item_that_came_twice_is_one_reject(warehouse: Warehouse) -> None:
+def test_an_item_that_was_rejected_twice_is_one_reject(warehouse: Warehouse) -> None:
     twice = [reject("accounts", "a"), reject("accounts", "a"), reject("accounts", "b")]
     report = load(warehouse, day(1), {"accounts": [account("c")]}, rejects={"accounts": twice})
-    assert report.tables["accounts"].rows_rejected == 2
-    assert len(rows(warehouse, "rejected_rows")) == 2
+    assert report.tables["accounts"].rows_rejected == len(rows(warehouse, "rejected_rows")) == 2

@@ -11,8 +11,7 @@ from benchmarks.soak import History, capture_history
 from benchmarks.soak_shown import KEYS
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox, Size
-
-from .place import Place
+from tests.support.databases import Place
 
 pytestmark = pytest.mark.deep
 

@@ -1,10 +1,9 @@
-"""What goes into a column comes out of it, on both databases and by the generic path."""
+"""What goes into a column comes out of it, on each database and by the generic path."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,15 +11,13 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.tables.schema import Column, Type
 from drillster_pipeline.warehouse import Warehouse
 from drillster_pipeline.warehouse.dialects import Dialect, dialect_of
 from drillster_pipeline.warehouse.staging import StagingTables
 from tests.conftest import examples
+from tests.support.databases import Place, execute
 
-from . import postgresql as postgresql_server
-from .nights import account, batch, group, load, playable, result
-from .place import Place, column, is_mariadb, rows, sql
+from .support import account, batch, column, day, group, load, playable, result, rows, sql
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 MOMENTS = st.builds(datetime.combine, st.dates(), st.times(timezones=st.just(UTC)))
@@ -41,14 +38,10 @@ HARD_TEXTS = {
 }
 
 
-def column_of(kind: Type) -> Column:
-    return Column(name="x", type=kind, description="")
-
-
-def test_text_is_kept_as_it_came(warehouse: Warehouse) -> None:
+def test_text_is_kept_as_it_came(any_warehouse: Warehouse) -> None:
     people = [account(f"a{place:02}", status=text) for place, text in enumerate([*HARD_TEXTS.values(), None])]
-    load(warehouse, date(2026, 1, 1), {"accounts": people})
-    assert list(column(warehouse, "accounts", "status").values()) == [*HARD_TEXTS.values(), None]
+    load(any_warehouse, day(1), {"accounts": people})
+    assert list(column(any_warehouse, "accounts", "status").values()) == [*HARD_TEXTS.values(), None]
 
 
 accounts_rows = st.lists(
@@ -69,22 +62,20 @@ accounts_rows = st.lists(
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("path", ["fast", "generic"])
-def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str) -> None:
-    with place.opened() as warehouse, warehouse.engine.connect() as connection:
+def test_every_value_comes_out_of_staging_as_it_went_in(any_warehouse: Warehouse, path: str) -> None:
+    with any_warehouse.engine.connect() as connection:
         dialect = dialect_of(connection)
         write = dialect.write if path == "fast" else Dialect().write
-        if is_mariadb(warehouse):
-            warehouse.prepare()
-        defined = StagingTables(dialect, place.schema)
+        defined = StagingTables(dialect, any_warehouse.schema)
         staged = defined.of["accounts"]
 
-        @settings(max_examples=examples(40))
+        @settings(max_examples=examples(25))
         @given(people=accounts_rows)
         @example(people=[dict.fromkeys(["name", "status"])])
         def check(people: list[dict[str, Any]]) -> None:
-            told = [{"account_id": f"a{number}", **person} for number, person in enumerate(people)]
-            frame = batch("accounts", told).frame
-            assert len(frame) == len(told)
+            given = [{"account_id": f"a{number}", **person} for number, person in enumerate(people)]
+            frame = batch("accounts", given).frame
+            assert len(frame) == len(given)
             with connection.begin() as transaction:
                 defined.metadata.create_all(connection, tables=[staged.rows], checkfirst=False)
                 write(connection, staged.rows, staged.columns, frame, 1)
@@ -93,46 +84,28 @@ def test_every_value_comes_out_of_staging_as_it_went_in(place: Place, path: str)
                 if not defined.temporary:
                     defined.clear_dead(connection)
                 transaction.rollback()
-            assert [row["staged_row"] for row in found] == [*range(1, len(told) + 1)]
-            assert [{name: row[name] for name in one} for row, one in zip(found, told, strict=True)] == told
+            assert [row["staged_row"] for row in found] == [*range(1, len(given) + 1)]
+            assert [{name: row[name] for name in one} for row, one in zip(found, given, strict=True)] == given
 
         check()
 
 
-def test_sqlite_stores_what_the_contract_says(sqlite: Place) -> None:
+def test_sqlite_stores_what_the_contract_says(warehouse: Warehouse) -> None:
     moment = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))
-    with sqlite.opened() as warehouse:
-        warehouse.prepare()
-        load(
-            warehouse, date(2026, 1, 1), {"accounts": [account("a", created_at=moment), account("b", is_managed=None)]}
-        )
-        stored = sql(
-            warehouse,
-            "SELECT created_at, first_seen_on, is_managed, typeof(created_at), typeof(first_seen_on),"
-            " typeof(is_managed), length(loaded_at) FROM accounts",
-        )
+    load(warehouse, day(1), {"accounts": [account("a", created_at=moment), account("b", is_managed=None)]})
+    stored = sql(
+        warehouse,
+        "SELECT created_at, first_seen_on, is_managed, typeof(created_at), typeof(first_seen_on),"
+        " typeof(is_managed), length(loaded_at) FROM accounts",
+    )
     assert stored == [
         ("2026-03-01T10:00:00.000000Z", "2026-01-01", 1, "text", "text", "integer", 27),
         (None, None, None, "null", "null", "null", 27),
     ]
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "Europe/Amsterdam", "America/New_York"])
-def anywhere(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[Place]:
-    """Each of the databases, and PostgreSQL databases whose sessions begin in another time zone."""
-    if "/" not in request.param:
-        yield request.getfixturevalue(request.param)
-        return
-    name = f"elsewhere_{secrets.token_hex(4)}"
-    with postgresql_server.engine(postgresql_url).connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        connection.exec_driver_sql(f"ALTER DATABASE {name} SET timezone = '{request.param}'")
-        yield Place(postgresql_url.replace("/postgres?", f"/{name}?"), "warehouse")
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def test_the_first_and_the_last_moment_are_values_in_any_time_zone(anywhere: Place) -> None:
+def check_moments(warehouse: Warehouse) -> None:
+    """The first and the last moment, and some between, go through accounts, results and rejected rows."""
     moments = [
         datetime.min.replace(tzinfo=UTC),
         datetime(999, 12, 31, 23, 59, 59, tzinfo=UTC),
@@ -142,19 +115,30 @@ def test_the_first_and_the_last_moment_are_values_in_any_time_zone(anywhere: Pla
         datetime.max.replace(tzinfo=UTC),
     ]
     people = [account(f"a{place}", created_at=moment) for place, moment in enumerate(moments)]
-    with anywhere.opened() as warehouse:
-        warehouse.prepare()
-        for number in (1, 2):
-            on = date(2026, 1, number)
-            practiced = [
-                result(on, "g", f"a{place}", playable_id, last_practiced_at=moment)
-                for place, moment in enumerate(moments)
-                for playable_id in ("p", "of nobody")
-            ]
-            known = {"accounts": people, "playables": [playable("p")], "groups": [group("g")]}
-            report = load(warehouse, on, {**known, "results": practiced})
-            assert report.tables["results"].rows_rejected == len(moments)  # which are read back to be told
-        assert report.tables["accounts"].rows_unchanged == len(moments)
-        assert [row["created_at"] for row in rows(warehouse, "accounts")] == moments
-        assert [row["last_practiced_at"] for row in rows(warehouse, "results")] == moments * 2
-        assert "9999-12-31T23:59:59.999999+00:00" in rows(warehouse, "rejected_rows")[5]["record"]
+    for number in (1, 2):
+        practiced = [
+            result(day(number), "g", f"a{place}", playable_id, last_practiced_at=moment)
+            for place, moment in enumerate(moments)
+            for playable_id in ("p", "of nobody")
+        ]
+        known = {"accounts": people, "playables": [playable("p")], "groups": [group("g")]}
+        report = load(warehouse, day(number), {**known, "results": practiced})
+        assert report.tables["results"].rows_rejected == len(moments)  # which are read back for their records
+    assert report.tables["accounts"].rows_unchanged == len(moments)
+    assert [row["created_at"] for row in rows(warehouse, "accounts")] == moments
+    assert [row["last_practiced_at"] for row in rows(warehouse, "results")] == moments * 2
+    assert "9999-12-31T23:59:59.999999+00:00" in rows(warehouse, "rejected_rows")[5]["record"]
+
+
+def test_any_moment_is_a_value(any_warehouse: Warehouse) -> None:
+    check_moments(any_warehouse)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zone", ["Europe/Amsterdam", "America/New_York"])
+def test_any_moment_is_a_value_where_sessions_begin_in_another_time_zone(postgresql_url: str, zone: str) -> None:
+    name = f"elsewhere_{secrets.token_hex(4)}"
+    execute(postgresql_url, f"CREATE DATABASE {name}", f"ALTER DATABASE {name} SET timezone = '{zone}'")
+    with Place(postgresql_url.replace("/postgres?", f"/{name}?"), "warehouse").prepared() as warehouse:
+        check_moments(warehouse)
+    execute(postgresql_url, f"DROP DATABASE {name} WITH (FORCE)")

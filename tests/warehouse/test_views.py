@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.warehouse import VIEWS, LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse import VIEWS, Warehouse
 
-from .nights import account, day, evaluation, group, load, objective, playable, reject, result
-from .place import Place, sql, view
+from .support import ADDITIVE, account, day, evaluation, group, load, objective, playable, reject, result, sql, view
 
 DAY = timedelta(days=1)
 TODAY = day(40)
@@ -71,14 +70,14 @@ def content(on: date) -> dict[str, list[Any]]:
     }
 
 
-NIGHTS = [day(39), TODAY]
+DATES = [day(39), TODAY]
 
 
 @pytest.fixture
-def filled(warehouse: Warehouse) -> Warehouse:
-    for on in reversed(NIGHTS):  # the newest date is not the one that came last
-        load(warehouse, on, content(on))
-    return warehouse
+def filled(any_warehouse: Warehouse) -> Warehouse:
+    for on in reversed(DATES):  # the newest date is not the one that came last
+        load(any_warehouse, on, content(on))
+    return any_warehouse
 
 
 def as_date(value: Any) -> date:
@@ -96,20 +95,11 @@ def test_views_have_the_columns_that_they_declare_in_their_order(filled: Warehou
     }
 
 
-def test_latest_load_says_how_old_the_data_are(filled: Warehouse) -> None:
+def test_latest_load_is_of_the_newest_date_of_each_kind(filled: Warehouse) -> None:
     newest = load(filled, TODAY, content(TODAY))
     events = load(filled, day(3), {"objective_events": []}, kind="events")
-    found = {row["kind"]: row for row in view(filled, "latest_load")}
-
-    assert {kind: (row["load_id"], as_date(row["export_date"])) for kind, row in found.items()} == {
-        "snapshot": (newest.load_id, TODAY),
-        "events": (events.load_id, day(3)),
-    }
-    for report in (newest, events):
-        row = next(row for row in found.values() if row["load_id"] == report.load_id)
-        assert as_moment(row["finished_at"]) == report.finished_at
-        age = (datetime.now(UTC) - report.finished_at).total_seconds()
-        assert age - 5 < row["age_seconds"] <= age + 1
+    found = {row["kind"]: (row["load_id"], as_date(row["export_date"])) for row in view(filled, "latest_load")}
+    assert found == {"snapshot": (newest.load_id, TODAY), "events": (events.load_id, day(3))}
 
 
 def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
@@ -141,14 +131,16 @@ def test_latest_load_is_the_newest_complete_one(warehouse: Warehouse, what: dict
     assert as_date(row["newest_export_date"]) == day(3)
 
 
-def test_a_table_that_was_ever_loaded_in_full_is_missed_when_it_is_refused(warehouse: Warehouse) -> None:
+def test_a_table_that_was_ever_loaded_in_full_is_missing_when_it_is_refused(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"groups": [group("icu")], "catalogs": [{"catalog_id": "c", "name": "C"}]})
     for number in (2, 3):
         assert not load(warehouse, day(number), {"groups": [group("icu")]}, unread={"catalogs": True}).is_complete
     assert complete_dates(warehouse) == (day(1), day(1))
 
 
-def test_loads_of_a_version_that_did_not_say_are_complete_where_all_tables_were_asked_for(warehouse: Warehouse) -> None:
+def test_loads_of_a_version_that_did_not_record_it_are_complete_where_all_tables_were_selected(
+    warehouse: Warehouse,
+) -> None:
     for number, whole in ((1, True), (2, False)):
         load(warehouse, day(number), {"groups": [group("icu")]}, all_tables=whole)
     sql(warehouse, "UPDATE {}loads SET is_complete = NULL, requests_refused = NULL")
@@ -159,21 +151,14 @@ def test_loads_of_a_version_that_did_not_say_are_complete_where_all_tables_were_
     }
 
 
-def test_latest_load_counts_what_was_refused_and_rejected(warehouse: Warehouse) -> None:
-    rejects = {"groups": [reject("groups", "x")]}
-    load(warehouse, day(1), {"groups": [group("icu"), group("er")]}, rejects=rejects, requests_refused=2)
-    (row,) = view(warehouse, "latest_load")
-    assert (row["requests_refused"], row["rows_rejected"]) == (2, 1)
-
-
-def test_table_freshness_tells_the_newest_and_the_newest_complete_date_of_each_table(warehouse: Warehouse) -> None:
-    in_passing = {"accounts": TablePlan(load_type=LoadType.ADDITIVE)}
+def test_table_freshness_has_the_newest_and_the_newest_complete_date_of_each_table(warehouse: Warehouse) -> None:
+    only_named = {"accounts": ADDITIVE}
     content = {"accounts": [account("ann")], "groups": [group("icu"), group("er")]}
     load(warehouse, day(1), content)
     rejects = {"groups": [reject("groups", "x")]}
     newest = load(warehouse, day(2), {"groups": content["groups"]}, unread={"groups": False}, rejects=rejects)
-    events = load(warehouse, day(3), {"accounts": [], "objective_events": []}, kind="events", plans=in_passing)
-    load(warehouse, day(4), {"accounts": [account("new")]}, plans=in_passing)
+    events = load(warehouse, day(3), {"accounts": [], "objective_events": []}, kind="events", plans=only_named)
+    load(warehouse, day(4), {"accounts": [account("new")]}, plans=only_named)
 
     found = {row["table_name"]: row for row in view(warehouse, "table_freshness")}
     dates = {
@@ -188,15 +173,6 @@ def test_table_freshness_tells_the_newest_and_the_newest_complete_date_of_each_t
     assert (found["groups"]["load_id"], found["objective_events"]["load_id"]) == (newest.load_id, events.load_id)
     assert (found["groups"]["rows_read"], found["groups"]["rows_rejected"]) == (3, 1)
     assert as_moment(found["groups"]["finished_at"]) == newest.finished_at
-
-
-def test_latest_load_ages_in_seconds(place: Place) -> None:
-    long_ago = datetime.now(UTC) - timedelta(days=3, seconds=7)
-    with place.opened(now=lambda: long_ago) as warehouse:
-        warehouse.prepare()
-        load(warehouse, day(1), {"accounts": []})
-        (row,) = view(warehouse, "latest_load")
-    assert 3 * 86_400 + 6 <= row["age_seconds"] < 3 * 86_400 + 60
 
 
 def test_current_results_are_those_of_the_newest_date_with_names(filled: Warehouse) -> None:
@@ -246,7 +222,7 @@ def test_learner_progress_sums_up_each_learner(filled: Warehouse) -> None:
 
 def test_group_compliance_counts_who_was_evaluated_and_who_met(filled: Warehouse) -> None:
     found = {(as_date(row["export_date"]), row["objective_id"]): row for row in view(filled, "group_compliance")}
-    assert found.keys() == {(on, name) for on in NIGHTS for name in ("o-icu", "o-er")}
+    assert found.keys() == {(on, name) for on in DATES for name in ("o-icu", "o-er")}
     for (on, objective_id), row in found.items():
         mets = [one["met"] for one in evaluations(on) if one["objective_id"] == objective_id]
         evaluated = [met for met in mets if met is not None]
@@ -255,13 +231,6 @@ def test_group_compliance_counts_who_was_evaluated_and_who_met(filled: Warehouse
         assert isinstance(row["met_percentage"], float)
     assert found[TODAY, "o-er"]["objective_name"] is None
     assert found[TODAY, "o-er"]["group_name"] == "Emergency"
-
-
-def test_a_group_where_nobody_was_evaluated_has_no_percentage(warehouse: Warehouse) -> None:
-    unknown = content(TODAY) | {"objective_evaluations": [evaluation(TODAY, "o-icu", "ann", "icu", None)]}
-    load(warehouse, TODAY, unknown)
-    (row,) = view(warehouse, "group_compliance")
-    assert (row["evaluated"], row["met"], row["met_percentage"]) == (0, 0, None)
 
 
 def test_overdue_is_what_is_not_met_after_the_day_of_review(filled: Warehouse) -> None:
@@ -279,7 +248,7 @@ def test_overdue_is_what_is_not_met_after_the_day_of_review(filled: Warehouse) -
 
 def test_proficiency_trend_follows_each_group_by_date(filled: Warehouse) -> None:
     found = {(as_date(row["export_date"]), row["group_id"]): row for row in view(filled, "proficiency_trend")}
-    assert found.keys() == {(on, name) for on in NIGHTS for name in ("icu", "er")}
+    assert found.keys() == {(on, name) for on in DATES for name in ("icu", "er")}
     for (on, group_id), row in found.items():
         own = [one for one in results(on) if one["group_id"] == group_id]
         practiced = [(one["account_id"], one["last_practiced_at"]) for one in own if one["last_practiced_at"]]
@@ -293,8 +262,21 @@ def test_proficiency_trend_follows_each_group_by_date(filled: Warehouse) -> None
     assert found[TODAY, "icu"]["learners_idle_30_days"] == 1
 
 
-def test_a_group_without_any_proficiency_has_no_average(warehouse: Warehouse) -> None:
-    load(warehouse, TODAY, content(TODAY) | {"results": [result(TODAY, "icu", "ann", "p0", None)]})
-    (trend,), (progress,) = view(warehouse, "proficiency_trend"), view(warehouse, "learner_progress")
+def test_without_a_value_there_is_no_average_and_no_percentage(any_warehouse: Warehouse) -> None:
+    more = {
+        "results": [result(TODAY, "icu", "ann", "p0", None)],
+        "objective_evaluations": [evaluation(TODAY, "o-icu", "ann", "icu", None)],
+    }
+    rejects = {"groups": [reject("groups", "x")]}
+    long_ago = datetime.now(UTC) - timedelta(days=3, seconds=7)
+    any_warehouse._now, now = (lambda: long_ago), any_warehouse._now
+    load(any_warehouse, TODAY, content(TODAY) | more, rejects=rejects, requests_refused=2)
+    any_warehouse._now = now
+    (trend,), (progress,) = view(any_warehouse, "proficiency_trend"), view(any_warehouse, "learner_progress")
     assert trend["average_proficiency"] is progress["average_proficiency"] is None
     assert trend["learners_idle_30_days"] == 1
+    (row,) = view(any_warehouse, "group_compliance")
+    assert (row["evaluated"], row["met"], row["met_percentage"]) == (0, 0, None)
+    (row,) = view(any_warehouse, "latest_load")
+    assert (row["requests_refused"], row["rows_rejected"]) == (2, 1)
+    assert 3 * 86_400 + 6 <= row["age_seconds"] < 3 * 86_400 + 60

@@ -12,18 +12,13 @@ import pytest
 from drillster_pipeline.dates import Window, day_window
 from drillster_pipeline.warehouse import Warehouse
 
-from .nights import account, evaluation, group, load, objective, playable, result
-from .place import rows, sql, view
+from .support import account, evaluation, group, load, objective, playable, result, rows, sql, view
 
 DAY = timedelta(days=1)
 PLACES = {
-    "an ordinary day": ("Europe/Amsterdam", date(2026, 6, 10)),
     "a day of 23 hours": ("Europe/Amsterdam", date(2026, 3, 29)),
-    "the day after it": ("Europe/Amsterdam", date(2026, 3, 30)),
     "a day of 25 hours": ("Europe/Amsterdam", date(2026, 10, 25)),
-    "the day after that": ("Europe/Amsterdam", date(2026, 10, 26)),
     "13 hours ahead": ("Pacific/Tongatapu", date(2026, 6, 10)),
-    "11 hours behind": ("Pacific/Pago_Pago", date(2026, 6, 10)),
     "no midnight": ("America/Santiago", date(2026, 9, 6)),
 }
 
@@ -39,13 +34,13 @@ def moments(on: date, zone: ZoneInfo, window: Window) -> Iterator[datetime]:
 
 
 @pytest.fixture(params=PLACES.values(), ids=PLACES)
-def somewhere(request: pytest.FixtureRequest, warehouse: Warehouse) -> tuple[Warehouse, date, ZoneInfo, Window]:
+def somewhere(request: pytest.FixtureRequest, any_warehouse: Warehouse) -> tuple[Warehouse, date, ZoneInfo, Window]:
     """A warehouse with one learner and one evaluation for each of the moments; names are places in the list."""
     name, on = request.param
     zone = ZoneInfo(name)
     window = day_window(on, zone)
-    publish(warehouse, on, [*dict.fromkeys(moments(on, zone, window))], timezone=name, window=window)
-    return warehouse, on, zone, window
+    publish(any_warehouse, on, [*dict.fromkeys(moments(on, zone, window))], timezone=name, window=window)
+    return any_warehouse, on, zone, window
 
 
 def publish(warehouse: Warehouse, on: date, found: list[datetime], **options: Any) -> None:
@@ -85,18 +80,6 @@ def test_loads_and_views_go_by_the_local_date(somewhere: tuple[Warehouse, date, 
     (trend,) = view(warehouse, "proficiency_trend")  # who practiced at the same moments
     assert trend["learners_practicing_7_days"] == sum(moment >= window.end - 7 * DAY for moment in found.values())
     assert trend["learners_idle_30_days"] == sum(moment < window.end - 30 * DAY for moment in found.values())
-
-
-def test_days_overdue_are_local_days_where_clocks_did_not_change(warehouse: Warehouse) -> None:
-    zone, on = ZoneInfo("Pacific/Tongatapu"), date(2026, 6, 10)
-    window = day_window(on, zone)
-    publish(warehouse, on, [*dict.fromkeys(moments(on, zone, window))], window=window)
-    found = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
-    assert found == {
-        who: (on - local).days
-        for who, moment in reviews(warehouse).items()
-        if (local := moment.astimezone(zone).date()) < on
-    }
 
 
 def test_a_date_that_an_older_version_loaded_is_a_day_in_utc(warehouse: Warehouse) -> None:

@@ -42,6 +42,12 @@ UNREACHABLE = (
 )
 
 
+TLS_REFUSED = (
+    "TLS with the server did not come about as the URL asks: it has none, or its certificate is not trusted or for "
+    "another host; check {} in DRILLSTER_WAREHOUSE_URL"
+)
+
+
 class ErrorReport(NamedTuple):
     """An error of a driver for an operator: its kind, what to do, and codes and names that identify it."""
 

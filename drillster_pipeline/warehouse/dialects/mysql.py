@@ -23,7 +23,7 @@ from sqlalchemy.types import TypeEngine
 from drillster_pipeline.errors import Busy, Interrupted, PipelineError, Refused, SettingsError, Unavailable
 from drillster_pipeline.tables.schema import Kind
 
-from . import NOT_ENCRYPTED, UNREACHABLE, Dialect, ErrorReport, SessionLock, ViewComments
+from . import NOT_ENCRYPTED, TLS_REFUSED, UNREACHABLE, Dialect, ErrorReport, SessionLock, ViewComments
 
 NAMES = ("mysql", "mariadb")
 OLDEST_MYSQL, OLDEST_MARIADB = (8, 0, 17), (10, 5)
@@ -232,12 +232,7 @@ class MySQL(Dialect):
         subject = _SUBJECT.search(str(error))
         detail = f"{type(error).__name__} {number}{f', {subject[1]}' if subject else ''}"
         if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
-            return ErrorReport(
-                SettingsError,
-                "TLS with the server did not come about as the URL asks: it has none, or its certificate is not "
-                "trusted or for another host; check ssl_ca and the like in DRILLSTER_WAREHOUSE_URL",
-                detail,
-            )
+            return ErrorReport(SettingsError, TLS_REFUSED.format("ssl_ca and the like"), detail)
         for numbers, kind, advice in _ERRORS:
             if number in numbers:
                 return ErrorReport(kind, advice, detail)

@@ -23,6 +23,7 @@ from drillster_pipeline.warehouse import partitions
 
 from . import (
     NOT_ENCRYPTED,
+    TLS_REFUSED,
     UNREACHABLE,
     Dialect,
     ErrorReport,
@@ -360,12 +361,7 @@ class PostgreSQL(Dialect):
                 SettingsError, "the driver does not take a setting in DRILLSTER_WAREHOUSE_URL", str(setting[2])
             )
         if _TLS.search(text) and not lost:
-            return ErrorReport(
-                SettingsError,
-                "TLS with the server did not come about as the URL asks: it has none, or its certificate is not "
-                "trusted or for another host; check sslmode and sslrootcert in DRILLSTER_WAREHOUSE_URL",
-                name,
-            )
+            return ErrorReport(SettingsError, TLS_REFUSED.format("sslmode and sslrootcert"), name)
         if "FATAL: " in text and not any(words in text for words in _TRANSIENT):
             return ErrorReport(
                 SettingsError,

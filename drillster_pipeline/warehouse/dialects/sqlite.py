@@ -319,25 +319,11 @@ class FileLock(WriterLock):
             ) from None
 
 
-try:
+def _try_lock(descriptor: int) -> bool:
     import fcntl
-except ImportError:  # Windows
-    import msvcrt
 
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            # The byte lies behind what the file holds, so that others can read who has the lock.
-            os.lseek(descriptor, 1 << 20, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # Windows alone
-        except OSError:
-            return False
-        return True
-
-else:
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
