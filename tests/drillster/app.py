@@ -43,6 +43,8 @@ class FaultyDrillster(Drillster):
         super().__init__(organization, grants, step)
         self.clock = lambda: time() + self.faults.clock_skew
         self.recorder = Recorder()
+        self.rewrite: Callable[[str, str, Response], Response] | None = None
+        """Changes every response of the API, given its path and query."""
         self.set_faults(Faults())
 
     def set_faults(self, faults: Faults) -> None:
@@ -144,7 +146,9 @@ class FaultyDrillster(Drillster):
         start, *rest = messages
         response = Response(b"".join(message.get("body", b"") for message in rest), start["status"])
         response.raw_headers = start["headers"]
-        return response
+        if self.rewrite is None or scope["path"] == GRANT_PATH:
+            return response
+        return self.rewrite(scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), response)
 
     async def _fail(
         self, rule: Failure, status: int, record: Record, scope: Scope, receive: Receive, send: Send

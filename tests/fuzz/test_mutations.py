@@ -1,61 +1,109 @@
-"""Answers that are wrong in any way: a typed error or a published night, and no row lost without a reject."""
+"""Responses that are wrong in any way: an error that says so or a published load, and no row lost without a reject."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from typing import Any
 
-from hypothesis import event, given
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from .conftest import NewHouse
-from .forms import Forms, forms
-from .invariants import check, check_deletions
-from .mutations import Mutation, mutations
-from .nights import House, Night
-from .server import Script
-from .test_forms import FEW
-from .truth import Truth, make_truth
+from drillster_pipeline import resources as api
+from tests.conftest import examples
+from tests.drillster import Faults, Shapes
+
+from .mutations import BYTES, ENDPOINTS, Mutation, mutations
+from .runs import Fuzzed, Run, check, check_deletions
+
+ALL = frozenset({"*"})
+FORMS: dict[str, tuple[Any, ...]] = {
+    "without_total": (frozenset(), frozenset({"accounts", "group_members", "objectives", "results", "test_results"})),
+    "without_more_available": (frozenset(), ALL),
+    "inclusive": (frozenset(), ALL),
+    "cursors": ("documented", "id", "index"),
+    "groups_total": ("pagination", "top"),
+    "members_paging": ("cursor", "all"),
+    "accounts_items": ("wrapped", "bare"),
+    "objectives_list": ("wrapped", "array"),
+    "evaluations_list": ("evaluations", "objectiveEvaluations", "array"),
+    "events_user": ("item", "evaluation"),
+    "events_evaluation": ("evaluation", "objectiveEvaluation"),
+    "test_results_items": ("grouped", "flat"),
+    "content_list": ("playables", "content", "things"),
+    "errors": ("object", "oauth", "html", "nothing"),
+}
+forms = st.fixed_dictionaries({name: st.sampled_from(choices) for name, choices in FORMS.items()})
+COVERING = [{name: choices[shift % len(choices)] for name, choices in FORMS.items()} for shift in range(4)]
+"""Every form is in one of these."""
+NEEDED = {api.GROUP_MEMBERS, api.RESULTS, api.OBJECTIVE_EVENTS}
+FEW = settings(max_examples=examples(5))
+"""A run takes long."""
+
+
+def in_form(fuzzed: Fuzzed, form: dict[str, Any]) -> None:
+    fuzzed.sandbox.faults = Faults(shapes=Shapes(**form), clamped_sizes={"results": 10, "groups": 10})
+
+
+@settings(max_examples=examples(2))
+@given(form=forms)
+@example(COVERING[0])
+@example(COVERING[1])
+@example(COVERING[2])
+@example(COVERING[3])
+def test_every_form_gives_the_same_rows(installation: Fuzzed, form: dict[str, Any]) -> None:
+    installation.restore("empty")
+    in_form(installation, form)
+    run = installation.run()
+    assert run.errors == {}
+    check(installation, run)
+    assert installation.keys() == installation.known
+    assert installation.query("SELECT * FROM rejected_rows") == []
+    assert not any(entry["short"] for one in run.captures.values() for entry in one.manifest["resources"].values())
+    assert not any(run.outcomes["snapshot"].unknown_fields.values())
 
 
 @FEW
-@given(seed=st.integers(0, 1_000_000), odd=st.booleans(), form=forms, changes=mutations)
-def test_whatever_comes_nothing_breaks_and_nothing_is_lost(
-    new_house: NewHouse, seed: int, odd: bool, form: Forms, changes: Sequence[Mutation]
+@given(form=forms, changes=mutations)
+def test_whatever_is_answered_nothing_breaks_and_nothing_is_lost(
+    installation: Fuzzed, form: dict[str, Any], changes: Sequence[Mutation]
 ) -> None:
-    house = new_house()
-    tell(check_night(house, make_truth(seed, odd=odd), form, changes))
-    shutil.rmtree(house.folder)
+    installation.restore("empty")
+    in_form(installation, form)
+    run = installation.run(*changes)
+    count_outcomes(run)
+    check(installation, run)
 
 
 @FEW
-@given(seed=st.integers(0, 1_000_000), form=forms, changes=mutations)
-def test_only_a_whole_read_deletes(new_house: NewHouse, seed: int, form: Forms, changes: Sequence[Mutation]) -> None:
-    house = new_house()
-    tell(check_second_night(house, make_truth(seed), form, changes))
-    shutil.rmtree(house.folder)
+@given(form=forms, changes=mutations)
+def test_only_a_complete_read_deletes(installation: Fuzzed, form: dict[str, Any], changes: Sequence[Mutation]) -> None:
+    installation.restore("loaded")
+    in_form(installation, form)
+    before = installation.contents()
+    run = installation.run(*changes, days=1)
+    count_outcomes(run)
+    check(installation, run, before)
+    check_deletions(installation, run)
 
 
-def tell(night: Night) -> None:
-    """What becomes of the nights: ``--hypothesis-show-statistics`` counts that."""
-    for error in night.errors.values():
+def count_outcomes(run: Run) -> None:
+    """What becomes of the runs: ``--hypothesis-show-statistics`` shows that."""
+    for error in run.errors.values():
         event(type(error).__name__)
-    for kind in night.outcomes:
+    for kind in run.outcomes:
         event(f"{kind} published")
 
 
-def check_night(house: House, truth: Truth, form: Forms, changes: Sequence[Mutation]) -> Night:
-    """A night of mutated answers."""
-    night = house.night(Script(truth, form, changes))
-    check(house, night)
-    return night
-
-
-def check_second_night(house: House, truth: Truth, form: Forms, changes: Sequence[Mutation]) -> Night:
-    """A night as it should be, and one of mutated answers."""
-    house.night(Script(truth, form))
-    before = house.contents()
-    night = house.night(Script(truth, form, changes), days=1)
-    check(house, night, before)
-    check_deletions(house, night)
-    return night
+def test_bytes_that_are_wrong_in_any_way_lose_nothing(loaded: Fuzzed) -> None:
+    """Each kind once, at endpoints without which the others can still be read."""
+    paths = sorted(path for path, endpoint in ENDPOINTS.items() if endpoint.unit and endpoint not in NEEDED)
+    kinds = sorted(BYTES)
+    before, published = loaded.contents(), 0
+    for start in range(0, len(kinds), len(paths)):
+        loaded.restore("loaded")
+        changes = map(Mutation, paths, kinds[start : start + len(paths)])
+        run = loaded.run(*changes, days=1, kinds=("snapshot",))
+        published += len(run.outcomes)
+        check(loaded, run, before)
+        check_deletions(loaded, run)
+    assert published > 1
