@@ -133,7 +133,7 @@ def capacity(connections: int) -> dict[str, float]:
         capture(session, "snapshot", session.newest_complete)
         host = urlsplit(sandbox.environment["DRILLSTER_BASE_URL"])
         head = f"HTTP/1.1\r\nHost: {host.netloc}\r\nAccept-Encoding: gzip\r\nAuthorization: "
-        head += session.tokens.token().header()
+        head += f"Bearer {session.tokens.token().value}"
         asked = [
             f"GET {path}?{query} {head}\r\n\r\n".encode()
             for path, query in sandbox.ask("requests")

@@ -19,8 +19,10 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from drillster_pipeline.api.auth import TokenEndpoint
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.tokens import TokenSource
+from drillster_pipeline.settings import load_settings
 
 ITEM = {
     "drillable": {"id": "Qm3vX0sTTeG1rJ8nB5yL2w", "type": "DRILL", "name": "Hygiëne op de afdeling"},
@@ -113,9 +115,19 @@ def main() -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     path, unit, query = "group/{g}/member-results/{a}", {"g": "group", "a": "account"}, {"resultSize": 100}
 
-    names = {"client_id": "c", "client_secret": "s", "service_account_id": "a"}
+    settings = load_settings(
+        {
+            "DRILLSTER_BASE_URL": url,
+            "DRILLSTER_CLIENT_ID": "c",
+            "DRILLSTER_CLIENT_SECRET": "s",
+            "DRILLSTER_SERVICE_ACCOUNT_ID": "a",
+            "DRILLSTER_PRIVATE_KEY": pem,
+            "DRILLSTER_ARCHIVE_URL": "archive",
+            "DRILLSTER_WAREHOUSE_URL": "sqlite://",
+        }
+    )
     with (
-        TokenSource(token_url=f"{url}/daas/oauth/token", private_key=pem, **names) as tokens,
+        TokenSource(TokenEndpoint(settings)) as tokens,
         Client(base_url=url, tokens=tokens, concurrency=options.threads) as client,
     ):
         measure("this client", options.requests, options.threads, latency, lambda: client.get(path, unit, query))

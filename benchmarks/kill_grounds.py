@@ -38,7 +38,7 @@ from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.prune import prune
 from drillster_pipeline.settings import load_settings
-import drillster_pipeline.api.capture, drillster_pipeline.extract.batches, drillster_pipeline.warehouse
+import drillster_pipeline.api.crawler, drillster_pipeline.extract.batches, drillster_pipeline.warehouse
 work, moment, settings, about = sys.argv[1], datetime.fromisoformat(sys.argv[2]), sys.argv[3], sys.argv[4]
 settings = load_settings(json.loads(settings))
 def step(name):

@@ -44,7 +44,7 @@ _ONE_PAGE = frozenset({"group_staff", "group_drillables", "objectives", "test_re
 
 def token_of(session: PipelineContext) -> str:
     """An access token for dlt, which is spared getting one."""
-    return session.tokens.token().header().partition(" ")[2]
+    return session.tokens.token().value
 
 
 def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C901 - a source reads best whole

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 @pytest.mark.slow
 def test_a_run_sends_its_first_request_before_pandas_is_imported() -> None:
-    modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.capture"]
+    modules = ["cli", "cli.run", "pipeline.capture", "orchestration", "api.crawler"]
     code = "import sys; " + "".join(f"import drillster_pipeline.{name}; " for name in modules)
     subprocess.run([sys.executable, "-c", f"{code} sys.exit('pandas' in sys.modules)"], check=True, timeout=60)
 

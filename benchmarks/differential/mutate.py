@@ -58,7 +58,7 @@ MUTANTS = [
     Mutant("P5", "paging", "_ends", r"(?<=return count )< min\((page\.)?size, SMALLEST_PAGE\)", "<= SMALLEST_PAGE", API, True),
     Mutant("P6", "paging", "_account|add_page", r"(self\._|this\.)repeated\.add\(key\)", "pass", API),
     # tokens
-    Mutant("T1", "token renewal", "_renew", r"token\.generation != refused\.generation", "True", "api/test_tokens.py", True),
+    Mutant("T1", "token renewal", "_renew|renew", r"token\.generation != refused\.generation|token is not refused", "True", "api/test_tokens.py", True),
     Mutant("T2", "token renewal", "_renew_now", r"self\._clock\(\) < fallback\.expires_at", "True", "api/test_tokens.py", True),
     Mutant("T3", "token renewal", "token", r"now < token\.mandatory_at", "now < token.expires_at", "api/test_tokens.py"),
     Mutant("T4", "token renewal", "_renew_now", r"self\._refused_until = .*", "pass", "api/test_tokens.py api/test_token_refusals.py"),

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drillster_pipeline import __version__
+from drillster_pipeline.dates import steady
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, AuthenticationError, PipelineError, SettingsError
 
 from .responses import described, error_for, error_id, is_transient, redirect_error
 from .retry import CancelToken, RetryState, http_date, retry_after
 from .transport import Limits, RawResponse, Transport, TransportError
+
+if TYPE_CHECKING:
+    from drillster_pipeline.settings import Settings
 
 ENDPOINT = "daas/oauth/token"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -67,30 +70,25 @@ class Skew:
 class TokenEndpoint:
     """Requests tokens with the client's secret and the service account's assertion.
 
-    ``clock`` counts seconds, ``now`` is the wall clock, by which assertions are dated. Raises SettingsError where
-    ``url`` is not https (or a loopback address), or ``private_key`` is no RSA key in PEM; it never quotes the key.
+    ``answer_seconds`` is the longest wait for an answer, ``clock`` counts seconds, ``now`` is the wall clock, by which
+    assertions are dated. Raises SettingsError for a private key that cannot sign; it never quotes the key.
     """
 
     def __init__(
         self,
-        url: str,
+        settings: Settings,
         *,
-        client_id: str,
-        client_secret: str,
-        service_account_id: str,
-        private_key: str,
-        answer_seconds: float,
-        clock: Callable[[], float],
-        now: Callable[[], datetime],
+        answer_seconds: float = 30.0,
+        clock: Callable[[], float] = steady,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._url = url
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._service_account_id = service_account_id
-        self._key = _rsa_key(private_key)
-        self._clock = clock
+        self._settings = settings
+        self._url = f"{settings.base_url}/{ENDPOINT}"
+        self._key = _rsa_key(settings.private_key.get_secret_value())
+        self.clock = clock
         self._now = now
-        self._transport = Transport(url, limits=Limits(read_seconds=answer_seconds, answer_seconds=answer_seconds))
+        limits = Limits(read_seconds=answer_seconds, answer_seconds=answer_seconds)
+        self._transport = Transport(self._url, limits=limits)
         self.host = self._transport.host
         self.skew: Skew | None = None
         """How far our clock was from Drillster's at the last answer that carried a date."""
@@ -102,7 +100,7 @@ class TokenEndpoint:
         the answer makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Cancelled with ``cancel``.
         """
         while True:
-            started = self._clock()
+            started = self.clock()
             outcome = self._attempt(cancel)
             if isinstance(outcome, Grant):
                 return outcome, started
@@ -125,8 +123,8 @@ class TokenEndpoint:
         """A signed assertion, for one request: ``jti`` is new each time."""
         issued = int(self._now().timestamp())
         claims = {
-            "iss": self._service_account_id,
-            "sub": self._service_account_id,
+            "iss": self._settings.service_account_id,
+            "sub": self._settings.service_account_id,
             "aud": self._url,
             "jti": str(uuid.uuid4()),
             "iat": issued - BACKDATED_SECONDS,
@@ -150,8 +148,8 @@ class TokenEndpoint:
     def _send(self, cancel: CancelToken) -> RawResponse:
         body = urlencode(
             {
-                "client_id": self._client_id,
-                "client_secret": self._client_secret,
+                "client_id": self._settings.client_id,
+                "client_secret": self._settings.client_secret.get_secret_value(),
                 "grant_type": JWT_BEARER,
                 "assertion": self.assertion(),
             }
@@ -210,9 +208,7 @@ def lifetime(expires_in: Any) -> float:
         return DEFAULT_LIFETIME
     try:
         seconds = float(expires_in)
-    except OverflowError:
-        seconds = math.inf if expires_in > 0 else 0.0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return DEFAULT_LIFETIME
     return min(seconds, LONGEST_LIFETIME) if seconds > 0 else DEFAULT_LIFETIME
 
@@ -250,21 +246,10 @@ def _fits_a_header(token: str) -> bool:
 
 
 def _rsa_key(pem: str) -> RSAPrivateKey:
-    # An environment variable often has the line breaks as the two characters \n.
-    text = pem.strip().replace("\\n", "\n")
-    key = None
-    try:
-        key = load_pem_private_key(text.encode(), password=None)
-    except TypeError:
-        complaint = "is protected by a passphrase; it is needed without"
-    except (ValueError, UnsupportedAlgorithm):
-        complaint = "cannot be read: it is not a complete, unchanged PEM file of a private key"
-    else:
-        complaint = "is not an RSA key, which Drillster's service accounts have"
-    if isinstance(key, RSAPrivateKey):
-        return key
-    # Raised after the try: no exception of the library, which might quote the key, is in the chain.
+    with suppress(ValueError):
+        return cast("RSAPrivateKey", load_pem_private_key(pem.strip().encode(), password=None))
+    # Raised after the with: no exception of the library, which might quote the key, is in the chain.
     raise SettingsError(
-        f"The private key {complaint}. Put the PEM file that Drillster gave for the service account in "
-        "DRILLSTER_PRIVATE_KEY_FILE."
+        "The private key is damaged: its numbers do not fit together. Put the unchanged PEM file that Drillster gave "
+        "for the service account in DRILLSTER_PRIVATE_KEY_FILE."
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from drillster_pipeline.archive import UnitFooter
@@ -30,11 +31,23 @@ class _ResourceSummary:
     """Units that gave fewer items than Drillster counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureResult:
+    """What a crawl gives to the manifest."""
+
+    resources: dict[str, dict[str, Any]]
+    groups: dict[str, list[str]]
+    captured_from: datetime
+    captured_until: datetime
+
+
 class CaptureSummary:
     """All resources of a crawl; safe for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._moments: tuple[datetime, datetime] | None = None
+        """Of the earliest and the latest answer, also of those that an earlier process got."""
         self._resources = {name: _ResourceSummary() for name in RESOURCES}
         self._listed: set[str] = set()
         self._missing: set[str] = set()
@@ -91,22 +104,26 @@ class CaptureSummary:
         elif status == 404 and name == "groups":
             self._missing.add(group)
 
-    def groups(self) -> dict[str, list[str]]:
-        """The manifest's groups: ``listed`` (or read though they were not), ``closed`` and ``gone``.
+    def add_moment(self, moment: datetime) -> None:
+        """Note when an answer came."""
+        with self._lock:
+            first, last = self._moments or (moment, moment)
+            self._moments = min(first, moment), max(last, moment)
 
-        Closed: something answers 403, and nothing could be read. Gone: 404 by their id, and nothing could be read.
+    def result(self, names: Collection[str], now: Callable[[], datetime]) -> CaptureResult:
+        """What the manifest says of resources, but for the parts.
+
+        Its groups are ``listed`` (or read though they were not), ``closed`` (something answers 403, and nothing could
+        be read) and ``gone`` (404 by their id, and nothing could be read).
         """
         with self._lock:
-            return {
+            groups = {
                 "listed": sorted(self._listed),
                 "closed": sorted(self._refused - self._readable),
                 "gone": sorted(self._missing - self._readable - self._refused),
             }
-
-    def manifest(self, names: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The manifest's entries of resources, but for the parts."""
-        with self._lock:
-            return {name: self._entry(name) for name in names}
+            first, last = self._moments or (now(), now())
+            return CaptureResult({name: self._entry(name) for name in names}, groups, first, last)
 
     def _entry(self, name: str) -> dict[str, Any]:
         resource = self._resources[name]

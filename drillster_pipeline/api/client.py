@@ -13,7 +13,7 @@ import random as chance
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, urlencode
@@ -26,15 +26,7 @@ from drillster_pipeline.response_shapes import Json
 
 from .metrics import Metrics
 from .paging import PAGE_SIZES, SMALLEST_PAGE
-from .responses import (
-    OVERLOAD,
-    PERMISSION_IDS,
-    described,
-    error_for,
-    error_id,
-    is_transient,
-    redirect_error,
-)
+from .responses import OVERLOAD, PERMISSION_IDS, described, error_for, error_id, is_transient, redirect_error
 from .retry import Backoff, CancelToken, RetryState, retry_after
 from .throttle import Throttle
 from .transport import Limits, RawResponse, ResponseTooLarge, Transport, TransportError
@@ -63,19 +55,15 @@ logger = logging.getLogger(__name__)
 class JsonResponse:
     """A successful answer: its decoded JSON, its HTTP status, and the same JSON as it came."""
 
-    body: Json
+    body: Json = field(repr=False)  # has personal values
     status: int
-    content: bytes
-
-    def __repr__(self) -> str:
-        return f"JsonResponse(status={self.status})"  # a body holds personal values
+    content: bytes = field(repr=False)
 
 
 class Client:
     """Gets answers from Drillster, from any number of threads, at most ``concurrency`` at a time.
 
-    ``clock`` counts seconds, ``now`` is the wall clock, ``random`` gives numbers from 0 to 1. Raises SettingsError
-    where ``base_url`` is not https (or a loopback address).
+    ``clock`` counts seconds, ``now`` is the wall clock, ``random`` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -100,9 +88,7 @@ class Client:
         self._now = now
         self._random = random
         self._cancel = CancelToken(sleep=sleep)
-        self._throttle = Throttle(
-            concurrency=concurrency, requests_per_second=requests_per_second, cancel=self._cancel, clock=clock
-        )
+        self._throttle = Throttle(concurrency, requests_per_second, self._cancel, clock)
         self._transport = Transport(self._base_url, connections=concurrency, limits=limits)
 
     def get(
@@ -196,7 +182,7 @@ class Client:
             else:
                 token = self.tokens.renew(call.refused, cancel=self._cancel)
             call.retry.excuse(self._clock() - began)
-            headers = {**_HEADERS, "Authorization": token.header()}
+            headers = {**_HEADERS, "Authorization": f"Bearer {token.value}"}
             try:
                 response = self._transport.send("GET", call.url, headers=headers, cancel=self._cancel)
                 received = len(response.body)

@@ -1,26 +1,30 @@
-"""The crawl: every unit is read to its end, by many threads, into the archive."""
+"""The crawl: every unit is read to its end, by many threads, into the archive.
+
+One crawl captures everything of one kind: what is true now, or what happened in a window. A unit (an endpoint with its
+path parameters) is finished when its last answer is in the archive; an interrupted crawl that is resumed reads the
+finished units from there and requests only the rest.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
-from drillster_pipeline.resources import RESOURCES, Unit, unit_of
+from drillster_pipeline.resources import CAPTURED, RESOURCES, Unit, unit_of
 from drillster_pipeline.response_shapes import Json
 
 from .auth import ENDPOINT as TOKEN_ENDPOINT
-from .capture_summary import CaptureSummary
+from .capture_summary import CaptureResult, CaptureSummary
 from .client import Client, EndpointClient, JsonResponse
-from .metrics import Meter, Progress
+from .metrics import Progress
 from .paging import Listing
 from .worker_pool import WorkerPool
 
@@ -61,7 +65,8 @@ class _Reading:
 class Crawler:
     """One crawl of one process, over a snapshot, or with a ``window`` over the events in it.
 
-    ``earlier_groups`` are groups of earlier captures: one that is no longer listed is asked for by its id.
+    ``earlier_groups`` are those of the captures before. One that is no longer listed is requested by its id, since a
+    group that was taken from the service account (403) must not look like a group that was deleted (404).
     """
 
     def __init__(
@@ -73,25 +78,23 @@ class Crawler:
         organization_id: str = "self",
         window: Window | None = None,
         earlier_groups: Collection[str] = (),
-        concurrency: int,
-        now: Callable[[], datetime],
+        concurrency: int = 8,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        self.summary = CaptureSummary()
-        self.first: datetime | None = None
-        """Moment of the earliest answer, also of one that an earlier process got; None before there is any."""
-        self.last: datetime | None = None
-        """Moment of the latest."""
+        self._summary = CaptureSummary()
         self._client = client
         self._writer = writer
         self._privacy = privacy
         self._events = window is not None
         self._earlier_groups = frozenset(earlier_groups)
         self._now = now
+        self._on_progress = on_progress
         self._endpoints = EndpointClient(client, organization_id=organization_id, window=window)
-        self._meter = Meter(time.monotonic())
         self._pool: WorkerPool[_Reading] = WorkerPool(
             self._read, size=concurrency, interrupt=client.interrupt, rank=self._rank
         )
+        self._progress = Progress(client.metrics, lambda: self._pool.waiting)
         self._turns: dict[str | None, int] = {None: -1}
         """Groups in the order in which they are read; before any of them, what belongs to none."""
         self._lock = threading.Lock()
@@ -100,13 +103,43 @@ class Crawler:
         self._read_by_id: list[tuple[Unit, Json]] = []
         """Groups that an earlier process has read: the list as it is now may not have them."""
 
-    def run(self, roots: list[Unit], resources: tuple[str, ...], on_progress: Callable[[Progress], None]) -> None:
+    def snapshot(self) -> CaptureResult:
+        """Read everything that Drillster says of the present.
+
+        Raises PermissionDenied where nothing at all may be read; ApiUnavailable, AnswerError and Unauthorized as they
+        come; Unavailable and Busy of the archive.
+        """
+        # The long lists first, one page of which leads to the next.
+        roots = [Unit(root, {}) for root in (api.ACCOUNTS, api.GROUPS, api.ORGANIZATION, api.CATALOGS)]
+        result = self.run(roots, CAPTURED["snapshot"])
+        if all(entry["status"] == "unavailable" for entry in result.resources.values()):
+            raise PermissionDenied(
+                "The service account may read neither the organization nor its accounts nor any group: give it the "
+                "right to view them (console, Accounts, the service account, Permissions and Groups)",
+                endpoint="groups",
+                status=403,
+            )
+        return result
+
+    def events(self, objectives: Iterable[tuple[str, str]] | None = None) -> CaptureResult:
+        """Read the objective events of the window.
+
+        ``objectives`` are pairs of group and objective id, known from a snapshot of the same date; where they are not
+        given, the groups and their objectives are listed first. Raises what :meth:`snapshot` raises.
+        """
+        if objectives is None:
+            return self.run([Unit(api.GROUPS, {})], ("groups", "objectives", *CAPTURED["events"]))
+        pairs = sorted(set(objectives))
+        roots = [Unit(api.OBJECTIVE_EVENTS, {"group_id": group, "objective_id": key}) for group, key in pairs]
+        return self.run(roots, CAPTURED["events"])
+
+    def run(self, roots: list[Unit], resources: tuple[str, ...]) -> CaptureResult:
         """Read the roots and all that follows from them. Raises the first error that is none of a single unit."""
         self._learn_names()
         self._recover(resources)
         self._add(roots)
         while True:
-            self._pool.run(on_tick=lambda: on_progress(self._progress()), tick_seconds=TICK_SECONDS)
+            self._pool.run(on_tick=lambda: self._on_progress(self._progress), tick_seconds=TICK_SECONDS)
             # An outage that is over costs nothing: only a unit that is given up twice is lost.
             again = [reading for reading in self._given_up if reading.error and reading.given_up == 1]
             if not again:
@@ -117,7 +150,8 @@ class Crawler:
             if reading.error:
                 logger.warning("A unit of %s is left out of this capture: %s", reading.unit.resource, reading.error)
                 self._lose(reading.unit, reading.error.status or WITHOUT_ANSWER)
-        on_progress(self._progress())
+        self._on_progress(self._progress)
+        return self._summary.result(resources, self._now)
 
     def _learn_names(self) -> None:
         """Read all names before anything is written, where names must not be: any answer may have them.
@@ -145,12 +179,6 @@ class Crawler:
         """The parameters of a unit as the archive has them."""
         return self._privacy.unit(unit.params)
 
-    def _progress(self) -> Progress:
-        metrics, waiting = self._client.metrics, self._pool.waiting
-        return self._meter.progress(
-            time.monotonic(), requests=metrics.requests, retries=metrics.retries, waiting=waiting
-        )
-
     # Units
 
     def _add(self, units: Iterable[Unit]) -> None:
@@ -158,11 +186,16 @@ class Crawler:
         fresh = []
         for reading in map(_Reading, units):
             unit = reading.unit
-            if unit.endpoint is api.TEST_RESULTS and not self._is_new_test(unit):
-                continue
-            self._meter.opened(unit.group, member=reading.is_result)
+            if unit.endpoint is api.TEST_RESULTS:
+                test = unit.params["group_id"], unit.params["test_id"]
+                with self._lock:
+                    is_known = test in self._tests
+                    self._tests.add(test)
+                if is_known:
+                    continue
+            self._progress.opened(unit.group, member=reading.is_result)
             if self._writer.finished(unit.resource, self._archived_as(unit)):
-                self._meter.finished(unit.group, member=reading.is_result)
+                self._progress.finished(unit.group, member=reading.is_result)
             else:
                 fresh.append(reading)
         self._pool.add(fresh)
@@ -173,12 +206,6 @@ class Crawler:
         Pages are asked for one after the other: begun late, a long list would be all that is left to do at the end.
         """
         return self._turns.setdefault(reading.unit.group, len(self._turns)), reading.is_result
-
-    def _is_new_test(self, test: Unit) -> bool:
-        with self._lock:
-            before = len(self._tests)
-            self._tests.add((test.params["group_id"], test.params["test_id"]))
-            return len(self._tests) > before
 
     def _read(self, reading: _Reading) -> None:
         """Read one unit to its end, into the archive, or give it up for now."""
@@ -193,13 +220,11 @@ class Crawler:
         except (ApiUnavailable, RequestRefused) as error:
             self._give_up(reading, error)
         if not reading.error or reading.given_up > 1:
-            self._meter.finished(unit.group, member=reading.is_result)
+            self._progress.finished(unit.group, member=reading.is_result)
 
     def _read_object(self, unit: Unit) -> None:
         response = self._endpoints.get(unit, {})
-        footer = UnitFooter(1, None)
-        self._keep(unit, 1, response, self._attempt(unit), footer)
-        self.summary.add(unit.resource, self._archived_as(unit), 1, footer)
+        self._keep(unit, 1, response, UnitFooter(1, None))
         self._follow(unit, [response.body])
         if unit.endpoint is api.GROUP:
             self._open_by_id(unit, response.body)  # perhaps it was not listed, but we may see it all the same
@@ -207,7 +232,6 @@ class Crawler:
     def _read_list(self, reading: _Reading) -> None:
         """Read a list on to its end, and once more where Drillster's own count says that something was missed."""
         unit = reading.unit
-        attempt = self._attempt(unit)
         listing = reading.listing = reading.listing or Listing(RESOURCES[unit.resource], unit.expected)
         while (query := listing.query) is not None:
             is_second = listing.passes > 1
@@ -222,19 +246,16 @@ class Crawler:
             fresh = listing.add_page(response.body, size)
             if listing.query is None and listing.needs_second_pass and not is_second:
                 listing.restart()
-            self._keep(unit, listing.pages, response, attempt, None if listing.query is not None else listing.footer)
+            self._keep(unit, listing.pages, response, None if listing.query is not None else listing.footer)
             if unit.endpoint is api.GROUPS:
-                self._meter.groups_named(listing.total)
+                self._progress.groups_named(listing.total)
             self._follow(unit, fresh)
-        self.summary.add(unit.resource, self._archived_as(unit), listing.pages, listing.footer)
         if unit.endpoint is api.GROUPS:
             self._add_unlisted()
 
     def _lose(self, unit: Unit, status: int) -> None:
         """Record that a unit can't be read; pages that it gave before do not count."""
-        footer = UnitFooter(0, None, status=status)
-        self._write(unit, 0, b"null", self._attempt(unit), footer)
-        self.summary.add(unit.resource, self._archived_as(unit), 0, footer)
+        self._write(unit, 0, b"null", UnitFooter(0, None, status=status))
 
     def _give_up(self, reading: _Reading, error: ApiError) -> None:
         """Go on without a unit, if Drillster answers otherwise: one that it can't give must not cost every run.
@@ -258,29 +279,22 @@ class Crawler:
 
     # Answers
 
-    def _attempt(self, unit: Unit) -> int:
-        return self._writer.attempt(unit.resource, self._archived_as(unit))
-
-    def _keep(self, unit: Unit, page: int, response: JsonResponse, attempt: int, footer: UnitFooter | None) -> None:
+    def _keep(self, unit: Unit, page: int, response: JsonResponse, footer: UnitFooter | None) -> None:
         """Put an answer into the archive: as it came, but for what privacy changes; as one line."""
         body = self._privacy.apply(unit.resource, response.body)
         content = response.content
         is_line = b"\n" not in content and b"\r" not in content and json.detect_encoding(content) == "utf-8"
         if body is not response.body or not is_line:
             content = body_bytes(body)
-        self._write(unit, page, content, attempt, footer)
+        self._write(unit, page, content, footer)
 
-    def _write(self, unit: Unit, page: int, content: bytes, attempt: int, footer: UnitFooter | None) -> None:
-        moment = self._now()
-        self._add_moment(moment)
-        self._writer.append(
-            unit.resource, self._archived_as(unit), page, moment, content, attempt=attempt, footer=footer
-        )
-
-    def _add_moment(self, moment: datetime) -> None:
-        with self._lock:
-            self.first = min(self.first or moment, moment)
-            self.last = max(self.last or moment, moment)
+    def _write(self, unit: Unit, page: int, content: bytes, footer: UnitFooter | None) -> None:
+        moment, resource, params = self._now(), unit.resource, self._archived_as(unit)
+        self._summary.add_moment(moment)
+        attempt = self._writer.attempt(resource, params)
+        self._writer.append(resource, params, page, moment, content, attempt=attempt, footer=footer)
+        if footer is not None:
+            self._summary.add(resource, params, page, footer)
 
     def _follow(self, unit: Unit, found: list[Json]) -> None:
         """Queue everything that follows from things in an answer."""
@@ -293,8 +307,8 @@ class Crawler:
         """Queue all that is to be read of groups, each once: those with most members first, as they take longest."""
         found = [units for group in groups if (units := group_units(group, events=self._events))]
         for units in sorted(found, key=lambda units: units[-1].expected or 0, reverse=True):
-            if self.summary.open_group(self._archived_as(units[0])["group_id"]):
-                self._meter.group_listed(units[-1].expected)
+            if self._summary.open_group(self._archived_as(units[0])["group_id"]):
+                self._progress.group_listed(units[-1].expected)
                 self._add(units)
 
     def _open_by_id(self, unit: Unit, body: Json) -> None:
@@ -304,7 +318,7 @@ class Crawler:
         """Queue, by id, the groups of earlier captures that the list no longer has."""
         for unit, body in self._read_by_id:
             self._open_by_id(unit, body)
-        self._add(Unit(api.GROUP, {"group_id": group}) for group in self.summary.unlisted(self._earlier_groups))
+        self._add(Unit(api.GROUP, {"group_id": group}) for group in self._summary.unlisted(self._earlier_groups))
 
     # Resuming where an interrupted crawl stopped
 
@@ -314,9 +328,9 @@ class Crawler:
         for resource in resources:
             for record in self._writer.recovered(resource, bodies=resource in _PARENTS):
                 unit = unit_of(resource, record.unit)
-                self._add_moment(utc_moment(record.captured_at))
+                self._summary.add_moment(utc_moment(record.captured_at))
                 if record.footer is not None:
-                    self.summary.add(resource, record.unit, record.page, record.footer)
+                    self._summary.add(resource, record.unit, record.page, record.footer)
                 if record.body is None:
                     continue
                 if unit.endpoint is api.GROUP:

@@ -20,11 +20,8 @@ PERMISSION_IDS = frozenset(
 )
 """Ids that mean "you are known, but may not": Drillster gives some of them with 400 or 401 (API notes, 2.2)."""
 
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-"""Statuses after which another attempt may succeed."""
-
-# Of the statuses above 504, these are not about the moment; others (507, 520-524, 529) are of proxies in distress.
-_FINAL = frozenset({505, 506, 508, 510, 511})
+_FINAL = frozenset({501, 505, 506, 508, 510, 511})
+"""Statuses from 500 that are not about the moment; others (507, 520-524, 529) are of proxies in distress."""
 
 OVERLOAD = frozenset({429, 503})
 """Statuses that ask every thread to go slower, not only the one that received it."""
@@ -69,7 +66,7 @@ def described(status: int, identifier: str | None) -> str:
 
 def is_transient(status: int) -> bool:
     """Whether another attempt may succeed after an answer of this status."""
-    return status in TRANSIENT or (status > 504 and status not in _FINAL)
+    return status in {408, 429} or (status >= 500 and status not in _FINAL)
 
 
 def redirect_error(response: RawResponse, endpoint: str) -> SettingsError:

@@ -24,13 +24,10 @@ class Cancelled(PipelineError):
 
 
 class CancelToken:
-    """Sleeps until a time is over or the work is cancelled, whichever is first.
+    """Sleeps until a time is over or the work is cancelled, whichever is first; ``sleep`` may replace real sleeping."""
 
-    ``event`` cancels the work when it is set; ``sleep`` replaces the real sleeping in tests.
-    """
-
-    def __init__(self, *, event: Event | None = None, sleep: Callable[[float], None] | None = None) -> None:
-        self._event = event or Event()
+    def __init__(self, *, sleep: Callable[[float], object] | None = None) -> None:
+        self._event = Event()
         self._sleep = sleep or self._event.wait
 
     def sleep(self, seconds: float) -> None:
@@ -72,10 +69,6 @@ class Backoff:
     first: float = 0.1
     cap: float = 20.0
 
-    def delay(self, failures: int, random: Callable[[], float]) -> float:
-        """Seconds to wait after so many failures in a row; ``random`` gives numbers from 0 to 1."""
-        return random() * min(self.cap, self.first * 2.0 ** min(failures, 64))
-
 
 class RetryState:
     """What failed of one request so far, and whether to try again."""
@@ -95,7 +88,7 @@ class RetryState:
         ``minimum`` is what the server asked for (Retry-After); the random delay comes on top of it. A wait that
         would end after the budget is not begun.
         """
-        delay = self._backoff.delay(self.failures, self._random)
+        delay = self._random() * min(self._backoff.cap, self._backoff.first * 2.0 ** min(self.failures, 64))
         self._reasons[reason] += 1
         if self._since is None:
             self._since = self._clock()

@@ -28,19 +28,15 @@ class Throttle:
     """
 
     def __init__(
-        self,
-        *,
-        concurrency: int,
-        requests_per_second: float | None,
-        cancel: CancelToken,
-        clock: Callable[[], float],
+        self, concurrency: int, requests_per_second: float | None, cancel: CancelToken, clock: Callable[[], float]
     ) -> None:
         self._most = float(concurrency)
         self._interval = 1.0 / requests_per_second if requests_per_second else 0.0
         self._cancel = cancel
         self._clock = clock
         self._turn = threading.Condition()
-        self._limit = float(concurrency)
+        self.limit = float(concurrency)
+        """How many requests may be in flight now."""
         self._in_flight = 0
         self._next_send = 0.0
         self._paused_until = 0.0
@@ -48,7 +44,7 @@ class Throttle:
     def enter(self) -> float:
         """Wait for a turn to send. Returns the seconds that took. Raises Cancelled."""
         with self._turn:
-            if self._in_flight < self._limit and not self._interval and self._clock() >= self._paused_until:
+            if self._in_flight < self.limit and not self._interval and self._clock() >= self._paused_until:
                 self._in_flight += 1
                 return 0.0
         began = self._clock()
@@ -66,7 +62,7 @@ class Throttle:
             self._in_flight -= 1
             if overload is not None:
                 factor = _SHRINK if overload else _GROW
-                self._limit = min(self._most, max(1.0, self._limit * factor))
+                self.limit = min(self._most, max(1.0, self.limit * factor))
             self._turn.notify(2)  # the limit may have grown by a place as well
 
     def pause(self, seconds: float) -> None:
@@ -74,14 +70,9 @@ class Throttle:
         with self._turn:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    @property
-    def limit(self) -> float:
-        """How many requests may be in flight now."""
-        return self._limit
-
     def _await_place(self) -> None:
         with self._turn:
-            while self._in_flight >= self._limit:
+            while self._in_flight >= self.limit:
                 self._cancel.check()
                 self._turn.wait(_CHECK_SECONDS)
             self._in_flight += 1

@@ -11,15 +11,13 @@ import logging
 import math
 import random as chance
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Self
 
-from drillster_pipeline.dates import steady
-from drillster_pipeline.errors import ApiError, PipelineError, Unavailable
+from drillster_pipeline.errors import PipelineError, Unavailable
 
-from .auth import Grant, Skew, TokenEndpoint
+from .auth import Grant, TokenEndpoint
 from .retry import Backoff, Cancelled, CancelToken, RetryState
 
 EARLY_SECONDS, EARLY_SHARE = 300.0, 0.2
@@ -28,53 +26,30 @@ LATE_SECONDS, LATE_SHARE = 30.0, 0.05
 """With so little left, a token may expire on its way: it is not used any more."""
 REFUSED_SECONDS = 60.0
 """A refused request is not repeated for so long: the settings are wrong, and will be a moment later."""
-ANSWER_SECONDS = 30.0
-"""Longest wait for the answer to a token request."""
-
 _CHECK_SECONDS = 0.2
 """A thread that waits for a token checks so often whether its work was cancelled."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """An access token. Moments are seconds on the source's clock; ``generation`` counts the source's tokens."""
+    """An access token. Moments are seconds on the source's clock."""
 
-    value: str
-    generation: int
+    value: str = field(repr=False)
     renew_at: float
     mandatory_at: float
     expires_at: float
 
-    def header(self) -> str:
-        """The Authorization header. Make it for each attempt; a stored one outlives its token."""
-        return f"Bearer {self.value}"
-
-    def __repr__(self) -> str:
-        return f"Token(generation={self.generation}, value=***)"
-
-    __str__ = __repr__
-
 
 class TokenSource:
-    """Returns a good token, and renews it when needed. Safe for any number of threads.
-
-    Raises SettingsError for a private key that cannot be read and for an address that is not https.
-    """
+    """Returns a good token, and renews it when needed. Safe for any number of threads."""
 
     def __init__(
         self,
+        endpoint: TokenEndpoint,
         *,
-        token_url: str,
-        client_id: str,
-        client_secret: str,
-        service_account_id: str,
-        private_key: str,
         backoff: Backoff | None = None,
-        answer_seconds: float = ANSWER_SECONDS,
-        clock: Callable[[], float] = steady,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] | None = None,
         random: Callable[[], float] = chance.random,
     ) -> None:
@@ -82,18 +57,9 @@ class TokenSource:
         """Token requests that were granted."""
         self.granted: Grant | None = None
         """The last of them."""
-        self._endpoint = TokenEndpoint(
-            token_url,
-            client_id=client_id,
-            client_secret=client_secret,
-            service_account_id=service_account_id,
-            private_key=private_key,
-            answer_seconds=answer_seconds,
-            clock=clock,
-            now=now,
-        )
+        self.endpoint = endpoint
         self._backoff = backoff or Backoff()
-        self._clock = clock
+        self._clock = endpoint.clock
         self._random = random
         self._cancel = CancelToken(sleep=sleep)
         self._renewing = Lock()
@@ -118,36 +84,14 @@ class TokenSource:
                 finally:
                     self._renewing.release()
             return token
-        return self._renew(None, cancel or self._cancel)
+        return self.renew(None, cancel=cancel)
 
-    def renew(self, refused: Token, *, cancel: CancelToken | None = None) -> Token:
-        """A token other than ``refused``, which Drillster answered with 401.
+    def renew(self, refused: Token | None, *, cancel: CancelToken | None = None) -> Token:
+        """A token other than ``refused``, which Drillster answered with 401; any that is good where it is None.
 
-        Where another thread has renewed it meanwhile, that one is returned, without a request. Raises as ``token``.
+        Waits for the thread that is renewing, and requests one only if that gave no good token. Raises as ``token``.
         """
-        return self._renew(refused, cancel or self._cancel)
-
-    @property
-    def skew(self) -> Skew | None:
-        """How far our clock was from Drillster's at the last token request; None where no answer had a date."""
-        return self._endpoint.skew
-
-    def close(self) -> None:
-        """Close the connection and wake every thread that waits for a token; they raise Cancelled."""
-        self._cancel.cancel()
-        self._endpoint.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"TokenSource(host={self._endpoint.host!r}, grants={self.grants}, client_secret=***, private_key=***)"
-
-    def _renew(self, refused: Token | None, cancel: CancelToken) -> Token:
-        """Wait for the thread that is renewing, and renew if that gave no good token."""
+        cancel = cancel or self._cancel
         self._cancel.check()
         failures = self._failures
         while not self._renewing.acquire(timeout=_CHECK_SECONDS):
@@ -155,11 +99,22 @@ class TokenSource:
         try:
             token = self._current
             good = token is not None and self._clock() < token.mandatory_at
-            if token is not None and good and (refused is None or token.generation != refused.generation):
+            if token is not None and good and token is not refused:
                 return token
             return self._renew_now(fallback=None if refused else token, failures=failures, cancel=cancel)
         finally:
             self._renewing.release()
+
+    def close(self) -> None:
+        """Close the connection and wake every thread that waits for a token; they raise Cancelled."""
+        self._cancel.cancel()
+        self.endpoint.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _renew_early(self, token: Token, cancel: CancelToken) -> Token:
         """Renew while the old token is good: one attempt, and the old one if it fails, which is no failure."""
@@ -200,7 +155,7 @@ class TokenSource:
     def _grant(self, backoff: Backoff, cancel: CancelToken) -> Token:
         """Request a token and make it the current one."""
         # From before the request: the life of the token may begin at any moment of it.
-        grant, started = self._endpoint.request(RetryState(backoff, clock=self._clock, random=self._random), cancel)
+        grant, started = self.endpoint.request(RetryState(backoff, clock=self._clock, random=self._random), cancel)
         self._failure = None
         self._next_early_try = -math.inf
         self.grants += 1
@@ -214,7 +169,6 @@ class TokenSource:
         expires_at = started + grant.lifetime
         return Token(
             value=grant.access_token,
-            generation=self.grants,
             # Up to a tenth earlier, so that processes that began together do not renew together.
             renew_at=expires_at - early * (1 + self._random() / 10),
             mandatory_at=expires_at - late,
@@ -224,6 +178,4 @@ class TokenSource:
 
 def _copy(error: PipelineError) -> PipelineError:
     """A new error of the same kind: one that was raised already keeps its traceback, thread after thread."""
-    if isinstance(error, ApiError):
-        return type(error)(str(error), endpoint=error.endpoint, status=error.status, error_id=error.error_id)
-    return type(error)(str(error))
+    return type(error)(str(error), **vars(error))

@@ -15,7 +15,7 @@ import http.client
 import os
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +24,6 @@ import urllib3
 from requests.utils import get_environ_proxies, select_proxy
 
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.settings import is_loopback
 
 from .retry import CancelToken
 from .watchdog import HostAdapter, Watchdog
@@ -55,33 +54,27 @@ class TransportError(Exception):
 class ResponseTooLarge(TransportError):
     """The answer is larger than what is kept in memory."""
 
-    def __init__(self) -> None:
-        super().__init__("answer too large")
-
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
     """A complete answer: its status, its headers (any case), and its body, decompressed."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"RawResponse(status={self.status}, {len(self.body)} bytes)"
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Transport:
     """Sends requests to the origin of ``base_url`` over kept connections, from any number of threads.
 
-    Raises SettingsError where ``base_url`` is not https (plain http is accepted for a loopback address only).
+    The settings make sure that it is https, or http of a loopback address.
     """
 
     def __init__(self, base_url: str, *, connections: int = 1, limits: Limits | None = None) -> None:
-        self.host = _checked_host(base_url)
+        parts = urlsplit(base_url)
+        self.host = parts.hostname or ""
         self._limits = limits or Limits()
         self._verify = _trusted_authorities()
-        parts = urlsplit(base_url)
         # Through a proxy, https is a tunnel that the proxy cannot read. Plain http would show it our token.
         self._proxy = select_proxy(base_url, get_environ_proxies(base_url)) if parts.scheme == "https" else None
         self.has_proxy = self._proxy is not None
@@ -133,26 +126,22 @@ class Transport:
             proxies={"https": self._proxy} if self._proxy else {},
         )
         raw: urllib3.HTTPResponse = response.raw
-        is_complete = False
+        body = None
         try:
             body = self._read(raw)
-            is_complete = body is not None
         except (urllib3.exceptions.HTTPError, OSError):
             # The status of a refusal says enough; only a success needs its body.
             if 200 <= raw.status < 300:
                 raise
-            body = b""
         finally:
-            if is_complete:
-                raw.release_conn()
-            else:
+            if body is None:
                 raw.close()
-        if body is None:
-            raise ResponseTooLarge
-        return RawResponse(raw.status, raw.headers, body)
+            else:
+                raw.release_conn()
+        return RawResponse(raw.status, raw.headers, body or b"")
 
-    def _read(self, raw: urllib3.HTTPResponse) -> bytes | None:
-        """The complete body, decompressed; None where it is too large."""
+    def _read(self, raw: urllib3.HTTPResponse) -> bytes:
+        """The complete body, decompressed. Raises ResponseTooLarge."""
         length = raw.length_remaining
         is_bounded = raw.headers.get("Content-Encoding", "gzip") == "gzip"
         if length is not None and length * _MOST_INFLATED <= self._limits.answer_bytes and is_bounded:
@@ -163,27 +152,14 @@ class Transport:
             chunks.append(chunk)
             size += len(chunk)
             if size > self._limits.answer_bytes:
-                return None
+                raise ResponseTooLarge
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _checked_host(base_url: str) -> str:
-    """The host of the URL, without any user name; SettingsError where the token would travel unencrypted."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host))):
-        raise SettingsError(
-            "DRILLSTER_BASE_URL must be an https address, such as https://www.drillster.com "
-            "(plain http is for a sandbox on this machine only)."
-        )
-    return host
 
 
 def _trusted_authorities() -> str | bool:
     """Which certificate authorities to trust: those that the environment names (as requests reads it), or certifi's."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(name)
-        if path:
+        if path := os.environ.get(name):
             if not Path(path).exists():
                 raise SettingsError(f"{name} names a file of certificate authorities that does not exist.")
             return path

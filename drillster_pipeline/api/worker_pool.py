@@ -23,12 +23,7 @@ class WorkerPool(Generic[Task]):
     """
 
     def __init__(
-        self,
-        work: Callable[[Task], None],
-        *,
-        size: int,
-        interrupt: Callable[[], None],
-        rank: Callable[[Task], Any] = lambda _: 0,
+        self, work: Callable[[Task], None], *, size: int, interrupt: Callable[[], None], rank: Callable[[Task], Any]
     ) -> None:
         self._work = work
         self._size = size

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drillster_pipeline import __version__
-from drillster_pipeline.api.auth import BACKDATED_SECONDS, ENDPOINT, VALID_SECONDS, Skew, skew_between
+from drillster_pipeline.api.auth import BACKDATED_SECONDS, ENDPOINT, VALID_SECONDS, Skew, TokenEndpoint, skew_between
 from drillster_pipeline.api.client import VERSION
 from drillster_pipeline.api.responses import host_named_in
 from drillster_pipeline.api.retry import Backoff, CancelToken
@@ -76,16 +76,8 @@ def request_token(
     """Request a token. Returns its source, or None if there is no token, and the difference of the clocks."""
     source = None
     with report.step(Part.DRILLSTER, "access token", f"POST {ENDPOINT}, with a signed assertion") as step:
-        source = TokenSource(
-            token_url=f"{settings.base_url}/{ENDPOINT}",
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            service_account_id=settings.service_account_id,
-            private_key=settings.private_key.get_secret_value(),
-            backoff=BACKOFF,
-            answer_seconds=LIMITS.answer_seconds,
-            now=now,
-        )
+        endpoint = TokenEndpoint(settings, answer_seconds=LIMITS.answer_seconds, now=now)
+        source = TokenSource(endpoint, backoff=BACKOFF)
         source.token()
         assert source.granted is not None
         lifetime = duration(source.granted.lifetime)
@@ -93,7 +85,7 @@ def request_token(
         step.ok(f"Drillster accepts the client, the service account and its key; the token {validity}")
     if source is not None and step.has_failed:
         source.close()
-    return (None if step.has_failed else source), (source.skew if source else None)
+    return (None if step.has_failed else source), (source.endpoint.skew if source else None)
 
 
 def check_clock(report: DiagnosticsReport, skew: Skew | None, *, is_refused: bool) -> None:

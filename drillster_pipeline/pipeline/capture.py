@@ -185,27 +185,22 @@ def _read(
     context: PipelineContext, kind: str, export_date: date, window: Window, writer: CaptureWriter
 ) -> dict[str, Any]:
     """Make the capture; returns its manifest."""
-    from drillster_pipeline.api.capture import capture_events, capture_snapshot
+    from drillster_pipeline.api.crawler import Crawler
 
-    common: dict[str, Any] = {
-        "privacy": context.privacy,
-        "concurrency": context.settings.concurrency,
-        "now": context.now if kind == "events" else _awake(context, export_date),
-        "on_progress": context.on_progress,
-    }
     started = context.steady()
     with context.client() as client, infrequent_gc():
-        if kind == "snapshot":
-            result = capture_snapshot(
-                client,
-                writer,
-                organization_id=context.settings.organization_id,
-                earlier_groups=_groups_before(context, export_date),
-                **common,
-            )
-        else:
-            objectives = _objectives_on(context, export_date)
-            result = capture_events(client, writer, window=window, objectives=objectives, **common)
+        crawler = Crawler(
+            client,
+            writer,
+            privacy=context.privacy,
+            organization_id=context.settings.organization_id,
+            window=window if kind == "events" else None,
+            earlier_groups=_groups_before(context, export_date) if kind == "snapshot" else (),
+            concurrency=context.settings.concurrency,
+            now=context.now if kind == "events" else _awake(context, export_date),
+            on_progress=context.on_progress,
+        )
+        result = crawler.snapshot() if kind == "snapshot" else crawler.events(_objectives_on(context, export_date))
         seconds = context.steady() - started
         client_stats = client.metrics.snapshot()
     return {
@@ -214,11 +209,7 @@ def _read(
         "run_id": context.run_id,
         "captured_from": utc_text(result.captured_from),
         "captured_until": utc_text(result.captured_until),
-        "walk": {
-            "seconds": round(seconds, 3),
-            "grants": result.grants,
-            **{name: value for name, value in client_stats.items() if name != "grants"},
-        },
+        "walk": {"seconds": round(seconds, 3), **client_stats},
         "groups": result.groups,
         "resources": result.resources,
     }
@@ -252,7 +243,7 @@ def _awake(context: PipelineContext, export_date: date) -> Callable[[], datetime
 
 def _require_same_day(context: PipelineContext, export_date: date, started: datetime) -> None:
     """Raise Refused where the export date is the newest complete one by our clock, but not by Drillster's."""
-    skew = context.tokens.skew.ahead if context.tokens.skew else 0.0
+    skew = context.tokens.endpoint.skew.ahead if context.tokens.endpoint.skew else 0.0
     newest = newest_complete(started - timedelta(seconds=skew), context.settings.timezone)
     if abs(skew) > SKEW_SECONDS and newest != export_date:
         raise Refused(

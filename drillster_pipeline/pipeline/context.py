@@ -69,15 +69,10 @@ class PipelineContext:
     @cached_property
     def tokens(self) -> TokenSource:
         """The one source of tokens of this process."""
+        from drillster_pipeline.api.auth import TokenEndpoint
         from drillster_pipeline.api.tokens import TokenSource
 
-        return TokenSource(
-            token_url=f"{self.settings.base_url}/daas/oauth/token",
-            client_id=self.settings.client_id,
-            client_secret=self.settings.client_secret.get_secret_value(),
-            service_account_id=self.settings.service_account_id,
-            private_key=self.settings.private_key.get_secret_value(),
-        )
+        return TokenSource(TokenEndpoint(self.settings))
 
     @cached_property
     def privacy(self) -> Privacy:

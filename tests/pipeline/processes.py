@@ -15,7 +15,7 @@ from typing import Any
 
 import fsspec
 
-import drillster_pipeline.api.capture
+import drillster_pipeline.api.crawler
 import drillster_pipeline.warehouse  # noqa: F401 - so that a forked process need not import it
 from drillster_pipeline.archive import lease
 from drillster_pipeline.archive.local import LocalStorage
