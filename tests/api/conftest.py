@@ -14,10 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from drillster_pipeline.api.auth import TokenEndpoint
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive
+from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox
 
 from .scripted import Reply, Request, ScriptedServer, json_reply
@@ -130,20 +132,29 @@ def drillster(rsa_key: rsa.RSAPrivateKey) -> Iterator[Drillster]:
 
 
 @pytest.fixture
-def make_tokens(drillster: Drillster, private_key: str) -> Iterator[Callable[..., TokenSource]]:
+def settings(drillster: Drillster, private_key: str) -> Settings:
+    return load_settings(
+        {
+            "DRILLSTER_BASE_URL": drillster.url,
+            "DRILLSTER_CLIENT_ID": CLIENT_ID,
+            "DRILLSTER_CLIENT_SECRET": CLIENT_SECRET,
+            "DRILLSTER_SERVICE_ACCOUNT_ID": SERVICE_ACCOUNT,
+            "DRILLSTER_PRIVATE_KEY": private_key,
+            "DRILLSTER_ARCHIVE_URL": "-",
+            "DRILLSTER_WAREHOUSE_URL": "sqlite://",
+        }
+    )
+
+
+@pytest.fixture
+def make_tokens(settings: Settings) -> Iterator[Callable[..., TokenSource]]:
     """Makes token sources for the scripted Drillster, and closes them after the test."""
     made = []
 
-    def make(**options: object) -> TokenSource:
-        settings = {
-            "token_url": drillster.url + TOKEN_PATH,
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-            "service_account_id": SERVICE_ACCOUNT,
-            "private_key": private_key,
-            "backoff": Backoff(attempts=8),  # waits may be none at all here, and then time ends nothing
-        }
-        made.append(TokenSource(**{**settings, **options}))
+    def make(**options: Any) -> TokenSource:
+        of_endpoint = {name: options.pop(name) for name in ("clock", "now", "answer_seconds") if name in options}
+        # Waits may be none at all here, and then time ends nothing.
+        made.append(TokenSource(TokenEndpoint(settings, **of_endpoint), **{"backoff": Backoff(attempts=8), **options}))
         return made[-1]
 
     yield make

@@ -13,20 +13,6 @@ from drillster_pipeline.api.retry import RETRY_AFTER_CAP, Backoff, RetryState, h
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
 
-def test_delays_double_up_to_the_cap():
-    backoff = Backoff(first=0.2, cap=20)
-    longest = [backoff.delay(failures, lambda: 1.0) for failures in range(12)]
-    assert longest[:8] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20]
-    assert longest[-1] == 20
-
-
-@given(st.integers(0, 10**6), st.floats(0, 1))
-def test_a_delay_is_drawn_from_zero_up(failures, chance):
-    backoff = Backoff()
-    assert 0 <= backoff.delay(failures, lambda: chance) <= backoff.cap
-    assert backoff.delay(failures, lambda: 0.0) == 0
-
-
 def retrying(fake_time, *, chance=0.0, **budget):
     return RetryState(Backoff(**budget), clock=fake_time.clock, random=lambda: chance)
 
@@ -42,21 +28,26 @@ def attempts_until_the_end(fake_time, state, **failure):
         fake_time.sleep(wait)
 
 
+def test_delays_double_up_to_the_cap(fake_time):
+    state = retrying(fake_time, chance=1.0, first=0.2, cap=20)
+    assert [state.add_failure("x") for _ in range(9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20]
+
+
 def test_attempts_end(fake_time):
     state = retrying(fake_time, attempts=3)
     assert [state.add_failure("status 503") for _ in range(3)] == [0.0, 0.0, None]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_by_whatever_chance_attempts_go_on_for_two_minutes_and_end_within_three(fake_time, seed):
     state = RetryState(Backoff(), clock=fake_time.clock, random=random.Random(seed).random)
     assert 160 <= attempts_until_the_end(fake_time, state)[-1] <= 180
 
 
-@pytest.mark.parametrize("asked", [1, 40, RETRY_AFTER_CAP])
-def test_waits_that_the_server_asks_for_are_not_of_the_budget_up_to_a_quarter_of_an_hour(fake_time, asked):
-    made = attempts_until_the_end(fake_time, retrying(fake_time, chance=0.5), minimum=asked)
-    assert 300 < made[-1] <= 900 or asked == 1
+@pytest.mark.parametrize("requested", [1, 40, RETRY_AFTER_CAP])
+def test_waits_that_the_server_requests_are_not_of_the_budget_up_to_a_quarter_of_an_hour(fake_time, requested):
+    made = attempts_until_the_end(fake_time, retrying(fake_time, chance=0.5), minimum=requested)
+    assert 300 < made[-1] <= 900 or requested == 1
     assert len(made) > 5
 
 
@@ -80,42 +71,27 @@ def test_no_excuse_lasts_for_ever(fake_time):
     assert state.add_failure("x") is None
 
 
-def test_a_server_that_asks_for_a_wait_gets_it_and_the_random_delay_on_top(fake_time):
+def test_a_server_that_requests_a_wait_gets_it_and_the_random_delay_on_top(fake_time):
     state = retrying(fake_time, chance=1.0, first=0.2)
     assert state.add_failure("x", minimum=5) == pytest.approx(5.2)
 
 
 def test_it_says_what_kept_happening_how_often_and_for_how_long(fake_time):
     state = retrying(fake_time)
-    for reason in ("status 503", "connection lost", "status 503"):
+    state.add_failure("status 503")
+    assert str(state) == "1 attempt in 0 s: status 503 (once)"
+    for reason in ("connection lost", "status 503"):
+        fake_time.seconds += 62
         state.add_failure(reason)
-        fake_time.seconds += 41.3
     assert str(state) == "3 attempts in 124 s: status 503 (2 times), connection lost (once)"
-
-
-def test_a_single_attempt_is_not_plural(fake_time):
-    state = retrying(fake_time)
-    state.add_failure("no answer in time")
-    assert str(state) == "1 attempt in 0 s: no answer in time (once)"
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("", 0),
-        ("0", 0),
-        ("1", 1),
+        *((value, 0) for value in ("", "0", "-5", "1.5", "1e3", "٣", "²", "soon")),
+        *((value, RETRY_AFTER_CAP) for value in ("120", "121", "21600", "9" * 5000)),
         (" 7 ", 7),
-        ("120", 120),
-        ("121", RETRY_AFTER_CAP),
-        ("21600", RETRY_AFTER_CAP),
-        ("9" * 5000, RETRY_AFTER_CAP),
-        ("-5", 0),
-        ("1.5", 0),
-        ("1e3", 0),
-        ("٣", 0),
-        ("²", 0),
-        ("soon", 0),
         ("Tue, 24 Nov 2026 12:00:30 GMT", 30),
         ("Tuesday, 24-Nov-26 12:00:30 GMT", 30),
         ("Tue Nov 24 12:00:30 2026", 30),
@@ -129,15 +105,9 @@ def test_retry_after_is_read_in_every_form(value, seconds):
     assert retry_after({"Retry-After": value}, NOW) == seconds
 
 
-@given(st.text() | st.text("0123456789 :,GMTNov+-"))
+@given(st.text() | st.text("0123456789 :,GMTNov+-") | st.datetimes().map(format_datetime))
 def test_no_retry_after_is_an_error(value):
     assert 0 <= retry_after({"Retry-After": value}, NOW) <= RETRY_AFTER_CAP
-
-
-@given(st.integers(0, 600))
-def test_a_date_and_the_seconds_until_it_mean_the_same(seconds):
-    date = format_datetime(NOW + dt.timedelta(seconds=seconds), usegmt=True)
-    assert retry_after({"Retry-After": date}, NOW) == retry_after({"Retry-After": str(seconds)}, NOW)
 
 
 def test_a_date_without_a_zone_is_utc():

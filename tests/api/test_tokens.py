@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import threading
 import time
@@ -50,10 +49,7 @@ def test_one_token_serves_until_its_renewal(source, drillster, fake_time):
     assert drillster.grants == source.grants == 1
 
 
-@pytest.mark.parametrize(
-    ("lifetime", "early", "late"),
-    [(7200, 300, 30), (3600, 300, 30), (600, 120, 30), (60, 12, 3), (3, 0.6, 0.15), (1, 0.2, 0.05)],
-)
+@pytest.mark.parametrize(("lifetime", "early", "late"), [(7200, 300, 30), (600, 120, 30), (1, 0.2, 0.05)])
 def test_the_renewal_window_scales_with_the_lifetime(source, drillster, fake_time, lifetime, early, late):
     drillster.expires_in = lifetime
     token = source.token()
@@ -62,18 +58,14 @@ def test_the_renewal_window_scales_with_the_lifetime(source, drillster, fake_tim
     assert token.expires_at - token.mandatory_at == pytest.approx(late)
 
 
-@pytest.mark.parametrize(("lifetime", "most"), [(7200, 12), (600, 181), (60, 1800), (3, 36_000)])
-def test_a_day_of_requests_takes_no_more_renewals_than_the_lifetime_needs(source, drillster, fake_time, lifetime, most):
+@pytest.mark.parametrize("lifetime", [7200, 60])
+def test_no_more_renewals_are_made_than_the_lifetime_needs(source, drillster, fake_time, lifetime):
     drillster.expires_in = lifetime
-    token = source.token()
-    begin, hours = fake_time.seconds, (24 if lifetime > 100 else 0.5)
-    while fake_time.seconds < begin + hours * 3600:
-        fake_time.seconds += lifetime / 40
+    for _ in range(400):
         token = source.token()
         assert fake_time.seconds < token.expires_at
-    needed = hours * 3600 / lifetime
-    assert needed * 0.95 <= source.grants <= needed * 1.3 + 1
-    assert source.grants <= most + 1
+        fake_time.seconds += lifetime / 40
+    assert 9 <= source.grants <= 14
 
 
 def test_a_life_counts_from_the_attempt_that_succeeded(source, drillster, fake_time):
@@ -96,14 +88,14 @@ def test_processes_that_begin_together_do_not_renew_together(make_tokens, fake_t
 
 
 def test_sixteen_cold_threads_cost_one_grant(make_tokens, drillster):
-    drillster.grant = lambda request: (time.sleep(0.2), drillster.issue(request))[1]
+    drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
     source = make_tokens()
     tokens = together(16, source.token)
     assert {token.value for token in tokens} == {"token-1"}
     assert drillster.grants == source.grants == 1
 
 
-def test_one_thread_renews_early_while_the_others_go_on_with_the_old_token(make_tokens, drillster, fake_time):
+def test_one_thread_renews_early_while_the_others_use_the_old_token(make_tokens, drillster, fake_time):
     source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
     source.token()
     renewing, go_on = threading.Event(), threading.Event()
@@ -126,7 +118,7 @@ def test_one_thread_renews_early_while_the_others_go_on_with_the_old_token(make_
     assert drillster.grants == 2
 
 
-def test_nobody_uses_a_token_that_may_expire_on_its_way(make_tokens, drillster, fake_time):
+def test_no_thread_uses_a_token_that_may_expire_on_its_way(make_tokens, drillster, fake_time):
     source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
     source.token()
     drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
@@ -136,7 +128,7 @@ def test_nobody_uses_a_token_that_may_expire_on_its_way(make_tokens, drillster, 
 
 
 def test_threads_that_waited_for_a_failed_request_share_its_outcome(make_tokens, drillster):
-    drillster.grant = lambda _: (time.sleep(0.2), Reply(status=503))[1]
+    drillster.grant = lambda _: (time.sleep(0.1), Reply(status=503))[1]
     source = make_tokens(backoff=Backoff(attempts=1))
 
     def outcome():
@@ -147,7 +139,7 @@ def test_threads_that_waited_for_a_failed_request_share_its_outcome(make_tokens,
     errors = together(8, outcome)
     assert drillster.grants == 1
     assert len({id(error) for error in errors}) == 8
-    with pytest.raises(ApiUnavailable):  # who comes later asks anew
+    with pytest.raises(ApiUnavailable):  # a later one requests anew
         source.token()
     assert drillster.grants == 2
 
@@ -155,7 +147,7 @@ def test_threads_that_waited_for_a_failed_request_share_its_outcome(make_tokens,
 # Early renewals that fail
 
 
-def test_a_failed_early_renewal_is_nobodys_spent_budget(make_tokens, drillster, fake_time):
+def test_a_failed_early_renewal_costs_no_budget(make_tokens, drillster, fake_time):
     """One thread tries early and fails; one that needs a token meanwhile, and waits for the first, tries on its own."""
     source = make_tokens(clock=fake_time.clock, sleep=fake_time.sleep, random=lambda: 0.0)
     old = source.token()
@@ -184,8 +176,6 @@ def test_a_failed_early_renewal_is_nobodys_spent_budget(make_tokens, drillster, 
     [
         pytest.param(DENIED, id="refused"),
         pytest.param(Reply(status=503), id="unavailable"),
-        pytest.param(Reply(reset=True), id="reset"),
-        pytest.param(Reply(body=b"<html>"), id="not JSON"),
         pytest.param(json_reply({}), id="no token"),
         pytest.param(Reply(status=302, headers={"Location": "https://login.example.org/"}), id="redirect"),
     ],
@@ -196,13 +186,13 @@ def test_the_old_token_serves_when_it_cannot_be_renewed_early(source, drillster,
     fake_time.seconds = old.renew_at + 1
     assert source.token() is old
     assert drillster.grants == 2
-    assert fake_time.slept == []  # nobody waits for a renewal that is not needed yet
+    assert fake_time.slept == []  # no thread waits for a renewal that is not needed yet
     drillster.grant = None
     fake_time.seconds = old.renew_at + 200
-    assert source.token().generation == 2
+    assert source.token().value == "token-2"
 
 
-def test_a_failing_early_renewal_is_not_hammered(source, drillster, fake_time):
+def test_a_failing_early_renewal_is_not_repeated_at_once(source, drillster, fake_time):
     old = source.token()
     drillster.grant = lambda _: Reply(status=503)
     fake_time.seconds = old.renew_at
@@ -225,7 +215,7 @@ def test_the_old_token_serves_until_it_expires(source, drillster, fake_time):
 # After a 401
 
 
-def test_renewing_what_somebody_has_renewed_costs_no_request(source, drillster):
+def test_renewing_what_another_thread_has_renewed_costs_no_request(source, drillster):
     refused = source.token()
     source.renew(refused)
     assert source.renew(refused).value == "token-2"
@@ -250,7 +240,7 @@ def test_a_refused_token_is_no_fallback(source, drillster):
 # Stopping
 
 
-def test_closing_the_source_wakes_whoever_waits_for_a_token(make_tokens, drillster):
+def test_closing_the_source_wakes_threads_that_wait_for_a_token(make_tokens, drillster):
     drillster.grant = lambda _: Reply(status=503, headers={"Retry-After": "50"})
     source = make_tokens()
     with ThreadPoolExecutor(4) as threads:
@@ -264,7 +254,7 @@ def test_closing_the_source_wakes_whoever_waits_for_a_token(make_tokens, drillst
     assert time.monotonic() - began < 5
 
 
-def test_one_walk_that_stops_leaves_the_source_to_the_others(make_tokens, drillster):
+def test_a_capture_that_stops_leaves_the_source_to_the_others(make_tokens, drillster):
     hanging = threading.Event()
 
     def hang(_):
@@ -275,13 +265,13 @@ def test_one_walk_that_stops_leaves_the_source_to_the_others(make_tokens, drills
     source = make_tokens()
     ours, theirs = CancelToken(), CancelToken()
     with ThreadPoolExecutor(2) as threads:
-        asking = threads.submit(source.token, cancel=ours)
+        first = threads.submit(source.token, cancel=ours)
         while not drillster.grants:
             time.sleep(0.01)
         waiting = threads.submit(source.token, cancel=theirs)
         drillster.grant = None
         ours.cancel()
-        assert isinstance(asking.exception(timeout=5), Cancelled)
+        assert isinstance(first.exception(timeout=5), Cancelled)
         assert waiting.result(timeout=5).value == "token-1"
         hanging.set()
 
@@ -289,26 +279,21 @@ def test_one_walk_that_stops_leaves_the_source_to_the_others(make_tokens, drills
 # What is shown
 
 
-def test_a_token_is_frozen_and_does_not_show_itself(source):
+def test_a_token_does_not_show_itself(source):
     token = source.token()
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        token.value = "x"
-    for shown in (repr(token), str(token), f"{token}", repr([token])):
+    for shown in (repr(token), str(token), repr([token]), repr(source), repr(vars(source))):
         assert "token-1" not in shown
-        assert "generation=1" in shown
 
 
 # Refusals
 
 
-@pytest.mark.parametrize("status", [400, 401, 403])
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("status", "body", "said"),
     [
-        (b'{"error":"invalid_client","error_description":"CLIENT SECRET"}', " invalid_client"),
-        (b'{"id":"not_authenticated","description":"CLIENT SECRET"}', " not_authenticated"),
-        (b"<html>CLIENT SECRET</html>", ""),
-        (b"", ""),
+        (400, b'{"error":"invalid_client","error_description":"CLIENT SECRET"}', " invalid_client"),
+        (401, b'{"id":"not_authenticated","description":"CLIENT SECRET"}', " not_authenticated"),
+        (403, b"<html>CLIENT SECRET</html>", ""),
     ],
 )
 def test_a_refusal_says_what_to_check(source, drillster, status, body, said):
@@ -362,24 +347,22 @@ def test_a_refusal_is_remembered_for_a_while(make_tokens, drillster, fake_time):
     assert source.token().value == "token-1"
 
 
-@pytest.mark.parametrize("status", [404, 405, 410])
-def test_an_address_without_a_token_endpoint_is_a_wrong_setting(source, drillster, status):
-    drillster.grant = lambda _: Reply(status=status, body=b"<html>")
+@pytest.mark.parametrize(
+    ("status", "location"),
+    [(404, ""), (405, ""), (410, ""), (307, "https://login.example.org/?assertion=abc"), (307, "/daas/oauth/token")],
+)
+def test_an_address_without_a_token_endpoint_is_a_wrong_setting_and_redirects_are_not_followed(
+    source, drillster, status, location
+):
+    drillster.grant = lambda _: Reply(status=status, body=b"<html>", headers={"Location": location})
     with pytest.raises(SettingsError, match="DRILLSTER_BASE_URL") as raised:
         source.token()
     assert not isinstance(raised.value, AuthenticationError)
-
-
-@pytest.mark.parametrize("location", ["https://login.example.org/?assertion=abc", "/daas/oauth/token", "", "http://["])
-def test_a_token_request_is_never_redirected(source, drillster, location):
-    drillster.grant = lambda _: Reply(status=307, headers={"Location": location})
-    with pytest.raises(SettingsError, match="DRILLSTER_BASE_URL") as raised:
-        source.token()
     assert "assertion=abc" not in str(raised.value)
     assert len(drillster.requests) == 1
 
 
-# Failures that another attempt mends
+# Failures after which another attempt succeeds
 
 
 @pytest.mark.parametrize(

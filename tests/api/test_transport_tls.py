@@ -6,7 +6,9 @@ import contextlib
 import datetime as dt
 import ipaddress
 import logging
+import select
 import socket
+import socketserver
 import ssl
 import threading
 import traceback
@@ -24,6 +26,11 @@ from drillster_pipeline.errors import SettingsError
 from .scripted import HEADERS, Reply, ScriptedServer, head
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
+
+
+def send(url, **limits):
+    with contextlib.closing(Transport(url, limits=Limits(**limits))) as transport:
+        return transport.send("GET", url, headers=HEADERS, cancel=CancelToken()), transport
 
 
 @pytest.fixture(scope="module")
@@ -62,96 +69,67 @@ def secure(certificate):
 
 def test_https_works_with_the_authorities_that_the_environment_names(secure, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
-    with contextlib.closing(Transport(secure.url)) as transport:
-        for _ in range(3):
-            assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).body == b'{"tls":true}'
-    assert {request.connection for request in secure.requests} == {1}
+    assert send(secure.url)[0].body == b'{"tls":true}'
 
 
-def test_a_secure_answer_in_drips_is_cut_too(secure, certificate, monkeypatch):
+def test_a_secure_response_that_comes_byte_by_byte_is_cut_too(secure, certificate, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     secure.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
-    closing = contextlib.closing(Transport(secure.url, limits=Limits(answer_seconds=0.4)))
-    with closing as transport, pytest.raises(TransportError, match="no complete answer"):
-        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
+    with pytest.raises(TransportError, match="no complete answer"):
+        send(secure.url, answer_seconds=0.3)
 
 
-def test_a_certificate_that_is_not_trusted_is_a_matter_of_settings(secure):
-    message = r"certificate of localhost .* REQUESTS_CA_BUNDLE"
-    with contextlib.closing(Transport(secure.url)) as transport, pytest.raises(SettingsError, match=message):
-        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
+def test_a_certificate_that_is_not_trusted_is_a_wrong_setting(secure, monkeypatch):
+    with pytest.raises(SettingsError, match=r"certificate of localhost .* REQUESTS_CA_BUNDLE"):
+        send(secure.url)
     assert secure.requests == []
-
-
-def test_a_file_of_authorities_that_does_not_exist_is_told_at_once(monkeypatch):
     monkeypatch.setenv("CURL_CA_BUNDLE", "/no/such/file")
     with pytest.raises(SettingsError, match="CURL_CA_BUNDLE"):
-        Transport("https://localhost")
+        send(secure.url)
 
 
-class ConnectProxy:
-    """A proxy for https: notes what it is asked, and tunnels to whatever port is named."""
+class ConnectProxy(socketserver.ThreadingTCPServer):
+    """A proxy for https: records the requests, and tunnels to whatever port is named."""
+
+    daemon_threads = True
 
     def __init__(self, status=b"200 Connection established"):
+        super().__init__(("127.0.0.1", 0), _Tunnel)
         self.heads: list[bytes] = []
-        self._status = status
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
-        self._pumps: list[threading.Thread] = []
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._sockets.append(client)
-                data = b""
-                while b"\r\n\r\n" not in data and (more := client.recv(4096)):
-                    data += more
-                self.heads.append(data)
-                client.sendall(b"HTTP/1.1 " + self._status + b"\r\n\r\n")
-                if not self._status.startswith(b"200"):
-                    client.shutdown(socket.SHUT_RDWR)
-                    continue
-                server = socket.create_connection(("127.0.0.1", int(data.split(b" ", 2)[1].rpartition(b":")[2])))
-                self._sockets.append(server)
-                for pair in ((client, server), (server, client)):
-                    self._pumps.append(threading.Thread(target=_pump, args=pair, daemon=True))
-                    self._pumps[-1].start()
+        self.status = status
+        self.address = f"127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
-        for each in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in (self._thread, *self._pumps):
-            thread.join(5)
-        for each in (self._listener, *self._sockets):
-            each.close()
+        self.shutdown()
+        self.server_close()
 
 
-def _pump(source, target):
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+class _Tunnel(socketserver.StreamRequestHandler):
+    def handle(self):
+        head = b"".join(iter(self.rfile.readline, b"\r\n"))
+        self.server.heads.append(head)
+        self.wfile.write(b"HTTP/1.1 " + self.server.status + b"\r\n\r\n")
+        if not self.server.status.startswith(b"200"):
+            return
+        port = int(head.split(b" ", 2)[1].rpartition(b":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as target, contextlib.suppress(OSError):
+            other = {self.connection: target, target: self.connection}
+            while True:
+                for ready in select.select(list(other), [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    other[ready].sendall(data)
 
 
 @pytest.fixture
 def make_proxy():
-    made = []
-
-    def make(*args):
-        made.append(ConnectProxy(*args))
-        return made[-1]
-
-    yield make
-    for proxy in made:
-        proxy.close()
+    with contextlib.ExitStack() as stack:
+        yield lambda *args: stack.enter_context(contextlib.closing(ConnectProxy(*args)))
 
 
-def test_https_goes_through_the_proxy_of_the_environment_which_sees_no_token(
+def test_https_goes_through_the_proxy_of_the_environment_that_gets_no_token(
     secure, certificate, make_proxy, monkeypatch
 ):
     proxy = make_proxy()
@@ -174,10 +152,8 @@ def test_https_goes_through_the_proxy_of_the_environment_which_sees_no_token(
     [
         ({"HTTPS_PROXY": "http://{}"}, True),
         ({"all_proxy": "http://{}", "NO_PROXY": ".example.org,10.0.0.0/8"}, True),
-        ({"https_proxy": "http://{}", "HTTP_PROXY": "socks5://user:pa55@[nonsense"}, True),
         ({"HTTPS_PROXY": "http://{}", "NO_PROXY": "localhost, .svc"}, False),
         ({"ALL_PROXY": "socks5://user:pa55@[nonsense", "no_proxy": "localhost"}, False),
-        ({}, False),
     ],
 )
 def test_the_environment_says_whether_there_is_a_proxy(
@@ -187,13 +163,12 @@ def test_the_environment_says_whether_there_is_a_proxy(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(proxy.address))
-    with contextlib.closing(Transport(secure.url)) as transport:
-        assert transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken()).status == 200
-        assert transport.has_proxy is is_proxied
+    response, transport = send(secure.url)
+    assert response.status == 200
+    assert transport.has_proxy is is_proxied
     assert len(proxy.heads) == is_proxied
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
 @pytest.mark.parametrize(
     "value",
     [
@@ -201,19 +176,15 @@ def test_the_environment_says_whether_there_is_a_proxy(
         "ftp://user:pa55@127.0.0.1:1",
         "http://user:pa55@",
         "http://user:pa55@[::1",
-        "http://user:pa55@host:port",
         "http://user:pa55@host:99999",
-        "http://käse:pa55@" + "x" * 80,
         "http://\u0436:pa55@host",
-        "direct://",
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplog, name, value):
+def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplog, value):
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setenv(name, value)
-    url = "https://www.drillster.com"
-    with pytest.raises(SettingsError, match=name) as raised, contextlib.closing(Transport(url)) as transport:
-        transport.send("GET", url, headers=HEADERS, cancel=CancelToken())
+    monkeypatch.setenv("all_proxy", value)
+    with pytest.raises(SettingsError, match="all_proxy") as raised:
+        send("https://www.drillster.com")
     assert "www.drillster.com" in str(raised.value)
     assert "pa55" not in "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert raised.value.__context__ is None
@@ -224,8 +195,6 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch, caplo
     [
         ("http://user:pa55@{}", b"407 Proxy Authentication Required", SettingsError, "asks for a login"),
         ("http://user:pa55@{}", b"503 Busy", TransportError, "no connection through the proxy"),
-        ("socks5://user:pa55@{}", b"", SettingsError, "HTTPS_PROXY"),
-        ("http://user:pa55@", b"", SettingsError, "HTTPS_PROXY"),
         ("http://user:pa55@127.0.0.1:1", b"", TransportError, "proxy"),
     ],
 )
@@ -234,8 +203,8 @@ def test_a_proxy_that_fails_does_not_give_its_password_away(
 ):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HTTPS_PROXY", proxy_url.format(make_proxy(status).address))
-    with pytest.raises(kind, match=message) as raised, contextlib.closing(Transport(secure.url)) as transport:
-        transport.send("GET", secure.url, headers=HEADERS, cancel=CancelToken())
+    with pytest.raises(kind, match=message) as raised:
+        send(secure.url)
     shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + caplog.text
     assert "pa55" not in shown
     assert "s3cret" not in shown

@@ -13,14 +13,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from drillster_pipeline.api.capture import CaptureResult, capture_events, capture_snapshot
+from drillster_pipeline.api.auth import TokenEndpoint
+from drillster_pipeline.api.capture_summary import CaptureResult
 from drillster_pipeline.api.client import Client
+from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Organization, Sandbox, Size
 
 NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
@@ -83,7 +86,7 @@ class Walks:
         settings = {"privacy": KEEP, "concurrency": self.concurrency} | options
         with self.client() as client:
             try:
-                return capture_snapshot(client, writer, **settings)
+                return Crawler(client, writer, **settings).snapshot()
             except BaseException:
                 writer.abandon()
                 raise
@@ -95,10 +98,8 @@ class Walks:
     def events(self, objectives: Collection[tuple[str, str]] | None = None, window: Window = WINDOW) -> Capture:
         writer = self.begin("events")
         with self.client() as client:
-            result = capture_events(
-                client, writer, privacy=KEEP, window=window, objectives=objectives, concurrency=self.concurrency
-            )
-        return sealed(writer, result)
+            crawler = Crawler(client, writer, privacy=KEEP, window=window, concurrency=self.concurrency)
+            return sealed(writer, crawler.events(objectives))
 
     def expected(self) -> Held:
         return expected(self.sandbox)
@@ -115,15 +116,10 @@ def tokens_of(sandbox: Sandbox) -> TokenSource:
 
 
 def new_tokens(sandbox: Sandbox, **options: Any) -> TokenSource:
-    credentials = sandbox.credentials
-    return TokenSource(
-        token_url=f"{sandbox.base_url}/daas/oauth/token",
-        client_id=credentials.client_id,
-        client_secret=credentials.client_secret,
-        service_account_id=credentials.service_account_id,
-        private_key=credentials.private_key,
-        **options,
+    settings = load_settings(
+        {**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": "-", "DRILLSTER_WAREHOUSE_URL": "sqlite://"}
     )
+    return TokenSource(TokenEndpoint(settings), **options)
 
 
 def forget_tokens(sandbox: Sandbox) -> None:
