@@ -176,10 +176,9 @@ def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walk
         empty_groups=frozenset(groups), shapes=Shapes(without_total=frozenset({"group_members"}))
     )
     with walks.client() as client:
-        walk = Crawler(client, writer, privacy=KEEP, concurrency=1, now=lambda: NIGHT)
-        walk.run([counted], ("group_members",), lambda _: None)
+        result = Crawler(client, writer, privacy=KEEP, now=lambda: NIGHT).run([counted], ("group_members",))
     writer.abandon()
-    short = walk.summary.manifest(("group_members",))["group_members"]["short"]
+    short = result.resources["group_members"]["short"]
     assert short == [{"unit": {"group_id": groups[0]}, "items": 0, "expected": 14}]
 
 

@@ -20,7 +20,7 @@ from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
-from drillster_pipeline.dates import Window
+from drillster_pipeline.dates import Window, steady
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import load_settings
@@ -115,11 +115,9 @@ def tokens_of(sandbox: Sandbox) -> TokenSource:
     return _TOKENS[sandbox.base_url]
 
 
-def new_tokens(sandbox: Sandbox, **options: Any) -> TokenSource:
-    settings = load_settings(
-        {**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": "-", "DRILLSTER_WAREHOUSE_URL": "sqlite://"}
-    )
-    return TokenSource(TokenEndpoint(settings), **options)
+def new_tokens(sandbox: Sandbox, *, clock: Callable[[], float] = steady, **options: Any) -> TokenSource:
+    storage = {"DRILLSTER_ARCHIVE_URL": "-", "DRILLSTER_WAREHOUSE_URL": "sqlite://"}
+    return TokenSource(TokenEndpoint(load_settings({**sandbox.environment(), **storage}), clock=clock), **options)
 
 
 def forget_tokens(sandbox: Sandbox) -> None:
