@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import count
 
 from markupsafe import Markup
 
@@ -107,12 +108,8 @@ def _height(value: float, most: float) -> float:
 
 def _round_step(least: float) -> int:
     """The next one of 1, 2, 5, 10, 20, 50 and so on."""
-    scale = 1
-    while True:
-        for step in (scale, 2 * scale, 5 * scale):
-            if step >= least:
-                return step
-        scale *= 10
+    steps = (int(digit * 10**zeros) for zeros in count() for digit in (1, 2, 5))
+    return next(step for step in steps if step >= least)
 
 
 def _path(places: Sequence[float], heights: Values) -> str:

@@ -1,4 +1,4 @@
-"""The numbers of the report, asked of the warehouse: counts and averages, and names only where asked for."""
+"""The numbers of the report, from the warehouse: counts and averages, and names only on request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse import Warehouse, views
 from drillster_pipeline.warehouse.dialects import dialect_of
+from drillster_pipeline.warehouse.model import Tables
+from drillster_pipeline.warehouse.reads import proficiencies
 
 from . import queries
 
@@ -70,10 +72,8 @@ class Group:
 class Data:
     """How complete and how old the data is."""
 
-    finished_at: Any
-    captured_from: Any
-    captured_until: Any
-    load_id: str
+    last_load: Any
+    """The row of the table ``loads``."""
     rejected: int
     incomplete: tuple[str, ...]
     """Tables that are not fully loaded."""
@@ -121,22 +121,11 @@ class Figures:
         return table not in self.data.missing
 
     @property
-    def evaluated(self) -> int:
-        """Evaluations of the date."""
-        return sum(objective.evaluated for objective in self.objectives)
-
-    @property
-    def met(self) -> int:
-        """Evaluations that are met."""
-        return sum(objective.met for objective in self.objectives)
-
-    @property
     def week_before(self) -> int | None:
         """Place in the trends of the newest date that is at least a week old, else of the oldest, if there is one."""
         old = [place for place, day in enumerate(self.dates) if day <= self.export_date - timedelta(days=7)]
-        if old:
-            return old[-1]
-        return 0 if len(self.dates) > 1 else None
+        oldest = 0 if len(self.dates) > 1 else None
+        return old[-1] if old else oldest
 
 
 def figures_of(warehouse: Warehouse, export_date: date, *, names: bool = False) -> Figures:
@@ -146,11 +135,11 @@ def figures_of(warehouse: Warehouse, export_date: date, *, names: bool = False) 
         return _figures(connection, tables, export_date, names=names)
 
 
-def _figures(connection: sa.Connection, tables: queries.Tables, day: date, *, names: bool) -> Figures:
+def _figures(connection: sa.Connection, tables: Tables, day: date, *, names: bool) -> Figures:
     def rows(query: sa.Executable) -> Sequence[Any]:
         return connection.execute(query).all()
 
-    known = {row.export_date: row for row in rows(queries.dates(tables))}
+    known = {row.export_date: row for row in rows(views.date_bounds(tables))}
     if day not in known:
         raise Refused(
             f"There is no snapshot of {day} in the warehouse to report on: `drillster-pipeline status` lists the dates "
@@ -165,26 +154,26 @@ def _figures(connection: sa.Connection, tables: queries.Tables, day: date, *, na
     overall = [practiced.get((None, each)) for each in dates]
     has_events = any(row.table_name == "objective_events" for row in loads)
     events = dict(map(tuple, rows(queries.events(tables, ends_at))))
+    organizations = tables("organizations")
+    organization = sa.select(organizations.c.name).where(organizations.c.deleted_on.is_(None))
+    spread = [0] * 10
+    for proficiency, count in proficiencies(connection, tables, day).items():
+        spread[min(proficiency // 10, 9)] += count
     return Figures(
-        organization=connection.execute(queries.organization(tables)).scalar() or "Your organization",
+        organization=connection.scalars(organization).first() or "Your organization",
         export_date=day,
         data=_data([row for row in loads if row.kind == "snapshot"], newest=max(known)),
         dates=dates,
         groups=_groups(practiced, objectives, dates),
         objectives=objectives,
         practice=_practice(overall[-1]),
-        spread=_spread(rows(queries.spread(tables, day))),
+        spread=tuple(spread),
         proficiency=tuple(row and row.proficiency for row in overall),
         compliance=tuple(_share(row for row in compliance if row.export_date == each) for each in dates),
         activity=tuple(row and row.practicing for row in overall),
-        fading=tuple((queries.BUCKETS[row.place][0], *row[1:]) for row in rows(queries.fading(tables, day, ends_at))),
-        fading_playables=tuple(
-            (row.name, row.learners, row.proficiency, row.lost)
-            for row in rows(queries.fading_playables(tables, day, FADING_SHOWN))
-        ),
-        tests=tuple(
-            (row.name, row.attempts, row.judged, row.passed, row.score) for row in rows(queries.tests(tables, ends_at))
-        ),
+        fading=tuple((queries.BUCKETS[place][0], *row) for place, *row in rows(queries.fading(tables, day, ends_at))),
+        fading_playables=tuple(map(tuple, rows(queries.fading_playables(tables, day, FADING_SHOWN)))),
+        tests=tuple(map(tuple, rows(queries.tests(tables, ends_at)))),
         became_met=events.get("OBJECTIVE_BECAME_OK", 0) if has_events else None,
         became_unmet=events.get("OBJECTIVE_BECAME_NOK", 0) if has_events else None,
         overdue=sum(count for count, _ in overdue.values()),
@@ -194,15 +183,11 @@ def _figures(connection: sa.Connection, tables: queries.Tables, day: date, *, na
 
 
 def _data(loads: Sequence[Any], *, newest: date) -> Data:
-    last = loads[-1]
     of_table = {row.table_name: row for row in loads}  # its last load
     return Data(
-        finished_at=last.finished_at,
-        captured_from=last.captured_from,
-        captured_until=last.captured_until,
-        load_id=last.load_id,
+        last_load=loads[-1],
         rejected=sum(row.rows_rejected for row in of_table.values()),
-        incomplete=tuple(sorted(name for name, row in of_table.items() if not row.is_complete)),
+        incomplete=tuple(sorted(name for name, row in of_table.items() if not row.is_full)),
         missing=tuple(sorted(set(tables_of("snapshot")) - of_table.keys())),
         newest=newest,
     )
@@ -235,7 +220,7 @@ def _objectives(
                 type=(row.objective_type or "").capitalize(),
                 norm=row.norm,
                 evaluated=row.evaluated,
-                met=row.met,
+                met=int(row.met),
                 share=row.met_percentage,
                 trend=tuple(shares.get((*key, day)) for day in dates),
                 overdue=late,
@@ -263,33 +248,18 @@ def _groups(
     found = []
     for group_id, name in names.items():
         rows = [practiced.get((group_id, day)) for day in dates]
-        found.append(
-            Group(
-                group_id=group_id,
-                name=name,
-                practice=_practice(rows[-1]),
-                trend=tuple(row and row.proficiency for row in rows),
-                share=_share(evaluated.get(group_id, ())),
-            )
-        )
+        trend = tuple(row and row.proficiency for row in rows)
+        share = _share(evaluated.get(group_id, ()))
+        found.append(Group(group_id=group_id, name=name, practice=_practice(rows[-1]), trend=trend, share=share))
     return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
 
 def _practice(row: Any) -> Practice:
-    if row is None:
-        return Practice()
-    return Practice(**{name: getattr(row, name) for name in Practice.__slots__})
+    return Practice() if row is None else Practice(**{name: getattr(row, name) for name in Practice.__slots__})
 
 
 def _share(rows: Any) -> float | None:
     """Of all evaluations of some rows, the percentage that is met; None where nobody was evaluated."""
-    counts = [(row.met, row.evaluated) for row in rows]
+    counts = [(int(row.met), row.evaluated) for row in rows]
     evaluated = sum(count for _, count in counts)
     return 100 * sum(count for count, _ in counts) / evaluated if evaluated else None
-
-
-def _spread(rows: Sequence[Any]) -> tuple[int, ...]:
-    bins = [0] * 10
-    for proficiency, count in rows:
-        bins[min(int(proficiency) // 10, 9)] += count
-    return tuple(bins)
