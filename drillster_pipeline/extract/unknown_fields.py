@@ -9,7 +9,7 @@ add).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from drillster_pipeline.errors import ContractError
@@ -37,17 +37,12 @@ def _loaded(table: str, scope: str = "") -> dict[str, Any]:
                 first, *others = names = re.split(r"\?\.|[./]", path)
                 if ": " in path or "{" in path or (first != scope if scope else first in other.scopes):
                     continue
-                _add_path(found, others if scope else names)
+                *leading, last = others if scope else names
+                fields = found
+                for name in leading:
+                    fields[name] = fields = fields.get(name) or {}
+                fields.setdefault(last)
     return found
-
-
-def _add_path(fields: dict[str, Any], names: list[str]) -> None:
-    first, *others = names
-    if not others:
-        fields.setdefault(first)
-        return
-    fields[first] = fields.get(first) or {}
-    _add_path(fields[first], others)
 
 
 def _fields(*parts: Fields | str) -> dict[str, Any]:
@@ -212,7 +207,8 @@ class UnknownFields:
         for name, child in children.items():
             inside = [one[name] for one in objects if name in one]
             if set(map(type, inside)) != {dict}:
-                inside = list(_objects_in(inside))
+                lists = (value if type(value) is list else [value] for value in inside)
+                inside = [one for values in lists for one in values if type(one) is dict]
             if inside:
                 self._check(child, inside, resource, page)
 
@@ -231,13 +227,6 @@ class UnknownFields:
         if path not in paths and len(paths) < MOST_PATHS:
             unit = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
             paths[path] = f"{unit}, page {page.number}" if unit else f"page {page.number}"
-
-
-def _objects_in(values: list[Json]) -> Iterator[dict[str, Any]]:
-    for value in values:
-        for one in value if type(value) is list else [value]:
-            if type(one) is dict:
-                yield one
 
 
 def _is_the_list(resource: str, answer: dict[str, Any], inside: Json) -> bool:

@@ -7,13 +7,10 @@ or a hundred thousand.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html import unescape
-from typing import TYPE_CHECKING
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # A dot in the domain is asked for: "Zorg@thuis" is the name of a product. %40 is the @ of an address in a URL. It only
 # begins where a run of its characters does, or a long text without spaces would be gone through from each of them.

@@ -12,17 +12,14 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from drillster_pipeline.errors import ContractError, SettingsError
+from drillster_pipeline.response_shapes import Json
 
 from . import fields as persons
 from .names import KnownNames, has_address, without_addresses
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from drillster_pipeline.response_shapes import Json
 
 Mode = Literal["keep", "pseudonymize", "drop"]
 
@@ -59,7 +56,7 @@ class Privacy:
         self.mode: Mode = mode
         self.knows_everyone = False
         """Whether all accounts were learnt."""
-        self._known = KnownNames(self._address, shortest=2)
+        self.known = KnownNames(self.address, shortest=2)
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
@@ -69,7 +66,7 @@ class Privacy:
         """
         if self.mode == "keep":
             return body
-        return self._walk(resource, lambda: _Pass(self, resource).run(body))
+        return self._walk(resource, lambda: _Pass(self, resource, KnownNames(self.address)).run(body))
 
     def learn(self, resource: str, body: Json) -> None:
         """Add everyone in an answer to those who are known, so that their names are found in all others.
@@ -77,7 +74,7 @@ class Privacy:
         Not to be called while other threads apply. Raises ContractError where it is nested too deeply.
         """
         if self.mode != "keep":
-            self._walk(resource, lambda: _Pass(self, resource, into=self._known).learn(body))
+            self._walk(resource, lambda: _Pass(self, resource, self.known).learn(body))
 
     def _walk(self, resource: str, walk: Callable[[], Json]) -> Json:
         try:
@@ -90,13 +87,10 @@ class Privacy:
         """Path parameters as they may be written: an id may be an e-mail address, and is hidden as in a body."""
         if self.mode == "keep" or not any(map(has_address, params.values())):
             return params
-        return {name: without_addresses(value, self._address) for name, value in params.items()}
+        return {name: without_addresses(value, self.address) for name, value in params.items()}
 
-    def known_names(self, text: str) -> str:
-        """The text without the names that were learnt."""
-        return self._known.without_names(text)
-
-    def _address(self, address: str) -> str:
+    def address(self, address: str) -> str:
+        """What stands for an e-mail address."""
         if self.mode == "drop":
             return REMOVED
         canonical = _canonical(address.replace("%40", "@"), persons.EMAIL)
@@ -115,13 +109,11 @@ class Privacy:
 class _Pass:
     """One body: first the names of everyone in it are learnt; then it is rebuilt without them."""
 
-    def __init__(self, privacy: Privacy, resource: str, *, into: KnownNames | None = None) -> None:
-        self._digest = privacy.digest
-        self._address = privacy._address  # noqa: SLF001 - the other half of the same thing
-        self._known_names = privacy.known_names
+    def __init__(self, privacy: Privacy, resource: str, names: KnownNames) -> None:
+        self._digest, self._address, self._known = privacy.digest, privacy.address, privacy.known
         self._drop = privacy.mode == "drop"
         self._resource = resource
-        self._names = KnownNames(self._address) if into is None else into
+        self._names = names
 
     def run(self, body: Json) -> Json:
         self.learn(body)
@@ -218,7 +210,7 @@ class _Pass:
             return REMOVED if self._drop else self._name({}, text)
         if place in persons.OPAQUE and "@" not in text:
             return text
-        return self._known_names(self._names.masked(text, title=place in _TITLES))
+        return self._known.without_names(self._names.masked(text, title=place in _TITLES))
 
     def _hidden(self, value: Json) -> Json:
         """What an unknown field of a person becomes: the field stays, so that it is noticed, its content does not."""
@@ -232,7 +224,7 @@ class _Pass:
 
     def _field_name(self, name: str) -> str:
         """The name of a field, which in an object that is used as a map may be an address, a name or a key."""
-        if _FIELD.fullmatch(name) and self._known_names(self._names.without_names(name)) == name:
+        if _FIELD.fullmatch(name) and self._known.without_names(self._names.without_names(name)) == name:
             return name
         return f"field-{self._digest('field', name, _VALUE_DIGITS)}"
 

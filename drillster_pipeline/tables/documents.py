@@ -11,6 +11,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
+from string import Template
 from typing import Any, Protocol
 
 import yaml
@@ -35,61 +37,6 @@ class DescribedView(Described, Protocol):
     def columns(self) -> Sequence[Described]: ...  # noqa: D102
 
 
-_INTRODUCTION = """\
-# Data dictionary
-
-What is in the warehouse. This page is generated from the declarations in `drillster_pipeline/tables`
-(`drillster-pipeline schema --format markdown`); change those, not this.
-
-- An `_id` is an opaque key as Drillster gives it; an `_at` is a timestamp in UTC; an `_on` is a date.
-- A unit is in the name (`_seconds`, `_minutes`). Percentages and proficiencies are integers from 0 to 100.
-  Where Drillster gives a fraction, it is rounded to the nearest one (66.5 to 67), and the check `no_rejects` says
-  how many were.
-- NULL means that Drillster did not say. An empty text from Drillster stays an empty text.
-- Text is kept as it came. NUL characters are removed, and half of a surrogate pair (what is left of an emoji
-  that was cut in two) becomes U+FFFD, because no database can store either.
-- *Personal* marks what is about a person: `DRILLSTER_PERSONAL_DATA` decides whether it is kept, pseudonymized
-  or dropped, and it never appears in a log or in `rejected_rows`.
-- What an entity was like on a date is in its history table (`accounts_history` for `accounts`);
-  [history.md](history.md) shows how to query it.
-- A value of another type than the column's, or out of its range, rejects the row, and `rejected_rows` says why.
-- *From* is the resource and the field that a column is read from; `{group_id}` is a parameter of the request.
-"""
-
-_DIAGRAM = """\
-## Entity diagram
-
-What refers to what, a subject at a time, with the columns that join tables: keys (PK) and references to others (FK). A
-solid line is a foreign key, a dotted one a join that may find nothing; it ends in a crow's foot where many rows belong
-to one. An empty box is a table of another subject. A history table has the keys of its entity and is not drawn. Every
-table has more columns, which follow below.
-`drillster-pipeline schema --format mermaid` prints all subjects as one diagram.
-"""
-
-_KINDS: Mapping[Kind, tuple[str, str, str]] = {
-    Kind.ENTITY: (
-        "a thing as it is now",
-        "upsert by key, only where something differs",
-        "stays, with `deleted_on` set; if it comes back, that is NULL again",
-    ),
-    Kind.SNAPSHOT: (
-        "a thing as it was on `export_date`",
-        "all rows of that date are replaced",
-        "is not among the rows of that date",
-    ),
-    Kind.EVENT: (
-        "something that happened",
-        "upsert by key; reading a date again adds what an earlier read missed",
-        "is never deleted",
-    ),
-    Kind.HISTORY: (
-        "a thing as it was from `valid_from` until the day before `valid_until`",
-        "with its entity, only where something differs",
-        "ends: `valid_until` is the date on which it was gone",
-    ),
-    Kind.BOOKKEEPING: ("a fact about a load", "added in the transaction of the load", "is never deleted"),
-}
-
 _DRAWN: Mapping[str, Sequence[str]] = {
     **{subject: [table.name for table in tables] for subject, tables in SUBJECTS.items()},
     "Bookkeeping": ["loads", "load_tables", "load_exceptions", "rejected_rows"],
@@ -100,19 +47,15 @@ has the columns and the lines of its entity."""
 
 def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[DescribedView] = ()) -> str:
     """The complete document; ``views`` are added where the caller has them."""
-    kinds = [(kind.value, *texts) for kind, texts in _KINDS.items()]
     entries = [*((table, table.kind.value) for table in tables.values()), *((view, "view") for view in views)]
     contents = "".join(f"- [{one.name}](#{one.name}) ({kind}): {one.description}\n" for one, kind in entries)
-    parts = [
-        _INTRODUCTION,
-        "## Kinds of table\n\n" + _grid(("kind", "one row is", "written by", "a row that is gone"), kinds),
-        f"## Tables\n\n{contents}",
-        _DIAGRAM,
+    sections = [
         *(f"### {subject}\n\n```mermaid\n{subject_diagram(subject, tables)}```\n" for subject in _DRAWN),
         *(_table(table) for table in tables.values()),
         *(_view(view) for view in views),
     ]
-    return "\n".join(parts)
+    template = Path(__file__).with_name("dictionary.md").read_text(encoding="utf-8")
+    return Template(template).substitute(contents=contents, sections="\n".join(sections)).removesuffix("\n")
 
 
 def _table(table: Table) -> str:
@@ -263,7 +206,7 @@ def _dbt_table(table: Table, place: str) -> dict[str, Any]:
 def _dbt_data_tests(tests: list[dict[str, Any]], where: Mapping[str, str]) -> dict[str, Any]:
     """The tests of a table or column, limited to some rows; a test without settings is only its name."""
     limited = [
-        {name: settings | {"config": {**settings.get("config", {}), **where}} if where else settings}
+        {name: settings | ({"config": {**settings.get("config", {}), **where}} if where else {})}
         for test in tests
         for name, settings in test.items()
     ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import TypedDict, Unpack
+from typing import Any
 
 from drillster_pipeline.resources import RESOURCES
 
@@ -182,17 +182,7 @@ class Table:
         return self.columns.index(self.column(name))
 
 
-class TableOptions(TypedDict, total=False):
-    """What a table may have besides its name, description and columns; see :class:`Table`."""
-
-    sources: tuple[str, ...]
-    secondary_sources: tuple[str, ...]
-    inside: str
-    scopes: Mapping[str, str]
-    counts: str
-
-
-def _table(kind: Kind, name: str, description: str, *columns: Column, **options: Unpack[TableOptions]) -> Table:
+def _table(kind: Kind, name: str, description: str, *columns: Column, **options: Any) -> Table:
     return Table(name=name, kind=kind, description=description, columns=columns, **options)
 
 
