@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import struct
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,20 +27,9 @@ def outcome(of: Any, content: bytes) -> Any:
         return ValueError
 
 
-def exactly(value: Any) -> Any:
-    """Told apart where ``==`` does not: 1, 1.0 and True; 0.0 and -0.0; the order of an object's members."""
-    match value:
-        case float():
-            return struct.pack(">d", value)
-        case list():
-            return [exactly(item) for item in value]
-        case dict():
-            return [(name, exactly(item)) for name, item in value.items()]
-    return type(value), value
-
-
 def check(content: bytes) -> None:
-    assert exactly(outcome(decoded, content)) == exactly(outcome(json.loads, content))
+    """``repr`` distinguishes what ``==`` does not: 1, 1.0 and True; 0.0 and -0.0; the order of an object's members."""
+    assert repr(outcome(decoded, content)) == repr(outcome(json.loads, content))
 
 
 @given(value=VALUES, ascii_only=st.booleans(), encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-be"]))
@@ -61,32 +48,15 @@ def test_a_text_that_was_damaged(value: Any, place: int, other: bytes) -> None:
     check(whole[:place] + other + whole[place + len(other) :])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"9223372036854775807",
-        b"-9223372036854775809",
-        b"18446744073709551615",
-        b"18446744073709551616",
-        b'{"id":123456789012345678901234567890}',
-        b'["1234567890123456789"]',
-        b"1e999",
-        b"-0",
-        b"-0.0",
-        b"NaN",
-        b'"\\ud800"',
-        b'"\xed\xa0\x80"',
-        b'{"a":1,"b":2,"a":3}',
-        b"[" * 5_000 + b"]" * 5_000,
-        b"",
-        b" ",
-    ],
-)
-def test_what_decoders_differ_in(content: bytes) -> None:
-    check(content)
+def test_values_that_decoders_differ_in() -> None:
+    contents = [b"9223372036854775807", b"-9223372036854775809", b"18446744073709551615", b"18446744073709551616"]
+    contents += [b'{"id":123456789012345678901234567890}', b'["1234567890123456789"]', b"1e999", b"-0", b"-0.0", b"NaN"]
+    contents += [b'"\\ud800"', b'"\xed\xa0\x80"', b'{"a":1,"b":2,"a":3}', b"[" * 5_000 + b"]" * 5_000, b"", b" "]
+    for content in contents:
+        check(content)
 
 
-def test_what_is_out_of_the_ordinary_is_left_to_another() -> None:
+def test_large_and_special_numbers_are_left_to_the_other_decoder() -> None:
     assert decoded(b"NaN", lambda content: content * 2) == b"NaNNaN"
     assert decoded(b"1" * 19, lambda content: content * 2) == b"1" * 38
     assert decoded(b"1" * 18, lambda content: content * 2) == int("1" * 18)

@@ -205,7 +205,10 @@ def _texts(_column: Column, values: Sequence[Any]) -> Typed:
 
 def _storable(text: str) -> bool:
     """Whether every database can store it: no NUL (PostgreSQL), no half of a surrogate pair (none can)."""
-    return "\0" not in text and (text.isascii() or cleaned(text) == text)
+    try:
+        return "\0" not in text and (text.isascii() or bool(text.encode()))
+    except UnicodeEncodeError:
+        return False
 
 
 def cleaned(text: str) -> str:

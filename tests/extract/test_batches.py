@@ -1,6 +1,9 @@
+"""Rows become typed frames with hashes, and rejects that show nothing of a person."""
+
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from datetime import date
@@ -8,8 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drillster_pipeline.extract.batches import MASKED, Reject, batch_of
 from drillster_pipeline.extract.parsing import ParseError
@@ -147,16 +148,10 @@ def test_the_same_row_written_differently_or_among_others_has_the_same_hash() ->
     assert list(batch_of(ACCOUNTS, rows).frame["row_hash"]) == [hash_of(ACCOUNTS, *one) for one in rows]
 
 
-texts = st.none() | st.sampled_from(["", "a", "b", "\1", "\2", "None", "nan", "7"]) | st.text(max_size=3)
-storable = texts.filter(lambda text: text is None or (text.isprintable() and "\0" not in text) or text in {"\1", "\2"})
-catalogs = st.tuples(
-    st.just("c"), storable, storable, storable.map(lambda text: text or None), st.none() | st.integers(0, 9)
-)
-
-
-@given(catalogs, catalogs)
-def test_hashes_are_the_same_exactly_where_rows_are(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    assert (hash_of(CATALOGS, *one) == hash_of(CATALOGS, *other)) == (one == other)
+def test_texts_that_stand_in_other_columns_give_another_hash() -> None:
+    pairs = itertools.product([None, "", "a", "b", "\1", "\2", "None", "nan", "ab"], repeat=2)
+    rows = [("c", *pair, None, None) for pair in pairs]
+    assert len({hash_of(CATALOGS, *row) for row in rows}) == len(rows)
 
 
 def test_a_column_of_every_type_counts_in_a_hash() -> None:

@@ -46,20 +46,14 @@ def test_a_dropped_account():
     assert hidden == {field: NOOR[field] for field in kept}
 
 
-@pytest.mark.parametrize("mode", ["", "hash", "KEEP", None])
-def test_there_are_no_other_modes(mode):
-    with pytest.raises(SettingsError, match="DRILLSTER_PERSONAL_DATA"):
-        Privacy(mode, KEY)
-
-
-@pytest.mark.parametrize("key", [None, ""])
-def test_pseudonyms_need_a_key(key):
-    with pytest.raises(SettingsError, match="DRILLSTER_PSEUDONYM_KEY"):
-        Privacy("pseudonymize", key)
-    Privacy("drop", key)
-
-
-def test_the_key_is_not_shown():
+def test_there_are_no_other_modes_and_pseudonyms_need_a_key_that_is_not_shown():
+    for mode in ("", "hash", "KEEP", None):
+        with pytest.raises(SettingsError, match="DRILLSTER_PERSONAL_DATA"):
+            Privacy(mode, KEY)
+    for key in (None, ""):
+        with pytest.raises(SettingsError, match="DRILLSTER_PSEUDONYM_KEY"):
+            Privacy("pseudonymize", key)
+        Privacy("drop", key)
     assert KEY not in repr(Privacy("pseudonymize", KEY))
 
 
