@@ -12,14 +12,14 @@ help:  ## This list
 
 install: $(VENV)/installed  ## Make .venv with exactly what requirements.lock names, hashes checked
 
-# The lock is whole, so pip need not resolve anything.
+# The lock is complete, so pip need not resolve anything.
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install  ## Export seven nights of a made-up organization, and look at the result
+demo: install  ## Export seven dates of a made-up organization, and show the result
 	@$(BIN)/drillster-pipeline demo
 
 ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
@@ -49,7 +49,7 @@ fuzz: install  ## Only the property tests, with TIMES=10 as many examples, other
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
 	@tests/browser/install
 
-pictures: install browser  ## Make the pictures of the README anew, from the UI in a browser
+pictures: install browser  ## Make the pictures of the README again, from the UI in a browser
 	PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 lint: install  ## Linters, type checker, and whether generated documents are up to date
@@ -59,14 +59,14 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/drillster-pipeline schema --format markdown | diff -u docs/data-dictionary.md -
 
-docs: install  ## Write the generated documents anew
+docs: install  ## Write the generated documents again
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
 	$(BIN)/python -m tests.documents
 
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
-lock:  ## Write all locks anew, with what pyproject.toml asks for (UV=path of uv)
+lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
 	$(COMPILE) --extra deploy --extra kubernetes --extra mysql --extra postgres --extra s3 \
 	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
