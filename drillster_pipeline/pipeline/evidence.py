@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,20 +20,32 @@ import pandas as pd
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.archive import Capture, utc_moment
+from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
-from drillster_pipeline.extract.batches import RANK, Page
+from drillster_pipeline.extract.batches import RANK
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.tables import DATA_TABLES
 
 from .context import PipelineContext
+from .publish import pages_of
 
 RESOURCES = ("accounts", "groups", "group_members", "objectives", "objective_evaluations")
 """What the rows of evidence and the names in them are read from, in the order of the capture."""
 EVALUATION = ("export_date", "objective_id", "group_id", "account_id", "met", "proficiency")
 NORM = ("minimum_proficiency", "evaluated_at", "review_at", "captured_at")
-NAMES = ("objective_name", "group_name", "account_name", "email_address")
+_NAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "objectives": ("objective_id", {"name": "objective_name"}),
+    "groups": ("group_id", {"name": "group_name"}),
+    "accounts": ("account_id", {"name": "account_name", "email_address": "email_address"}),
+}
+"""Tables with names: the key by which they are found, and their columns as the evidence calls them."""
+NAMES = tuple(name for _, names in _NAMED.values() for name in names.values())
 COLUMNS = (*EVALUATION, *NORM, *NAMES)
+_OF_LOAD = ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url", "manifest_sha256")
+_OF_CAPTURE = (
+    *("captured_from", "captured_until", "program_version", "source", "organization_id", "service_account_id"),
+    *("personal_data", "redacted"),
+)
 FORMAT = 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A text that begins so is a formula to a spreadsheet (the last four, full-width, to some): names are written with an
@@ -58,8 +70,8 @@ class Finding:
     """One thing that was verified."""
 
     what: str
-    is_right: bool
     text: str
+    is_right: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +115,11 @@ def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
         )
     else:
         seal = seal_finding(capture, load["manifest_sha256"])
-        damage = [finding.text for finding in (seal, *parts_findings(capture)) if not finding.is_right]
-        read = archived(capture, claim) if not damage else []
+        damage, read = [] if seal.is_right else [seal.text], rows
+        try:
+            read = archived(capture, claim)
+        except ArchiveCorrupt as error:
+            damage.append(str(error))
         if not damage and facts(read) != facts(rows):
             damage = [difference(read, rows, EVALUATION + NORM)]
         if damage:
@@ -116,7 +131,21 @@ def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
             notes.append(f"Of its archive: {seal.text}.")
         rows = read
     content = csv_of(rows)
-    return Evidence(content, len(rows), _provenance(context, claim, load, capture, content, len(rows)), tuple(notes))
+    provenance = {
+        "format": FORMAT,
+        "written_at": text_of(context.now()),
+        "program_version": __version__,
+        "claim": {
+            "objective_id": claim.objective_id,
+            "export_date": str(claim.export_date),
+            "group_id": claim.group_id,
+            "timezone": context.settings.timezone.key if capture is None else capture.manifest.get("timezone"),
+        },
+        "csv": {"rows": len(rows), "sha256": hashlib.sha256(content).hexdigest()},
+        "load": recorded(load),
+        "capture": None if capture is None else captured(capture),
+    }
+    return Evidence(content, len(rows), provenance, tuple(notes))
 
 
 def load_of(context: PipelineContext, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
@@ -133,7 +162,6 @@ def load_of(context: PipelineContext, claim: Claim, load_id: str | None = None) 
                 *([loads.c.load_id == load_id] if load_id is not None else []),
             )
             .order_by(loads.c.finished_at.desc())
-            .limit(1)
         )
         found = connection.execute(query).mappings().first()
     return None if found is None else dict(found)
@@ -142,28 +170,23 @@ def load_of(context: PipelineContext, claim: Claim, load_id: str | None = None) 
 def published(context: PipelineContext, claim: Claim) -> list[Row]:
     """The rows as the warehouse has them, with the names of today."""
     with context.warehouse.reading() as (connection, tables):
-        evaluations, accounts = tables("objective_evaluations"), tables("accounts")
-        groups, objectives = tables("groups"), tables("objectives")
+        evaluations = tables("objective_evaluations")
+        columns: list[Any] = [evaluations.c[name] for name in EVALUATION + NORM]
+        joined: sa.FromClause = evaluations
+        for table, (key, names) in _NAMED.items():
+            parent = tables(table)
+            columns += [parent.c[column].label(name) for column, name in names.items()]
+            joined = joined.outerjoin(parent, parent.c[key] == evaluations.c[key])
         query = (
-            sa.select(
-                *(evaluations.c[name] for name in EVALUATION + NORM),
-                objectives.c.name.label("objective_name"),
-                groups.c.name.label("group_name"),
-                accounts.c.name.label("account_name"),
-                accounts.c.email_address,
-            )
-            .outerjoin(accounts, accounts.c.account_id == evaluations.c.account_id)
-            .outerjoin(groups, groups.c.group_id == evaluations.c.group_id)
-            .outerjoin(objectives, objectives.c.objective_id == evaluations.c.objective_id)
+            sa.select(*columns)
+            .select_from(joined)
             .where(
                 evaluations.c.export_date == claim.export_date,
                 evaluations.c.objective_id == claim.objective_id,
                 *([evaluations.c.group_id == claim.group_id] if claim.group_id else []),
             )
         )
-        return in_order(
-            {name: text_of(value) for name, value in row.items()} for row in connection.execute(query).mappings()
-        )
+        return in_order(connection.execute(query))
 
 
 def capture_of(context: PipelineContext, claim: Claim, capture_id: str | None) -> Capture | None:
@@ -180,50 +203,34 @@ def capture_of(context: PipelineContext, claim: Claim, capture_id: str | None) -
 
 
 def archived(capture: Capture, claim: Claim) -> list[Row]:
-    """The rows as the archived answers have them, with the names of that date."""
-    tables = ("accounts", "groups", "objectives", "objective_evaluations")
-    extractor = Extractor(export_date=claim.export_date, tables=tables)
-    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in tables}
-    for batch in extractor.batches(_pages(capture, claim)):
+    """The rows as the archived pages have them, with the names of that date.
+
+    Raises ArchiveCorrupt where a part that evidence is read from does not have its checksum.
+    """
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in ("objective_evaluations", *_NAMED)}
+    extractor = Extractor(export_date=claim.export_date, tables=tuple(frames))
+    pages = (
+        (resource, page)
+        for resource, page in pages_of(capture, RESOURCES)
+        if page.unit.get("objective_id", claim.objective_id) == claim.objective_id
+    )
+    for batch in extractor.batches(pages):
         frames[batch.table.name].append(batch.frame)
-    found = {name: _last_of_each(name, some) for name, some in frames.items()}
-    named = {
-        name: {row[key]: row for row in found[name]}
-        for name, key in (("accounts", "account_id"), ("groups", "group_id"), ("objectives", "objective_id"))
-    }
-    rows = []
-    for row in found["objective_evaluations"]:
-        if row["objective_id"] != claim.objective_id or claim.group_id not in {None, row["group_id"]}:
-            continue
-        account = named["accounts"].get(row["account_id"], {})
-        rows.append(
-            {
-                **{name: row[name] for name in EVALUATION + NORM},
-                "objective_name": named["objectives"].get(row["objective_id"], {}).get("name", ""),
-                "group_name": named["groups"].get(row["group_id"], {}).get("name", ""),
-                "account_name": account.get("name", ""),
-                "email_address": account.get("email_address", ""),
-            }
-        )
-    return in_order(rows)
+    rows = _last_of_each("objective_evaluations", frames)
+    rows = rows[rows["objective_id"] == claim.objective_id]
+    if claim.group_id:
+        rows = rows[rows["group_id"] == claim.group_id]
+    for table, (key, names) in _NAMED.items():
+        named = _last_of_each(table, frames)[[key, *names]].rename(columns=names)
+        rows = rows.merge(named, on=key, how="left")
+    return in_order(zip(*(rows[name] for name in COLUMNS), strict=True))
 
 
-def _pages(capture: Capture, claim: Claim) -> Iterator[tuple[str, Page]]:
-    for resource in RESOURCES:
-        for line in capture.pages(resource):
-            if line.unit.get("objective_id", claim.objective_id) == claim.objective_id:
-                yield resource, Page(line.unit, line.page, utc_moment(line.captured_at), line.body)
-
-
-def _last_of_each(name: str, frames: list[pd.DataFrame]) -> list[Row]:
-    """Rows as text, the last one of each key by rank."""
-    if not frames:
-        return []
-    frame = pd.concat(frames, ignore_index=True).sort_values(RANK, kind="stable")
-    frame = frame.drop_duplicates(list(DATA_TABLES[name].key), keep="last")
-    columns = [column.name for column in DATA_TABLES[name].columns]
-    lists = [[text_of(value) for value in frame[column]] for column in columns]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+def _last_of_each(name: str, frames: Mapping[str, list[pd.DataFrame]]) -> pd.DataFrame:
+    """The rows of a table, the last one of each key by rank."""
+    empty = pd.DataFrame(columns=[column.name for column in DATA_TABLES[name].columns] + [RANK])
+    frame = pd.concat(frames[name] or [empty], ignore_index=True).sort_values(RANK, kind="stable")
+    return frame.drop_duplicates(list(DATA_TABLES[name].key), keep="last")
 
 
 def text_of(value: Any) -> str:
@@ -239,9 +246,10 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def in_order(rows: Iterable[Row]) -> list[Row]:
-    """By group and account: a file that was only sorted in another way is the same evidence."""
-    return sorted(rows, key=lambda row: (row["group_id"], row["account_id"]))
+def in_order(rows: Iterable[Iterable[Any]]) -> list[Row]:
+    """Values of COLUMNS as text, by group and account: a file that was only sorted in another way is the same."""
+    found = [dict(zip(COLUMNS, map(text_of, row), strict=True)) for row in rows]
+    return sorted(found, key=lambda row: (row["group_id"], row["account_id"]))
 
 
 def facts(rows: list[Row], columns: Sequence[str] = EVALUATION + NORM) -> list[tuple[str, ...]]:
@@ -282,35 +290,10 @@ def csv_of(rows: list[Row]) -> bytes:
     return text.getvalue().encode("utf-8-sig", "replace")
 
 
-def _provenance(
-    context: PipelineContext,
-    claim: Claim,
-    load: Mapping[str, Any],
-    capture: Capture | None,
-    content: bytes,
-    rows: int,
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "written_at": text_of(context.now()),
-        "program_version": __version__,
-        "claim": {
-            "objective_id": claim.objective_id,
-            "export_date": str(claim.export_date),
-            "group_id": claim.group_id,
-            "timezone": context.settings.timezone.key if capture is None else capture.manifest.get("timezone"),
-        },
-        "csv": {"rows": rows, "sha256": hashlib.sha256(content).hexdigest()},
-        "load": recorded(load),
-        "capture": None if capture is None else captured(capture),
-    }
-
-
 def recorded(load: Mapping[str, Any]) -> dict[str, Any]:
     """What the ledger says of the load."""
-    names = ("load_id", "run_id", "finished_at", "program_version", "capture_id", "archive_url", "manifest_sha256")
     return {
-        **{name: text_of(load[name]) or None for name in names},
+        **{name: text_of(load[name]) or None for name in _OF_LOAD},
         "is_complete": bool(load["was_read_completely"]),
         "rows_rejected": int(load["rows_rejected"]),
     }
@@ -318,27 +301,15 @@ def recorded(load: Mapping[str, Any]) -> dict[str, Any]:
 
 def captured(capture: Capture) -> dict[str, Any]:
     """What the archive says of the capture."""
-    manifest = capture.manifest
+    manifest, resources = capture.manifest, capture.manifest["resources"]
     return {
         "capture_id": capture.capture_id,
         "manifest_sha256": capture.manifest_sha256,
-        **{
-            name: manifest.get(name)
-            for name in (
-                "captured_from",
-                "captured_until",
-                "program_version",
-                "source",
-                "organization_id",
-                "service_account_id",
-                "personal_data",
-                "redacted",
-            )
-        },
+        **{name: manifest.get(name) for name in _OF_CAPTURE},
         "parts": {
             f"{resource}/{part['name']}": part["sha256"]
             for resource in RESOURCES
-            for part in manifest["resources"].get(resource, {"parts": ()})["parts"]
+            for part in resources.get(resource, {"parts": ()})["parts"]
         },
     }
 
@@ -364,19 +335,5 @@ def seal_finding(capture: Capture, sealed: str | None) -> Finding:
         text = f"a person was erased from it after it was loaded ({erased(capture)})"
     else:
         text = f"the seal of capture {capture.capture_id} is not the one that was loaded: its manifest was changed"
-        return Finding("seal", is_right=False, text=text)
-    return Finding("seal", is_right=True, text=text)
-
-
-def parts_findings(capture: Capture) -> Iterator[Finding]:
-    """Whether all parts that evidence is read from have the checksums of the seal."""
-    parts = 0
-    try:
-        for resource in RESOURCES:
-            for _ in capture.pages(resource):
-                pass
-            parts += len(capture.manifest["resources"].get(resource, {"parts": ()})["parts"])
-    except ArchiveCorrupt as error:
-        yield Finding("parts", is_right=False, text=str(error))
-    else:
-        yield Finding("parts", is_right=True, text=f"all {parts} have the checksums of the seal")
+        return Finding("seal", text, is_right=False)
+    return Finding("seal", text)

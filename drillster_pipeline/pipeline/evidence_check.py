@@ -35,7 +35,6 @@ from .evidence import (
     in_order,
     is_seal_of,
     load_of,
-    parts_findings,
     published,
     recorded,
     seal_finding,
@@ -62,36 +61,49 @@ def verify(context: PipelineContext, content: bytes, provenance: Mapping[str, An
     rows, problem = _rows(content)
     if (hashlib.sha256(content).hexdigest(), len(rows)) != promised:
         problem = "was changed after it was written"
-    findings = [Finding("file", not problem, problem or "is as it was written")]
-    findings += _ledger(context, claim, load_id, load)
+    findings = [
+        Finding("file", problem or "is as it was written", is_right=not problem),
+        _ledger(context, claim, load_id, load),
+    ]
     try:
         capture = capture_of(context, claim, capture_id)
         if capture is None:
             text = "the capture that it was loaded from is gone from the archive: nothing to prove by"
-            findings.append(Finding("archive", is_right=False, text=text))
+            findings.append(Finding("archive", text, is_right=False))
         else:
-            findings += parts_findings(capture)
-            findings.append(_provenance(capture, was, timezone))
-            findings.append(_archived(capture, claim, rows, with_names=was is not None))
+            findings += _archive(capture, claim, rows, was, timezone)
             findings.append(_seal(context, claim, load_id, load, capture))
     except ArchiveCorrupt as error:
-        if all(finding.is_right for finding in findings if finding.what == "parts"):
-            findings.append(Finding("archive", is_right=False, text=str(error)))
+        findings.append(Finding("archive", str(error), is_right=False))
     findings.append(_compared("rows and the warehouse", rows, published(context, claim), EVALUATION + NORM))
     return findings
 
 
-def _ledger(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Iterator[Finding]:
+def _archive(
+    capture: Capture, claim: Claim, rows: list[Row], was: Mapping[str, Any] | None, timezone: Any
+) -> Iterator[Finding]:
+    """Whether the capture is as the provenance has it, and the file as the archived pages have it."""
+    read = None
+    try:
+        read = [as_written(row) for row in archived(capture, claim)]
+        yield Finding("parts", f"all {len(captured(capture)['parts'])} have the checksums of the seal")
+    except ArchiveCorrupt as error:
+        yield Finding("parts", str(error), is_right=False)
+    yield _provenance(capture, was, timezone)
+    if read is not None:
+        columns = EVALUATION + NORM if was is None else COLUMNS
+        yield _compared("rows and the archived answers", rows, read, columns)
+
+
+def _ledger(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Finding:
     """Whether the load is still as the provenance has it. In a warehouse that was built anew it has another id."""
     load, last = load_of(context, claim, load_id), load_of(context, claim)
     if load is None:
         if last is not None and last["capture_id"] == was["capture_id"]:
             text = f"load {load_id} is not in this warehouse; it has the same capture, of load {last['load_id']}"
-            yield Finding("load", is_right=True, text=text)
-            return
+            return Finding("load", text)
         text = f"load {load_id} is not in the warehouse any more, nor any other of the same capture"
-        yield Finding("load", is_right=False, text=text)
-        return
+        return Finding("load", text, is_right=False)
     now = recorded(load)
     # Erasing a person renews the checksum: the archive shows whether that happened (see _seal).
     changed = [name for name in now if name != "manifest_sha256" and now[name] != was.get(name)]
@@ -101,17 +113,17 @@ def _ledger(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[s
         text = f"is in the ledger as it was; the date was published again since, by load {last['load_id']}"
     else:
         text = "is in the ledger as it was"
-    yield Finding("load", is_right=not changed, text=text)
+    return Finding("load", text, is_right=not changed)
 
 
 def _seal(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any], capture: Capture) -> Finding:
     """Whether the ledger still names the seal of the capture."""
     load = load_of(context, claim, load_id) or load_of(context, claim)
     if load is None or load["capture_id"] != capture.capture_id:
-        return Finding("seal", is_right=False, text="the ledger has no load of this capture to compare its seal with")
+        return Finding("seal", "the ledger has no load of this capture to compare its seal with", is_right=False)
     if load["manifest_sha256"] is None and was.get("manifest_sha256") is not None:
         text = "the ledger no longer has the seal that it had: the table loads was changed"
-        return Finding("seal", is_right=False, text=text)
+        return Finding("seal", text, is_right=False)
     return seal_finding(capture, load["manifest_sha256"])
 
 
@@ -119,31 +131,24 @@ def _provenance(capture: Capture, was: Mapping[str, Any] | None, timezone: Any) 
     """Whether the capture is as the provenance has it."""
     if was is None:
         text = "it was written when the archive was gone: the names in it are of another day, and not proven"
-        return Finding("provenance", is_right=False, text=text)
+        return Finding("provenance", text, is_right=False)
     now = {**captured(capture), "timezone": capture.manifest.get("timezone")}
     then = {**was, "timezone": timezone}
     changed = sorted(name for name in now if now[name] != then.get(name))
     if not changed:
-        return Finding("provenance", is_right=True, text="the archive is as it was when this was written")
+        return Finding("provenance", "the archive is as it was when this was written")
     if "manifest_sha256" not in changed:
         text = f"the provenance file was changed after it was written: {', '.join(changed)}"
-        return Finding("provenance", is_right=False, text=text)
+        return Finding("provenance", text, is_right=False)
     if _ERASURE_CHANGES.issuperset(changed) and is_seal_of(capture, then.get("manifest_sha256")):
-        return Finding(
-            "provenance", is_right=True, text=f"a person was erased from the archive since ({erased(capture)})"
-        )
-    return Finding("provenance", is_right=False, text="the archive or the provenance file was changed since")
-
-
-def _archived(capture: Capture, claim: Claim, rows: list[Row], *, with_names: bool) -> Finding:
-    read = [as_written(row) for row in archived(capture, claim)]
-    return _compared("rows and the archived answers", rows, read, COLUMNS if with_names else EVALUATION + NORM)
+        return Finding("provenance", f"a person was erased from the archive since ({erased(capture)})")
+    return Finding("provenance", "the archive or the provenance file was changed since", is_right=False)
 
 
 def _compared(what: str, rows: list[Row], expected: list[Row], columns: tuple[str, ...]) -> Finding:
     if facts(rows, columns) == facts(expected, columns):
-        return Finding(what, is_right=True, text=f"agree, all {len(rows):,}")
-    return Finding(what, is_right=False, text=difference(expected, rows, columns))
+        return Finding(what, f"agree, all {len(rows):,}")
+    return Finding(what, difference(expected, rows, columns), is_right=False)
 
 
 def _rows(content: bytes) -> tuple[list[Row], str]:
@@ -153,7 +158,7 @@ def _rows(content: bytes) -> tuple[list[Row], str]:
         read = list(reader)
     except csv.Error:
         return [], "is no CSV file any more"
-    rows = in_order({name: row.get(name) or "" for name in COLUMNS} for row in read)
+    rows = in_order([row.get(name) or "" for name in COLUMNS] for row in read)
     if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row for row in read):
         return rows, "does not have the columns that it was written with"
     return rows, ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -140,7 +140,7 @@ def _publish(
         capture = context.archive.open(capture.ref)
         try:
             with infrequent_gc():
-                for batch in extractor.batches(_pages(capture, plans)):
+                for batch in extractor.batches(pages_of(capture, resources_of(plans))):
                     load.stage(batch)
                     rounded[batch.table.name].update(batch.rounded)
                     on_rows(batch.table.name, batch.rows_read)
@@ -172,8 +172,8 @@ def _require_as_private(context: PipelineContext, capture: Capture) -> None:
         )
 
 
-def _pages(capture: Capture, tables: Collection[str]) -> Iterator[tuple[str, Page]]:
-    """The pages that these tables draw on, resource by resource."""
-    for resource in resources_of(tables):
+def pages_of(capture: Capture, resources: Iterable[str]) -> Iterator[tuple[str, Page]]:
+    """The pages of a capture, resource by resource."""
+    for resource in resources:
         for line in capture.pages(resource):
             yield resource, Page(line.unit, line.page, utc_moment(line.captured_at), line.body)
