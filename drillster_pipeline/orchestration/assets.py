@@ -26,8 +26,7 @@ from .specs import report_spec, resource_key, resource_spec, table_key, table_sp
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
-    from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import LoadQuality
+    from drillster_pipeline.pipeline.publish import LoadQuality, PublishOutcome
     from drillster_pipeline.pipeline.report import WrittenReport
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
@@ -131,8 +130,8 @@ def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
         context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
     ) -> Iterator[Result]:
         """Publish."""
+        from drillster_pipeline.pipeline.publish import load_quality
         from drillster_pipeline.pipeline.publish import publish as publish_date
-        from drillster_pipeline.pipeline.quality import load_quality
 
         run = drillster.run
         selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]

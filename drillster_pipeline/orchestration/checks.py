@@ -18,8 +18,7 @@ from drillster_pipeline.tables import DATA_TABLES, Table
 from .specs import resource_key, table_key
 
 if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import LoadQuality
+    from drillster_pipeline.pipeline.publish import LoadQuality, PublishOutcome
 
 COMPLETE = "complete"
 NO_REJECTS = "no_rejects"

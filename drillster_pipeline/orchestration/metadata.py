@@ -19,8 +19,7 @@ from .specs import REPORT, resource_key, table_key
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.capture import CaptureOutcome
-    from drillster_pipeline.pipeline.publish import PublishOutcome
-    from drillster_pipeline.pipeline.quality import LoadQuality
+    from drillster_pipeline.pipeline.publish import LoadQuality, PublishOutcome
     from drillster_pipeline.pipeline.report import WrittenReport
 
 _GAPS_SHOWN, _GROUPS_SHOWN = 10, 10

@@ -24,8 +24,7 @@ from starlette.responses import Response
 from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ContractError, PipelineError
 from drillster_pipeline.pipeline.capture import capture
-from drillster_pipeline.pipeline.publish import PublishOutcome, publish
-from drillster_pipeline.pipeline.quality import load_quality
+from drillster_pipeline.pipeline.publish import PublishOutcome, load_quality, publish
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind

@@ -11,8 +11,7 @@ import pytest
 
 from drillster_pipeline.errors import GuardRefused, PastDateRefused, Refused
 from drillster_pipeline.pipeline.guard import CONFIRMED_MARK, unpublished_captures
-from drillster_pipeline.pipeline.publish import PublishOutcome
-from drillster_pipeline.pipeline.quality import load_quality
+from drillster_pipeline.pipeline.publish import PublishOutcome, load_quality
 from drillster_pipeline.tables import DATA_TABLES, Kind
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 from tests.support.installation import DAY, NOW, Installation

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drillster_pipeline.pipeline.forget import forget
-from drillster_pipeline.pipeline.quality import LoadQuality, load_quality
+from drillster_pipeline.pipeline.publish import LoadQuality, load_quality
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Faults, FieldFault, PageFault, Sandbox, Size
 from tests.support.installation import DAY, NOW, Installation
