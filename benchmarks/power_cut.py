@@ -24,9 +24,9 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
-from tests.drillster import Faults, Sandbox
-from tests.orchestration.houses import AMSTERDAM, REPOSITORY, SMALL, House, environment_of, house_in
+from tests.drillster import Faults, Sandbox, Size
 from tests.orchestration.services import daemon_of, webserver_of
+from tests.support.installation import AMSTERDAM, REPOSITORY, Installation
 
 ASSETS = [f"drillster/{name}" for name in RESOURCES] + [f"warehouse/{name}" for name in DATA_TABLES]
 IN_FLIGHT = 8
@@ -39,19 +39,19 @@ def until(condition: Callable[[], bool], *, seconds: float = 300.0) -> None:
         time.sleep(0.1)
 
 
-def power_cut(house: House) -> None:
+def power_cut(installation: Installation) -> None:
     """A backfill of the newest date, a cut in the middle of its walk, and another daemon."""
-    sandbox, newest = house.sandbox, newest_complete(house.now, AMSTERDAM)
-    house.set(DRILLSTER_FIRST_EXPORT_DATE=str(newest - timedelta(days=3)))
+    sandbox, newest = installation.sandbox, newest_complete(installation.now, AMSTERDAM)
+    installation.set(DRILLSTER_FIRST_EXPORT_DATE=str(newest - timedelta(days=3)))
     sandbox.faults = Faults(latency=1.0)
-    with webserver_of(house) as services:
+    with webserver_of(installation) as services:
         services.backfill([str(newest)], ASSETS)
         command = [str(Path(sys.executable).parent / "dagster-daemon"), "run"]
         with (services.logs / "cut").open("wb") as log:
             daemon = subprocess.Popen(
                 [*command, "--workspace", str(REPOSITORY / "workspace.yaml")],
                 cwd=REPOSITORY,
-                env=environment_of(house),
+                env=installation.process_environment,
                 start_new_session=True,
                 stdout=log,
                 stderr=log,
@@ -61,7 +61,7 @@ def power_cut(house: House) -> None:
         daemon.wait()
         sandbox.faults = Faults()
         began = time.monotonic()
-        with daemon_of(house, services):
+        with daemon_of(installation, services):
             until(lambda: [run["status"] for run in services.runs()] == ["FAILURE", "SUCCESS"])
     asked = [f"{record.path}?{record.query}" for record in sandbox.requests if record.method == "GET"]
     again = len(asked) - len(set(asked))
@@ -73,12 +73,12 @@ def power_cut(house: House) -> None:
 
 def main() -> None:
     with (
-        Sandbox(size=SMALL, seed=7) as sandbox,
+        Sandbox(size=Size(accounts=20), seed=7) as sandbox,
         tempfile.TemporaryDirectory() as folder,
         pytest.MonkeyPatch.context() as monkeypatch,
-        house_in(Path(folder), monkeypatch, sandbox, now=datetime.now(UTC)) as house,
+        Installation(Path(folder), sandbox, monkeypatch=monkeypatch, now=datetime.now(UTC)) as installation,
     ):
-        power_cut(house)
+        power_cut(installation)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,6 @@ class RequestRefused(ApiError):
 class Unauthorized(ApiError, AuthenticationError):
     """A second 401, on a token that was just issued: who we are is accepted, but not here."""
 
-    exit_code = 2
-
 
 class Unavailable(PipelineError):
     """Something we need does not answer now. Running again later finishes the work."""
@@ -84,8 +82,6 @@ class Unavailable(PipelineError):
 
 class ApiUnavailable(ApiError, Unavailable):
     """Drillster did not give a usable answer within the retry budget."""
-
-    exit_code = 4
 
 
 class Busy(Unavailable):
@@ -118,8 +114,6 @@ class ContractError(PipelineError):
 
 class AnswerError(ApiError, ContractError):
     """An answer of Drillster breaks its contract: unknown shape, a cursor that stands still, and the like."""
-
-    exit_code = 6
 
 
 class ArchiveCorrupt(ContractError):

@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
     return f"{hours / 24:,.0f} days"
 
 
-def listed(words: list[str], most: int = 12) -> str:
+def listed(words: list[str], most: int = 12, separator: str = "; ") -> str:
     """The first words, and how many more there are."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
-    return "; ".join(words[:most]) + more
+    return separator.join(words[:most]) + more

@@ -248,17 +248,14 @@ _CREDENTIALS = {
 }
 
 
-def load_settings(
-    environ: Mapping[str, str] | None = None, *, needs_api: bool = True, tolerant: bool = False
-) -> Settings:
+def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool = True) -> Settings:
     """Read and check everything; ``environ`` stands in for the environment and ``.env``.
 
     Without ``needs_api`` the credentials of Drillster may be missing. Raises SettingsError, whose message lists every
-    mistake by name with its cure; ``tolerant``: a wrong value gives its default instead. That is for Dagster's
-    definitions and for messages that a setting is wrong, and for nothing else.
+    mistake by name with its cure.
     """
     settings, problems = read_settings(environ, needs_api=needs_api)
-    if problems and not tolerant:
+    if problems:
         count = "One setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         raise SettingsError(
             f"{count} wrong; put them right in the environment or in .env:\n"
@@ -270,7 +267,10 @@ def load_settings(
 def read_settings(
     environ: Mapping[str, str] | None = None, *, needs_api: bool = True
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings, with a default in place of each wrong one; and the mistakes, each beginning with its name."""
+    """The settings, with a default in place of each wrong one; and the mistakes, each beginning with its name.
+
+    The defaults are for Dagster's definitions and for messages that a setting is wrong, and for nothing else.
+    """
     environ = environment() if environ is None else environ
     fields = list(Settings.model_fields)
     given = {name: text for name in fields if (text := environ.get(PREFIX + name.upper(), "").strip())}

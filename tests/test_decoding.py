@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.json_decoding import decoded
+from drillster_pipeline.response_shapes import decoded
 
 NUMBERS = st.one_of(
     st.integers(),

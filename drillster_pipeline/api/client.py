@@ -20,9 +20,8 @@ from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, NotFound, RequestRefused, Unauthorized
-from drillster_pipeline.json_decoding import decoded
 from drillster_pipeline.resources import OBJECTIVE_EVENTS, ORGANIZATION, Endpoint, Path, Unit
-from drillster_pipeline.response_shapes import Json
+from drillster_pipeline.response_shapes import Json, decoded
 
 from .metrics import Metrics
 from .paging import PAGE_SIZES, SMALLEST_PAGE

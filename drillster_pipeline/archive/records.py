@@ -19,7 +19,7 @@ from itertools import chain
 from typing import Any
 
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError
-from drillster_pipeline.json_decoding import decoded
+from drillster_pipeline.response_shapes import decoded
 
 from .storage import PARTIAL, Storage
 

@@ -34,8 +34,6 @@ SEED = 7
 KEY_FILE, ENV_FILE = "service-account.pem", "demo.env"
 TIMEZONE = ZoneInfo("Europe/Amsterdam")
 NIGHTLY_AT = timedelta(hours=2, minutes=30)
-BLOCKS = "▁▂▃▄▅▆▇█"
-LEAST_RANGE = 5.0
 EXAMPLE = "SELECT * FROM overdue_objectives LIMIT 10"
 _OURS = (
     KEY_FILE,
@@ -74,7 +72,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
     took = duration(time.monotonic() - started)
     output.print(f"\n{count(requests)} requests, {grants} access tokens, {took} in all.\n")
     with PipelineContext(settings=load_settings()) as session:
-        _show(output, session.warehouse, days)
+        _show(output, session.warehouse, days[-1])
     _what_next(output, folder, days)
     return 0
 
@@ -130,7 +128,7 @@ def _write_env(path: Path, settings: dict[str, str], accounts: int) -> None:
         file.write("\n".join(lines) + "\n")
 
 
-def _show(console: Console, warehouse: Warehouse, days: list[date]) -> None:
+def _show(console: Console, warehouse: Warehouse, day: date) -> None:
     counts = warehouse.row_counts()
     names = list(counts)
     half = (len(names) + 1) // 2
@@ -139,12 +137,11 @@ def _show(console: Console, warehouse: Warehouse, days: list[date]) -> None:
         rows.add_row(left, count(counts[left]), right or "", count(counts[right]) if right else "")
     console.print(rows, "")
     with warehouse.reading() as (connection, _):
-        console.print(_compliance(connection, days[-1]), "")
-        console.print(_trend(connection, days), "")
+        console.print(_compliance(connection, day), "")
 
 
 def _compliance(connection: sa.Connection, day: date) -> Table:
-    """Who meets what on the last night: the view group_compliance, summed per group."""
+    """Who meets what on the last date: the view group_compliance, summed per group."""
     query = sa.text(
         "SELECT group_name, COUNT(*) AS objectives, SUM(evaluated) AS evaluated, SUM(met) AS met "
         "FROM group_compliance WHERE export_date = :day GROUP BY group_id, group_name ORDER BY group_name"
@@ -156,32 +153,6 @@ def _compliance(connection: sa.Connection, day: date) -> Table:
             name, str(objectives), str(evaluated), str(met), f"{share:4.0%} [green]{'█' * round(share * 10)}[/]"
         )
     return shown
-
-
-def _trend(connection: sa.Connection, days: list[date]) -> Table:
-    """Average proficiency per group and night: the view proficiency_trend."""
-    query = sa.text(
-        "SELECT group_id, group_name, export_date, average_proficiency FROM proficiency_trend ORDER BY export_date"
-    )
-    found: dict[str, dict[str, float]] = {}
-    names: dict[str, str] = {}
-    for group, name, day, average in connection.execute(query):
-        found.setdefault(group, {})[str(day)] = float(average or 0)
-        names[group] = name
-    shown = table(f"Average proficiency, {days[0]} to {days[-1]}", "group", "first>", "trend", "last>")
-    for group in sorted(found, key=lambda group: names[group]):
-        nights = found[group]
-        known = [nights[str(day)] for day in days if str(day) in nights]
-        line = "".join(_block(nights.get(str(day)), min(known), max(known)) for day in days)
-        shown.add_row(names[group], f"{known[0]:.1f}", f"[cyan]{line}[/]", f"{known[-1]:.1f}")
-    return shown
-
-
-def _block(value: float | None, low: float, high: float) -> str:
-    """A block whose height shows where a value lies in its row; what moves by less than five points looks flat."""
-    if value is None:
-        return " "
-    return BLOCKS[min(len(BLOCKS) - 1, int((value - low) / max(high - low, LEAST_RANGE) * len(BLOCKS)))]
 
 
 def _from_here(path: Path) -> Path:

@@ -126,7 +126,7 @@ def status(nights: int) -> None:
 @click.option("--database", help="Database that dbt names; without one: that of the target.")
 def schema(form: str, dialect: str, in_schema: str | None, database: str | None) -> None:
     """Print the contract of the warehouse."""
-    from .schema import render
+    from .maintenance import render
 
     click.echo(render(form, dialect, schema=in_schema, database=database), nl=False)
 

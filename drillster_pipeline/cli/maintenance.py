@@ -1,4 +1,4 @@
-"""`prune`, `forget` and `report`: what was removed or written."""
+"""`prune`, `forget`, `report` and `schema`: what was removed or written, and the contract of the warehouse."""
 
 from __future__ import annotations
 
@@ -72,3 +72,21 @@ def run_report(session: PipelineContext, day: date | None, *, names: bool, outpu
     click.echo(f"The report of {day} is {written.location} ({size(written.size)}): open it in a browser.")
     if names:
         click.echo("It has names: keep it as you keep the warehouse.")
+
+
+def render(form: str, dialect: str, *, schema: str | None = None, database: str | None = None) -> str:
+    """The contract as ``markdown``, ``ddl``, ``mermaid`` or ``dbt``.
+
+    ``schema`` is what ``ddl`` and ``dbt`` put the tables in, ``database`` what ``dbt`` looks for them in.
+    """
+    from drillster_pipeline.tables import documents
+    from drillster_pipeline.warehouse import CONTRACT, VIEWS, ddl
+
+    views = tuple(VIEWS.values())
+    if form == "ddl":
+        return ddl(dialect, schema=schema)
+    if form == "mermaid":
+        return documents.entity_diagram(CONTRACT)
+    if form == "dbt":
+        return documents.dbt_sources(CONTRACT, views, schema=schema, database=database)
+    return documents.data_dictionary(CONTRACT, views)

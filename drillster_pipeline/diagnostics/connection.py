@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from drillster_pipeline import __version__
 from drillster_pipeline.api.auth import BACKDATED_SECONDS, ENDPOINT, VALID_SECONDS, Skew, TokenEndpoint, skew_between
 from drillster_pipeline.api.client import VERSION
-from drillster_pipeline.api.responses import host_named_in
+from drillster_pipeline.api.responses import is_transient, redirect_error
 from drillster_pipeline.api.retry import Backoff, CancelToken
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.api.transport import Limits, Transport, TransportError
@@ -31,6 +31,7 @@ NOTICEABLE_SECONDS = 30.0
 
 def check_connection(report: DiagnosticsReport, settings: Settings, now: Callable[[], datetime]) -> Skew | None:
     """Send a request that needs no token. Returns the difference of the clocks, if the response has a date."""
+    skew = None
     with report.step(Part.DRILLSTER, "connection", f"GET api/{VERSION}/version, without a token") as step:
         transport = Transport(settings.base_url, limits=LIMITS)
         url = f"{settings.base_url}/api/{VERSION}/version"
@@ -39,35 +40,27 @@ def check_connection(report: DiagnosticsReport, settings: Settings, now: Callabl
         try:
             response = transport.send("GET", url, headers=headers, cancel=CancelToken())
         except TransportError as error:
-            step.failed(
-                f"{transport.host} can't be reached: {error}.",
-                "Check DRILLSTER_BASE_URL, the network, and HTTPS_PROXY where this machine needs a proxy.",
-                exit_code=Unavailable.exit_code,
-            )
-            return None
+            raise Unavailable(
+                f"{transport.host} can't be reached: {error}. Check DRILLSTER_BASE_URL, the network, and HTTPS_PROXY "
+                "where this machine needs a proxy."
+            ) from None
         finally:
             transport.close()
+        skew = skew_between(response.headers, asked, now())
         scheme = settings.base_url.partition(":")[0] + (" through a proxy" if transport.has_proxy else "")
         found = f"{transport.host} answers in {duration(time.monotonic() - started)} ({scheme})"
         if 300 <= response.status < 400:
-            target = host_named_in(response.headers.get("Location", "")) or "another address"
-            step.failed(
-                f"{found}, but redirects to {target}.",
-                "Check that DRILLSTER_BASE_URL is Drillster's address, and that no proxy answers in its place.",
-                exit_code=SettingsError.exit_code,
+            raise redirect_error(response, transport.host)
+        if is_transient(response.status):
+            raise Unavailable(
+                f"{found}, but with status {response.status}: it is down, being upgraded, or overloaded. Try again "
+                "later."
             )
-        elif response.status >= 500 or response.status == 429:
-            step.failed(
-                f"{found}, but with status {response.status}: it is down, being upgraded, or overloaded.",
-                "Try again later.",
-                exit_code=Unavailable.exit_code,
-            )
-        elif response.status != 200:
-            step.warning(f"{found}, but not with its version (status {response.status}).")
-        else:
+        if response.status == 200:
             step.ok(found)
-        return skew_between(response.headers, asked, now())
-    return None
+        else:
+            step.warning(f"{found}, but not with its version (status {response.status}).")
+    return skew
 
 
 def request_token(

@@ -18,8 +18,7 @@ from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import SETTINGS, environment, read_settings
 
 from .connection import BACKOFF, LIMITS, check_clock, check_connection, request_token
-from .endpoints import ORDER, Probe, check_pages
-from .estimate import add_estimate
+from .endpoints import ORDER, Probe, add_estimate, check_rows
 from .report import DiagnosticsReport, Part
 from .scheduling import check_alerts, check_daemon, check_schedule
 from .storage import check_archive, check_reports, check_warehouse
@@ -122,8 +121,8 @@ class Diagnostics:
             endpoint_client = EndpointClient(client, organization_id=settings.organization_id, window=window)
             probe = Probe(client, endpoint_client, report)
             probe.run()
-            if any(result.pages for result in probe.results.values()):
-                check_pages(report, probe, newest)
+            if report.pages:
+                check_rows(report, probe, newest)
             add_estimate(report, probe, settings)
 
 

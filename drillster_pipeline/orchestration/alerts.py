@@ -25,12 +25,12 @@ import dagster as dg
 
 from drillster_pipeline.alert_channels import ROUND_SECONDS, Channel, channels_of, run_bounded
 from drillster_pipeline.errors import Busy, PipelineError, Refused, Unavailable
+from drillster_pipeline.formatting import listed
 from drillster_pipeline.pipeline.context import PipelineContext
 
 from .errors import ERROR_TYPE, EXIT_CODE, WHERE
 from .jobs import JOBS, NIGHTLY, UPKEEP
-from .partitions import export_dates
-from .specs import ASSET_FOLDERS
+from .specs import ASSET_FOLDERS, export_dates
 
 RECORD = "drillster-pipeline/alerts"
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
@@ -52,12 +52,10 @@ class AlertState:
 
     position: int
     """Number of the last event that was read."""
-    backfills: list[str]
-    """Those that are finished and reported, of the newest."""
     undecided: dict[str, str] = field(default_factory=dict)
     """Failed runs that the daemon may begin again, and since when that is awaited."""
     reported: list[str] = field(default_factory=list)
-    """What was reported: ``<job>|<date>|<cause>``."""
+    """What was reported: ``<job>|<date>|<cause>``, or ``backfill|<id>|``."""
     failing: dict[str, list[str]] = field(default_factory=dict)
     """Per job, the dates for which failures were reported since it last succeeded."""
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -135,11 +133,12 @@ def _load(instance: dg.DagsterInstance) -> AlertState:
     if stored:
         known = {each.name for each in fields(AlertState)}
         return AlertState(**{name: value for name, value in json.loads(stored).items() if name in known})
-    newest = [
-        change.storage_id for kind in _ENDED for change in instance.fetch_run_status_changes(kind, limit=1).records
-    ]
-    finished = [each.backfill_id for each in instance.get_backfills(limit=_BACKFILLS_READ) if _is_finished(each)]
-    return AlertState(max(newest, default=0), finished)
+    state = AlertState(0)
+    for kind in _ENDED:
+        for change in instance.fetch_run_status_changes(kind, limit=1).records:
+            state.position = max(state.position, change.storage_id)
+    state.reported = [_backfill_key(each) for each in instance.get_backfills(limit=_BACKFILLS_READ) if _is_ended(each)]
+    return state
 
 
 def _save(instance: dg.DagsterInstance, state: AlertState) -> None:
@@ -237,22 +236,20 @@ class _Alerts:
             self._add(f"The capture of {self._day(run)} could not read {', '.join(found)}", text)
 
     def read_backfills(self) -> None:
-        """The backfills that have ended."""
-        finished = []
+        """The backfills that have ended, when their last run has."""
         for backfill in self.instance.get_backfills(limit=_BACKFILLS_READ):
-            is_known = backfill.backfill_id in self.state.backfills
-            if _is_finished(backfill) and (is_known or self._read_backfill(backfill)):
-                finished.append(backfill.backfill_id)
-        self.state.backfills = finished
+            key = _backfill_key(backfill)
+            if not _is_ended(backfill) or key in self.state.reported:
+                continue
+            filters = dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id})
+            runs = [record.dagster_run for record in self.instance.get_run_records(filters)]
+            if all(run.is_finished for run in runs):
+                self.state.reported.append(key)
+                if _is_ours(backfill.job_name or "", backfill.asset_selection):
+                    self._add_backfill(backfill, runs)
 
-    def _read_backfill(self, backfill: Any) -> bool:
-        """Report one that has ended, if dates failed. False while a run of it goes on."""
-        filters = dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id})
-        runs = [record.dagster_run for record in self.instance.get_run_records(filters)]
-        if any(not run.is_finished for run in runs):
-            return False
-        if not _is_ours(backfill.job_name or "", backfill.asset_selection):
-            return True
+    def _add_backfill(self, backfill: Any, runs: Sequence[dg.DagsterRun]) -> None:
+        """Report the dates whose newest run failed, by cause; or that there was none."""
         newest = {self._day(run): run for run in reversed(runs)}
         causes: dict[str, tuple[str, list[str]]] = {}
         failed = [day for day in sorted(newest) if newest[day].status is dg.DagsterRunStatus.FAILURE]
@@ -266,7 +263,6 @@ class _Alerts:
             self._add(f"{title} for {len(failed)} of {len(newest)} dates", text)
         elif backfill.status.value == "FAILED":
             self._add(title, "Dagster's daemon could not carry it out: see it in Dagster")
-        return True
 
     def read_warehouse(self, pending: date | None) -> None:
         """Report a date of which a complete load should be there and is not, and when there is one again.
@@ -328,22 +324,21 @@ class _Alerts:
     def _day(self, run: dg.DagsterRun) -> str:
         """The export date of a run; of one without, today."""
         dates = export_dates(run.tags) or (self.pipeline.now().date(),)
-        return " to ".join(sorted({str(day) for day in dates}))
+        return " to ".join(sorted(map(str, {*dates})))
 
 
 def _cause(entry: dg.EventLogEntry) -> Cause:
     """Why a step failed: the sentence of an error of ours, or the type of any other."""
     assert entry.dagster_event is not None
     data = entry.dagster_event.step_failure_data
-    work = {"capture": "capture", "publish": "publish", "write": "report"}.get(
-        (entry.step_key or "").partition("_")[0], "run"
-    )
-    failure = data.user_failure_data
-    if failure is not None and failure.description and WHERE not in failure.metadata:
-        code = failure.metadata.get(EXIT_CODE)
-        return Cause(failure.description, work, code is not None and code.value == Refused.exit_code)
-    if failure is not None and ERROR_TYPE in failure.metadata:
-        kind = failure.metadata[ERROR_TYPE].value
+    first = (entry.step_key or "").partition("_")[0]
+    work = {"capture": "capture", "publish": "publish", "write": "report"}.get(first, "run")
+    known = data.user_failure_data.metadata if data.user_failure_data else {}
+    if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
+        is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
+        return Cause(data.user_failure_data.description, work, is_refusal)
+    if ERROR_TYPE in known:
+        kind = known[ERROR_TYPE].value
     else:
         kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
     return Cause(f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work)
@@ -354,12 +349,13 @@ def _is_ours(job: str, assets: Any) -> bool:
     return job in JOBS or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
 
 
-def _is_finished(backfill: Any) -> bool:
-    """Whether a backfill has ended, in any way."""
+def _is_ended(backfill: Any) -> bool:
     return str(backfill.status.value).startswith(("COMPLETED", "FAILED", "CANCELED"))
 
 
+def _backfill_key(backfill: Any) -> str:
+    return f"backfill|{backfill.backfill_id}|"
+
+
 def _listed(days: Sequence[str]) -> str:
-    shown = sorted(set(days))
-    more = f" and {len(shown) - _DATES_SHOWN} more" if len(shown) > _DATES_SHOWN else ""
-    return f"{', '.join(shown[:_DATES_SHOWN])}{more}"
+    return listed(sorted(set(days)), _DATES_SHOWN, ", ")

@@ -9,7 +9,7 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -18,16 +18,9 @@ from drillster_pipeline.resources import CAPTURED
 from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, tables_of
 
-from . import checks, metadata
+from . import checks, metadata, specs
 from .errors import error_boundary
-from .partitions import PARTITION, daily, export_date, export_dates
-from .resources import DrillsterResource, RunContext
-from .specs import report_spec, resource_key, resource_spec, table_key, table_spec
-
-if TYPE_CHECKING:
-    from drillster_pipeline.pipeline.capture import CaptureOutcome
-    from drillster_pipeline.pipeline.publish import LoadQuality, PublishOutcome
-    from drillster_pipeline.pipeline.report import WrittenReport
+from .resources import RunContext
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
@@ -82,40 +75,29 @@ _PUBLISH = (
 def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``; ``options`` are those of :func:`_operation`."""
     resources = CAPTURED[kind]
-    specs = [resource_spec(resource, settings) for resource in resources]
+    assets = [specs.resource_spec(resource, settings) for resource in resources]
 
-    @_operation(f"capture_{kind}", specs, settings, checks.capture_checks(resources), pool=POOL, **options)
+    @_operation(f"capture_{kind}", assets, settings, checks.capture_checks(resources), pool=POOL, **options)
     def capture(
-        context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[DrillsterResource]
+        context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[RunContext]
     ) -> Iterator[Result]:
         """Capture."""
         from drillster_pipeline.pipeline.capture import capture as capture_date
 
-        run = drillster.run
-
-        def work() -> "CaptureOutcome":
-            day = export_date(context.run.tags)
-            run.pipeline.on_progress = _progress(context, run)
-            run.pipeline.run_id, run.pipeline.ended_well = context.run.run_id, partial(_ended_well, context.instance)
-            return capture_date(run.pipeline, kind, day, again=config.capture_again)
-
         _tag_date(context)
-        outcome = error_boundary(context, run, work)
-        manifest = outcome.capture.manifest
-        walk = manifest["walk"]
-        cost = f"{walk['requests']:,} requests, {walk['retries']:,} retries, {walk['seconds']:.1f} s"
-        context.log.info(
-            "%s of %s: %s, capture %s (%s)",
-            kind,
-            manifest["export_date"],
-            outcome.how,
-            outcome.capture.capture_id,
-            cost if outcome.asked else "no request to Drillster",
-        )
+        with error_boundary(context, drillster):
+            day = specs.export_date(context.run.tags)
+            drillster.pipeline.on_progress = _progress(context, drillster)
+            drillster.pipeline.run_id, drillster.pipeline.ended_well = (
+                context.run.run_id,
+                partial(_ended_well, context.instance),
+            )
+            outcome = capture_date(drillster.pipeline, kind, day, again=config.capture_again)
+        context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
         for resource in resources:
-            if resource_key(resource) in context.selected_asset_keys:
+            if specs.resource_key(resource) in context.selected_asset_keys:
                 yield metadata.captured(resource, outcome)
-                yield from _selected(context, [checks.complete(resource, manifest)])
+                yield from _selected(context, drillster, [checks.complete(resource, outcome.capture.manifest)])
 
     return capture
 
@@ -123,43 +105,42 @@ def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
 def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``publish_snapshot`` or ``publish_events``; ``options`` are those of :func:`_operation`."""
     tables = [DATA_TABLES[name] for name in tables_of(kind)]
-    specs = [table_spec(table, kind, settings) for table in tables]
+    assets = [specs.table_spec(table, kind, settings) for table in tables]
 
-    @_operation(f"publish_{kind}", specs, settings, checks.publish_checks(tables), pool=POOL, **options)
+    @_operation(f"publish_{kind}", assets, settings, checks.publish_checks(tables), pool=POOL, **options)
     def publish(
-        context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[DrillsterResource]
+        context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[RunContext]
     ) -> Iterator[Result]:
         """Publish."""
         from drillster_pipeline.pipeline.publish import load_quality
         from drillster_pipeline.pipeline.publish import publish as publish_date
 
-        run = drillster.run
-        selected = [table for table in tables if table_key(table.name) in context.selected_asset_keys]
+        selected = [table for table in tables if specs.table_key(table.name) in context.selected_asset_keys]
         started = time.monotonic()
-
-        def work() -> "tuple[PublishOutcome, LoadQuality]":
+        _tag_date(context)
+        with error_boundary(context, drillster):
+            day = specs.export_date(context.run.tags)
             outcome = publish_date(
-                run.pipeline,
+                drillster.pipeline,
                 kind,
-                export_date(context.run.tags),
+                day,
                 run_id=context.run.run_id,
                 tables=[table.name for table in selected],
                 allow_mass_delete=config.allow_mass_delete,
             )
-            return outcome, load_quality(run.pipeline, outcome)
-
-        _tag_date(context)
-        outcome, quality = error_boundary(context, run, work)
+            quality = load_quality(drillster.pipeline, outcome)
         seconds = time.monotonic() - started
-        context.log.info("%s of %s: %s, in %.1f s", kind, outcome.export_date, _described(outcome), seconds)
-        if kind == "snapshot" and len(selected) == len(tables):
-            _ping_heartbeat(context, run, outcome)
+        load, rows = outcome.report.load_id, sum(table.rows_read for table in outcome.report.tables.values())
+        context.log.info("%s of %s: load %s of %s rows, in %.1f s", kind, day, load, f"{rows:,}", seconds)
+        if kind == "snapshot" and len(selected) == len(tables) and day == drillster.pipeline.newest_complete:
+            _ping_heartbeat(context, drillster)
         for name, reason in outcome.unavailable.items():
             context.log.warning("warehouse/%s stays as it is: %s", name, reason)
         for table in selected:
             if table.name not in outcome.unavailable:  # its partition is as empty as it was
+                drillster.rows[table.name] = metadata.rows_of(outcome.report.tables[table.name])
                 yield metadata.published(table, outcome, quality, seconds)
-            yield from _selected(context, checks.published(table, outcome, quality))
+            yield from _selected(context, drillster, checks.published(table, outcome, quality))
 
     return publish
 
@@ -167,24 +148,23 @@ def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
 def report_assets(settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``write_report``; ``options`` are those of :func:`_operation`."""
 
-    @_operation("write_report", [report_spec(settings)], settings, **options)
+    @_operation("write_report", [specs.report_spec(settings)], settings, **options)
     def write_report(
-        context: dg.AssetExecutionContext, drillster: dg.ResourceParam[DrillsterResource]
+        context: dg.AssetExecutionContext, drillster: dg.ResourceParam[RunContext]
     ) -> dg.MaterializeResult[Any]:
         """Write the page."""
         from drillster_pipeline.pipeline.report import write_report as write
 
-        def work() -> "WrittenReport":
-            return write(drillster.run.pipeline, export_date(context.run.tags))
-
-        return metadata.reported(error_boundary(context, drillster.run, work))
+        with error_boundary(context, drillster):
+            written = write(drillster.pipeline, specs.export_date(context.run.tags))
+        return metadata.reported(written)
 
     return write_report
 
 
 def _operation(
     name: str,
-    specs: list[dg.AssetSpec],
+    assets: list[dg.AssetSpec],
     settings: Settings,
     check_specs: list[dg.AssetCheckSpec] | None = None,
     *,
@@ -195,9 +175,9 @@ def _operation(
     """An operation that can be asked for some of its assets; the highest priority goes first."""
     return dg.multi_asset(
         name=name,
-        specs=specs,
+        specs=assets,
         check_specs=check_specs or [],
-        partitions_def=daily(settings),
+        partitions_def=specs.daily(settings),
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=check_specs is not None,
         pool=pool,
@@ -207,40 +187,32 @@ def _operation(
     )
 
 
-def _described(outcome: "PublishOutcome") -> str:
-    report = outcome.report
-    counts = {
-        what: sum(getattr(table, f"rows_{what}") for table in report.tables.values())
-        for what in ("inserted", "updated", "deleted", "unchanged", "rejected")
-    }
-    rows = ", ".join(f"{number:,} {what}" for what, number in counts.items())
-    return (
-        f"load {report.load_id} of {len(report.tables)} tables from capture {outcome.capture.capture_id}, rows: {rows}"
-    )
-
-
-def _selected(context: dg.AssetExecutionContext, found: Iterable[dg.AssetCheckResult]) -> Iterator[dg.AssetCheckResult]:
+def _selected(
+    context: dg.AssetExecutionContext, run: RunContext, found: Iterable[dg.AssetCheckResult]
+) -> Iterator[dg.AssetCheckResult]:
     """The checks that were not left out when the run was launched: Dagster refuses the result of any other."""
     for check in found:
         assert check.asset_key is not None
         assert check.check_name is not None
         if dg.AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys:
+            if not check.passed:
+                run.warnings.append(f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}")
             yield check
 
 
 def _tag_date(context: dg.AssetExecutionContext) -> None:
     """Tag a run of a backfill with its date, which the page of runs does not show otherwise."""
     tags = context.run.tags
-    if PARTITION not in tags and (dates := export_dates(tags)):
+    if specs.PARTITION not in tags and (dates := specs.export_dates(tags)):
         context.instance.add_run_tags(context.run.run_id, {"drillster/export_date": str(dates[0])})
 
 
-def _ping_heartbeat(context: dg.AssetExecutionContext, run: RunContext, outcome: "PublishOutcome") -> None:
-    """Request DRILLSTER_HEARTBEAT_URL when the newest date was published; a failure of it fails nothing."""
+def _ping_heartbeat(context: dg.AssetExecutionContext, run: RunContext) -> None:
+    """Request DRILLSTER_HEARTBEAT_URL; a failure of it fails nothing."""
     from drillster_pipeline.alert_channels import ping
 
     url = run.pipeline.settings.heartbeat_url
-    if url and outcome.export_date == run.pipeline.newest_complete and (problem := ping(url.get_secret_value())):
+    if url and (problem := ping(url.get_secret_value())):
         context.log.warning("DRILLSTER_HEARTBEAT_URL did not answer (%s): its service may raise an alarm.", problem)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from drillster_pipeline.formatting import listed
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import shown_unit
 from drillster_pipeline.tables import DATA_TABLES, Table
@@ -70,7 +71,11 @@ def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     if entry["status"] == "unavailable":
         problems = [f"It could not be read: {entry['why']}. Its tables stay as they are. {_WHAT_TO_DO}"]
     else:
-        problems = [f"{_named(units[reason])} {words}" for reason, words in _LOST.items() if units[reason]]
+        problems = [
+            f"{listed([*map(_unit, lost)], _SHOWN)} {'is' if len(lost) == 1 else 'are'} {words}"
+            for reason, words in _LOST.items()
+            if (lost := units[reason])
+        ]
         problems += [
             f"{_unit(short['unit'])} gave {short['items']:,} items, and Drillster counts {short['expected']:,}: rows "
             "that are missing are not marked deleted"
@@ -99,12 +104,6 @@ _LOST = {
 }
 
 
-def _named(units: Sequence[Mapping[str, str]]) -> str:
-    shown = "; ".join(map(_unit, units[:_SHOWN]))
-    more = f" and {len(units) - _SHOWN:,} more" if len(units) > _SHOWN else ""
-    return f"{shown}{more} {'is' if len(units) == 1 else 'are'}"
-
-
 def _unit(unit: Mapping[str, str]) -> str:
     """A unit in words; account ids are opaque keys, not personal values."""
     return shown_unit(unit) or "The list"
@@ -128,20 +127,20 @@ def _no_rejects(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> 
     report, rounded = outcome.report.tables[table.name], outcome.rounded[table.name]
     words = f"All {report.rows_read:,} rows fitted"
     if report.rows_rejected:
-        reasons = quality.reject_reasons.get(table.name, [])
+        reasons = _counted(quality.reject_reasons.get(table.name, []))
         words = (
             f"{report.rows_rejected:,} of {report.rows_read:,} rows did not fit and were left out: "
-            f"{_counted(reasons[:_REASONS_SHOWN])}{'; …' if len(reasons) > _REASONS_SHOWN else ''}. The table "
+            f"{listed(reasons, _REASONS_SHOWN)}. The table "
             f"rejected_rows has them all, under load_id {outcome.report.load_id} and table_name {table.name}"
         )
     if rounded:
-        words += f". Rounded, as they had a fraction: {_counted(rounded.items())}"
+        words += f". Rounded, as they had a fraction: {listed(_counted(rounded.items()))}"
     numbers = {"rows": report.rows_read, "rejected": report.rows_rejected, "rounded": sum(rounded.values())}
     return _result(key, NO_REJECTS, day, words, passed=not report.rows_rejected, **numbers)
 
 
-def _counted(found: Iterable[tuple[str, int]]) -> str:
-    return "; ".join(f"{what} ({count:,})" for what, count in found)
+def _counted(found: Iterable[tuple[str, int]]) -> list[str]:
+    return [f"{what} ({number:,})" for what, number in found]
 
 
 def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckResult:
@@ -150,7 +149,7 @@ def _no_unknown_fields(table: Table, outcome: PublishOutcome) -> dg.AssetCheckRe
     if unknown:
         words = (
             f"Drillster gives {len(unknown)} field(s) that this program does not load: "
-            f"{', '.join(list(unknown)[:_FIELDS_SHOWN])}{', …' if len(unknown) > _FIELDS_SHOWN else ''}. They are kept "
+            f"{listed(list(unknown), _FIELDS_SHOWN)}. They are kept "
             "in the archive: report them, so that a newer version loads them, and a backfill then fills them in"
         )
     details: dict[str, Any] = {"unknown": len(unknown), **({"first_found_in": unknown} if unknown else {})}

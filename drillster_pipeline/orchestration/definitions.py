@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
-from drillster_pipeline.settings import load_settings
+from drillster_pipeline.settings import read_settings
 
 from .assets import capture_assets, publish_assets, report_assets
 from .errors import OUTAGE_RETRIES
 from .jobs import events, nightly, nightly_schedule, upkeep, upkeep_schedule
-from .resources import DrillsterResource
+from .resources import drillster
 from .sensors import alerts, lost_runs, missing_events_sensor
 
 
@@ -18,7 +18,7 @@ def build_definitions(*, retry_policy: dg.RetryPolicy | None = OUTAGE_RETRIES) -
 
     ``retry_policy``: whether a step may wait and try again when Drillster does not answer.
     """
-    settings = load_settings(needs_api=False, tolerant=True)
+    settings, _ = read_settings(needs_api=False)
     # The snapshot goes first: its objectives are then known to the events, and need not be requested twice.
     return dg.Definitions(
         assets=[
@@ -31,6 +31,6 @@ def build_definitions(*, retry_policy: dg.RetryPolicy | None = OUTAGE_RETRIES) -
         jobs=[nightly, events, upkeep],
         schedules=[nightly_schedule(settings), upkeep_schedule(settings)],
         sensors=[alerts, lost_runs, missing_events_sensor],
-        resources={"drillster": DrillsterResource()},
+        resources={"drillster": drillster},
         executor=dg.in_process_executor,
     )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 
 from drillster_pipeline.errors import PipelineError, Unavailable
 
 from .resources import RunContext
-
-Outcome = TypeVar("Outcome")
 
 OUTAGE_RETRIES = dg.RetryPolicy(max_retries=2, delay=600)
 """For when Drillster does not answer for longer than requests are repeated. All other errors are not tried again."""
@@ -26,10 +25,11 @@ _ABOUT_CODE = (ImportError, NameError, AttributeError, TypeError, NotImplemented
 _FRAMES_SHOWN = 12
 
 
-def error_boundary(context: dg.AssetExecutionContext, run: RunContext, work: Callable[[], Outcome]) -> Outcome:
-    """Do the work of a step. Raises ``Failure``, without a secret, a body or a personal value, whatever goes wrong."""
+@contextmanager
+def error_boundary(context: dg.AssetExecutionContext, run: RunContext) -> Iterator[None]:
+    """Around the work of a step: any error becomes a ``Failure`` without a secret, a body or a personal value."""
     try:
-        return work()
+        yield
     except PipelineError as error:
         run.errors[context.assets_def.op.name] = error
         retries = context.assets_def.op.retry_policy

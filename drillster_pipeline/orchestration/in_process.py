@@ -14,7 +14,7 @@ from drillster_pipeline.errors import PipelineError
 
 from .definitions import build_definitions
 from .jobs import EVENTS, NIGHTLY
-from .resources import InProcessResource, RunContext, fail_dead_runs, run_lock
+from .resources import RunContext, fail_dead_runs, run_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def run_nightly(
                 partition_key=str(export_date),
                 raise_on_error=False,
                 run_id=run_id,
-                resources={"drillster": InProcessResource(run)},
+                resources={"drillster": run},
                 run_config={
                     "ops": {f"{work}_{kind}": {"config": config} for work, config in options.items() for kind in kinds},
                     # What an operator needs is printed by the command; the complete log is in the UI.
@@ -85,30 +85,6 @@ def run_nightly(
         success=result.success,
         errors=tuple(run.errors.values()),
         unexpected=tuple(step for step in failed if step not in run.errors),
-        rows=_rows(result),
-        warnings=_warnings(result),
-    )
-
-
-def _rows(result: dg.ExecuteInProcessResult) -> dict[str, int]:
-    rows = {}
-    for event in result.all_events:
-        if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key is not None:
-            folder, name = event.asset_key.path
-            if folder == "warehouse":
-                metadata = event.step_materialization_data.materialization.metadata
-                rows[name] = int(str(metadata["dagster/partition_row_count"].value))
-    return rows
-
-
-def _warnings(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
-    checks = [
-        event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type_value == "ASSET_CHECK_EVALUATION"
-    ]
-    return tuple(
-        f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}"
-        for check in checks
-        if not check.passed
+        rows=run.rows,
+        warnings=tuple(run.warnings),
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.pipeline.context import PipelineContext
@@ -55,18 +54,6 @@ def nightly_schedule(settings: Settings) -> Any:
     )
 
 
-class UpkeepConfig(dg.Config):
-    """Options of the upkeep, for one run."""
-
-    keep_month_ends: bool = Field(
-        default=False,
-        description=(
-            "Keep the last captured date of every month for ever, however old it is. For this run alone: to keep them "
-            "every week, set DRILLSTER_KEEP_MONTH_ENDS=yes."
-        ),
-    )
-
-
 def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool = False) -> int:
     """Delete finished runs, with their events and logs, that were created before a date; returns how many."""
     finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -83,13 +70,13 @@ def delete_old_runs(instance: dg.DagsterInstance, before: date, *, dry_run: bool
 
 
 @dg.op(description="Removes captures older than DRILLSTER_ARCHIVE_DAYS, runs of that age, and old snapshots if wanted.")
-def prune_archive_and_runs(context: dg.OpExecutionContext, config: UpkeepConfig) -> None:
+def prune_archive_and_runs(context: dg.OpExecutionContext) -> None:
     """Prune the archive and the runs; see ``drillster-pipeline prune``."""
     from drillster_pipeline.pipeline.prune import prune
 
     try:
         with PipelineContext(settings=load_settings(needs_api=False)) as pipeline:
-            outcome = prune(pipeline, keep_month_ends=config.keep_month_ends)
+            outcome = prune(pipeline)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     for table, count in outcome.snapshot_rows.items():

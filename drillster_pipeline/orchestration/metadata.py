@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drillster_pipeline.pipeline.publish import LoadQuality, PublishOutcome
     from drillster_pipeline.pipeline.report import WrittenReport
 
-_GAPS_SHOWN, _GROUPS_SHOWN = 10, 10
+_GAPS_SHOWN = 10
 _COMPLETE = {
     Kind.EVENT: "Yes: everything that Drillster gives was read. Events are never deleted.",
     Kind.SNAPSHOT: "Yes: everything was read. All rows of the date were replaced.",
@@ -56,7 +56,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
 def published(table: Table, outcome: PublishOutcome, quality: LoadQuality, seconds: float) -> dg.MaterializeResult[Any]:
     """The asset of a table, after its load."""
     report = outcome.report.tables[table.name]
-    rows = _rows(report)
+    rows = rows_of(report)
     return dg.MaterializeResult(
         asset_key=table_key(table.name),
         metadata={
@@ -87,7 +87,6 @@ def reported(written: WrittenReport) -> dg.MaterializeResult[Any]:
     """The asset of the report: where the page is, and its figures without names."""
     figures = written.figures
     link = dg.MetadataValue.url if "://" in written.location else dg.MetadataValue.path
-    shares = figures.compliance
     found: dict[str, Any] = {
         "page": link(written.location),
         "bytes": written.size,
@@ -96,45 +95,28 @@ def reported(written: WrittenReport) -> dg.MaterializeResult[Any]:
     if missing := (*figures.data.missing, *figures.data.incomplete):
         found["not_read_completely"] = ", ".join(missing)
     if figures.knows("objective_evaluations"):
-        least_met = sorted(figures.groups, key=lambda group: (group.share is None, group.share, group.group_id))
-        found |= {
-            "people_overdue": figures.overdue_people,
-            "least_met": _table(
-                [
-                    {
-                        "group_id": group.group_id,
-                        "met_percentage": _rounded(group.share),
-                        "learners": group.practice.learners,
-                    }
-                    for group in least_met[:_GROUPS_SHOWN]
-                ]
-            ),
-        }
-        if shares[-1] is not None:
-            found["objectives_met_percentage"] = round(shares[-1], 1)
-        words = [f"{day}: {_rounded(share)} %" for day, share in zip(figures.dates, shares, strict=True)]
-        found["objectives_met"] = _picture(
-            shares, figures.dates[0], figures.dates[-1], f"Objectives met, {', '.join(words)}", 100
-        )
+        found["people_overdue"] = figures.overdue_people
+        if (share := figures.compliance[-1]) is not None:
+            found["objectives_met_percentage"] = round(share, 1)
     if figures.knows("results"):
         practice = figures.practice
         found |= {
             "learners": practice.learners,
             "practiced_in_7_days": practice.practicing,
             "no_practice_for_30_days": practice.stopped,
-            **({"spread_of_proficiency": _spread(figures.spread)} if any(figures.spread) else {}),
         }
     return dg.MaterializeResult(asset_key=REPORT, metadata=found)
 
 
-def _rows(load: Any) -> int:
+def rows_of(load: Any) -> int:
+    """How many rows of a table are there after a load, of its date."""
     return int(load.rows_inserted + load.rows_updated + load.rows_unchanged)
 
 
 def _summary(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> str:
     """How many rows, against the date before, and what became of them."""
     report = outcome.report.tables[table.name]
-    rows = _rows(report)
+    rows = rows_of(report)
     words = f"{rows:,} row{'' if rows == 1 else 's'}"
     if before := next(iter(_before(table, outcome, quality)), None):
         more = rows - before.rows
@@ -173,10 +155,10 @@ def _complete(table: Table, outcome: PublishOutcome) -> str:
 def _last_dates(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.MarkdownMetadataValue:
     """Rows on each of the last dates."""
     loads = [(load.export_date, load.rows) for load in reversed(_before(table, outcome, quality))]
-    loads.append((outcome.export_date, _rows(outcome.report.tables[table.name])))
+    loads.append((outcome.export_date, rows_of(outcome.report.tables[table.name])))
     words = ", ".join(f"{day}: {rows:,}" for day, rows in loads)
     rows = [rows for _, rows in loads]
-    return _picture(rows, loads[0][0], loads[-1][0], f"Rows, {words}", max(rows))
+    return _picture(rows, loads[0][0], loads[-1][0], f"Rows, {words}")
 
 
 def _figures(table: Table, quality: LoadQuality) -> dict[str, Any]:
@@ -188,20 +170,14 @@ def _figures(table: Table, quality: LoadQuality) -> dict[str, Any]:
     for proficiency, count in quality.proficiencies.items():
         spread[min(proficiency // 10, 9)] += count
     average = sum(value * count for value, count in quality.proficiencies.items()) / sum(spread)
-    return {"average_proficiency": round(average, 1), "spread_of_proficiency": _spread(spread)}
-
-
-def _spread(spread: Sequence[int]) -> dg.MarkdownMetadataValue:
-    """Results by proficiency, in ten steps."""
     words = ", ".join(f"from {10 * place}: {count:,}" for place, count in enumerate(spread))
-    return _picture(spread, "0", "100", f"Results by proficiency, {words}", max(spread))
+    drawing = _picture(spread, "0", "100", f"Results by proficiency, {words}")
+    return {"average_proficiency": round(average, 1), "spread_of_proficiency": drawing}
 
 
-def _picture(
-    values: Sequence[float | None], first: date | str, last: date | str, words: str, most: float
-) -> dg.MarkdownMetadataValue:
+def _picture(values: Sequence[int], first: date | str, last: date | str, words: str) -> dg.MarkdownMetadataValue:
     ends = [f"{end.day} {end:%b}" if isinstance(end, date) else end for end in (first, last)]
-    return dg.MetadataValue.md(picture(values, most=most, first=ends[0], last=ends[1], words=words))
+    return dg.MetadataValue.md(picture(values, most=max(values), first=ends[0], last=ends[1], words=words))
 
 
 def _sample_rows(table: Table, quality: LoadQuality) -> dict[str, Any]:
@@ -210,19 +186,11 @@ def _sample_rows(table: Table, quality: LoadQuality) -> dict[str, Any]:
     columns, rows = [column.name for column in preview_columns(table)], quality.previews[table.name].rows
     if not rows or not columns:
         return {}
-    return {"sample_rows": _table([dict(zip(columns, row, strict=True)) for row in rows])}
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> dg.TableMetadataValue:
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
-    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in rows[0]] if rows else []))
+    records = [dg.TableRecord(dict(zip(columns, map(_cell, row), strict=True))) for row in rows]
+    return {"sample_rows": dg.MetadataValue.table(records, dg.TableSchema(list(map(dg.TableColumn, columns))))}
 
 
 def _cell(value: Any) -> Any:
     return (
         f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value) if isinstance(value, date) else value
     )
-
-
-def _rounded(share: float | None) -> float | None:
-    return None if share is None else round(share)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from drillster_pipeline.pipeline.context import PipelineContext, wall_clock
 from drillster_pipeline.settings import load_settings
@@ -37,6 +35,10 @@ class RunContext:
         self.on_progress = on_progress
         self.errors: dict[str, PipelineError] = {}
         """What steps failed with, by the name of the step: for the exit code of the command."""
+        self.rows: dict[str, int] = {}
+        """Rows per published table, of this date."""
+        self.warnings: list[str] = []
+        """Checks that did not pass: which, and what they say."""
         self._now = now
 
     @cached_property
@@ -50,38 +52,19 @@ class RunContext:
             self.pipeline.close()
 
 
-class DrillsterResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is its own value
-    """Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env.
+@dg.resource(
+    description="Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env."
+)
+def drillster(context: dg.InitResourceContext) -> Iterator[RunContext]:
+    """What the steps of a run share. Nothing is configured here, so that no secret can be shown here.
 
-    Nothing is configured here, so that no secret can be shown here. One source of tokens serves the complete run: a
-    token is valid for about an hour, and is renewed ahead of its end while other requests go on.
+    One source of tokens serves the complete run: a token is valid for about an hour, and is renewed ahead of its end
+    while other requests continue.
     """
-
-    _run: RunContext = PrivateAttr(default_factory=RunContext)
-    _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
-
-    @property
-    def run(self) -> RunContext:
-        """What the steps of this process share."""
-        return self._run
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Begin a run; nothing is opened but what Dagster itself writes to."""
-        self._run = RunContext()
-        self._opened.callback(self._run.close)
+    with ExitStack() as opened:
         if context.instance is not None and context.run is not None:
-            self._opened.enter_context(run_lock(context.instance, context.run.run_id))
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's
-        """Close what the run has opened."""
-        self._opened.close()
-
-
-@dataclass(frozen=True, slots=True)
-class InProcessResource:
-    """In place of DrillsterResource where a command makes the run and closes it."""
-
-    run: RunContext
+            opened.enter_context(run_lock(context.instance, context.run.run_id))
+        yield opened.enter_context(closing(RunContext()))
 
 
 @contextmanager

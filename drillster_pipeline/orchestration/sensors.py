@@ -13,8 +13,8 @@ from drillster_pipeline.settings import load_settings, read_settings
 
 from .alerts import send_alerts
 from .jobs import events
-from .partitions import export_dates
 from .resources import fail_dead_runs
+from .specs import export_dates
 
 MISSING_EVENTS = "missing_events"
 MOST_AT_ONCE = 3

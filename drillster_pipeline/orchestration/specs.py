@@ -1,22 +1,25 @@
 """The assets: ``drillster/<resource>`` for what is captured, ``warehouse/<table>`` for what is published.
 
-All of it is derived from the declarations of resources and tables; nothing here knows a column.
+Each has one partition per export date. All of it is derived from the declarations of resources and tables.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 from functools import cache
 
 import dagster as dg
 import sqlalchemy as sa
 
+from drillster_pipeline.errors import Refused
 from drillster_pipeline.resources import CAPTURED, RESOURCES
 from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
 
-from .partitions import daily
-
+PARTITION = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 ASSET_FOLDERS = {"drillster", "warehouse", "report"}
 """What keys of assets begin with."""
 REPORT = dg.AssetKey(["report", "nightly"])
@@ -34,6 +37,37 @@ _REPORT = (
     "practices (counts, no names), tests, what is overdue, and how complete the data is. It is made from the tables of "
     "the warehouse, and written to `DRILLSTER_REPORTS_FOLDER`; `drillster-pipeline report` writes the same page."
 )
+
+
+@cache  # all assets share one: Dagster compares those of each with each
+def daily(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """One partition per export date, from the first one on; the newest is the day that ended last."""
+    first, timezone = str(settings.first_export_date), settings.timezone.key
+    return dg.DailyPartitionsDefinition(start_date=first, timezone=timezone, fmt="%Y-%m-%d")
+
+
+def export_dates(tags: Mapping[str, str]) -> tuple[date, date] | None:
+    """The first and the last export date of a run, by its tags; None where it has none."""
+    first = tags.get(PARTITION) or tags.get(RANGE_START)
+    last = tags.get(PARTITION) or tags.get(RANGE_END)
+    return (date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+
+
+def export_date(tags: Mapping[str, str]) -> date:
+    """The one export date of a run. Raises Refused for a run that has none, or that was made to span several."""
+    dates = export_dates(tags)
+    if dates is None:
+        raise Refused(
+            "This run has no export date. Choose a partition; and checks are made when their asset is materialized, "
+            "so select the asset and not its checks alone"
+        )
+    first, last = dates
+    if first != last:
+        raise Refused(
+            f"This run spans {first} to {last}, but a capture and a load are of one date: launch a run for each, as a "
+            "backfill does"
+        )
+    return first
 
 
 def resource_key(resource: str) -> dg.AssetKey:
@@ -118,18 +152,12 @@ def qualified_name(table: str, settings: Settings) -> str:
     return ".".join(part for part in parts if part)
 
 
+@cache  # Dagster computes a thousand of its times when it is made
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     """Written since the schedule's hour. Dagster compares when, not of which date: for that is the view latest_load."""
-    minutes = settings.nightly_at.hour * 60 + settings.nightly_at.minute + LATE_AFTER // timedelta(minutes=1)
-    return _fresh_by(minutes % (24 * 60), settings.timezone.key)
-
-
-@cache  # Dagster computes a thousand of its times when it is made
-def _fresh_by(minute_of_day: int, timezone: str) -> dg.FreshnessPolicy:
-    hour, minute = divmod(minute_of_day, 60)
-    return dg.FreshnessPolicy.cron(
-        deadline_cron=f"{minute} {hour} * * *", lower_bound_delta=LATE_AFTER, timezone=timezone
-    )
+    deadline = datetime.combine(date.min, settings.nightly_at) + LATE_AFTER
+    cron, zone = f"{deadline.minute} {deadline.hour} * * *", settings.timezone.key
+    return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=LATE_AFTER, timezone=zone)
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -180,27 +208,24 @@ def field_schemas() -> dict[str, dg.TableSchema]:
 
     ``{group_id}`` is no field of the answer but a part of the address that was requested.
     """
-    fields: dict[str, dict[str, list[tuple[Table, Column]]]] = {}
+    uses: dict[tuple[str, str], list[tuple[Table, Column]]] = {}
     for table in DATA_TABLES.values():
         for column in table.columns:
-            resource, field = _field(column)
-            if field:
-                fields.setdefault(resource, {}).setdefault(field, []).append((table, column))
-    return {
-        resource: dg.TableSchema(columns=[_field_column(field, uses) for field, uses in found.items()])
-        for resource, found in fields.items()
-    }
-
-
-def _field_column(field: str, uses: list[tuple[Table, Column]]) -> dg.TableColumn:
-    _, first = uses[0]
-    loaded_as = ", ".join(f"{table.name}.{column.name}" for table, column in uses)
-    return dg.TableColumn(
-        field,
-        type=str(first.type),
-        description=f"{first.description} Loaded as {loaded_as}.",
-        constraints=dg.TableColumnConstraints(other=["personal"] if all(column.personal for _, column in uses) else []),
-    )
+            uses.setdefault(_field(column), []).append((table, column))
+    schemas: dict[str, list[dg.TableColumn]] = {}
+    for (resource, field), found in uses.items():
+        _, first = found[0]
+        loaded_as = ", ".join(f"{table.name}.{column.name}" for table, column in found)
+        personal = ["personal"] if all(column.personal for _, column in found) else []
+        described = dg.TableColumn(
+            field,
+            type=str(first.type),
+            description=f"{first.description} Loaded as {loaded_as}.",
+            constraints=dg.TableColumnConstraints(other=personal),
+        )
+        if field:
+            schemas.setdefault(resource, []).append(described)
+    return {resource: dg.TableSchema(columns) for resource, columns in schemas.items()}
 
 
 def _field(column: Column) -> tuple[str, str]:

@@ -19,8 +19,8 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.pipeline.report import write_report
 from tests.drillster import Sandbox, Size
-from tests.orchestration.houses import AMSTERDAM, SMALL, House, house_in, night_after
 from tests.orchestration.services import daemon_of, webserver_of
+from tests.support.installation import AMSTERDAM, Installation, night_after
 
 from . import chromium
 from .chromium import Browser, Page
@@ -39,16 +39,16 @@ needs_axe = pytest.mark.skipif(not AXE.exists(), reason="no axe-core: tests/brow
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation with some nights that end yesterday."""
     newest = newest_complete(datetime.now(UTC), AMSTERDAM)
     days = [newest - timedelta(days=back) for back in reversed(range(NIGHTS))]
-    size = Size(accounts=60) if PICTURES else SMALL
+    size = Size(accounts=60) if PICTURES else Size(accounts=20)
     folder = tmp_path_factory.mktemp("browser")
     with (
         Sandbox(size=size, seed=7) as sandbox,
         pytest.MonkeyPatch.context() as monkeypatch,
-        house_in(folder, monkeypatch, sandbox) as made,
+        Installation(folder, sandbox, monkeypatch=monkeypatch) as made,
     ):
         reports = folder / "reports"
         made.set(DRILLSTER_REPORTS_FOLDER=str(reports))
@@ -68,19 +68,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def newest(house: House) -> date:
-    return newest_complete(house.now, AMSTERDAM)
+def newest(installation: Installation) -> date:
+    return newest_complete(installation.now, AMSTERDAM)
 
 
-def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser: Browser, newest: date) -> None:
-    before = house.counts()
-    house.sandbox.clear()
+def test_a_backfill_is_launched_and_looked_at_by_clicking(
+    installation: Installation, browser: Browser, newest: date
+) -> None:
+    before = installation.context.warehouse.row_counts()
+    installation.sandbox.clear()
     past = [str(newest - timedelta(days=back)) for back in (2, 1)]
     page = browser.page()
-    with webserver_of(house) as services, ExitStack() as later:
+    with webserver_of(installation) as services, ExitStack() as later:
         base = f"http://127.0.0.1:{services.port}"
         if PICTURES:
-            later.enter_context(daemon_of(house, services))
+            later.enter_context(daemon_of(installation, services))
             page.settle(60)  # by then it has looked whether the tables are fresh
 
         page.go(f"{base}/assets/warehouse/results", "Row count", "summary", "last_dates", "sample_rows")
@@ -101,7 +103,7 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
         page.click("Launch backfill")
         page.wait_for("Created backfill")
         if not PICTURES:  # a daemon looks for backfills when it starts, then only twice a minute
-            later.enter_context(daemon_of(house, services))
+            later.enter_context(daemon_of(installation, services))
         for _ in range(150):
             runs = services.runs()
             if len(runs) >= number + 2 and all(run["status"] in ("SUCCESS", "FAILURE") for run in runs):
@@ -110,18 +112,20 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(house: House, browser:
         assert {(run["tags"]["drillster/export_date"], run["status"]) for run in runs[-2:]} == {
             (day, "SUCCESS") for day in past
         }
-        assert house.counts() == before
-        assert house.sandbox.requests == []  # it was replayed
+        assert installation.context.warehouse.row_counts() == before
+        assert installation.sandbox.requests == []  # it was replayed
 
         page.go(f"{base}/assets/warehouse/results", "Row count", past[1])
-        page.go(f"{base}/assets/report/nightly", "objectives_met", "least_met")
-        assert str(house.folder / "reports") in page.text()
+        page.go(f"{base}/assets/report/nightly", "objectives_met_percentage", "people_overdue")
+        assert str(installation.folder / "reports") in page.text()
     assert wrong(page) == []
 
 
-def test_the_report_is_read_on_every_screen(house: House, browser: Browser, newest: date, tmp_path: Path) -> None:
+def test_the_report_is_read_on_every_screen(
+    installation: Installation, browser: Browser, newest: date, tmp_path: Path
+) -> None:
     page = browser.page(width=1100, height=800)
-    written = house.folder / "reports" / f"{newest}.html"
+    written = installation.folder / "reports" / f"{newest}.html"
     page.go(written.as_uri(), "At a glance", "About this data")
     taken(page, "report", clip=(0, 0, 1100, 1500), whole=True)
     page.resize(360, 740, mobile=True)
@@ -138,12 +142,12 @@ def test_the_report_is_read_on_every_screen(house: House, browser: Browser, newe
 @needs_axe
 @pytest.mark.parametrize("width", [360, 1100])
 def test_axe_finds_nothing_that_keeps_people_from_reading_it(
-    house: House, browser: Browser, newest: date, tmp_path: Path, width: int
+    installation: Installation, browser: Browser, newest: date, tmp_path: Path, width: int
 ) -> None:
     page = browser.page(width=width, height=900)
-    with house.session() as session:
+    with installation.new_context() as session:
         names = Path(write_report(session, newest, names=True, output=tmp_path / "names.html").location)
-    for written in (house.folder / "reports" / f"{newest}.html", names):
+    for written in (installation.folder / "reports" / f"{newest}.html", names):
         page.go(written.as_uri(), "At a glance", "About this data")
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
         page.run(f"{AXE.read_text()};0")

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from drillster_pipeline.cli.main import main
 from drillster_pipeline.settings import SETTINGS
-from tests.drillster import Sandbox
+from tests.drillster import Faults, Sandbox
+from tests.support.installation import Installation
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Ended:
 
 
 Command = Callable[..., Ended]
+Query = Callable[[str], list[tuple[object, ...]]]
 
 
 @pytest.fixture
@@ -51,25 +56,47 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     os.environ.update(before)
 
 
-@pytest.fixture
-def sandbox(command: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A small Drillster that the settings point at."""
-    del command
+@pytest.fixture(scope="session")
+def running() -> Iterator[Sandbox]:
     with Sandbox(accounts=20, seed=3) as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
         yield server
 
 
 @pytest.fixture
-def query(tmp_path: Path) -> Callable[[str], list[tuple[object, ...]]]:
-    """Asks the warehouse of the default settings."""
+def sandbox(command: Command, running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A small Drillster, without faults, in the settings of commands."""
+    del command
+    running.faults, running.now = Faults(), None
+    running.clear()
+    for name, value in running.environment().items():
+        monkeypatch.setenv(name, value)
+    return running
 
-    def ask(sql: str) -> list[tuple[object, ...]]:
-        connection = sqlite3.connect(tmp_path / "data/warehouse.sqlite")
-        try:
+
+@pytest.fixture(scope="session")
+def first_load(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive and the warehouse with the newest export date."""
+    folder = tmp_path_factory.mktemp("first-load")
+    with Installation(folder, running, now=datetime.now(UTC)) as installation:
+        for kind in ("snapshot", "events"):
+            installation.load(kind)
+    return folder
+
+
+@pytest.fixture
+def loaded(sandbox: Sandbox, first_load: Path, tmp_path: Path) -> Sandbox:
+    """A Drillster whose newest export date is in the archive and the warehouse of the default settings."""
+    shutil.copytree(first_load, tmp_path / "data")
+    sandbox.now = None
+    return sandbox
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Query:
+    """Reads the warehouse of the default settings, or changes it."""
+
+    def execute(sql: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(tmp_path / "data/warehouse.sqlite")) as connection, connection:
             return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
 
-    return ask
+    return execute

@@ -12,35 +12,32 @@ import sqlalchemy as sa
 from dagster._daemon.types import DaemonHeartbeat
 
 from drillster_pipeline.orchestration.home import describe_home
-from tests.orchestration.houses import REPOSITORY
 from tests.support.databases import postgresql_engine, postgresql_server
+from tests.support.installation import REPOSITORY
 
 
-def test_dagster_is_asked_without_making_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+def test_sqlite_files_are_read_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, records = tmp_path / "home", tmp_path / "records"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("RECORDS", str(records))
     assert describe_home()["exists"] is False
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    assert describe_home()["exists"] is False
-    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        instance.get_runs()
-    made = sorted(tmp_path.rglob("*"))
-    told = describe_home()
-    assert (told["exists"], told["storage"], told["silent_seconds"]) == (True, "sqlite", None)
-    assert sorted(tmp_path.rglob("*")) == made
+    for storage, folder in (("", home), ("storage:\n  sqlite:\n    base_dir:\n      env: RECORDS\n", records)):
+        (home / "dagster.yaml").write_text(f"telemetry:\n  enabled: false\n{storage}")
+        before = sorted(tmp_path.rglob("*"))
+        assert describe_home()["exists"] is False
+        assert sorted(tmp_path.rglob("*")) == before
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            instance.get_runs()
+        before = sorted(tmp_path.rglob("*"))
+        assert (folder / "history").exists()
+        found = describe_home()
+        assert (found["exists"], found["storage"], found["silent_seconds"]) == (True, "sqlite", None)
+        assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_sqlite_in_another_folder_is_not_made_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("RECORDS", str(tmp_path / "records"))
-    (tmp_path / "dagster.yaml").write_text("storage:\n  sqlite:\n    base_dir:\n      env: RECORDS\n")
-    assert describe_home()["exists"] is False
-    assert [path.name for path in tmp_path.iterdir()] == ["dagster.yaml"]
-
-
-def test_the_database_of_dagster_is_asked_without_making_a_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.slow
+def test_a_database_is_read_and_no_table_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copyfile(REPOSITORY / "deploy" / "dagster.yaml", tmp_path / "dagster.yaml")
     with postgresql_server() as url, postgresql_engine(url).connect() as connection:
@@ -55,7 +52,7 @@ def test_the_database_of_dagster_is_asked_without_making_a_table(
         before = tables()
         assert before > 10
         sa.inspect(connection).clear_cache()
-        told = describe_home()
-        assert (told["exists"], told["storage"], tables()) == (True, "postgres", before)
-        assert told["silent_seconds"] == pytest.approx(500, abs=60)
+        found = describe_home()
+        assert (found["exists"], found["storage"], tables()) == (True, "postgres", before)
+        assert found["silent_seconds"] == pytest.approx(500, abs=60)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dagster.yaml"]

@@ -203,7 +203,7 @@ def test_the_next_run_is_in_the_time_zone_of_the_schedule(sandbox: Sandbox) -> N
         assert item.status is status
 
 
-def test_alert_urls_and_the_heartbeat_are_tried_only_when_asked_for(sandbox: Sandbox) -> None:
+def test_alert_urls_and_the_heartbeat_are_tried_only_on_request(sandbox: Sandbox) -> None:
     def found(report: DiagnosticsReport) -> list[str]:
         return [each.found for each in report.items if each.step in {"alerts", "heartbeat"}]
 
@@ -225,14 +225,16 @@ def test_alert_urls_and_the_heartbeat_are_tried_only_when_asked_for(sandbox: San
     assert "very-secret" not in repr(report)
 
 
-def test_an_archive_in_an_object_store_is_tried_and_left_as_it_was(check: Check) -> None:
+@pytest.mark.slow
+def test_an_object_store_for_archive_and_reports_is_tried_and_left_as_it_was(check: Check) -> None:
     with object_store() as store:
         bucket = store.bucket()
-        assert by_step(check(DRILLSTER_ARCHIVE_URL=f"s3://{bucket}/a"))["archive"].status is Status.OK
-        assert fsspec.filesystem("s3").find(bucket) == []
-        report = check(DRILLSTER_ARCHIVE_URL="s3://no-such-bucket-of-ours/a")
-        assert by_step(report)["archive"].status is Status.FAILED
+        for name, status in ((bucket, Status.OK), ("no-such-bucket-of-ours", Status.FAILED)):
+            report = check(DRILLSTER_ARCHIVE_URL=f"s3://{name}/a", DRILLSTER_REPORTS_FOLDER=f"s3://{name}/r")
+            assert [by_step(report)[step].status for step in ("archive", "reports")] == [status, status]
+        assert "DRILLSTER_REPORTS_FOLDER" in by_step(report)["reports"].found
         assert report.exit_code == 4
+        assert fsspec.filesystem("s3").find(bucket) == []
 
 
 @pytest.mark.parametrize(
@@ -281,17 +283,13 @@ def test_a_file_with_secrets_that_everybody_may_read_is_a_warning(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.34, "340 ms"), (4.25, "4.2 s"), (59, "59 s"), (92, "1 min 32 s"), (600, "10 min"), (9000, "2 h 30 min"),
-     (3e5, "3 days")],
+    ("words", "text"),
+    [
+        (duration(0.34), "340 ms"), (duration(4.25), "4.2 s"), (duration(59), "59 s"), (duration(92), "1 min 32 s"),
+        (duration(600), "10 min"), (duration(9000), "2 h 30 min"), (duration(3e5), "3 days"),
+        (size(12), "12 bytes"), (size(1400), "1.4 kB"), (size(357_000), "357 kB"), (size(8.03e10), "80.3 GB"),
+        (size(5e12), "5.0 TB"),
+    ],
 )  # fmt: skip
-def test_durations_are_for_people(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [(12, "12 bytes"), (1400, "1.4 kB"), (357_000, "357 kB"), (8.03e10, "80.3 GB"), (5e12, "5.0 TB")],
-)
-def test_sizes_are_for_people(number: float, words: str) -> None:
-    assert size(number) == words
+def test_durations_and_sizes_are_for_people(words: str, text: str) -> None:
+    assert words == text

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from drillster_pipeline.cli.main import commands
-from drillster_pipeline.cli.schema import render
+from drillster_pipeline.cli.maintenance import render
 from drillster_pipeline.settings import SETTINGS
 from drillster_pipeline.warehouse import VIEWS
 

@@ -6,48 +6,58 @@ from pathlib import Path
 
 import pytest
 
-from tests.drillster import Sandbox
+from tests.drillster import Faults, Sandbox, Size
+from tests.support.installation import DAY, Installation, night_after
 from tests.support.webhooks import Webhook, running_webhook
 
-from .alerted import look
-from .houses import SMALL, House, house_in
+from .runs import evaluate
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all: a house sets its clock and its faults."""
-    with Sandbox(size=SMALL, seed=7) as running:
-        yield running
+def running() -> Iterator[Sandbox]:
+    with Sandbox(size=Size(accounts=20), seed=7) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session")
-def first_night(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The archive and the warehouse after a first whole night."""
-    folder = tmp_path_factory.mktemp("first-night")
-    with pytest.MonkeyPatch.context() as monkeypatch, house_in(folder, monkeypatch, sandbox) as house:
-        assert house.night().success
+def first_load(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive and the warehouse with the snapshot and the events of ``DAY``."""
+    folder = tmp_path_factory.mktemp("first-load")
+    with Installation(folder, running) as installation:
+        installation.load()
+        installation.load("events")
     return folder
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Iterator[House]:
-    """An installation in which nothing has run yet."""
-    with house_in(tmp_path, monkeypatch, sandbox) as made:
+def sandbox(running: Sandbox) -> Sandbox:
+    """One Drillster for all tests, without faults; an installation sets its clock."""
+    running.faults, running.now = Faults(), night_after(DAY)
+    running.clear()
+    return running
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Iterator[Installation]:
+    """One in which nothing has run yet."""
+    with Installation(tmp_path, sandbox, monkeypatch=monkeypatch) as made:
         yield made
 
 
 @pytest.fixture
-def lived_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, first_night: Path) -> Iterator[House]:
-    """An installation after its first night, that of ``DAY``."""
-    shutil.copytree(first_night, tmp_path, dirs_exist_ok=True)
-    with house_in(tmp_path, monkeypatch, sandbox) as made:
+def loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, first_load: Path
+) -> Iterator[Installation]:
+    """One with the data of ``DAY``."""
+    shutil.copytree(first_load, tmp_path, dirs_exist_ok=True)
+    with Installation(tmp_path, sandbox, monkeypatch=monkeypatch) as made:
         yield made
 
 
 @pytest.fixture
-def hook(house: House) -> Iterator[Webhook]:
-    """A webhook that the settings name, on an instance whose alerts have begun."""
+def hook(installation: Installation) -> Iterator[Webhook]:
+    """A webhook that the settings name, on an instance whose alerts have been evaluated before."""
     with running_webhook() as running:
-        house.set(DRILLSTER_ALERT_WEBHOOK=running.url)
-        look(house)
+        installation.set(DRILLSTER_ALERT_WEBHOOK=running.url)
+        evaluate(installation)
         yield running

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .houses import REPOSITORY, House, environment_of
+from tests.support.installation import REPOSITORY, Installation
 
 START_SECONDS = 60.0
 
@@ -117,31 +117,31 @@ def free_port() -> int:
 
 
 @contextmanager
-def webserver_of(house: House, workspace: Path = REPOSITORY / "workspace.yaml") -> Iterator[Services]:
+def webserver_of(installation: Installation, workspace: Path = REPOSITORY / "workspace.yaml") -> Iterator[Services]:
     """A webserver on a workspace file, ready when it is given."""
-    services = Services(free_port(), house.folder / "logs", workspace)
+    services = Services(free_port(), installation.folder / "logs", workspace)
     services.logs.mkdir(exist_ok=True)
     command = ["dagster-webserver", "--host", "127.0.0.1", "--port", str(services.port)]
-    with process_of(house, services.logs, [*command, "--workspace", str(workspace)]):
+    with process_of(installation, services.logs, [*command, "--workspace", str(workspace)]):
         services.until(lambda: _ready(services), seconds=START_SECONDS)
         yield services
 
 
 @contextmanager
-def daemon_of(house: House, services: Services) -> Iterator[None]:
+def daemon_of(installation: Installation, services: Services) -> Iterator[None]:
     """A daemon beside it. It looks for backfills when it starts, and then every half minute."""
-    with process_of(house, services.logs, ["dagster-daemon", "run", "--workspace", str(services.workspace)]):
+    with process_of(installation, services.logs, ["dagster-daemon", "run", "--workspace", str(services.workspace)]):
         yield
 
 
 @contextmanager
-def process_of(house: House, logs: Path, command: list[str]) -> Iterator[None]:
-    """A console script of the environment as a process of the house; what it says goes to a file of its name."""
+def process_of(installation: Installation, logs: Path, command: list[str]) -> Iterator[None]:
+    """A console script of the environment as a process of the installation; what it says goes to a file of its name."""
     with (logs / command[0]).open("wb") as log:
         process = subprocess.Popen(
             [str(Path(sys.executable).parent / command[0]), *command[1:]],
             cwd=REPOSITORY,
-            env=environment_of(house),
+            env=installation.process_environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

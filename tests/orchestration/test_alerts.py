@@ -1,7 +1,8 @@
-"""Alerts of a real Dagster instance: what is reported of runs and backfills, once each."""
+"""Alerts of a real Dagster instance: what is reported of runs, backfills and the warehouse, and its delivery."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,278 +13,332 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
+from drillster_pipeline.orchestration.alerts import RECORD
 from drillster_pipeline.orchestration.definitions import build_definitions
-from drillster_pipeline.pipeline.capture import capture
+from drillster_pipeline.orchestration.sensors import alerts as sensor
 from tests.drillster import Failure, Faults
+from tests.support.installation import DAY, Installation, night_after
 from tests.support.webhooks import Webhook, running_webhook
 
-from .alerted import begun, look, refused, succeeded, texts
-from .houses import DAY, House, metadata_of, night_after
+from .runs import evaluate, failed, launch, started, succeeded, texts
 
 LATER = night_after(DAY + timedelta(days=3))
-FORBIDDEN = Failure(at="organization", statuses=(403,))
+FORBIDDEN = Faults(failures=(Failure(at="organization", statuses=(403,)),))
+CAPTURE = ["drillster/organization", "drillster/accounts"]
+
+
+def fail(installation: Installation, job: str = "nightly", **settings: str) -> None:
+    """A run of a job that fails at once by wrong settings."""
+    before = {name: installation.environment.get(name, "") for name in settings}
+    installation.set(**settings)
+    days = {} if job == "upkeep" else {"partition_key": str(DAY)}
+    defs.resolve_job_def(job).execute_in_process(instance=installation.instance, raise_on_error=False, **days)
+    installation.set(**before)
 
 
 class TestRuns:
-    def test_a_refused_capture_is_reported_as_one_and_once(self, house: House, hook: Webhook) -> None:
-        house.at(LATER)
-        house.night()
-        assert look(house) == (1, 0)
+    def test_a_refused_capture_is_reported_as_one_and_once(self, installation: Installation, hook: Webhook) -> None:
+        installation.at(LATER)
+        for sent in (1, 0):
+            launch(installation, CAPTURE)
+            assert evaluate(installation) == (sent, 0)
         (text,) = texts(hook)
         assert text.startswith(f"The capture of {DAY} was refused. {DAY} was never captured")
-        house.night()
-        assert look(house) == (0, 0)
 
-    def test_a_second_and_different_failure_of_a_date_is_reported(
-        self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+    def test_a_second_and_different_failure_of_a_date_is_reported_as_long_as_slack_takes(
+        self, installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        house.set(DRILLSTER_CONCURRENCY="many")
-        assert not house.night().success
-        look(house)
-        house.set(DRILLSTER_CONCURRENCY="4")
-
         def publish(*_: object, **__: object) -> None:
-            raise GuardRefused("30 of 40 rows would be marked deleted")
+            raise GuardRefused("x" * 100_000)
 
+        fail(installation, "events", DRILLSTER_CONCURRENCY="many")
+        evaluate(installation)
         monkeypatch.setattr("drillster_pipeline.pipeline.publish.publish", publish)
-        assert not house.night().success
-        look(house)
+        launch(installation, ["warehouse/accounts"])
+        evaluate(installation)
         first, second = texts(hook)
         assert first.startswith(f"The capture of {DAY} failed. One setting is wrong")
-        assert second == f"The publish of {DAY} was refused. 30 of 40 rows would be marked deleted"
+        assert second.startswith(f"The publish of {DAY} was refused. xxx")
+        assert 3_000 < len(second) < 3_100
 
     def test_of_an_unexpected_error_only_the_type_is_reported(
-        self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+        self, installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object, **__: object) -> None:
             raise ValueError("could not read jan@example.org")
 
         monkeypatch.setattr("drillster_pipeline.pipeline.capture.capture", broken)
-        run_id = house.night().run_id
-        look(house)
+        run_id = launch(installation, CAPTURE).run_id
+        evaluate(installation)
         (text,) = texts(hook)
         assert text.endswith(f"An error that this program does not expect, ValueError: see run {run_id} in Dagster")
 
-    def test_a_step_that_tries_again_by_itself_is_reported_when_it_has_failed(
-        self, house: House, hook: Webhook
+    def test_a_step_that_is_retried_is_reported_when_it_has_failed(
+        self, installation: Installation, hook: Webhook
     ) -> None:
-        (house.folder / "file").write_text("in the way")
-        house.set(DRILLSTER_ARCHIVE_URL=str(house.folder / "file"))
-        at_once = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("nightly")
-        at_once.execute_in_process(instance=house.instance, partition_key=str(DAY), raise_on_error=False)
-        look(house)
+        (installation.folder / "file").write_text("in the way")
+        installation.set(DRILLSTER_ARCHIVE_URL=str(installation.folder / "file"))
+        at_once = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
+        result = at_once.execute_in_process(
+            instance=installation.instance, partition_key=str(DAY), raise_on_error=False
+        )
+        types = [event.event_type_value for event in result.all_events]
+        assert (types.count("STEP_UP_FOR_RETRY"), types.count("STEP_FAILURE")) == (2, 1)
+        evaluate(installation)
         (text,) = texts(hook)
         assert text.startswith(f"The capture of {DAY} failed.")
         assert "The archive failed while" in text
 
-    def test_a_run_that_ended_before_any_step_is_reported(self, house: House, hook: Webhook) -> None:
-        run = begun(house)
-        house.instance.report_run_failed(run, "secret of a launcher")
-        look(house)
+    def test_a_run_that_ended_before_any_step_is_reported(self, installation: Installation, hook: Webhook) -> None:
+        run_id = failed(installation)
+        evaluate(installation)
         (text,) = texts(hook)
         assert text == (
-            f"The run of {DAY} failed. Run {run.run_id} ended before it was done: it could not start, or was killed. "
+            f"The run of {DAY} failed. Run {run_id} ended before it was done: it could not start, or was killed. "
             "See it in Dagster"
         )
 
-    def test_a_run_that_fetches_events_of_a_past_date_is_reported(self, house: House, hook: Webhook) -> None:
-        house.set(DRILLSTER_CONCURRENCY="many")
-        job = defs.resolve_job_def("events")
-        job.execute_in_process(instance=house.instance, partition_key=str(DAY), raise_on_error=False)
-        assert (look(house), look(house)) == ((1, 0), (0, 0))
-        assert texts(hook)[0].startswith(f"The capture of {DAY} failed. One setting is wrong")
-
-    def test_a_message_is_as_long_as_slack_takes(
-        self, house: House, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+    def test_neither_runs_of_other_code_nor_those_before_the_first_evaluation_are_reported(
+        self, installation: Installation
     ) -> None:
-        def publish(*_: object, **__: object) -> None:
-            raise GuardRefused("x" * 100_000)
-
-        monkeypatch.setattr("drillster_pipeline.pipeline.publish.publish", publish)
-        house.night()
-        look(house)
-        assert 3_000 < len(texts(hook)[0]) < 3_100
-
-    def test_runs_of_other_code_on_the_instance_are_not_reported(self, house: House, hook: Webhook) -> None:
         @dg.op
-        def fail() -> None:
+        def raises() -> None:
             raise ValueError
 
         @dg.job
         def theirs() -> None:
-            fail()
+            raises()
 
-        theirs.execute_in_process(instance=house.instance, raise_on_error=False)
-        assert (look(house), hook.asked) == ((0, 0), 0)
-
-    def test_what_failed_before_the_first_look_is_not_reported(self, house: House) -> None:
-        house.instance.report_run_failed(begun(house))
+        failed(installation)
         with running_webhook() as hook:
-            house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
-            look(house)
-            house.instance.report_run_failed(begun(house, DAY - timedelta(days=1)))
-            look(house)
+            installation.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
+            evaluate(installation)
+            theirs.execute_in_process(instance=installation.instance, raise_on_error=False)
+            failed(installation, DAY - timedelta(days=1))
+            evaluate(installation)
         assert [text[:21] for text in texts(hook)] == ["The run of 2026-06-08"]
 
-
-class TestRetriesOfTheDaemon:
-    @pytest.fixture(autouse=True)
-    @staticmethod
-    def instance(house: House, hook: Webhook) -> Iterator[None]:
-        """One that begins crashed runs again, as the repository's dagster.yaml says."""
-        with house.on_disk():
-            look(house)
-            yield
-        del hook
-
-    def test_a_run_that_is_begun_again_is_reported_when_its_retries_are_used_up(
-        self, house: House, hook: Webhook
+    def test_a_run_that_the_daemon_retries_is_reported_with_its_last_attempt_or_after_a_while(
+        self, installation: Installation, hook: Webhook
     ) -> None:
-        first = begun(house)
-        house.instance.report_run_failed(first)
-        assert look(house) == (0, 0)
-        second = begun(house)
-        house.instance.add_run_tags(first.run_id, {"dagster/auto_retry_run_id": second.run_id})
-        house.at(house.now + timedelta(hours=1))
-        assert look(house) == (0, 0)
-        house.instance.report_run_failed(second)
-        house.instance.add_run_tags(second.run_id, {"dagster/will_retry": "false"})
-        assert look(house) == (1, 0)
-        assert second.run_id in texts(hook)[0]
+        with installation.on_disk() as instance:  # with the run_retries of the repository's dagster.yaml
+            evaluate(installation)
+            first = failed(installation, by_daemon=True)
+            assert evaluate(installation) == (0, 0)
+            second = started(installation, by_daemon=True)
+            instance.add_run_tags(first, {"dagster/auto_retry_run_id": second.run_id})
+            installation.at(installation.now + timedelta(hours=1))
+            assert evaluate(installation) == (0, 0)
+            instance.report_run_failed(second)
+            instance.add_run_tags(second.run_id, {"dagster/will_retry": "false"})
+            assert evaluate(installation) == (1, 0)
+            assert second.run_id in texts(hook)[0]
 
-    def test_a_run_that_no_daemon_begins_again_is_reported_after_a_while(self, house: House, hook: Webhook) -> None:
-        house.instance.report_run_failed(begun(house))
-        assert look(house) == (0, 0)
-        house.at(house.now + timedelta(minutes=11))
-        assert look(house) == (1, 0)
-        assert look(house) == (0, 0)
-        del hook
-
-    def test_a_killed_run_of_the_console_is_reported_at_once(self, house: House, hook: Webhook) -> None:
-        """No daemon can begin it again."""
-        house.instance.report_run_failed(begun(house, launched=False))
-        assert (look(house), len(hook.got)) == ((1, 0), 1)
+            failed(installation, DAY - timedelta(days=1), by_daemon=True)
+            assert evaluate(installation) == (0, 0)
+            installation.at(installation.now + timedelta(minutes=11))
+            assert [evaluate(installation) for _ in range(2)] == [(1, 0), (0, 0)]
+            failed(installation, DAY - timedelta(days=2))  # the daemon cannot retry a run of the command
+            assert evaluate(installation) == (1, 0)
 
 
 class TestUnavailableResources:
-    def test_one_is_reported_once_though_the_run_succeeds(self, house: House, hook: Webhook) -> None:
-        house.sandbox.faults = Faults(failures=(FORBIDDEN,))
-        assert house.night().success
-        look(house)
-        house.night()
-        look(house)
+    def test_one_is_reported_once_by_the_run_that_captured_it_or_keeps_its_capture(
+        self, installation: Installation, hook: Webhook
+    ) -> None:
+        installation.sandbox.faults = FORBIDDEN
+        installation.capture()  # by a run that was killed
+        for sent in (1, 0):
+            assert launch(installation, CAPTURE).success
+            assert evaluate(installation) == (sent, 0)
         (text,) = texts(hook)
         assert text.startswith(f"The capture of {DAY} could not read organization. organization: the service account")
 
-    def test_it_is_reported_by_the_next_run_where_the_one_that_met_it_was_killed(
-        self, house: House, hook: Webhook
-    ) -> None:
-        house.sandbox.faults = Faults(failures=(FORBIDDEN,))
-        with house.session() as session:
-            capture(session, "snapshot", DAY)
-        house.sandbox.faults = Faults()
-        night = house.night()
-        assert metadata_of(house.instance, night.run_id)["drillster/accounts"]["how"] == "kept"
-        look(house)
-        assert len(texts(hook)) == 1
-
-    def test_a_replay_does_not_report_it_again(self, house: House) -> None:
-        house.sandbox.faults = Faults(failures=(FORBIDDEN,))
-        house.night()
-        house.at(LATER)
-        with running_webhook() as hook:
-            house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
-            look(house)
-            assert house.night().success
-            assert look(house) == (0, 0)
+    def test_a_replay_does_not_report_it(self, installation: Installation, hook: Webhook) -> None:
+        installation.sandbox.faults = FORBIDDEN
+        installation.capture()
+        installation.at(LATER)
+        assert launch(installation, CAPTURE).success
+        assert (evaluate(installation), hook.asked) == ((0, 0), 0)
 
 
 class TestRecovery:
-    def test_the_job_works_again(self, house: House, hook: Webhook) -> None:
-        house.instance.report_run_failed(begun(house, DAY, launched=False))
-        look(house)
-        succeeded(house, DAY - timedelta(days=1))
-        succeeded(house, DAY, **{"dagster/backfill": "abc"})
-        succeeded(house, None, "upkeep")
-        look(house)
-        assert len(hook.got) == 1
-        succeeded(house, DAY + timedelta(days=1))
-        succeeded(house, DAY + timedelta(days=2))
-        look(house)
+    def test_a_job_that_works_again_is_reported_and_a_later_failure_is_news(
+        self, installation: Installation, hook: Webhook
+    ) -> None:
+        failed(installation)
+        evaluate(installation)
+        succeeded(installation, DAY - timedelta(days=1))
+        succeeded(installation, DAY, **{"dagster/backfill": "abc"})
+        succeeded(installation, None, "upkeep")
+        assert evaluate(installation) == (0, 0)
+        for days in (1, 2):
+            succeeded(installation, DAY + timedelta(days=days))
+        assert evaluate(installation) == (1, 0)
         assert texts(hook)[1:] == [
             "The job nightly works again. Its run of 2026-06-10 succeeded; before, it failed for 2026-06-09"
         ]
+        failed(installation)
+        assert evaluate(installation) == (1, 0)
 
-    def test_a_failure_after_it_is_news_again(self, house: House, hook: Webhook) -> None:
-        for _ in range(2):
-            house.instance.report_run_failed(begun(house, DAY, launched=False))
-            succeeded(house, DAY)
-            look(house)
-        assert [text.split(".")[0] for text in texts(hook)] == [
-            f"The run of {DAY} failed",
-            "The job nightly works again",
-        ] * 2
-
-    def test_the_upkeep_fails_and_works_again(self, house: House, hook: Webhook) -> None:
-        job = defs.resolve_job_def("upkeep")
-        house.set(DRILLSTER_ARCHIVE_DAYS="many")
-        job.execute_in_process(instance=house.instance, raise_on_error=False)
-        look(house)
-        house.set(DRILLSTER_ARCHIVE_DAYS="400")
-        assert job.execute_in_process(instance=house.instance).success
-        look(house)
-        failed, again = texts(hook)
-        assert failed.startswith("The job upkeep failed. One setting is wrong")
-        assert "DRILLSTER_ARCHIVE_DAYS" in failed
+    def test_the_upkeep_fails_and_works_again(self, installation: Installation, hook: Webhook) -> None:
+        fail(installation, "upkeep", DRILLSTER_ARCHIVE_DAYS="many")
+        evaluate(installation)
+        installation.set(DRILLSTER_ARCHIVE_DAYS="400")
+        assert defs.resolve_job_def("upkeep").execute_in_process(instance=installation.instance).success
+        evaluate(installation)
+        first, again = texts(hook)
+        assert first.startswith("The job upkeep failed. One setting is wrong")
+        assert "DRILLSTER_ARCHIVE_DAYS" in first
         assert again.startswith("The job upkeep works again. Its run of ")
 
 
 class TestBackfills:
-    def of(self, house: House, status: BulkActionStatus) -> PartitionBackfill:
-        backfill = PartitionBackfill(
-            "abcdefgh", status, False, {}, time.time(), asset_selection=[dg.AssetKey(["warehouse", "results"])]
-        )
-        if house.instance.get_backfill("abcdefgh") is None:
-            house.instance.add_backfill(backfill)
-        else:
-            house.instance.update_backfill(backfill)
-        return backfill
+    ID = "abcdefgh"
 
-    def test_one_message_tells_which_dates_failed_and_why(self, house: House, hook: Webhook) -> None:
-        tags = {"dagster/backfill": "abcdefgh"}
-        house.at(LATER)
-        self.of(house, BulkActionStatus.REQUESTED)
+    def set(self, installation: Installation, status: BulkActionStatus) -> None:
+        assets = [dg.AssetKey(["warehouse", "results"])]
+        backfill = PartitionBackfill(self.ID, status, False, {}, time.time(), asset_selection=assets)
+        if installation.instance.get_backfill(self.ID) is None:
+            installation.instance.add_backfill(backfill)
+        else:
+            installation.instance.update_backfill(backfill)
+
+    def test_one_message_says_which_dates_failed_and_why(self, installation: Installation, hook: Webhook) -> None:
+        tags = {"dagster/backfill": self.ID}
+        installation.at(LATER)
+        self.set(installation, BulkActionStatus.REQUESTED)
         for days in (1, 0):
-            assert not refused(house, DAY - timedelta(days=days), **tags).success
-        house.instance.report_run_failed(begun(house, DAY + timedelta(days=1), **tags))
-        succeeded(house, DAY + timedelta(days=2), **tags)
-        house.instance.report_run_failed(begun(house, DAY + timedelta(days=3), **tags))
-        succeeded(house, DAY + timedelta(days=3), **tags)
-        late = begun(house, DAY + timedelta(days=4), **tags)
-        assert look(house) == (0, 0)
-        self.of(house, BulkActionStatus.COMPLETED_FAILED)
-        assert look(house) == (0, 0)  # a run of it goes on
-        house.instance.report_run_canceled(late)
-        assert look(house) == (1, 0)
-        assert look(house) == (0, 0)
+            day = str(DAY - timedelta(days=days))
+            assert not launch(installation, CAPTURE, tags={**tags, "dagster/partition": day}).success
+        for days, run in ((1, failed), (2, succeeded), (3, failed), (3, succeeded)):
+            run(installation, DAY + timedelta(days=days), **tags)
+        late = started(installation, DAY + timedelta(days=4), **tags)
+        assert evaluate(installation) == (0, 0)
+        self.set(installation, BulkActionStatus.COMPLETED_FAILED)
+        assert evaluate(installation) == (0, 0)  # one of its runs has not ended
+        installation.instance.report_run_canceled(late)
+        assert [evaluate(installation) for _ in range(2)] == [(1, 0), (0, 0)]
         (text,) = texts(hook)
         assert text.startswith(
-            "The backfill abcdefgh failed for 3 of 6 dates. 2026-06-08, 2026-06-09: 2026-06-08 was never captured"
+            f"The backfill {self.ID} failed for 3 of 6 dates. 2026-06-08, 2026-06-09: 2026-06-08 was never captured"
         )
         assert "2026-06-10: Run " in text
-        assert "2026-06-12" not in text
 
-    def test_one_that_the_daemon_could_not_carry_out_is_reported(self, house: House, hook: Webhook) -> None:
-        self.of(house, BulkActionStatus.FAILED)
-        look(house)
-        assert texts(hook)[0].startswith("The backfill abcdefgh failed. Dagster's daemon could not carry it out")
+    def test_one_that_the_daemon_could_not_carry_out_is_reported_unless_it_is_old(
+        self, installation: Installation, hook: Webhook
+    ) -> None:
+        self.set(installation, BulkActionStatus.FAILED)
+        assert [evaluate(installation) for _ in range(2)] == [(1, 0), (0, 0)]
+        assert texts(hook)[0].startswith(f"The backfill {self.ID} failed. Dagster's daemon could not carry it out")
+        installation.instance.daemon_cursor_storage.set_cursor_values({RECORD: ""})  # as before the first evaluation
+        assert [evaluate(installation) for _ in range(2)] == [(0, 0), (0, 0)]
 
-    def test_one_that_succeeded_or_is_old_is_not_reported(self, house: House) -> None:
-        self.of(house, BulkActionStatus.FAILED)
-        with running_webhook() as hook:
-            house.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
-            look(house)
-            house.instance.add_backfill(
-                PartitionBackfill("other", BulkActionStatus.COMPLETED_SUCCESS, False, {}, time.time())
-            )
-            assert look(house) == (0, 0)
+
+class TestDelivery:
+    def test_a_message_waits_while_the_webhook_is_down(self, installation: Installation, hook: Webhook) -> None:
+        hook.status = 503
+        for waiting in (1, 2):
+            failed(installation, DAY - timedelta(days=waiting))
+            assert evaluate(installation) == (0, waiting)
+        record = installation.instance.daemon_cursor_storage.get_cursor_values({RECORD})[RECORD]
+        assert "The run of" in record
+        assert "very-secret" not in record
+        hook.status = 200
+        assert [evaluate(installation) for _ in range(2)] == [(2, 0), (0, 0)]
+        assert len(hook.got) == 2
+
+    def test_of_two_channels_only_the_one_that_failed_gets_it_again_also_under_another_url(
+        self, installation: Installation, hook: Webhook
+    ) -> None:
+        installation.set(DRILLSTER_ALERT_URLS="json://127.0.0.1:9/very-secret")
+        failed(installation)
+        assert [evaluate(installation) for _ in range(2)] == [(0, 1), (0, 1)]
+        with running_webhook() as other:
+            installation.set(DRILLSTER_ALERT_URLS=other.url.replace("http", "json", 1))
+            assert [evaluate(installation) for _ in range(2)] == [(1, 0), (0, 0)]
+            assert (len(hook.got), len(other.got)) == (1, 1)
+
+    def test_nothing_is_lost_where_delivery_ends_in_an_error(
+        self, installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(*_: object) -> None:
+            raise OSError("the disk is gone")
+
+        failed(installation)
+        with monkeypatch.context() as broken:
+            broken.setattr("drillster_pipeline.orchestration.alerts._deliver", down)
+            with pytest.raises(OSError, match="gone"):
+                evaluate(installation)
+        assert (evaluate(installation), len(hook.got)) == ((1, 0), 1)
+
+    def test_a_sensor_and_cron_at_once_report_once(self, installation: Installation, hook: Webhook) -> None:
+        failed(installation)
+        hook.held.clear()
+        found = []
+        first = threading.Thread(target=lambda: found.append(evaluate(installation)))
+        first.start()
+        while not hook.asked:
+            assert first.is_alive()
+
+        def answer(_seconds: float) -> None:
+            hook.held.set()
+            first.join()
+
+        found.append(evaluate(installation, sleep=answer))
+        assert (sorted(found), hook.asked) == ([(0, 0), (1, 0)], 1)
+
+    def test_the_sensor_reports_also_while_other_settings_are_wrong_or_the_warehouse_is_down(
+        self, installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(installation.folder)
+        context = dg.build_sensor_context(instance=installation.instance)
+        wrong = {"DRILLSTER_CONCURRENCY": "many", "DRILLSTER_WAREHOUSE_URL": "x", "DRILLSTER_CLIENT_SECRET": ""}
+        fail(installation, "events", **wrong)
+        installation.set(**wrong)
+        result = sensor(context)
+        assert isinstance(result, dg.SkipReason)
+        assert result.skip_message == "1 sent, 0 waiting."
+        assert texts(hook)[0].startswith(f"The capture of {DAY} failed. 3 settings are wrong")
+        assert not (installation.folder / "data").exists()  # the default of the setting that is wrong
+        installation.set(DRILLSTER_CONCURRENCY="4", DRILLSTER_WAREHOUSE_URL="postgresql://a:very-secret@127.0.0.1:9/c")
+        failed(installation)
+        assert evaluate(installation, pending=None) == (1, 0)
+
+    def test_without_channels_nothing_is_kept(self, installation: Installation) -> None:
+        failed(installation)
+        sensor(dg.build_sensor_context(instance=installation.instance))
+        assert installation.instance.daemon_cursor_storage.get_cursor_values({RECORD}) == {}
+
+
+@pytest.fixture
+def watched(loaded: Installation) -> Iterator[Webhook]:
+    with running_webhook() as hook:
+        loaded.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
+        yield hook
+
+
+def test_a_stale_warehouse_is_reported_once_and_then_when_it_is_up_to_date_again(
+    loaded: Installation, watched: Webhook
+) -> None:
+    missing = DAY + timedelta(days=1)
+    loaded.at(night_after(missing))
+    evaluate(loaded, pending=None)
+    loaded.at(loaded.now + timedelta(hours=7))
+    evaluate(loaded, pending=missing)
+    assert watched.asked == 0
+    loaded.sandbox.faults = FORBIDDEN
+    for _ in range(2):
+        evaluate(loaded, pending=None)
+        loaded.load()  # but not complete
+    loaded.sandbox.faults = Faults()
+    assert evaluate(loaded, pending=missing) == (0, 0)
+    loaded.capture(again=True)
+    loaded.publish()
+    for pending in (missing, None):
+        evaluate(loaded, pending=pending)
+    stale, healed = texts(watched)
+    assert stale.startswith(
+        f"The warehouse is stale: there is no complete load of {missing}. The newest complete load describes {DAY}. "
+    )
+    assert healed == f"The warehouse is up to date again. Its newest complete load describes {missing} or later"

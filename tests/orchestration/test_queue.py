@@ -1,6 +1,6 @@
-"""Who goes next: Dagster's own scheduler, backfill and queue daemons, called one after the other, without waiting.
+"""Which run is launched next, by Dagster's own scheduler, backfill and queue daemons, called without waiting.
 
-Only the launcher is not real: it notes which run it was given. A run then is in progress until the test ends it.
+Only the launcher is not real: it records which run it was given. A run then is in progress until the test ends it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ from drillster_pipeline.orchestration.in_process import run_nightly
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Faults
-
-from .houses import DAY, FIRST, House, night_after
+from tests.support.installation import DAY, FIRST, Installation, night_after
 
 LOGGER = logging.getLogger(__name__)
 CAPTURED = [dg.AssetKey(["drillster", name]) for name in RESOURCES]
 PUBLISHED = [dg.AssetKey(["warehouse", name]) for name in DATA_TABLES]
-ALL = [*CAPTURED, *PUBLISHED]
 DATES = [str(FIRST + timedelta(days=index)) for index in range(5)]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Dagster's own calls
 ]
@@ -109,80 +108,57 @@ class Daemons:
 
 
 @contextmanager
-def daemons(house: House) -> Iterator[Daemons]:
-    """The daemons on the instance of the house, that of the repository's dagster.yaml."""
-    settings = yaml.safe_load((house.home / "dagster.yaml").read_text())
+def daemons(installation: Installation) -> Iterator[Daemons]:
+    """The daemons on an instance with the settings of the repository's dagster.yaml."""
+    settings = yaml.safe_load((installation.home / "dagster.yaml").read_text())
     settings["run_launcher"] = {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"}
-    (house.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    (installation.home / "dagster.yaml").write_text(yaml.safe_dump(settings))
     target = ModuleTarget(
         "drillster_pipeline.definitions", attribute=None, working_directory=None, location_name="drillster"
     )
-    with house.on_disk() as instance, create_test_daemon_workspace_context(target, instance) as context:
+    with installation.on_disk() as instance, create_test_daemon_workspace_context(target, instance) as context:
         made = Daemons(context)
-        # Dagster makes a pool when it first meets a run of it, and counts by it from the next round on.
-        made.backfill("earlier", DATES[:1], ALL)
+        # Dagster makes a pool when it first launches a run of it, and counts by it from then on.
+        made.backfill("earlier", DATES[:1], [*CAPTURED, *PUBLISHED])
         made.end(*made.launch())
         yield made
 
 
-def is_nightly(run: dg.DagsterRun) -> bool:
-    return run.tags.get("dagster/schedule_name") == "nightly"
-
-
-def test_the_nightly_run_is_launched_next_while_a_backfill_is_under_way(house: House) -> None:
-    with daemons(house) as dagster:
-        dagster.backfill("all", DATES, ALL)
+def test_the_nightly_run_goes_next_before_backfills_that_take_turns_and_waits_for_the_command_alone(
+    installation: Installation,
+) -> None:
+    """A backfill of captures and one of tables need different things, and together all that the nightly run needs."""
+    with daemons(installation) as dagster:
+        dagster.backfill("captures", DATES[:3], CAPTURED)
+        dagster.backfill("tables", DATES[:3], PUBLISHED)
         (first,) = dagster.launch()
-        assert dagster.queued() == len(DATES) - 1
         dagster.tick(DAY)
         assert dagster.launch() == []
         dagster.end(first)
         (nightly,) = dagster.launch()
-        assert is_nightly(nightly)
+        assert nightly.tags["dagster/schedule_name"] == "nightly"
         assert nightly.tags["dagster/partition"] == str(DAY)
 
-        # Its process dies: Dagster's own retry of it does not queue up behind the backfill either.
+        # Its process dies: Dagster's own retry of it does not queue up behind the backfills either.
         dagster.instance.report_run_failed(nightly)
         dead = dagster.instance.get_run_records(dg.RunsFilter(run_ids=[nightly.run_id]))
         list(consume_new_runs_for_automatic_reexecution(dagster.context, dead, LOGGER))
         (again,) = dagster.launch()
         assert again.parent_run_id == nightly.run_id
         dagster.end(again)
-        (second,) = dagster.launch()
-        assert second.tags["dagster/backfill"] == "all"
 
+        # While the command runs a date, the queue launches nothing.
+        launched: list[dg.DagsterRun] = []
+        queued: list[int] = []
 
-def test_two_backfills_that_take_turns_do_not_keep_the_nightly_run_waiting(house: House) -> None:
-    """A backfill of captures and one of tables need different things, and between them hold all that a night needs."""
-    with daemons(house) as dagster:
-        dagster.backfill("captures", DATES[:3], CAPTURED)
-        dagster.backfill("tables", DATES[:3], PUBLISHED)
-        running = dagster.launch()
-        assert running
-        dagster.tick(DAY)
-        while not any(is_nightly(run) for run in running):
-            assert all(run.tags["dagster/backfill"] for run in running)
-            done, *running = running
-            dagster.end(done)
-            launched = dagster.launch()
-            assert launched, "nothing is launched"
-            assert is_nightly(launched[0]) or running, "a run of a backfill was launched before the nightly run"
-            running += launched
-        assert is_nightly(dagster.launched()[2])  # after the one of the fixture, and the first of the backfills
-
-
-def test_while_the_command_line_runs_a_night_the_queue_launches_nothing(house: House) -> None:
-    launched: list[dg.DagsterRun] = []
-    with daemons(house) as dagster:
-        dagster.backfill("all", DATES[:2], ALL)
-        seen = []
-
-        def look(_: object) -> None:
-            seen.append(dagster.queued())
+        def progress(_: object) -> None:
+            queued.append(dagster.queued())
             launched.extend(dagster.launch())
 
-        house.sandbox.faults = Faults(latency=0.01)
-        assert run_nightly(dagster.instance, DAY, run=house.run(on_progress=look)).success
-        assert set(seen) == {2}
+        installation.sandbox.faults = Faults(latency=0.01)
+        context = installation.run_context(on_progress=progress)
+        assert run_nightly(dagster.instance, DAY, run=context, only_events=True).success
+        assert set(queued) == {5}
         assert launched == []
-        assert len(dagster.launch()) == 1
+        (second,) = dagster.launch()
+        assert second.tags["dagster/backfill"]

@@ -1,124 +1,87 @@
-"""The nightly report in an object store: written, linked, found by `forget`, and tried by `check`."""
+"""The report in an object store: written, linked, and found by `forget`."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from datetime import timedelta
+from typing import Any
 
 import boto3
 import dagster as dg
 import pytest
 
 from drillster_pipeline.cli.maintenance import run_report
-from drillster_pipeline.diagnostics import Diagnostics, Status
-from drillster_pipeline.errors import PipelineError, Unavailable
+from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.orchestration import metadata
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.report import write_report
-from tests.diagnostics.conftest import by_step
-from tests.support.object_store import ObjectStore, object_store
+from tests.support.installation import DAY, Installation
+from tests.support.object_store import object_store
 
-from .houses import DAY, House
-
+pytestmark = pytest.mark.slow
 SECRET = "AKIA123:sec%2Fret-word"
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as running:
-        yield running
-
-
 class Bucket:
-    """A bucket, seen by who does not go through fsspec; the house's reports go into its folder ``reports``."""
+    """A bucket by a client of its own; reports go into its folder ``reports``."""
 
-    def __init__(self, store: ObjectStore, house: House) -> None:
-        self.client = boto3.client("s3", endpoint_url=store.address)
-        self.name = store.bucket()
-        self.url = f"s3://{self.name}/reports"
-        house.set(DRILLSTER_REPORTS_FOLDER=self.url)
+    def __init__(self, address: str, name: str) -> None:
+        self.client: Any = boto3.client("s3", endpoint_url=address)
+        self.name = name
+        self.url = f"s3://{name}/reports"
 
     def put(self, name: str, text: str) -> None:
         self.client.put_object(Bucket=self.name, Key=f"reports/{name}", Body=text.encode())
 
-    def pages(self) -> dict[str, str]:
-        keys = [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
-        return {key: self.client.get_object(Bucket=self.name, Key=key)["Body"].read().decode() for key in keys}
+    def pages(self) -> list[str]:
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
 
-@pytest.fixture
-def bucket(store: ObjectStore, lived_in: House) -> Iterator[Bucket]:
-    made = Bucket(store, lived_in)
-    yield made
-    made.client.close()
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    with object_store() as store:
+        made = Bucket(store.address, store.bucket())
+        yield made
+        made.client.close()
 
 
-def test_a_night_writes_its_report_there_and_dagster_links_it(bucket: Bucket, lived_in: House) -> None:
-    night = lived_in.night()
-    assert night.success
-    (event,) = lived_in.instance.fetch_materializations(dg.AssetKey(["report", "nightly"]), limit=1).records
-    materialization = event.asset_materialization
-    assert materialization is not None
-    assert materialization.metadata["page"] == dg.MetadataValue.url(f"{bucket.url}/{DAY}.html")
-    assert list(bucket.pages()) == [f"reports/{DAY}.html"]
-    assert "<html" in bucket.pages()[f"reports/{DAY}.html"]
-
-
-def test_the_command_says_where_the_page_is_and_not_by_which_key(
-    bucket: Bucket, lived_in: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_report_is_written_there_and_its_location_has_no_key(
+    bucket: Bucket, loaded: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(lived_in.folder)
-    before = set(lived_in.folder.iterdir())
-    lived_in.set(DRILLSTER_REPORTS_FOLDER=f"s3://{SECRET}@{bucket.name}/reports/")
-    with lived_in.session() as session:
-        run_report(session, None, names=False, output=None)
-        assert "ret-word" not in repr(session.settings)
-    told = capsys.readouterr().out
-    assert f"The report of {DAY} is {bucket.url}/{DAY}.html" in told
-    assert "ret-word" not in told
-    assert set(lived_in.folder.iterdir()) == before  # no folder of the name "s3:"
-    assert list(bucket.pages()) == [f"reports/{DAY}.html"]
+    monkeypatch.chdir(loaded.folder)
+    loaded.set(DRILLSTER_REPORTS_FOLDER=f"s3://{SECRET}@{bucket.name}/reports/")
+    written = write_report(loaded.context, DAY)
+    shown = metadata.reported(written).metadata
+    assert shown is not None
+    assert shown["page"] == dg.MetadataValue.url(f"{bucket.url}/{DAY}.html")
+    assert bucket.pages() == [f"reports/{DAY}.html"]
+    run_report(loaded.context, None, names=False, output=None)
+    assert f"The report of {DAY} is {bucket.url}/{DAY}.html" in (printed := capsys.readouterr().out)
+    assert "ret-word" not in repr([loaded.context.settings, written, printed])
+    assert not [path for path in loaded.folder.iterdir() if path.name.startswith("s3")]
 
 
-def test_pages_there_that_name_a_forgotten_person_go_and_others_stay(bucket: Bucket, lived_in: House) -> None:
-    account, name = lived_in.rows("SELECT account_id, name FROM accounts WHERE is_managed AND name LIKE '% %' LIMIT 1")[
-        0
-    ]
+def test_pages_there_that_name_a_forgotten_person_go_and_others_stay(bucket: Bucket, loaded: Installation) -> None:
+    query = "SELECT account_id, name FROM accounts WHERE is_managed AND name LIKE '% %' LIMIT 1"
+    ((account, name),) = loaded.query(query)
     bucket.put("2026-06-01-names.html", f"<td>{html.escape(name)}</td>")
     bucket.put("2026-06-01.html", "<td>12 people</td>")
     bucket.put("names.txt", name)  # not a page of ours
-    with lived_in.session() as session:
-        assert forget(session, account).reports == ("2026-06-01-names.html",)
-    assert set(bucket.pages()) == {"reports/2026-06-01.html", "reports/names.txt"}
+    loaded.set(DRILLSTER_REPORTS_FOLDER=bucket.url)
+    assert forget(loaded.context, account).reports == ("2026-06-01-names.html",)
+    assert {"reports/2026-06-01.html", "reports/names.txt"} <= {*bucket.pages()}
+    assert "reports/2026-06-01-names.html" not in bucket.pages()
 
 
-def test_a_bucket_that_can_not_be_used_is_told_by_the_setting_of_the_reports(bucket: Bucket, lived_in: House) -> None:
-    lived_in.set(DRILLSTER_REPORTS_FOLDER=f"s3://{SECRET}@no*such*name/reports")
-    with lived_in.session() as session:
-        with pytest.raises(Unavailable, match="check DRILLSTER_REPORTS_FOLDER, its credentials") as caught:
-            write_report(session, DAY)
-        account = lived_in.rows("SELECT account_id FROM accounts LIMIT 1")[0][0]
-        with pytest.raises(Unavailable, match="DRILLSTER_REPORTS_FOLDER") as not_looked_through:
-            forget(session, account)
-    for error in (caught.value, not_looked_through.value):
-        assert "ARCHIVE" not in str(error)
-        assert "ret-word" not in repr(error)
-    assert bucket.pages() == {}
-
-
-def test_a_store_without_a_driver_is_told_by_the_setting_of_the_reports(lived_in: House) -> None:
-    lived_in.set(DRILLSTER_REPORTS_FOLDER=f"gcs://{SECRET}@bucket/x")
-    with lived_in.session() as session, pytest.raises(PipelineError, match="DRILLSTER_REPORTS_FOLDER names") as caught:
-        write_report(session, DAY)
-    assert "ret-word" not in repr(caught.value)
-
-
-def test_check_tries_it_and_leaves_nothing_there(bucket: Bucket, lived_in: House) -> None:
-    lived_in.at(lived_in.now + timedelta(hours=1))
-    for place, status in ((bucket.url, Status.OK), ("s3://no-such-bucket/reports", Status.FAILED)):
-        lived_in.set(DRILLSTER_REPORTS_FOLDER=place)
-        report = Diagnostics(environ=lived_in.environment).run()
-        assert by_step(report)["reports"].status is status
-        assert by_step(report)["archive"].status is Status.OK
-    assert "DRILLSTER_REPORTS_FOLDER" in by_step(report)["reports"].found
-    assert bucket.pages() == {}
+@pytest.mark.parametrize("url", ["s3://{}@no*such*name/reports", "gcs://{}@bucket/x"], ids=["no bucket", "no driver"])
+def test_a_store_that_can_not_be_used_is_reported_by_the_setting_of_the_reports(
+    bucket: Bucket, loaded: Installation, url: str
+) -> None:
+    del bucket
+    loaded.set(DRILLSTER_REPORTS_FOLDER=url.format(SECRET))
+    ((account,),) = loaded.query("SELECT account_id FROM accounts LIMIT 1")
+    for use in (lambda: write_report(loaded.context, DAY), lambda: forget(loaded.context, account)):
+        with pytest.raises(PipelineError, match="DRILLSTER_REPORTS_FOLDER") as caught:
+            use()
+        assert "ARCHIVE" not in str(caught.value)
+        assert "ret-word" not in repr(caught.value)
