@@ -131,7 +131,7 @@ def _summary(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> str
 
 def _before(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> list[Any]:
     """The loads of the dates before this one, the newest first."""
-    loads = quality.previews[table.name].last_loads
+    loads = quality.last_loads.get(table.name, ())
     return [load for load in loads if load.export_date < outcome.export_date]
 
 
@@ -183,7 +183,7 @@ def _picture(values: Sequence[int], first: date | str, last: date | str, words: 
 def _sample_rows(table: Table, quality: LoadQuality) -> dict[str, Any]:
     from drillster_pipeline.warehouse.reads import preview_columns
 
-    columns, rows = [column.name for column in preview_columns(table)], quality.previews[table.name].rows
+    columns, rows = [column.name for column in preview_columns(table)], quality.sample_rows[table.name]
     if not rows or not columns:
         return {}
     records = [dg.TableRecord(dict(zip(columns, map(_cell, row), strict=True))) for row in rows]

@@ -10,10 +10,9 @@ Rows of snapshot tables are kept for ever, unless ``DRILLSTER_SNAPSHOT_DAYS`` se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import islice
 
 from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
 from drillster_pipeline.errors import Busy
@@ -43,8 +42,8 @@ def prune(context: PipelineContext, *, keep_month_ends: bool = False, dry_run: b
     warehouse is in use.
     """
     dates = context.archive.dates()
-    newest = min([context.newest_complete, *_newest_captured(context, dates)])
-    before = newest - timedelta(days=context.settings.archive_days)
+    captured = (day for day in reversed(dates) if any(ref.sealed for ref in context.archive.captures(day)))
+    before = min(context.newest_complete, next(captured, date.max)) - timedelta(days=context.settings.archive_days)
     kept = _month_ends(context, dates, before) if keep_month_ends or context.settings.keep_month_ends else set()
     removed: list[CaptureRef] = []
     for day in dates:
@@ -63,12 +62,6 @@ def prune(context: PipelineContext, *, keep_month_ends: bool = False, dry_run: b
     return PruneOutcome(tuple(removed), tuple(sorted(kept)), before, rows, oldest)
 
 
-def _newest_captured(context: PipelineContext, dates: list[date]) -> Iterator[date]:
-    """The newest date with a sealed capture, if there is one."""
-    sealed = (day for day in reversed(dates) if any(ref.sealed for ref in context.archive.captures(day)))
-    yield from islice(sealed, 1)
-
-
 def _oldest_snapshot(context: PipelineContext) -> date | None:
     """The oldest date to keep, counted from the newest in the warehouse: where runs stopped, everything stays."""
     days = context.settings.snapshot_days
@@ -80,16 +73,12 @@ def _removed(context: PipelineContext, ref: CaptureRef) -> bool:
     """Remove a capture, unless another process works on captures of its date and kind: then a later prune does."""
     try:
         with context.archive.locked(ref.export_date, ref.kind):
-            if not ref.sealed and any(ref.capture_id == now.capture_id and now.sealed for now in _same(context, ref)):
-                return False  # finished since it was listed
+            if ref not in context.archive.captures(ref.export_date, ref.kind):
+                return False  # sealed since it was listed
             context.archive.remove(ref)
     except Busy:
         return False
     return True
-
-
-def _same(context: PipelineContext, ref: CaptureRef) -> list[CaptureRef]:
-    return context.archive.captures(ref.export_date, ref.kind)
 
 
 def _month_ends(context: PipelineContext, dates: list[date], before: date) -> set[date]:

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
 
 from drillster_pipeline import __version__
 from drillster_pipeline.api.paging import allowed_difference
@@ -28,6 +31,7 @@ from drillster_pipeline.warehouse import (
     ValidationResult,
     reads,
 )
+from drillster_pipeline.warehouse.model import Tables
 
 from .context import PipelineContext, infrequent_gc
 from .guard import (
@@ -86,16 +90,6 @@ class Comparison(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TablePreview:
-    """What a load did to a table, and a few of its rows; nothing of it is personal."""
-
-    last_loads: Sequence[TableLoad]
-    """What the loads of the last dates did to it, this one first."""
-    rows: Sequence[Sequence[Any]]
-    """In the columns that ``reads.preview_columns`` names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadQuality:
     """Of the tables of one load."""
 
@@ -103,7 +97,10 @@ class LoadQuality:
     """For each table of which Drillster has a count of its own."""
     reject_reasons: Mapping[str, list[tuple[str, int]]]
     """Why rows were rejected, and how many for each reason, the most frequent first."""
-    previews: Mapping[str, TablePreview]
+    last_loads: Mapping[str, Sequence[TableLoad]]
+    """What the loads of the last dates did to each table, this one first."""
+    sample_rows: Mapping[str, Sequence[Sequence[Any]]]
+    """A few rows of each table, in the columns that ``reads.preview_columns`` names; nothing of them is personal."""
     proficiencies: Mapping[int, int] = field(default_factory=dict)
     """How many results of the date have each proficiency."""
     evaluated: int = 0
@@ -128,13 +125,14 @@ def publish(
     much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
     that is broken off (the database restarts, `forget` changes the capture) is begun again a few times before that.
     """
+    attempt = partial(_publish, context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
     for pause in PAUSES:
         try:
-            return _publish(context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+            return attempt()
         except Interrupted as interruption:
             logger.warning("%s. Beginning again in %.0f s.", interruption, pause)
             context.sleep(pause)
-    return _publish(context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+    return attempt()
 
 
 def _publish(
@@ -234,25 +232,18 @@ def pages_of(capture: Capture, resources: Iterable[str]) -> Iterator[tuple[str, 
 
 
 def load_quality(context: PipelineContext, outcome: PublishOutcome) -> LoadQuality:
-    """Ask the warehouse about a load that was just published."""
-    day, names = outcome.export_date, outcome.plans
-    newest = context.warehouse.ledger.last_date_before(outcome.kind, date.max) or day
+    """Read what the warehouse has after a load that was just published."""
+    day, names, ledger = outcome.export_date, outcome.plans, context.warehouse.ledger
+    newest = ledger.last_date_before(outcome.kind, date.max) or day
     counted = [name for name in names if DATA_TABLES[name].counts and outcome.kind == "snapshot"]
-    comparisons = {name: _compared(context, outcome, name, newest) for name in counted}
-    last_loads = context.warehouse.ledger.table_loads(outcome.kind, day, DATES_SHOWN)
     with context.warehouse.reading() as (connection, table):
-        evaluated, met = 0, 0
-        if "objective_evaluations" in names:
-            evaluated, met = reads.evaluations(connection, table, day)
+        evaluated, met = reads.evaluations(connection, table, day) if "objective_evaluations" in names else (0, 0)
         return LoadQuality(
-            comparisons=comparisons,
-            reject_reasons=context.warehouse.ledger.reject_reasons(outcome.report.load_id),
-            previews={
-                name: TablePreview(
-                    last_loads=last_loads.get(name, []),
-                    rows=reads.preview_rows(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN),
-                )
-                for name in names
+            comparisons={name: _compared(connection, table, outcome, name, newest) for name in counted},
+            reject_reasons=ledger.reject_reasons(outcome.report.load_id),
+            last_loads=ledger.table_loads(outcome.kind, day, DATES_SHOWN),
+            sample_rows={
+                name: reads.preview_rows(connection, table, DATA_TABLES[name], day, limit=ROWS_SHOWN) for name in names
             },
             proficiencies=reads.proficiencies(connection, table, day) if "results" in names else {},
             evaluated=evaluated,
@@ -260,20 +251,19 @@ def load_quality(context: PipelineContext, outcome: PublishOutcome) -> LoadQuali
         )
 
 
-def _compared(context: PipelineContext, outcome: PublishOutcome, name: str, newest: date) -> Comparison:
+def _compared(connection: sa.Connection, table: Tables, outcome: PublishOutcome, name: str, newest: date) -> Comparison:
     if why := _why_not_compared(outcome, name, newest):
         return Comparison(agrees=True, words=f"Not compared: {why}")
     agree = "There are as many rows as Drillster itself counts"
-    with context.warehouse.reading() as (connection, table):
-        if name in COUNTED_BY:
-            found = reads.count_differences(connection, table, name, outcome.export_date)
-            found = [each for each in found if not _is_change_during_walk(each[1], each[2])]
-            return Comparison(not found, _words(found) if found else agree)
-        expected = outcome.capture.manifest["resources"][name]["named_total"]
-        if name == "results":
-            rows = reads.count_rows(connection, table(name), table(name).c.export_date == outcome.export_date)
-        else:
-            rows = reads.count_present(connection, table, name, managed=name == "accounts")
+    if name in COUNTED_BY:
+        found = reads.count_differences(connection, table, name, outcome.export_date)
+        found = [each for each in found if not _is_change_during_walk(each[1], each[2])]
+        return Comparison(not found, _words(found) if found else agree)
+    expected = outcome.capture.manifest["resources"][name]["named_total"]
+    if name == "results":
+        rows = reads.count_rows(connection, table(name), table(name).c.export_date == outcome.export_date)
+    else:
+        rows = reads.count_present(connection, table, name, managed=name == "accounts")
     # More rows than counted are no gap: those of a closed group stay, and not every list names its total.
     if expected is None or rows >= expected or _is_change_during_walk(expected, rows):
         return Comparison(agrees=True, words=agree, rows=rows, expected=expected)
