@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from .ledger import CONTRACT, EffectiveLoad, LatestLoad, Ledger, TableLoad
+from .ledger import CONTRACT, EffectiveLoad, TableLoad
 from .load import Load
-from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, TableValidation, ValidationResult
+from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, ValidationResult
 from .schema_sync import ddl
-from .views import VIEWS, View, ViewColumn
+from .views import VIEWS
 from .warehouse import Warehouse
 
 __all__ = [
     "CONTRACT",
     "VIEWS",
     "EffectiveLoad",
-    "LatestLoad",
-    "Ledger",
     "Load",
     "LoadPlan",
     "LoadReport",
@@ -22,10 +20,7 @@ __all__ = [
     "TableLoad",
     "TablePlan",
     "TableReport",
-    "TableValidation",
     "ValidationResult",
-    "View",
-    "ViewColumn",
     "Warehouse",
     "ddl",
 ]

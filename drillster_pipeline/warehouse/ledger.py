@@ -260,31 +260,21 @@ class Ledger:
             .where(loads.c.export_date >= sa.select(sa.func.min(newest.c.export_date)).scalar_subquery())
             .subquery()
         )
+        shown = [ranked.c[name] for name in ("kind", "export_date", "finished_at", "is_complete")]
+        sums = [
+            sa.cast(sa.func.coalesce(sa.func.sum(load_tables.c[name]), 0), sa.BigInteger).label(name)
+            for name in ("rows_read", "rows_rejected")
+        ]
         query = (
-            sa.select(
-                ranked.c.kind,
-                ranked.c.export_date,
-                ranked.c.finished_at,
-                sa.func.coalesce(sa.func.sum(load_tables.c.rows_read), 0),
-                sa.func.coalesce(sa.func.sum(load_tables.c.rows_rejected), 0),
-                sa.func.max(ranked.c.is_complete),
-            )
+            sa.select(*shown, *sums)
             .select_from(ranked.outerjoin(load_tables, load_tables.c.load_id == ranked.c.load_id))
             .where(ranked.c.place == 1)
-            .group_by(ranked.c.load_id, ranked.c.kind, ranked.c.export_date, ranked.c.finished_at)
+            .group_by(ranked.c.load_id, *shown)
             .order_by(ranked.c.export_date.desc(), ranked.c.kind.desc())
         )
-        return [
-            EffectiveLoad(
-                kind=kind,
-                export_date=export_date,
-                finished_at=finished_at,
-                rows_read=int(read),
-                rows_rejected=int(rejected),
-                is_complete=bool(is_complete),
-            )
-            for kind, export_date, finished_at, read, rejected, is_complete in self._read(query)
-        ]
+        names = [column.name for column in (*shown, *sums)]
+        rows = [dict(zip(names, row, strict=True)) for row in self._read(query)]
+        return [EffectiveLoad(**row | {"is_complete": bool(row["is_complete"])}) for row in rows]
 
     def table_loads(self, kind: str, export_date: date, limit: int) -> dict[str, list[TableLoad]]:
         """Per table, the last load of each of the newest dates up to this one, the newest date first.

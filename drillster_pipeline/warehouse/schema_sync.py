@@ -128,7 +128,6 @@ class _Schema:
         self.definitions: Mapping[str, str] = {}
         """The statements that the views were last made with."""
         if not names:
-            self._ours.read_collations(metadata, [])
             return
 
         def read(reflect: Callable[..., Mapping[tuple[str | None, str], Any]]) -> dict[str, Any]:
@@ -138,9 +137,6 @@ class _Schema:
         self._comments = read(inspector.get_multi_table_comment) if self._ours.renews_comments else None
         keys = read(inspector.get_multi_pk_constraint)
         self._keys = {name: list(key["constrained_columns"]) for name, key in keys.items()}
-        self._ours.read_collations(
-            metadata, [each for name in names for each in self._columns[name] if each["name"] in self._keys[name]]
-        )
         if "view_definitions" in self.tables:
             definitions = lookup(metadata)("view_definitions")
             query = sa.select(definitions.c.view_name, definitions.c.definition)

@@ -80,33 +80,6 @@ def test_histories_are_added_and_begin_with_the_next_load_until_older_ones_are_r
         assert names(newer) == [(f"name {number}", day(number), day(number + 1)) for number in (1, 2, 3)]
 
 
-@pytest.mark.slow
-def test_a_warehouse_whose_ids_compare_by_its_locale_stays_so(
-    postgresql: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PostgreSQL does not use an index of the one kind for a join with a column of the other."""
-    query = (
-        "SELECT DISTINCT collname FROM pg_attribute a JOIN pg_collation c ON c.oid = attcollation WHERE attrelid IN"
-        " ('{}accounts'::regclass, '{}results'::regclass) AND attname IN ('account_id', 'group_id', 'organization_id')"
-    )
-    with monkeypatch.context() as older, postgresql.opened() as warehouse:
-        older.setitem(warehouse._metadata.info, "keys_compare_bytes", False)
-        older.setattr("drillster_pipeline.warehouse.dialects.postgresql.PostgreSQL.read_collations", lambda *_: None)
-        warehouse.prepare()
-        assert sql(warehouse, query) == [("default",)]
-        sql(warehouse, "DROP TABLE {}results CASCADE")
-        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN organization_id")
-    with postgresql.prepared() as warehouse:
-        assert sql(warehouse, query) == [("default",)]
-        sql(warehouse, f"DROP SCHEMA {postgresql.schema} CASCADE")
-        warehouse.prepare()
-        assert sql(warehouse, query) == [("C",)]
-        sql(warehouse, "DROP TABLE {}results CASCADE")
-        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN organization_id CASCADE")
-        warehouse.prepare()
-        assert sql(warehouse, query) == [("C",)]
-
-
 def test_a_new_column_comes_with_its_foreign_key(place: Place) -> None:
     with place.prepared() as warehouse:
         sql(warehouse, "DROP VIEW {}current_results")

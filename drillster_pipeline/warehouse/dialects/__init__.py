@@ -221,9 +221,6 @@ class Dialect:
     def prepare_schema(self, connection: sa.Connection, schema: str | None) -> None:
         """Limit how long DDL of this transaction waits, check the server, make the schema. Raises SettingsError."""
 
-    def read_collations(self, metadata: sa.MetaData, columns: Collection[sa.engine.interfaces.ReflectedColumn]) -> None:
-        """Note in ``metadata`` how the key columns of an existing warehouse compare."""
-
     def replace_view(self, connection: sa.Connection, name: str, statement: str, comments: ViewComments) -> None:
         """Make or replace a view. ``name`` is quoted; ``statement`` is CREATE VIEW."""
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import ReflectedColumn
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeEngine
 
 from drillster_pipeline.errors import Busy, Interrupted, PipelineError, Refused, SettingsError, Unavailable
@@ -43,9 +41,6 @@ DDL_WAIT = "15s"
 """How long DDL waits for queries in its way; while it waits, all later queries on that table wait behind it."""
 LOCK_WAIT = "10min"
 """How long a merge waits where somebody locked a table by hand, or changes it."""
-COMPARES_BYTES = "keys_compare_bytes"
-"""In ``MetaData.info``: whether keys compare by their bytes. Where tables were made without, all stay so:
-an index of the one kind is no use to a join with a column of the other."""
 _SMALL_TABLE = 1_000
 _STATISTICS_TARGET = 10
 """ANALYZE reads 300 times as many rows: how many values a key has shows in 3,000 as well as in 30,000."""
@@ -90,16 +85,6 @@ _WIRE = {
 }
 """Types of fields in binary COPY: moments travel as microseconds, dates as days, both since 2000."""
 _EPOCH_DAY, _EPOCH = date(2000, 1, 1).toordinal(), np.datetime64("2000-01-01", "us")
-
-
-class KeyText(sa.Text):
-    """A text in a key or an index."""
-
-
-@compiles(KeyText, "postgresql")
-def _key_text(kind: KeyText, _compiler: Any, type_expression: Any = None, **_options: Any) -> str:
-    table = getattr(type_expression, "table", None)
-    return 'TEXT COLLATE "C"' if table is not None and table.metadata.info.get(COMPARES_BYTES, True) else "TEXT"
 
 
 class PostgreSQL(Dialect):
@@ -150,7 +135,7 @@ class PostgreSQL(Dialect):
 
     def text_type(self, *, in_key: bool) -> TypeEngine[Any]:
         """Text of any length; keys compare by their bytes."""
-        return KeyText() if in_key else sa.Text()
+        return sa.Text(collation="C" if in_key else None)
 
     def timestamp_type(self) -> TypeEngine[Any]:
         """``timestamptz``."""
@@ -215,11 +200,6 @@ class PostgreSQL(Dialect):
                 f"The role of DRILLSTER_WAREHOUSE_URL may not make tables in the schema {name}. {advice}; or name "
                 "another in DRILLSTER_WAREHOUSE_SCHEMA"
             )
-
-    def read_collations(self, metadata: sa.MetaData, columns: Collection[ReflectedColumn]) -> None:
-        """All keys compare by bytes, or none."""
-        texts = [column["type"] for column in columns if isinstance(column["type"], sa.String)]
-        metadata.info[COMPARES_BYTES] = all(text.collation == "C" for text in texts)
 
     def replace_view(self, connection: sa.Connection, name: str, statement: str, comments: ViewComments) -> None:
         """Keep what others built on it and the rights they were given.
