@@ -7,9 +7,7 @@ import pytest
 
 from drillster_pipeline.errors import SettingsError, Unavailable
 from drillster_pipeline.warehouse import Warehouse
-from tests.support.databases import Place, sqlite_in
-
-from .support import sql
+from tests.support.databases import sqlite_in
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -81,9 +79,3 @@ def test_a_file_that_is_no_database_is_a_setting_to_change(tmp_path: Path) -> No
     place = sqlite_in(tmp_path, "w.sqlite")
     with place.opened() as warehouse, pytest.raises(SettingsError, match="not an SQLite database"):
         warehouse.prepare()
-
-
-def test_sqlite_keeps_a_write_ahead_log_and_waits_for_others(sqlite: Place) -> None:
-    with sqlite.prepared() as warehouse:
-        assert sql(warehouse, "PRAGMA journal_mode") == [("wal",)]
-        assert sql(warehouse, "PRAGMA busy_timeout") == [(120_000,)]

@@ -48,11 +48,12 @@ def test_what_did_not_change_is_not_written_again(warehouse: Warehouse) -> None:
 def test_the_same_load_again_changes_nothing(warehouse: Warehouse) -> None:
     content = {"accounts": [account("a"), account("b")], "groups": [group("g")], "group_members": [member("g", "a")]}
     load(warehouse, day(1), content)
-    before = {name: rows(warehouse, name, ledger=True) for name in content}
+    names = [*content, *map(history_name, content)]
+    before = {name: rows(warehouse, name, ledger=True) for name in names}
     again = load(warehouse, day(1), content)
 
-    assert {name: rows(warehouse, name, ledger=True) for name in content} == before
-    assert counts(again.tables["accounts"]) == (0, 0, 0, 2)
+    assert {name: rows(warehouse, name, ledger=True) for name in names} == before
+    assert (counts(again.tables["accounts"]), again.tables["accounts"].history_rows) == ((0, 0, 0, 2), 0)
 
 
 def test_a_row_that_is_missing_from_a_complete_read_is_marked_until_it_comes_back(warehouse: Warehouse) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.errors import Busy
-from drillster_pipeline.warehouse import Warehouse
 from tests.support.databases import Place
 
 from .support import account, batch, column, day, is_mariadb, load, plan, sql
@@ -140,9 +139,3 @@ def test_another_program_that_writes_to_the_file_makes_a_load_busy(
                 load(ours, day(1), {"accounts": [account("a")]})
         load(ours, day(1), {"accounts": [account("a")]})
         assert column(ours, "accounts", "name") == {"a": "A"}
-
-
-@pytest.mark.slow
-def test_a_warehouse_shows_where_it_is(sqlite_warehouse: Warehouse, postgresql_warehouse: Warehouse) -> None:
-    assert repr(sqlite_warehouse).startswith("Warehouse(sqlite, /")
-    assert repr(postgresql_warehouse) == f"Warehouse(postgresql, postgres, {postgresql_warehouse.schema})"

@@ -10,7 +10,7 @@ import pytest
 from drillster_pipeline.extract.batches import Batch, Reject
 from drillster_pipeline.warehouse import Warehouse
 
-from .support import account, batch, day, group, load, plan, playable, result
+from .support import account, batch, day, group, plan, playable, result
 
 CHUNK, CHUNKS = 10_000, 12
 
@@ -57,9 +57,3 @@ def test_memory_does_not_grow_with_what_is_staged(any_warehouse: Warehouse, batc
             measured.append(resident_mib())
     # What is staged is some 30 MiB of rows, or 15 of rejects; as Python objects it would be several times that.
     assert max(measured[3:]) - measured[2] < 12
-
-
-def test_a_load_does_not_see_the_rows_of_the_one_before(any_warehouse: Warehouse) -> None:
-    load(any_warehouse, day(1), {"accounts": [account("a")]})
-    report = load(any_warehouse, day(2), {"accounts": [account("b")]})
-    assert (report.tables["accounts"].rows_read, report.tables["accounts"].rows_inserted) == (1, 1)

@@ -302,15 +302,6 @@ def test_a_parent_explains_its_own_rows_and_only_where_it_is_proven_gone(
     assert message in str(caught.value)
 
 
-def test_rows_that_may_stay_do_not_count_for_the_guard(warehouse: Warehouse) -> None:
-    everyone = people(40)
-    members = [member("g", person["account_id"]) for person in everyone]
-    load(warehouse, day(1), {"accounts": everyone, "groups": [group("g")], "group_members": members})
-    kept = {"group_members": TablePlan(unobserved_groups=frozenset({"g"}))}
-    report = load(warehouse, day(2), {"group_members": []}, plans=kept)
-    assert report.tables["group_members"].rows_deleted == 0
-
-
 def test_a_load_that_was_validated_takes_no_more_rows_and_one_that_was_refused_publishes_nothing(
     warehouse: Warehouse,
 ) -> None:
