@@ -1,6 +1,6 @@
 """From a URL to an engine that behaves the same everywhere, its errors as messages, and one writer at a time.
 
-The writer lock is the dialect's, which a dead process cannot leave behind. A database without such a lock has none:
+The writer lock is the dialect's, which a killed process cannot leave behind. A database without such a lock has none:
 there, loads must not overlap (Dagster's pool ``drillster`` sees to it).
 
 No message has a secret or a value of a row. A driver's own may quote the row that it could not write ("Key
@@ -31,7 +31,7 @@ QUERY_CACHE = 3_000
 def parse_url(text: str, *, schema: str | None) -> URL:
     """The URL of a warehouse, checked; a URL without a driver picks that of its dialect.
 
-    Raises SettingsError, which never repeats the URL: it may hold a password.
+    Raises SettingsError, which never repeats the URL: it may contain a password.
     """
     try:
         url = make_url(text)
@@ -100,7 +100,7 @@ def _connect(dialect: sa.Dialect, _record: object, arguments: Any, options: Any)
 
 
 def _bad_setting(error: Exception) -> SettingsError:
-    """Without the error's own text, which may repeat what the URL holds."""
+    """Without the error's own text, which may repeat a part of the URL."""
     return SettingsError(
         "Warehouse: connecting failed: the driver does not take a setting in DRILLSTER_WAREHOUSE_URL, or finds no file "
         f"that one names ({type(error).__name__}); check what follows the question mark"
@@ -130,7 +130,8 @@ def database_errors(doing: str) -> Iterator[None]:
 
 
 def _owner(error: BaseException) -> Dialect | None:
-    return next((dialect for dialect in all_dialects() if dialect.owns(error)), None)
+    module = type(error).__module__.partition(".")[0].lower()
+    return next((dialect for dialect in all_dialects() if module in dialect.driver_modules), None)
 
 
 def _report(dialect: Dialect, error: BaseException, doing: str, *, lost: bool) -> PipelineError:
@@ -159,7 +160,7 @@ class LockWait:
 
 @contextmanager
 def writer_lock(connection: sa.Connection, schema: str | None, *, wait: LockWait, purpose: str) -> Iterator[None]:
-    """Hold the one lock that writers of this warehouse share. Raises Busy when the wait is over."""
+    """Have the one lock that writers of this warehouse share. Raises Busy when the wait is over."""
     with database_errors("taking the writer lock"):
         lock = dialect_of(connection).writer_lock(connection, schema)
     try:

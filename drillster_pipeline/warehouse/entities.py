@@ -5,8 +5,8 @@ are ``first_seen_on`` and ``last_seen_on``, the first and the last date on which
 
 A row that is only referenced (a person whom an event names, a group whose members were read while the list of groups
 was not) is no observation. It has no history and no dates, and it is written only while nothing has observed it. Of
-several loads that refer to it the newest counts, and snapshots before events, which know less. A placeholder, of which
-nothing but the key is known, gives way to all of them.
+several loads that refer to it the newest counts, and snapshots before events, which have less. A placeholder, of which
+nothing but the key was readable, gives way to all of them.
 
 The history is kept as intervals of export dates (SCD 2). A load *observes* a thing by showing it, and observes that it
 is gone by a complete read without it (see :mod:`.unobserved` for what even such a read cannot observe). What a load
@@ -14,14 +14,14 @@ cannot observe is taken to be as on the day before, and is marked so (``is_seen`
 its row with that mark, or nothing; a date that was never loaded is as the date before it. A history row is a run of
 dates with the same state, as long as it can be.
 
-So a load changes only what follows from its own date: there the state becomes another, and goes on through loads that
+So a load changes only what follows from its own date: there the state becomes another, and continues through loads that
 cannot observe the thing, up to the next one that does. Where that state was there already, nothing is to be done::
 
     loads       d ........ a (cannot observe it) ... b (observes it)
     written     [d, a) as in this load, seen         from b on: as it was
                             [a, b) the same, not seen
 
-Of two loads of a date the newest counts, and that is all that histories know of a load: ``load_tables.in_history``.
+Of two loads of a date the newest counts, and that is all of a load that histories use: ``load_tables.in_history``.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class HistoryMerge:
     # What changes
 
     def _add_observed(self) -> int:
-        """Things that this load shows, and that are not known to be so on its date."""
+        """Things that this load shows, and that are not so in the history of its date."""
         if not self._merge.count_staged(self._observed):
             return 0
         rows, staged = self.rows, self._observed.rows
@@ -261,7 +261,7 @@ class HistoryMerge:
     # Until when, and since when
 
     def _find_ends(self, next_load: date) -> None:
-        """When each thing is seen next, and until when its new state goes on as it is."""
+        """When each thing is seen next, and until when its new state continues."""
         rows, changes = self.rows, self._changes
         of_change = self._of_change(rows)
         begins = sa.case((rows.c.valid_from < next_load, sa.literal(next_load, sa.Date())), else_=rows.c.valid_from)
@@ -331,7 +331,7 @@ class HistoryMerge:
         written += self._merge.update(rows, {"valid_until": sa.literal(self._day, sa.Date())}, ends)
         shown = [*self._of_change(staged), *self._observed.filters, self.is_observed]
         written += self._insert(staged, self._day, until, is_seen=True, where=[*shown, self._starts_here])
-        # What this load cannot observe goes on as it was the day before, which has just been ended there.
+        # What this load cannot observe continues as it was the day before, which has just been ended there.
         carried = [*self._of_change(rows), rows.c.valid_until == self._day, self._is_carried, self._starts_here]
         written += self._insert(rows, self._day, until, is_seen=False, where=carried)
         if self._next_load is not None:

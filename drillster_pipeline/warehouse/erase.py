@@ -22,7 +22,7 @@ from .staging import KEY_SEPARATOR
 _TABLES = {**DATA_TABLES, **HISTORY_TABLES}
 _ENTITY_OF = {history_name(name): table for name, table in DATA_TABLES.items()}
 _INVITING = ("group_members", history_name("group_members"))
-"""Tables that know people by their e-mail address alone."""
+"""Tables in which a person may be by the e-mail address alone."""
 
 
 def erase_person(
@@ -37,7 +37,7 @@ def erase_person(
     """Delete every row about a person, children before parents, and the person from the running texts of all others.
 
     ``erased_text`` gives a text without the person. Returns how many rows per table were deleted or changed. The caller
-    holds the writer lock and the transaction.
+    has the writer lock and the transaction.
     """
     erased: dict[str, int] = {}
     for name in reversed(_TABLES):
@@ -63,7 +63,7 @@ def erase_person(
 
 
 def knows(connection: sa.Connection, tables: Tables, person: Person) -> bool:
-    """Whether any table knows the account; names and addresses that it has, or had, are added to the person."""
+    """Whether any table has the account; names and addresses that it has, or had, are added to the person."""
     found = False
     for name in ("accounts", history_name("accounts"), *_INVITING):
         table = tables(name)
@@ -87,7 +87,7 @@ def _reword(connection: sa.Connection, table: sa.Table, declared: Table, erased_
 
 
 def _renew_hashes(connection: sa.Connection, table: sa.Table, declared: Table, changed: sa.ColumnElement[bool]) -> None:
-    """Make the hashes of rows those of what they hold now: a replay of the archive must find them unchanged."""
+    """Renew the hashes of rows that were changed: a replay of the archive must find them unchanged."""
     if "row_hash" not in table.c:
         return
     entity = _ENTITY_OF.get(declared.name, declared)
@@ -106,7 +106,7 @@ def _about(connection: sa.Connection, tables: Tables, name: str, person: Person)
     if name in _INVITING and person.emails:
         invited = sa.and_(table.c.account_id.is_(None), table.c.email_address.is_not(None))
         emails = connection.scalars(sa.select(table.c.email_address).where(invited).distinct()).all()
-        # Compared here: the LOWER of some databases knows ASCII alone.
+        # Compared here: the LOWER of some databases is for ASCII alone.
         own = [email for email in emails if email.lower() in person.emails]
         named.append(sa.and_(invited, table.c.email_address.in_(own)))
     if named:

@@ -1,4 +1,4 @@
-"""What `check` and `status` ask of a warehouse, leaving nothing behind: for who connects for the first time.
+"""What `check` and `status` read of a warehouse: nothing is left in it, also if it is connected to for the first time.
 
 Nothing is prepared here: what a load would make is only compared. Rights are tried by doing what loads do, in a
 transaction that is rolled back; where DDL can't be rolled back (MySQL, MariaDB), what was made is dropped again.
@@ -26,7 +26,7 @@ from .warehouse import Database
 __all__ = ["NOT_ENCRYPTED", "Inspection", "Server", "State"]
 
 FILE_BUSY_SECONDS = 2
-"""Nobody wants `check` to wait for a load that writes to the file."""
+"""`check` does not wait for a load that writes to the file."""
 MOST_LOADS = 30
 
 
@@ -49,7 +49,7 @@ class State:
     additions: tuple[str, ...]
     """What the next load adds to what is there, in words."""
     problems: tuple[str, ...]
-    """What stands in the way of loading, each with its cure."""
+    """What prevents loading, each with what to do about it."""
 
 
 class Inspection(Database):
@@ -67,7 +67,7 @@ class Inspection(Database):
         super().__init__(parsed, schema)
 
     def connect(self) -> Server:
-        """Connect, and ask what the server is. Raises what :func:`.database_errors` raises."""
+        """Connect, and read what the server is. Raises what :func:`.database_errors` raises."""
         started = time.monotonic()
         with self.reading("connecting") as (connection, _):
             seconds = time.monotonic() - started

@@ -1,6 +1,6 @@
-"""The ledger: what loads record of themselves, and what is asked of it.
+"""The ledger: what loads record of themselves, and the queries on it.
 
-Functions that take a connection are part of a load; :class:`Ledger` answers everyone else.
+Functions that take a connection are part of a load; :class:`Ledger` is for everything else.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ GROUP, ROW, REFERENCED = "group", "row", "mentioned"
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the ledger says when a load begins. It saves statements: nothing is asked of tables that are empty.
+    """The ledger when a load begins. It saves statements: empty tables are not queried.
 
     A run of a date after the newest one, and the first run of all, take a third of the statements of one in between.
     """
@@ -77,7 +77,7 @@ class LedgerState:
 
 
 def read_state(connection: sa.Connection, tables: Tables, names: Collection[str], export_date: date) -> LedgerState:
-    """Read the ledger, and before the first load the tables themselves, which somebody else may have filled."""
+    """Read the ledger, and before the first load the tables themselves, which others may have filled."""
     dates = tables("loads").c.export_date
     flags = [sa.func.max(sa.case((condition, 1), else_=0)) for condition in (dates == export_date, dates > export_date)]
     count, has_date, has_later = connection.execute(sa.select(sa.func.count(), *flags)).one()
@@ -91,7 +91,7 @@ def read_state(connection: sa.Connection, tables: Tables, names: Collection[str]
 
 
 def is_complete_load(loads: sa.FromClause) -> sa.ColumnElement[Any]:
-    """Whether a load is complete; one of a version that did not record it where all tables had been asked for."""
+    """Whether a load is complete; one of a version that did not record it where all tables had been selected."""
     return sa.func.coalesce(loads.c.is_complete, loads.c.is_whole, sa.true()).is_(sa.true())
 
 

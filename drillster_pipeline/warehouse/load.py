@@ -49,6 +49,7 @@ class Load:
     ) -> None:
         self.load_id = f"{plan.export_date.isoformat()}-{plan.kind}-{secrets.token_hex(4)}"
         self._connection = connection.execution_options(**{BEGIN_OPTION: ""})
+        self._dialect = dialect_of(connection)
         self._tables = tables
         self._plan = plan
         self._now = now
@@ -62,7 +63,7 @@ class Load:
         self._has_bounded_keys = staging.bounded
         self._staging = Staging(connection, staging, [name for name in CONTRACT if name in plan.tables])
         with database_errors("connecting"), connection.begin():
-            self._session = dialect_of(connection).session_id(connection)
+            self._session = self._dialect.session_id(connection)
         with self._step("making the staging tables"):
             self._staging.create()
 
@@ -107,7 +108,7 @@ class Load:
             # What was merged stays so, whether or not this succeeds.
             with suppress(PipelineError), self._step("gathering statistics"):
                 for table in attached:
-                    dialect_of(self._connection).gather_statistics(self._connection, table)
+                    self._dialect.gather_statistics(self._connection, table)
         self._ended = True
         return report
 
@@ -130,9 +131,7 @@ class Load:
         for name, staged in self._staging.tables.items():
             if staged.table.kind is Kind.SNAPSHOT and self._staging.rows[name]:
                 with self._step("making a partition"):
-                    if dialect_of(self._connection).ensure_partition(
-                        self._connection, self._tables(name), self._plan.export_date
-                    ):
+                    if self._dialect.ensure_partition(self._connection, self._tables(name), self._plan.export_date):
                         attached.append(self._tables(name))
         return attached
 
@@ -240,7 +239,7 @@ class Load:
         merge.run(sa.insert(self._tables("load_exceptions")).from_select(names, found))
 
     def _is_merged(self) -> bool:
-        """Whether this load is in the ledger, asked on a connection of its own as soon as there is one."""
+        """Whether this load is in the ledger, read on a connection of its own as soon as there is one."""
         loads = self._tables("loads")
         query = sa.select(loads.c.load_id).where(loads.c.load_id == self.load_id)
         engine = self._connection.engine
@@ -261,7 +260,7 @@ class Load:
         self._connection.execution_options(**{BEGIN_OPTION: begin})
         try:
             with database_errors(doing), self._connection.begin():
-                dialect_of(self._connection).check_session(self._connection, self._session)
+                self._dialect.check_session(self._connection, self._session)
                 yield
         except RepeatedRows:  # what was staged is as it was
             raise

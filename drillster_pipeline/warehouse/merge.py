@@ -137,9 +137,9 @@ class Merge:
             self.run(sa.update(rows).values(self.stamp).where(staged.holds(rows), condition, older))
 
     def insert_placeholders(self, staged: Staged) -> int:
-        """Insert a row with nothing but its key for each rejected row that others refer to and that is not known.
+        """Insert a row with nothing but its key for each rejected row that others refer to and that is in no table.
 
-        It has no dates, like a row that is only referenced, and any load that knows more overwrites it.
+        It has no dates, like a row that is only referenced, and any load that has more overwrites it.
         """
         if not any(self.staging.rejected.values()):
             return 0

@@ -1,7 +1,7 @@
 """Snapshot tables on PostgreSQL, in partitions of a month, each attached before the month's first load is published.
 
 A partition is attached empty, in a transaction of its own. That takes no lock that readers wait for, and no session
-can read the load in the ledger before it knows of the partition with the rows. A default partition is the exception:
+can read the load in the ledger before it can read the partition with the rows. A default partition is the exception:
 PostgreSQL locks it against readers while it searches it for rows of the month, so where a query is in the way for
 longer than DEFAULT_LOCK_WAIT, the rows go to the default partition.
 
@@ -100,7 +100,7 @@ def _attach_new(connection: sa.Connection, table: sa.Table, day: date) -> None:
 
 
 def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
-    """Where an administrator wants new partitions to be."""
+    """The tablespace of the table, which new partitions get."""
     query = sa.text(
         "SELECT quote_ident(spcname) FROM pg_class JOIN pg_tablespace s ON s.oid = reltablespace"
         " WHERE pg_class.oid = CAST(:name AS regclass)"
@@ -110,10 +110,10 @@ def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
 
 
 def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
-    """Look at a partitioned table as a whole, which queries over months are planned by: autovacuum never does.
+    """Gather statistics of a partitioned table itself, by which queries over months are planned: autovacuum never does.
 
-    At the columns that rows are joined and sought by; all of them would take four times as long. The partitions
-    themselves are autovacuum's, and PostgreSQL 18 can be told to leave them to it.
+    Of the columns that rows are joined and found by; all of them would take four times as long. The partitions
+    themselves are autovacuum's, and PostgreSQL 18 has an option to leave them to it.
     """
     quote = connection.dialect.identifier_preparer.quote
     sought = {*table.primary_key.columns, *(column for index in table.indexes for column in index.columns)}
@@ -169,7 +169,7 @@ def _old_partitions(connection: sa.Connection, table: sa.Table, before: date) ->
 
 
 def _has_bounds(connection: sa.Connection, partition: sa.Table, first: date, following: date) -> bool:
-    """Whether it is the month that its name says: an administrator may have named a whole year so."""
+    """Whether it is the month that its name says: an administrator may have given that name to a year."""
     query = sa.text(
         "SELECT pg_get_expr(relpartbound, oid) = format('FOR VALUES FROM (%L) TO (%L)', CAST(:first AS date),"
         " CAST(:following AS date)) FROM pg_class WHERE oid = CAST(:name AS regclass)"

@@ -1,7 +1,7 @@
-"""What is read of the tables after a load: counts for the checks, and a few rows and figures for everybody to see.
+"""What is read of the tables after a load: counts for the checks, and a few rows and figures for Dagster's pages.
 
 Rows and figures get into Dagster's records, which ``forget`` does not reach: so no personal value, no free text and no
-id of an account is among them, whatever DRILLSTER_PERSONAL_DATA says. Nothing here stops a load (see
+id of an account is among them, whatever DRILLSTER_PERSONAL_DATA is. Nothing here stops a load (see
 :mod:`.validation` for what does).
 """
 

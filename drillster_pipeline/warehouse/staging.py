@@ -1,8 +1,8 @@
-"""Where rows wait to be judged: tables that only the load's own connection sees.
+"""Staging tables, which only the load's own connection can read.
 
 On SQLite and PostgreSQL they are TEMPORARY tables, which vanish with the process: a load that is killed leaves
-nothing behind. Other databases get ordinary tables under a prefix; the next load, which holds the writer lock and so
-knows that they are dead, clears them.
+nothing behind. Other databases get ordinary tables under a prefix; the next load, which has the writer lock, so that
+no other load uses them, clears them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .model import KEY_TEXT, TEXT, bounded_columns, column_type
 
 PREFIX = "drillster_staged_"
 KEY_SEPARATOR = "\x1f"
-"""Between the parts of a key where a key is one text; Drillster's ids never hold it."""
+"""Between the parts of a key where a key is one text; no id of Drillster contains it."""
 
 KEY_PARTS = ("key_1", "key_2", "key_3")
 """Columns for the key of an entity of any table."""
@@ -62,7 +62,7 @@ def staged_columns(table: Table) -> tuple[Column, ...]:
 
 
 class StagingTables:
-    """How the staging tables of a dialect look. Made once: statements on the same tables need not be compiled again."""
+    """The staging tables of a dialect. Made once: statements on the same tables need not be compiled again."""
 
     def __init__(self, dialect: Dialect, schema: str | None) -> None:
         self.temporary = dialect.has_temporary_tables
@@ -114,7 +114,7 @@ class StagingTables:
         return Staged(table, columns, rows)
 
     def clear_dead(self, connection: sa.Connection) -> None:
-        """Remove what a load that died has left, where that did not go with its session; needs the writer lock."""
+        """Remove what a killed load has left, where that did not go with its session; needs the writer lock."""
         if self.temporary:
             return
         schema = self.metadata.schema
@@ -124,7 +124,7 @@ class StagingTables:
 
 
 class Staging:
-    """The staging tables of one load, on its connection, and how many rows they hold."""
+    """The staging tables of one load, on its connection, and the numbers of their rows."""
 
     def __init__(self, connection: sa.Connection, defined: StagingTables, tables: Iterable[str]) -> None:
         self._connection = connection
@@ -132,9 +132,9 @@ class Staging:
         self._dialect = dialect_of(connection)
         self.tables: Mapping[str, Staged] = {name: defined.of[name] for name in tables}
         self.rejects = defined.rejects
-        """Rows that were set aside. ``required`` holds, as JSON, what a row with the key alone must have beside it."""
+        """Rejected rows. ``required`` holds, as JSON, what a row with the key alone must have beside it."""
         self.placeholders = defined.placeholders
-        """Keys of rejected rows that others refer to: each gets a row with its key alone, if nobody knows it."""
+        """Keys of rejected rows that others refer to: each gets a row with its key alone, if it is in no table."""
         self.unobserved = defined.unobserved
         self.changes = defined.changes
         """Work space of :mod:`.entities`: what changes in the history of one table."""
@@ -145,16 +145,16 @@ class Staging:
         self.repeated = Counter[str]()
         """Rows of each table that were left out for another one with the same key."""
         self.rejected = Counter[str]()
-        """Rows of each table that were set aside."""
+        """Rejected rows of each table."""
         self._last_row, self._last_reject = Counter[str](), Counter[str]()
         """Their numbers go on where some of them turn out to be the same, and are taken out."""
         self.unreadable: set[str] = set()
-        """Tables with a reject of which the key could not be read: nobody knows which row that was."""
+        """Tables with a reject of which the key could not be read: it may be any row."""
         self._distinct: set[str] = set()
         """Tables of which no two staged rows have the same key."""
 
     def create(self) -> None:
-        """Make the staging tables, clearing those of a load that died."""
+        """Make the staging tables, clearing those of a load that was killed."""
         self._defined.clear_dead(self._connection)
         self._defined.metadata.create_all(self._connection, tables=self._all, checkfirst=False)
 
@@ -175,7 +175,7 @@ class Staging:
         self.reject(batch.rejects)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
-        """Set rows aside; they are numbered within their table."""
+        """Add rejects; they are numbered within their table."""
         if not rejects:
             return
         values = []
@@ -221,7 +221,7 @@ class Staging:
         return removed
 
     def may_repeat(self, name: str) -> bool:
-        """Whether nobody has looked yet if staged rows of a table have the same key."""
+        """Whether staged rows of a table may have the same key: that was not checked yet."""
         return bool(self.rows[name]) and name not in self._distinct
 
     def leave_out_repeated(self, staged: Staged) -> int:
@@ -245,7 +245,7 @@ class Staging:
 
 
 def _as_json(record: Mapping[str, Any]) -> str:
-    """A rejected row as JSON text that any database holds."""
+    """A rejected row as JSON text that any database stores."""
     text = json.dumps(record, ensure_ascii=False)
     try:
         text.encode()

@@ -1,7 +1,7 @@
 """Rows that a complete read cannot observe: of a closed group, rejected, or only referenced.
 
-Their absence is not a deletion. The same predicate holds for the load at hand (against what it staged) and for earlier
-loads (against ``load_exceptions``), so that the order of loads makes no difference.
+Their absence is not a deletion. The same predicate is used for the load at hand (against what it staged) and for
+earlier loads (against ``load_exceptions``), so that the order of loads makes no difference.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def is_complete(table: Table, plan: TablePlan, *, unreadable: Collection[str]) -
     """Whether absence from this read means that a row is gone.
 
     ``unreadable``: tables with a rejected row of which the key could not be read. Any missing row may be that one, or
-    one that is requested by its id: nobody can ask what is in a catalog without an id.
+    one that is requested by its id: the content of a catalog without an id cannot be requested.
     """
     keeps_all = plan.keep_referenced and table.kind is Kind.ENTITY and not flags_referenced(table)
     hides = table.name in unreadable or not _hidden(unreadable).isdisjoint(table.sources)

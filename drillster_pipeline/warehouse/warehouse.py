@@ -127,7 +127,7 @@ class Warehouse(Database):
 
     @contextmanager
     def _writing(self, purpose: str) -> Iterator[sa.Connection]:
-        """A session to write with, and the writer lock. Raises Busy where another writer holds it for too long."""
+        """A session to write with, and the writer lock. Raises Busy where another writer has it for too long."""
         with database_errors("connecting"):
             connection = self.engine.connect()
         try:
@@ -145,7 +145,7 @@ class Warehouse(Database):
     def loading(self, plan: LoadPlan) -> Iterator[Load]:
         """One load, with the writer lock held from its first row to its last.
 
-        Raises Busy where another load holds the lock for too long.
+        Raises Busy where another writer has the lock for too long.
         """
         with self._writing(f"run {plan.run_id} ({plan.kind} of {plan.export_date})") as connection:
             load = Load(connection, self._tables, self._staging, plan, now=self._now, again=self._wait)
@@ -156,9 +156,9 @@ class Warehouse(Database):
 
     @contextmanager
     def erasing(self) -> Iterator[Erase]:
-        """Hold the writer lock, so that no load reads what is taken out of the archive; gives what erases a person.
+        """Take the writer lock, so that no load reads what is erased from the archive; gives what erases a person.
 
-        Raises Busy where a load holds the lock for too long.
+        Raises Busy where a load has the lock for too long.
         """
         with database_errors("erasing a person"), self._writing("forget") as connection:
             with connection.begin():
@@ -168,8 +168,8 @@ class Warehouse(Database):
     def _erase_person(self, connection: sa.Connection, person: Person, **options: Any) -> dict[str, int]:
         """Take a person out of every table and record that it was done; returns the rows per table.
 
-        On SQLite the file is written anew and the log emptied, so that it holds no trace. Raises Busy
-        where somebody reads the file for so long that the log can't be emptied; to erase once more does it.
+        On SQLite the file is written anew and the log emptied, so that no trace is left. Raises Busy
+        where another program reads the file for so long that the log can't be emptied; to erase once more does it.
         """
         self._dialect.begin_erasing(connection)
         with connection.begin():
@@ -211,7 +211,7 @@ class Warehouse(Database):
             )
 
     def knows(self, person: Person) -> bool:
-        """Whether any table knows the account; the names and addresses that it has of it are added to the person."""
+        """Whether any table has the account; the names and addresses that it has of it are added to the person."""
         with self.reading() as (connection, tables):
             return knows(connection, tables, person)
 

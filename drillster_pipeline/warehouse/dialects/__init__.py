@@ -1,7 +1,7 @@
 """What each kind of database does its own way: one file per dialect, and the generic path for all others.
 
 A dialect is a subclass of :class:`Dialect` in a module of this package; ``names`` says which SQLAlchemy dialects it is
-for. Everything else in the package asks :func:`dialect_of`.
+for. Everything else in the package calls :func:`dialect_of`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class WriterLock:
     where = ""
     """What is locked, for messages; may be empty."""
     ends_with = ""
-    """Whose end releases it: a dead process cannot leave it behind."""
+    """Whose end releases it: a killed process cannot leave it behind."""
 
     def acquire(self, purpose: str) -> bool:
         """Take the lock if it is free."""
@@ -132,6 +132,8 @@ class Dialect:
     """Whether tests load a real database of it."""
     drivers: ClassVar[Mapping[str, str]] = {}
     """The driver that a URL without one picks, by the scheme of the URL."""
+    driver_modules: ClassVar[tuple[str, ...]] = ()
+    """The modules that errors of its drivers are from, in lower case."""
     extra: ClassVar[tuple[str, str] | None] = None
     """Of the default driver: what it is for, and the extra of this package that installs it."""
     place_setting: ClassVar[str] = "DRILLSTER_WAREHOUSE_SCHEMA"
@@ -251,7 +253,7 @@ class Dialect:
     # Sessions
 
     def lift_limits(self, connection: sa.Connection) -> None:
-        """Lift limits that are meant for people: a load may be silent, or busy, for minutes."""
+        """Lift limits that are meant for interactive sessions: a load may be silent, or busy, for minutes."""
 
     def session_id(self, connection: sa.Connection) -> int | None:
         """The session of the server behind this connection, where a pooler might change it."""
@@ -326,10 +328,6 @@ class Dialect:
         """Remove copies of erased rows from the database's own files. Raises Busy."""
 
     # Errors
-
-    def owns(self, _error: BaseException) -> bool:
-        """Whether it is an error of this dialect's driver."""
-        return False
 
     def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:
         """An error of the driver for an operator, from codes and names only: a driver's text may quote a row."""

@@ -31,11 +31,10 @@ OLDEST_MYSQL, OLDEST_MARIADB = (8, 0, 17), (10, 5)
 DDL_WAIT_SECONDS = 15
 """How long DDL waits for queries in its way; while it waits, all later queries on that table wait behind it."""
 LOCK_WAIT_SECONDS = 600
-"""How long a merge waits where somebody holds rows or a table."""
+"""How long a merge waits for locked rows or a locked table."""
 IDLE_SECONDS = 28_800
 """How long a load may be silent before the server ends its session (the server's own default; hosts lower it)."""
 
-_DRIVERS = {"pymysql", "mysqldb"}
 _CONNECT_ARGUMENTS = {
     "connect_timeout": 15,
     "charset": "utf8mb4",
@@ -76,7 +75,7 @@ class ExactLongText(sa.UnicodeText):
 
 
 def _is_mariadb(dialect: sa.Dialect) -> bool:
-    # Known when connected: the server may be another than the URL says.
+    # Set when connected: the server may be another than that of the URL.
     return bool(getattr(dialect, "is_mariadb", False))
 
 
@@ -98,6 +97,7 @@ class MySQL(Dialect):
     """A database of a MySQL or MariaDB server."""
 
     names = NAMES
+    driver_modules = ("pymysql", "mysqldb")
     is_tested = True
     drivers: ClassVar[Mapping[str, str]] = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
     extra = ("MySQL and MariaDB", "mysql")
@@ -123,7 +123,7 @@ class MySQL(Dialect):
     def engine_options(self, url: URL) -> dict[str, Any]:
         """Of PyMySQL and mysqlclient; SERIALIZABLE would have readers wait for a merge."""
         options = super().engine_options(url)
-        if url.drivername.partition("+")[2] not in _DRIVERS:
+        if url.drivername.partition("+")[2] not in self.driver_modules:
             return options
         return {**options, "connect_args": _CONNECT_ARGUMENTS, "isolation_level": "REPEATABLE READ"}
 
@@ -137,7 +137,7 @@ class MySQL(Dialect):
         return product, f"encrypted ({row[1]})" if row is not None and row[1] else NOT_ENCRYPTED
 
     def text_type(self, *, in_key: bool) -> TypeEngine[Any]:
-        """With a collation that tells case, accents and trailing spaces apart."""
+        """With a collation in which case, accents and trailing spaces differ."""
         return ExactText(self.key_length) if in_key else ExactLongText()
 
     def timestamp_type(self) -> TypeEngine[Any]:
@@ -219,10 +219,6 @@ class MySQL(Dialect):
             release=sa.select(sa.func.release_lock(name)),
             holder=holder,
         )
-
-    def owns(self, error: BaseException) -> bool:
-        """Whether it is an error of PyMySQL or mysqlclient."""
-        return type(error).__module__.partition(".")[0].lower() in _DRIVERS
 
     def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:
         """By its number."""

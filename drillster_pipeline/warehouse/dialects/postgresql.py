@@ -34,13 +34,13 @@ from . import (
 )
 
 CONNECT_SECONDS = 15
-"""How long the server may take to answer, so that a wrong host is an error and not a run of waiting."""
+"""How long the server may take to answer, so that a wrong host is an error after seconds."""
 KEEPALIVES = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
-"""Seconds of silence, seconds between probes, and how many: after two minutes the other side counts as dead."""
+"""Seconds of silence, seconds between probes, and how many: after two minutes the other side counts as gone."""
 DDL_WAIT = "15s"
 """How long DDL waits for queries in its way; while it waits, all later queries on that table wait behind it."""
 LOCK_WAIT = "10min"
-"""How long a merge waits where somebody locked a table by hand, or changes it."""
+"""How long a merge waits for a table that was locked by hand, or is being changed."""
 _SMALL_TABLE = 1_000
 _STATISTICS_TARGET = 10
 """ANALYZE reads 300 times as many rows: how many values a key has shows in 3,000 as well as in 30,000."""
@@ -91,6 +91,7 @@ class PostgreSQL(Dialect):
     """A schema of a PostgreSQL server."""
 
     names = ("postgresql",)
+    driver_modules = ("psycopg",)
     is_tested = True
     drivers = dict.fromkeys(("postgres", "postgresql", "postgres+psycopg"), "postgresql+psycopg")
     extra = ("PostgreSQL", "postgres")
@@ -106,13 +107,13 @@ class PostgreSQL(Dialect):
     }
 
     def engine_options(self, url: URL) -> dict[str, Any]:
-        """Of psycopg; what a role or a database is set to does not hold for a load."""
+        """Of psycopg; settings of a role or a database do not apply to a load."""
         if not url.drivername.endswith("+psycopg"):
             return super().engine_options(url)
         arguments = {
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "drillster-pipeline",
-            # A role, a database or PGCLIENTENCODING may ask for another, in which names would be damaged.
+            # A role, a database or PGCLIENTENCODING may set another, in which names would be damaged.
             "client_encoding": "utf8",
             **KEEPALIVES,
         }
@@ -246,7 +247,7 @@ class PostgreSQL(Dialect):
         return ("a table", "a view", "a temporary table", "one session over two transactions")
 
     def lift_limits(self, connection: sa.Connection) -> None:
-        """And have the server notice a client that is gone without a word: its lock would be held for hours."""
+        """And let the server notice a client that is gone without closing: its lock would stay for hours."""
         limits = ("statement", "idle_session", "idle_in_transaction_session", "transaction")
         settings = {f"{name}_timeout": "0" for name in limits} | {
             f"tcp_{name}": KEEPALIVES[name] for name in KEEPALIVES
@@ -310,7 +311,7 @@ class PostgreSQL(Dialect):
     def index_staged(
         self, connection: sa.Connection, target: sa.Table, key: Sequence[str], joined: Sequence[str], count: int
     ) -> bool:
-        """Statistics, by which it joins by hashing; nobody else gathers them for a temporary table.
+        """Statistics, by which it joins by hashing; the server gathers none for a temporary table.
 
         It guesses well enough by the size of a small one.
         """
@@ -325,12 +326,8 @@ class PostgreSQL(Dialect):
     gather_statistics = staticmethod(partitions.gather_statistics)
     drop_partitions = staticmethod(partitions.drop_partitions)
 
-    def owns(self, error: BaseException) -> bool:
-        """Whether it is an error of psycopg."""
-        return type(error).__module__.startswith("psycopg")
-
     def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:
-        """By SQLSTATE; errors of connecting have none, and are known by words."""
+        """By SQLSTATE; errors of connecting have none, and are recognized by words."""
         name, text = type(error).__name__, str(error)
         if state := getattr(error, "sqlstate", None):
             detail = f"{name}{_subject(error)}, SQLSTATE {state}"
@@ -359,7 +356,7 @@ def _driver(connection: sa.Connection) -> Any:
 
 
 def _on_connect(connection: Any, _record: object) -> None:
-    # Driver and SQLAlchemy read what the server writes, and know it in this form alone. In UTC no moment of the
+    # Driver and SQLAlchemy read what the server writes, and parse it in this form alone. In UTC no moment of the
     # contract is in the year 10000, or before the year 1, which Python does not have.
     connection.autocommit = True
     connection.execute("SET datestyle = 'ISO'; SET timezone = 'UTC'; SET quote_all_identifiers = off")

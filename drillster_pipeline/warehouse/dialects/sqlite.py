@@ -54,6 +54,7 @@ class SQLite(Dialect):
     """A file on a local disk."""
 
     names = ("sqlite",)
+    driver_modules = ("sqlite3",)
     is_tested = True
     place_setting = "DRILLSTER_WAREHOUSE_URL"
     key_length = None
@@ -199,10 +200,6 @@ class SQLite(Dialect):
                 "its write-ahead log, which still has them, can't be emptied: end that program and erase again"
             )
 
-    def owns(self, error: BaseException) -> bool:
-        """Whether it is an error of the standard library's driver."""
-        return isinstance(error, sqlite3.Error)
-
     def report_error(self, error: BaseException, *, lost: bool) -> ErrorReport:
         """By the words of the library."""
         text = str(error)
@@ -266,7 +263,7 @@ def _values_of(codes: npt.NDArray[np.intp], distinct: list[str]) -> list[Any]:
 
 
 class FileLock(WriterLock):
-    """A lock on a file that the kernel releases with the process; the file says who holds it."""
+    """A lock on a file that the kernel releases with the process; the file has the name of its holder."""
 
     def __init__(self, path: Path) -> None:
         self.ends_with = f"the lock ({path}) goes with its process"
