@@ -1,7 +1,8 @@
-"""A walk over a real sandbox: everything once, depth first, always busy; and all that goes wrong on the way."""
+"""A crawl over a real sandbox: everything once, group by group; and all that goes wrong on the way."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -13,15 +14,14 @@ import pytest
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.api.crawler import Crawler
-from drillster_pipeline.errors import (
-    AnswerError,
-    PermissionDenied,
-    Unauthorized,
-)
-from drillster_pipeline.resources import RESOURCES, Unit
-from tests.drillster import Failure, Faults, PageFault, Shapes, closed
+from drillster_pipeline.api.retry import Backoff
+from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDenied, RequestRefused, Unauthorized
+from drillster_pipeline.resources import RESOURCES, Unit, unit_of
+from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
 
-from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, unit, walk_threads
+from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, new_tokens, unit
+
+SMALL_PAGES = {"*": 10}
 
 
 def without(everything: Any, gone: Callable[[str], bool]) -> Any:
@@ -31,34 +31,31 @@ def without(everything: Any, gone: Callable[[str], bool]) -> Any:
     }
 
 
-# -- a quiet night
-
-
-def test_a_snapshot_holds_what_the_organization_is_and_asks_for_each_thing_once(walks: Walks) -> None:
-    forget_tokens(walks.sandbox)
-    capture = walks.snapshot()
-    assert held(capture) == walks.expected()
-    asked = Counter((record.path, record.query) for record in walks.sandbox.requests)
-    assert set(asked.values()) == {1}
-    assert walks.sandbox.grants == 1
-    units = {key for key, things in walks.expected()["results"].items()}
-    assert walks.sandbox.count("GET", "/api/2.1.1/group/*/member-results/*") == len(units)
-
-
-def test_the_manifest_counts_what_was_read(walks: Walks) -> None:
-    capture, wanted = walks.snapshot(), walks.expected()
+def assert_complete(walks: Walks, capture: Any) -> None:
+    wanted = walks.expected()
+    assert held(capture) == wanted
     for resource, units in wanted.items():
         found = entry(capture, resource)
-        assert found["status"] == "captured", resource
-        assert found["units"] == len(units), resource
+        assert (found["status"], found["units"]) == ("captured", len(units)), resource
         assert found["lost"] == found["short"] == [], resource
-        if resource not in {"groups", "catalogs", "test_results"}:
-            assert found["items"] == sum(map(len, units.values())), resource
+
+
+# -- without faults
+
+
+def test_a_snapshot_has_what_the_organization_has_and_requests_each_thing_once(walks: Walks, groups: list[str]) -> None:
+    forget_tokens(walks.sandbox)
+    capture, wanted = walks.snapshot(), walks.expected()
+    assert_complete(walks, capture)
+    assert set(Counter((record.path, record.query) for record in walks.sandbox.requests).values()) == {1}
+    assert walks.sandbox.grants == 1
+    for resource in wanted.keys() - {"groups", "catalogs", "test_results"}:
+        assert entry(capture, resource)["items"] == sum(map(len, wanted[resource].values())), resource
     assert entry(capture, "accounts")["named_total"] == len(wanted["accounts"][unit()])
-    assert capture.manifest["groups"] == {"listed": sorted(wanted["groups"][unit()]), "closed": [], "gone": []}
+    assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": []}
 
 
-def test_another_organization_id_than_self_is_asked_for(walks: Walks) -> None:
+def test_another_organization_id_than_self_is_requested(walks: Walks) -> None:
     organization = walks.sandbox.credentials.organization_id
     assert held(walks.snapshot(organization_id=organization)) == walks.expected()
     assert walks.sandbox.count("GET", f"/api/2.1.1/organization/{organization}") == 1
@@ -70,105 +67,180 @@ def test_events_of_a_window_are_what_happened_in_it(walks: Walks, known: bool) -
     objectives = [(group.id, one.id) for group in seen.present_groups() for one in seen.objectives(group)]
     capture = walks.events(objectives if known else None)
     assert held(capture)["objective_events"] == expected_events(walks.sandbox, WINDOW)["objective_events"]
-    assert set(capture.manifest["resources"]) == (
-        {"objective_events"} if known else {"groups", "objectives", "objective_events"}
-    )
+    listed = set() if known else {"groups", "objectives"}
+    assert set(capture.manifest["resources"]) == {"objective_events"} | listed
     assert walks.sandbox.count("GET", "/api/2.1.1/groups") == (0 if known else 1)
 
 
-def test_a_clock_that_is_set_back_leaves_the_span_of_the_capture_in_order(walks: Walks) -> None:
+def test_a_clock_that_is_set_back_leaves_the_times_of_the_capture_in_order(walks: Walks) -> None:
     ticks = iter(NIGHT - timedelta(seconds=number) for number in range(100_000))
     capture = walks.snapshot(now=lambda: next(ticks))
     assert capture.manifest["captured_from"] < capture.manifest["captured_until"]
 
 
-# -- depth first, always busy, memory flat
-
-
-def test_a_group_is_done_before_the_next_is_opened(walks: Walks, groups: list[str]) -> None:
-    walks.concurrency = 1
-    walks.snapshot()
-    order = [record.path.split("/")[4] for record in walks.sandbox.requests if "/group/" in record.path]
-    changes = sum(before != after for before, after in pairwise(order))
-    assert changes == len(groups) - 1
-
-
-def test_lists_of_a_group_are_read_before_the_results_of_its_members(walks: Walks, groups: list[str]) -> None:
-    # One page after the other: begun at the end, a long list would be all that is left to do, in one thread.
-    walks.concurrency = 1
-    walks.snapshot()
-    for group in groups:
-        paths = [record.path for record in walks.sandbox.requests if f"/group/{group}" in record.path]
-        asked_for_results = ["member-results" in path for path in paths]
-        assert asked_for_results == sorted(asked_for_results)
-        assert len(set(asked_for_results)) == 2
-
-
-def test_the_largest_group_is_read_first(walks: Walks) -> None:
+def test_groups_are_read_one_after_the_other_the_largest_first_and_the_lists_of_each_before_its_results(
+    walks: Walks, groups: list[str]
+) -> None:
     walks.concurrency = 1
     capture = walks.snapshot()
+    paths = [record.path.split("/") for record in walks.sandbox.requests if "/group/" in record.path]
+    assert sum(before[4] != after[4] for before, after in pairwise(paths)) == len(groups) - 1
     listed = [group for line in capture.pages("groups") if not line.unit for group in line.body["groups"]]
     sizes = {group["id"]: group["counts"]["members"] for group in listed}
-    order = list(dict.fromkeys(r.path.split("/")[4] for r in walks.sandbox.requests if "/group/" in r.path))
-    assert [sizes[group] for group in order] == sorted(sizes.values(), reverse=True)
-    assert len(set(sizes.values())) > 1
+    order = list(dict.fromkeys(path[4] for path in paths))
+    assert [sizes[group] for group in order] == sorted(set(sizes.values()), reverse=True)
+    for group in groups:
+        # One page after the other: begun at the end, a long list would be all that is left to do, in one thread.
+        are_results = ["member-results" in path for path in paths if path[4] == group]
+        assert are_results == sorted(are_results)
+        assert len(set(are_results)) == 2
 
 
-# -- errors
+# -- faults that cost nothing
 
-
-def test_the_first_error_stops_all_threads_and_is_the_one_that_is_raised(walks: Walks) -> None:
-    walks.sandbox.change(
-        latency=0.01,
-        failures=(Failure(at="group/*/member-results/*", statuses=(401,), error="token_expired", after=9),),
-    )
-    with pytest.raises(Unauthorized, match="member-results"):
-        walks.walk(walks.begin())
-    assert walk_threads() == []
-    assert len(walks.sandbox.requests) < 60
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (PageFault(resource="accounts", what="stuck"), AnswerError),
-        (PageFault(resource="accounts", what="endless"), AnswerError),
-        (PageFault(resource="accounts", what="empty"), AnswerError),
-        (PageFault(resource="group_members", what="stuck"), AnswerError),
-        (PageFault(resource="results", what="endless"), AnswerError),
-    ],
-    ids=lambda value: f"{value.what} {value.resource}" if isinstance(value, PageFault) else "",
-)
-def test_a_list_that_cannot_be_followed_is_a_contract_error(walks: Walks, fault: Any, kind: Any) -> None:
-    walks.sandbox.faults = Faults(clamped_sizes={"*": 10}, pages=(fault,))
-    with pytest.raises(kind, match="Nothing of it is used"):
-        walks.walk(walks.begin())
-
-
-def test_a_cursor_whose_item_has_gone_makes_the_list_restart(walks: Walks) -> None:
-    walks.sandbox.faults = Faults(
-        clamped_sizes={"*": 10},
+HARMLESS: dict[str, Faults] = {
+    **{f"pages cut down to {size}": Faults(clamped_sizes={"*": size}) for size in (10, 37)},
+    **{f"more than {size} refused": Faults(refused_sizes={"*": size}) for size in (60, 10, 1)},
+    "more than 50 refused by HTML": Faults(refused_sizes={"*": 50}, shapes=Shapes(errors="html")),
+    "an item named by a cursor is gone": Faults(
+        clamped_sizes=SMALL_PAGES,
         failures=(
             Failure(
                 at="*/accounts", query="*resultFrom*", statuses=(400,), error="invalid_result_from", nth=frozenset({1})
             ),
         ),
-    )
-    assert held(walks.snapshot()) == walks.expected()
+    ),
+    **{
+        f"{at} does not answer at first": Faults(failures=(Failure(at=at, first=4, statuses=(500,)),))
+        for at in ("organizations/*", "groups", "group/*/test-results/*")
+    },
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_everything_is_captured_in_spite_of_faults(walks: Walks, name: str) -> None:
+    walks.sandbox.faults = HARMLESS[name]
+    assert_complete(walks, walks.snapshot())
+
+
+ALL = frozenset({"*"})
+PAGING: dict[str, dict[str, Any]] = {
+    "no total": {"without_total": ALL},
+    "no moreAvailable": {"without_more_available": ALL},
+    "no total and no moreAvailable": {"without_total": ALL, "without_more_available": ALL},
+    "no pagination": {"without_pagination": ALL},
+    "inclusive cursors": {"inclusive": ALL},
+    "inclusive cursors that are an index": {"inclusive": ALL, "cursors": "index"},
+    "inclusive cursors without moreAvailable": {"inclusive": ALL, "without_more_available": ALL},
+    "inclusive cursors with neither": {"inclusive": ALL, "without_total": ALL, "without_more_available": ALL},
+    "no cursor on an empty page": {"null_cursor_on_empty": True},
+    **{f"cursors are {kind}": {"cursors": kind} for kind in ("id", "timestamp", "index")},
+    "the newest accounts first": {"accounts_order": "newest_first"},
+    "groups by index": {"groups_total": "top"},
+    "members all at once": {"members_paging": "all"},
+    "the least that is required": {"optional_fields": False, "without_total": ALL},
+    "flat test results without total": {"test_results_items": "flat", "without_total": ALL},
+}
+AT_ONCE = ("no pagination", "members all at once")
+"""Cut down to a page, nothing would lead to the next."""
+ITEM_FORMS: dict[str, Any] = {
+    "accounts_items": "bare",
+    "accounts_list": "organizationAccounts",
+    "group_has_members": True,
+    "invitee_status": False,
+    "objectives_content": "drills",
+    "objectives_list": "array",
+    "evaluations_list": "objectiveEvaluations",
+    "test_results_list": "testResults",
+    "catalogs_list": "organizationCatalogs",
+    "content_list": "content",
+    "content_version": "3",
+    "permission_status": 401,
+}
+
+
+def in_form(walks: Walks, name: str, form: dict[str, Any]) -> None:
+    walks.sandbox.faults = Faults(shapes=Shapes(**form), clamped_sizes={} if name in AT_ONCE else SMALL_PAGES)
+
+
+@pytest.mark.parametrize("name", [*PAGING, "other items"])
+def test_every_form_is_captured_completely(walks: Walks, name: str) -> None:
+    form = PAGING.get(name, ITEM_FORMS)
+    in_form(walks, name, form)
+    capture = walks.snapshot()
+    assert_complete(walks, capture)
+    if "without_total" in form:
+        assert {one["named_total"] for one in capture.manifest["resources"].values()} == {None}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGING if "cursor" in name or name.startswith("no ")])
+def test_every_form_of_events_is_captured_completely(walks: Walks, name: str) -> None:
+    in_form(walks, name, PAGING[name] | {"objectives_list": "array", "events_list": "changes", "events_type": "type"})
+    capture = walks.events()
+    wanted = expected_events(walks.sandbox, WINDOW)["objective_events"]
+    assert held(capture)["objective_events"] == wanted
+    assert sum(map(len, wanted.values())) > 20
+    assert [one["short"] for one in capture.manifest["resources"].values() if one["short"]] == []
+
+
+def test_results_that_are_not_there_and_tests_that_only_objectives_name_are_no_loss(walks: Walks) -> None:
+    in_form(walks, "", {"invitee_results": "missing", "group_has_tests": False})
+    capture, wanted = walks.snapshot(), walks.expected()
+    found = held(capture)
+    assert entry(capture, "results")["absent"] > 0
+    assert entry(capture, "results")["lost"] == []
+    assert found["results"].items() < wanted["results"].items()
+    assert found["test_results"].items() <= wanted["test_results"].items()
+    assert found["test_results"]
+
+
+def test_a_page_size_that_is_refused_is_requested_once(walks: Walks) -> None:
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(refused_sizes={"*": 60})
+    walks.snapshot()
+    sizes = [record.query for record in walks.sandbox.requests if "/member-results/" in record.path]
+    assert sum("resultSize=100" in query for query in sizes) == 1
+    assert sum("resultSize=50" in query for query in sizes) >= len(walks.expected()["results"])
+
+
+def test_tokens_are_renewed_in_time_during_a_capture(walks: Walks) -> None:
+    with new_tokens(walks.sandbox) as walks.tokens:
+        walks.concurrency = 2
+        walks.sandbox.faults = Faults(token_lifetime=1.5, stated_lifetime=0.5, latency=0.04)
+        assert_complete(walks, walks.snapshot())
+    assert walks.sandbox.grants >= 3
+    assert {record.status for record in walks.sandbox.requests} == {200}
+
+
+# -- lists that do not add up
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PageFault(resource="accounts", what="stuck"),
+        PageFault(resource="accounts", what="empty"),
+        PageFault(resource="results", what="endless"),
+    ],
+    ids=lambda fault: f"{fault.what} {fault.resource}",
+)
+def test_a_list_that_cannot_be_followed_is_a_contract_error(walks: Walks, fault: PageFault) -> None:
+    walks.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES, pages=(fault,))
+    with pytest.raises(AnswerError, match="Nothing of it is used"):
+        walks.walk(walks.begin())
 
 
 @pytest.mark.parametrize(("off", "requests"), [(1, 1), (30, 3)])
-def test_a_total_that_is_never_reached_is_a_hole(walks: Walks, off: int, requests: int) -> None:
+def test_a_total_that_is_never_reached_is_recorded(walks: Walks, off: int, requests: int) -> None:
     walks.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="total_off", n=off),))
     capture = walks.snapshot()
     there = len(walks.expected()["accounts"][unit()])
-    short = entry(capture, "accounts")["short"]
-    assert short == [{"unit": {}, "items": there, "expected": there + off}]
+    assert entry(capture, "accounts")["short"] == [{"unit": {}, "items": there, "expected": there + off}]
     assert walks.sandbox.count("GET", "/api/2.1.1/organizations/self/accounts") == requests
     assert held(capture) == walks.expected()
 
 
-def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walks, groups: list[str]) -> None:
+def test_members_that_the_group_counts_and_the_list_lacks_are_recorded(walks: Walks, groups: list[str]) -> None:
     # The group has been emptied since its list was read, or so its list of members says, without a total.
     writer = walks.begin()
     counted = Unit(api.GROUP_MEMBERS, {"group_id": groups[0]}, 14)
@@ -185,42 +257,33 @@ def test_members_that_the_group_counts_and_the_list_lacks_are_a_hole(walks: Walk
 # -- what is closed, gone, or not there at all
 
 
-def test_a_group_that_is_closed_to_us_is_recorded_and_the_walk_goes_on(walks: Walks, groups: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("what", "status", "becomes"),
+    [("*", 403, "closed"), ("*", 404, "gone"), ("staff", 403, None), ("staff", 404, None)],
+)
+def test_a_group_is_closed_or_gone_only_if_nothing_of_it_can_be_read(
+    walks: Walks, groups: list[str], what: str, status: int, becomes: str | None
+) -> None:
     shut = groups[0]
-    walks.sandbox.faults = Faults(failures=closed(shut))
+    walks.sandbox.faults = Faults(failures=closed(shut, what=what, status=status))
     capture = walks.snapshot()
-    assert capture.manifest["groups"] == {"listed": groups, "closed": [shut], "gone": []}
-    assert {"unit": {"group_id": shut}, "status": 403} in entry(capture, "group_members")["lost"]
-    # What could not even be asked for counts as lost as well.
+    lost = {"unit": {"group_id": shut}, "status": status}
+    wanted = {"listed": groups, "closed": [], "gone": []}
+    assert capture.manifest["groups"] == (wanted | {becomes: [shut]} if becomes else wanted)
+    assert entry(capture, "group_staff")["lost"] == [lost]
     for resource in ("results", "objective_evaluations", "test_results"):
-        assert entry(capture, resource)["lost"] == [{"unit": {"group_id": shut}, "status": 403}]
+        # What could not even be requested counts as lost as well.
+        assert entry(capture, resource)["lost"] == ([lost] if becomes else [])
         assert entry(capture, resource)["status"] == "captured"
-    wanted = walks.expected()
-    assert held(capture) == without(wanted, lambda key: shut in key)
-
-
-def test_a_group_that_vanishes_between_listing_and_reading_is_gone(walks: Walks, groups: list[str]) -> None:
-    lost = groups[0]
-    walks.sandbox.faults = Faults(failures=closed(lost, status=404, error="group_not_found"))
-    capture = walks.snapshot()
-    assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": [lost]}
-    assert held(capture) == without(walks.expected(), lambda key: lost in key)
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_group_that_answers_in_part_is_neither_closed_nor_gone(walks: Walks, groups: list[str], status: int) -> None:
-    part = groups[0]
-    walks.sandbox.faults = Faults(failures=closed(part, what="staff", status=status))
-    capture = walks.snapshot()
-    assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": []}
-    assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": part}, "status": status}]
-    assert entry(capture, "results")["lost"] == []
+    if becomes:
+        assert held(capture) == without(walks.expected(), lambda key: shut in key)
 
 
 def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(walks: Walks, groups: list[str]) -> None:
     shut = groups[0]
     walks.sandbox.faults = Faults(
-        clamped_sizes={"*": 10}, failures=(Failure(at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,)),)
+        clamped_sizes=SMALL_PAGES,
+        failures=(Failure(at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,)),),
     )
     capture = walks.snapshot()
     assert unit(group_id=shut) not in held(capture)["group_members"]
@@ -228,19 +291,17 @@ def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(walks: Wa
     assert capture.manifest["groups"]["closed"] == []
 
 
-REFUSED_AT = {
-    name: re.sub(r"\{\w+\}", "*", resource.path)
-    for name, resource in RESOURCES.items()
-    if name not in {"organization", "objective_events"}
+BELOW = {
+    "groups": set(RESOURCES) - {"organization", "accounts", "catalogs", "catalog_content", "objective_events"},
+    "group_members": {"group_members", "results"},
+    "objectives": {"objectives", "objective_evaluations"},
+    "catalogs": {"catalogs", "catalog_content"},
 }
 REFUSALS = [
-    *(
-        (resource, status, error)
-        for resource in REFUSED_AT
-        for status, error in ((404, "gone"), (403, "not_permitted"))
-    ),
-    *((resource, 401, "no_permission") for resource in ("accounts", "group_members")),
-    *((resource, 400, "not_authorized") for resource in ("catalog_content", "group_staff")),
+    *((resource, 404, "gone") for resource in ("accounts", "groups", "objectives", "results", "catalog_content")),
+    *((resource, 403, "not_permitted") for resource in ("catalogs", "group_members", "test_results")),
+    ("accounts", 401, "no_permission"),
+    ("group_staff", 400, "not_authorized"),
 ]
 
 
@@ -248,26 +309,19 @@ REFUSALS = [
 def test_what_is_refused_everywhere_is_unavailable_and_the_rest_is_read(
     walks: Walks, resource: str, status: int, error: str
 ) -> None:
-    at = REFUSED_AT[resource]
+    at = re.sub(r"\{\w+\}", "*", RESOURCES[resource].path)
     walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(status,), error=error),))
     capture, wanted = walks.snapshot(), walks.expected()
-    found = {name: one["status"] for name, one in capture.manifest["resources"].items()}
-    below = {
-        "groups": set(wanted) - {"organization", "accounts", "catalogs", "catalog_content"},
-        "group_members": {"group_members", "results"},
-        "objectives": {"objectives", "objective_evaluations"},
-        "catalogs": {"catalogs", "catalog_content"},
-    }.get(resource, {resource})
-    assert {name for name, status in found.items() if status == "unavailable"} == below
-    assert {name: units for name, units in held(capture).items() if name in set(wanted) - below} == {
+    below = BELOW.get(resource, {resource})
+    entries = capture.manifest["resources"]
+    assert {name for name, one in entries.items() if one["status"] == "unavailable"} == below
+    assert {name: units for name, units in held(capture).items() if name in wanted.keys() - below} == {
         name: units for name, units in wanted.items() if name not in below
     }
-    assert entry(capture, resource)["why"]
-    if resource != "groups":
-        assert capture.manifest["groups"]["closed"] == capture.manifest["groups"]["gone"] == []
+    assert entries[resource]["why"]
 
 
-def test_an_account_that_may_read_nothing_is_told_what_it_needs(walks: Walks) -> None:
+def test_an_account_that_may_read_nothing_is_a_missing_permission(walks: Walks) -> None:
     walks.sandbox.faults = Faults(failures=(Failure(statuses=(403,), error="not_permitted"),))
     with pytest.raises(PermissionDenied, match="neither the organization nor its accounts nor any group"):
         walks.walk(walks.begin())
@@ -280,30 +334,180 @@ def test_events_are_unavailable_where_objectives_are(walks: Walks) -> None:
     assert "objectives" in entry(capture, "objective_events")["why"]
 
 
-@pytest.mark.parametrize(
-    ("faults", "expected"),
-    [
-        ({}, {"closed": [], "gone": [], "listed": 2}),
-        ({"failures": 403}, {"closed": [0], "gone": [], "listed": 1}),
-        ({"hidden": True}, {"closed": [], "gone": [0], "listed": 1}),
-    ],
-    ids=["still to be read", "taken from the service account", "deleted"],
-)
-def test_a_group_that_is_no_longer_listed_is_asked_for_by_its_id(
-    walks: Walks, groups: list[str], faults: dict[str, Any], expected: dict[str, Any]
+@pytest.mark.parametrize("becomes", ["listed", "closed", "gone"])
+def test_a_group_that_is_no_longer_listed_is_requested_by_its_id(walks: Walks, groups: list[str], becomes: str) -> None:
+    first, rest = groups[0], groups[1:]
+    walks.sandbox.faults = Faults(
+        unlisted_groups=frozenset({first}),
+        hidden_groups=frozenset({first} if becomes == "gone" else ()),
+        failures=closed(first) if becomes == "closed" else (),
+    )
+    capture = walks.snapshot(earlier_groups=groups)
+    wanted = {"listed": rest, "closed": [], "gone": []}
+    assert capture.manifest["groups"] == wanted | {becomes: groups if becomes == "listed" else [first]}
+    found, complete = held(capture), walks.expected()
+    del found["groups"][unit()], complete["groups"][unit()]
+    assert found == (complete if becomes == "listed" else without(complete, lambda key: first in key))
+
+
+# -- units that never answer
+
+
+def test_a_unit_that_never_answers_is_left_out_after_it_was_requested_again(walks: Walks, groups: list[str]) -> None:
+    group, key = groups[0], next(key for key in walks.expected()["results"] if groups[0] in key)
+    account = json.loads(key)["account_id"]
+    at = f"group/{group}/member-results/{account}"
+    walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(500,)),))
+    capture = walks.snapshot()
+    assert entry(capture, "results")["lost"] == [{"unit": {"group_id": group, "account_id": account}, "status": 503}]
+    assert held(capture) == without(walks.expected(), lambda other: other == key)
+    assert capture.manifest["groups"]["closed"] == []
+    paths = [record.path.removeprefix("/api/2.1.1/") for record in walks.sandbox.requests]
+    # As often as the budget allows, and then whether Drillster answers otherwise.
+    assert paths[-5:] == [at] * 4 + ["organization"]
+    assert paths.count(at) == 8
+
+
+def test_a_list_is_read_on_from_the_page_that_gave_no_answer(walks: Walks, groups: list[str]) -> None:
+    members = f"group/{groups[0]}/members"
+    walks.sandbox.faults = Faults(
+        clamped_sizes=SMALL_PAGES, failures=(Failure(at=members, query="*resultFrom*", first=4, statuses=(500,)),)
+    )
+    assert_complete(walks, walks.snapshot())
+    read = Counter((one.path, one.query) for one in walks.sandbox.requests if one.status == 200)
+    assert {(path, times) for (path, _), times in read.items() if times > 1} == {("/api/2.1.1/organization", 2)}
+
+
+def test_an_outage_of_the_token_endpoint_is_not_a_fault_of_the_unit_that_was_read(
+    walks: Walks, groups: list[str]
 ) -> None:
+    at = f"group/{groups[0]}/staff"
+    with new_tokens(walks.sandbox, backoff=Backoff(attempts=2, first=0)) as walks.tokens:
+        walks.tokens.token()
+        walks.sandbox.faults = Faults(
+            failures=(
+                Failure(at=at, first=4, statuses=(500,)),
+                # The second time, and then there is no other token until it is given up.
+                Failure(at=at, how=How.REVOKE),
+                Failure(at="token", first=2, statuses=(502,)),
+            )
+        )
+        writer = walks.begin()
+        with pytest.raises(ApiUnavailable, match="issued no token"):
+            walks.walk(writer)
+        walks.sandbox.faults = Faults()
+        assert_complete(walks, walks.snapshot(walks.archive.resume(writer.ref)))
+
+
+@pytest.mark.parametrize(
+    ("failure", "lost"),
+    [
+        (Failure(at="group/{}/members", how=How.CUT), {"group_members": 503, "results": 503}),
+        (Failure(at="group/{}/staff", statuses=(400,), error="odd"), {"group_staff": 400}),
+    ],
+    ids=["no answer", "not understood"],
+)
+def test_a_list_that_cannot_be_read_is_lost_with_what_it_leads_to(
+    walks: Walks, groups: list[str], failure: Failure, lost: dict[str, int]
+) -> None:
+    options = {"at": failure.at.format(groups[0]), "how": failure.how, "statuses": failure.statuses}
+    walks.sandbox.faults = Faults(failures=(Failure(**options, error=failure.error),))
+    entries = walks.snapshot().manifest["resources"]
+    assert {name: one["lost"] for name, one in entries.items() if one["lost"]} == {
+        name: [{"unit": {"group_id": groups[0]}, "status": status}] for name, status in lost.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "match"),
+    [
+        (Failure(at="group/*/member-results/*", statuses=(500,)), ApiUnavailable, "member-results"),
+        (Failure(at="group/*/member-results/*", statuses=(400,), error="odd"), RequestRefused, "member-results"),
+        (Failure(at="organizations/*", statuses=(500,)), ApiUnavailable, "accounts"),
+        (Failure(at="group/*/member-results/*", statuses=(401,), error="x", after=9), Unauthorized, "member-results"),
+    ],
+    ids=["many units without an answer", "many that are not understood", "a list that all depends on", "a 401"],
+)
+def test_what_is_no_exception_ends_the_capture(walks: Walks, failure: Failure, kind: Any, match: str) -> None:
+    walks.sandbox.faults = Faults(latency=0.005, failures=(failure,))
+    with pytest.raises(kind, match=match):
+        walks.walk(walks.begin())
+    assert len(walks.sandbox.requests) < 110
+
+
+def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(walks: Walks) -> None:
+    # From the members of the last group on, Drillster does not answer at all.
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
+    with pytest.raises(ApiUnavailable):
+        walks.walk(walks.begin())
+    refused = Counter(record.path for record in walks.sandbox.requests if record.status == 502)
+    assert len(refused) == 2  # the unit, and whether anything answers
+
+
+# -- interrupted and resumed
+
+
+def finished_paths(walks: Walks, ref: Any) -> set[str]:
+    writer = walks.archive.resume(ref)
+    records = [(resource, line) for resource in walks.expected() for line in writer.recovered(resource, bodies=False)]
+    units = [unit_of(resource, line.unit) for resource, line in records if line.footer is not None]
+    return {f"/api/2.1.1/{one.endpoint.path.format(organization_id='self', **one.params)}" for one in units}
+
+
+@pytest.mark.parametrize("after", [1, 9, 29, 57])
+def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(walks: Walks, after: int) -> None:
+    walks.sandbox.faults = Faults(
+        clamped_sizes=SMALL_PAGES, failures=(Failure(after=after, statuses=(401,), error="x"),)
+    )
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    done = finished_paths(walks, writer.ref)
+    assert len(done) > after / 4
+    walks.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES)
+    walks.sandbox.clear()
+    assert_complete(walks, walks.snapshot(walks.archive.resume(writer.ref)))
+    assert not done & {record.path for record in walks.sandbox.requests}
+
+
+def test_a_resumed_capture_requests_again_what_was_left_out_and_keeps_what_was_lost_or_short(
+    walks: Walks, groups: list[str]
+) -> None:
+    walks.concurrency = 1
+    walks.sandbox.faults = Faults(
+        pages=(PageFault(resource="accounts", what="total_off", n=30),),
+        failures=(
+            Failure(at=f"group/{groups[0]}/drillables", statuses=(500,)),
+            *closed(groups[1], what="staff"),
+            Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
+        ),
+    )
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer)
+    walks.sandbox.faults = Faults()
+    walks.sandbox.clear()
+    capture = walks.snapshot(walks.archive.resume(writer.ref))
+    assert held(capture)["group_drillables"] == walks.expected()["group_drillables"]
+    assert entry(capture, "accounts")["short"] != []
+    assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": groups[1]}, "status": 403}]
+    assert walks.sandbox.count("GET", f"*/{groups[1]}/staff") == walks.sandbox.count("GET", "*/accounts") == 0
+
+
+def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(walks: Walks, groups: list[str]) -> None:
+    # The capture has read the group itself by its id, and is interrupted before it reads what is in it.
+    walks.concurrency = 1
     first = groups[0]
     walks.sandbox.faults = Faults(
         unlisted_groups=frozenset({first}),
-        hidden_groups=frozenset({first}) if faults.get("hidden") else frozenset(),
-        failures=closed(first) if faults.get("failures") else (),
+        failures=(Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired"),),
     )
-    capture = walks.snapshot(earlier_groups=groups)
-    found = capture.manifest["groups"]
-    assert found["closed"] == [groups[number] for number in expected["closed"]]
-    assert found["gone"] == [groups[number] for number in expected["gone"]]
-    assert len(found["listed"]) == expected["listed"]
-    units = held(capture)
-    wanted = walks.expected() if expected["listed"] == 2 else without(walks.expected(), lambda key: first in key)
-    del units["groups"][unit()], wanted["groups"][unit()]
-    assert units == wanted
+    writer = walks.begin()
+    with pytest.raises(Unauthorized):
+        walks.walk(writer, earlier_groups=groups)
+    assert f"/api/2.1.1/group/{first}" in finished_paths(walks, writer.ref)
+    walks.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
+    capture = walks.snapshot(walks.archive.resume(writer.ref), earlier_groups=groups)
+    assert held(capture)["results"] == walks.expected()["results"]
+    assert capture.manifest["groups"]["listed"] == groups

@@ -13,31 +13,27 @@ OK = b"HTTP/1.1 200 OK\r\n"
 PLAIN = OK + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
-class Wire:
-    """What a response makes its file of, in place of a socket."""
+class Arriving(io.RawIOBase):
+    """Bytes that arrive in pieces; a response makes its file of it, as of a socket."""
 
-    def __init__(self, sent, most_at_once=1 << 20):
-        self._pieces = io.BytesIO(sent)
-        self._most = most_at_once
+    def __init__(self, sent, most_at_once):
+        self._sent, self._most = io.BytesIO(sent), most_at_once
 
     def makefile(self, _mode):
-        pieces, most = self._pieces, self._most
+        return io.BufferedReader(self)
 
-        class Arriving(io.RawIOBase):
-            def readable(self):
-                return True
+    def readable(self):
+        return True
 
-            def readinto(self, room):
-                piece = pieces.read(min(most, len(room)))
-                room[: len(piece)] = piece
-                return len(piece)
-
-        return io.BufferedReader(Arriving())
+    def readinto(self, room):
+        piece = self._sent.read(min(self._most, len(room)))
+        room[: len(piece)] = piece
+        return len(piece)
 
 
-def read_by(kind, sent, **options):
-    """All that can be seen of an answer, or the kind of its failure."""
-    response = kind(Wire(sent, **options), method="GET")
+def read_by(kind, sent, most_at_once=1 << 20):
+    """All that a response shows, or the kind of its failure."""
+    response = kind(Arriving(sent, most_at_once), method="GET")
     try:
         response.begin()
         seen = {
@@ -54,40 +50,26 @@ def read_by(kind, sent, **options):
 HEADS = {
     "plain": PLAIN,
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
-    "another reason": b"HTTP/1.1 200 Fine by me\r\nContent-Length: 1\r\n\r\n1",
     "no headers": OK + b"\r\nuntil it ends",
-    "no length": OK + b"X: y\r\n\r\nuntil it ends",
     "closing": OK + b"Content-Length: 2\r\nConnection: Close\r\n\r\n{}",
-    "kept": OK + b"Content-Length: 2\r\nconnection: keep-alive\r\n\r\n{}HTTP/1.1 200 OK\r\n",
     "in chunks": OK + b"Transfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "in chunks, with a length": OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "in other chunks": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n{}",
-    "the same header twice": OK + b"Content-Length: 2\r\nX: 1\r\nX: 2\r\n\r\n{}",
     "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 1\r\n\r\n{}",
     "a length that is none": OK + b"Content-Length: two\r\n\r\n{}",
-    "a negative length": OK + b"Content-Length: -2\r\n\r\n{}",
     "a length with signs": OK + b"Content-Length: +2_0\r\n\r\n{}",
-    "a length with a blank": OK + b"Content-Length: 2 \r\n\r\n{}",
-    "an empty length": OK + b"Content-Length:\r\n\r\n{}",
-    "blanks around values": OK + b"X: \t y \t\r\nContent-Length:2\r\n\r\n{}",
     "bytes beyond ASCII": OK + b"X: caf\xe9\x85 \x0b \xff\r\nContent-Length: 2\r\n\r\n{}",
     "a folded line": OK + b"X: one\r\n two\r\nContent-Length: 2\r\n\r\n{}",
     "a line without a colon": OK + b"nonsense\r\nContent-Length: 2\r\n\r\n{}",
     "a blank before the colon": OK + b"X : y\r\nContent-Length: 2\r\n\r\n{}",
-    "a line without a name": OK + b": y\r\nContent-Length: 2\r\n\r\n{}",
     "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
     "a carriage return inside": OK + b"X: a\rContent-Length: 9\r\nContent-Length: 2\r\n\r\n{}",
     "an older version": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-    "a version from nowhere": b"HTTP/7 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
     "a failure": b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}",
     "a hundred": b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN,
-    "a hundred headers": OK + b"X: y\r\n" * 100 + b"\r\n",
     "too many headers": OK + b"X: y\r\n" * 101 + b"\r\n",
-    "a long header": OK + b"X: " + b"y" * 20_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
     "too long a header": OK + b"X: " + b"y" * 70_000 + b"\r\n\r\n",
     "a head that is cut": PLAIN[:30],
-    "nothing": b"",
 }
 
 
