@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class Drillster(ScriptedServer):
     @property
     def grants(self) -> int:
         """Token requests that arrived."""
-        return len(self.of(TOKEN_PATH))
+        return sum(request.path == TOKEN_PATH for request in list(self.requests))
 
     @property
     def calls(self) -> list[Request]:
@@ -114,10 +115,7 @@ class Drillster(ScriptedServer):
             self.claims.append(claims)
             self._issued += 1
             number = self._issued
-        answer = {"access_token": f"token-{number}", "token_type": "bearer", "scope": "ROLE_USER", "jti": claims["jti"]}
-        if self.expires_in is not None:
-            answer["expires_in"] = self.expires_in
-        return json_reply(answer)
+        return json_reply({"access_token": f"token-{number}", "token_type": "bearer", "expires_in": self.expires_in})
 
     def _answer(self, request: Request) -> Reply:
         if request.path == TOKEN_PATH:
@@ -149,37 +147,28 @@ def settings(drillster: Drillster, private_key: str) -> Settings:
 @pytest.fixture
 def make_tokens(settings: Settings) -> Iterator[Callable[..., TokenSource]]:
     """Makes token sources for the scripted Drillster, and closes them after the test."""
-    made = []
+    with ExitStack() as stack:
 
-    def make(**options: Any) -> TokenSource:
-        of_endpoint = {name: options.pop(name) for name in ("clock", "now", "answer_seconds") if name in options}
-        # Waits may be none at all here, and then time ends nothing.
-        made.append(TokenSource(TokenEndpoint(settings, **of_endpoint), **{"backoff": Backoff(attempts=8), **options}))
-        return made[-1]
+        def make(**options: Any) -> TokenSource:
+            of_endpoint = {name: options.pop(name) for name in ("clock", "now", "answer_seconds") if name in options}
+            # Waits may be none at all here, and then time ends nothing.
+            usual = {"backoff": Backoff(attempts=8)}
+            return stack.enter_context(TokenSource(TokenEndpoint(settings, **of_endpoint), **{**usual, **options}))
 
-    yield make
-    for source in made:
-        source.close()
+        yield make
 
 
 @pytest.fixture
-def make_client(
-    drillster: Drillster, make_tokens: Callable[..., TokenSource], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Client]]:
+def make_client(drillster: Drillster, make_tokens: Callable[..., TokenSource]) -> Iterator[Callable[..., Client]]:
     """Makes clients for the scripted Drillster, and closes them after the test."""
-    made = []
+    with ExitStack() as stack:
 
-    def make(**options: object) -> Client:
-        settings = {"base_url": drillster.url, "random": lambda: 0.0, "backoff": Backoff(attempts=20)}
-        settings |= options
-        if "tokens" not in settings:
-            settings["tokens"] = make_tokens()
-        made.append(Client(**settings))
-        return made[-1]
+        def make(**options: Any) -> Client:
+            usual = {"random": lambda: 0.0, "backoff": Backoff(attempts=20)}
+            tokens = options.pop("tokens", None) or make_tokens()
+            return stack.enter_context(Client(base_url=drillster.url, tokens=tokens, **{**usual, **options}))
 
-    yield make
-    for client in made:
-        client.close()
+        yield make
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
-"""A server on a real socket that answers as told, byte by byte if need be, and remembers what it was asked."""
+"""A server on a real socket: a function from request to response, byte by byte if need be. It records requests."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import socket
+import socketserver
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -59,95 +62,77 @@ def json_reply(value: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(status=status, body=json.dumps(value).encode(), headers=named)
 
 
-class ScriptedServer:
+class ScriptedServer(socketserver.ThreadingTCPServer):
     """``answer`` is called for each request, in the thread of its connection; replace it at any time."""
 
-    def __init__(self, answer: Callable[[Request], Reply], *, context: Any = None) -> None:
-        self.answer = answer
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, answer: Callable[[Request], Reply], *, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.answer, self.context = answer, context
         self.requests: list[Request] = []
-        self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._connections: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._closing = threading.Event()
-        self.port = self._listener.getsockname()[1]
+        self.connections: list[socket.socket] = []
+        self.closing = threading.Event()
+        self.port = self.server_address[1]
         self.url = f"{'https' if context else 'http'}://{'localhost' if context else '127.0.0.1'}:{self.port}"
 
     def __enter__(self) -> Self:
-        self._start(self._accept)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        # A listening socket is woken from accept by a connection, not by its being closed.
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        self._threads[0].join(5)
-        for connection in self._connections:
+        self.closing.set()
+        self.shutdown()
+        for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        self._listener.close()
+        self.server_close()
 
-    def of(self, path: str) -> list[Request]:
-        return [request for request in list(self.requests) if request.path == path]
+    def get_request(self) -> tuple[Any, Any]:
+        """A new connection, whose handshake is made in its own thread."""
+        connection, address = super().get_request()
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self.connections.append(connection)
+        return connection, address
 
-    def _start(self, work: Callable[..., None], *args: Any) -> None:
-        thread = threading.Thread(target=work, args=args, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def handle_error(self, *_: Any) -> None:
+        """Of a connection: clients may leave at any time, but an error of a test is one."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            raise  # noqa: PLE0704 - called while it is handled
 
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            if self._closing.is_set():
-                connection.close()
-                return
-            self._connections.append(connection)
-            self._start(self._serve, connection, len(self._connections))
 
-    def _serve(self, connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError):
-            if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
-            with connection, connection.makefile("rb") as stream:
-                while (request := _read(stream, number)) is not None:
-                    self.requests.append(request)
-                    if not self._reply(connection, self.answer(request)):
-                        return
-        connection.close()
+class _Connection(socketserver.StreamRequestHandler):
+    server: ScriptedServer
+    disable_nagle_algorithm = True
 
-    def _reply(self, connection: socket.socket, reply: Reply) -> bool:
-        """Send it; gives whether the connection stays open."""
-        if reply.wait:
-            self._closing.wait(reply.wait)
+    def handle(self) -> None:
+        number, is_open = self.server.connections.index(self.request) + 1, True
+        while is_open and (first := self.rfile.readline().decode()):
+            method, target, _ = first.split(" ", 2)
+            lines = iter(lambda: self.rfile.readline().decode().strip(), "")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            request = Request(method, target, headers, body, number, time.monotonic())
+            self.server.requests.append(request)
+            is_open = self._reply(self.server.answer(request))
+
+    def _reply(self, reply: Reply) -> bool:
+        """Send it; returns whether the connection stays open."""
+        self.server.closing.wait(reply.wait)
         if reply.reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            return False
-        if reply.pieces is not None:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.request.close()
+        elif reply.pieces is not None:
             for piece in reply.pieces:
-                connection.sendall(piece)
-                self._closing.wait(reply.piece_wait)
-            return False
-        head = {"Content-Type": "application/json", "Content-Length": str(len(reply.body)), **reply.headers}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        connection.sendall(f"HTTP/1.1 {reply.status} X\r\n{lines}\r\n".encode() + reply.body)
-        return True
-
-
-def _read(stream: Any, connection: int) -> Request | None:
-    first = stream.readline().decode()
-    if not first:
-        return None
-    method, target, _ = first.split(" ", 2)
-    headers = {}
-    while (line := stream.readline().decode().rstrip("\r\n")) != "":
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    body = stream.read(int(headers.get("content-length", "0")))
-    return Request(method, target, headers, body, connection, time.monotonic())
+                self.request.sendall(piece)
+                self.server.closing.wait(reply.piece_wait)
+        else:
+            head = {"Content-Type": "application/json", "Content-Length": str(len(reply.body)), **reply.headers}
+            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+            self.request.sendall(f"HTTP/1.1 {reply.status} X\r\n{lines}\r\n".encode() + reply.body)
+        return not reply.reset and reply.pieces is None
 
 
 class Play:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from drillster_pipeline.api.auth import TokenEndpoint
@@ -274,34 +272,6 @@ def expected_events(sandbox: Sandbox, window: Window) -> Held:
             for one in seen.objectives(group)
         }
     }
-
-
-class Interrupter(threading.Thread):
-    """Does something once a condition holds."""
-
-    def __init__(self, condition: Callable[[], bool], action: Callable[[], None]) -> None:
-        super().__init__(daemon=True)
-        self._condition, self._action = condition, action
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.wait(0.001):
-            if self._condition():
-                self._action()
-                return
-
-    def stop(self) -> None:
-        self._over.set()
-        self.join()
-
-
-def folder_of(capture: Capture, archive: Archive) -> Path:
-    return Path(archive.url) / capture.ref.folder
-
-
-def walk_threads() -> list[str]:
-    """Names of the threads of a walk that are alive."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("crawl-")]
 
 
 def entry(capture: Capture, resource: str) -> dict[str, Any]:
