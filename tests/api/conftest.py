@@ -23,8 +23,8 @@ from drillster_pipeline.archive import Archive
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox
 
+from .crawling import MOMENT, SMALL, Crawls, calm, forget_tokens
 from .scripted import Reply, Request, ScriptedServer, json_reply
-from .walking import NIGHT, SMALL, Walks, calm, forget_tokens
 
 CLIENT_ID = "5f3c1b2a9d8e7f605f3c1b2a9d8e7f60"
 CLIENT_SECRET = "0c9d5a7b1e3f4d2860c9d5a7b1e3f4d2"
@@ -179,20 +179,20 @@ def source(make_tokens: Callable[..., TokenSource], fake_time: FakeTime) -> Toke
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(size=SMALL, seed=81, now=NIGHT) as running:
+    with Sandbox(size=SMALL, seed=81, now=MOMENT) as running:
         yield running
         forget_tokens(running)
 
 
 @pytest.fixture
-def walks(sandbox: Sandbox, tmp_path: Path) -> Walks:
+def crawls(sandbox: Sandbox, tmp_path: Path) -> Crawls:
     calm(sandbox)
-    return Walks(sandbox, Archive(str(tmp_path)))
+    return Crawls(sandbox, Archive(str(tmp_path)))
 
 
 @pytest.fixture
 def groups(sandbox: Sandbox) -> list[str]:
-    return [group.id for group in sandbox.organization.at(NIGHT).present_groups()]
+    return [group.id for group in sandbox.organization.at(MOMENT).present_groups()]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDen
 from drillster_pipeline.resources import RESOURCES, Unit, unit_of
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
 
-from .walking import KEEP, NIGHT, WINDOW, Walks, entry, expected_events, forget_tokens, held, new_tokens, unit
+from .crawling import KEEP, MOMENT, WINDOW, Crawls, entry, expected_events, forget_tokens, items_in, new_tokens, unit
 
 SMALL_PAGES = {"*": 10}
 
@@ -31,9 +31,9 @@ def without(everything: Any, gone: Callable[[str], bool]) -> Any:
     }
 
 
-def assert_complete(walks: Walks, capture: Any) -> None:
-    wanted = walks.expected()
-    assert held(capture) == wanted
+def assert_complete(crawls: Crawls, capture: Any) -> None:
+    wanted = crawls.expected()
+    assert items_in(capture) == wanted
     for resource, units in wanted.items():
         found = entry(capture, resource)
         assert (found["status"], found["units"]) == ("captured", len(units)), resource
@@ -43,47 +43,49 @@ def assert_complete(walks: Walks, capture: Any) -> None:
 # -- without faults
 
 
-def test_a_snapshot_has_what_the_organization_has_and_requests_each_thing_once(walks: Walks, groups: list[str]) -> None:
-    forget_tokens(walks.sandbox)
-    capture, wanted = walks.snapshot(), walks.expected()
-    assert_complete(walks, capture)
-    assert set(Counter((record.path, record.query) for record in walks.sandbox.requests).values()) == {1}
-    assert walks.sandbox.grants == 1
+def test_a_snapshot_has_what_the_organization_has_and_requests_each_thing_once(
+    crawls: Crawls, groups: list[str]
+) -> None:
+    forget_tokens(crawls.sandbox)
+    capture, wanted = crawls.snapshot(), crawls.expected()
+    assert_complete(crawls, capture)
+    assert set(Counter((record.path, record.query) for record in crawls.sandbox.requests).values()) == {1}
+    assert crawls.sandbox.grants == 1
     for resource in wanted.keys() - {"groups", "catalogs", "test_results"}:
         assert entry(capture, resource)["items"] == sum(map(len, wanted[resource].values())), resource
     assert entry(capture, "accounts")["named_total"] == len(wanted["accounts"][unit()])
     assert capture.manifest["groups"] == {"listed": groups, "closed": [], "gone": []}
 
 
-def test_another_organization_id_than_self_is_requested(walks: Walks) -> None:
-    organization = walks.sandbox.credentials.organization_id
-    assert held(walks.snapshot(organization_id=organization)) == walks.expected()
-    assert walks.sandbox.count("GET", f"/api/2.1.1/organization/{organization}") == 1
+def test_another_organization_id_than_self_is_requested(crawls: Crawls) -> None:
+    organization = crawls.sandbox.credentials.organization_id
+    assert items_in(crawls.snapshot(organization_id=organization)) == crawls.expected()
+    assert crawls.sandbox.count("GET", f"/api/2.1.1/organization/{organization}") == 1
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["objectives known", "objectives listed first"])
-def test_events_of_a_window_are_what_happened_in_it(walks: Walks, known: bool) -> None:
-    seen = walks.sandbox.organization.at(NIGHT)
+def test_events_of_a_window_are_what_happened_in_it(crawls: Crawls, known: bool) -> None:
+    seen = crawls.sandbox.organization.at(MOMENT)
     objectives = [(group.id, one.id) for group in seen.present_groups() for one in seen.objectives(group)]
-    capture = walks.events(objectives if known else None)
-    assert held(capture)["objective_events"] == expected_events(walks.sandbox, WINDOW)["objective_events"]
+    capture = crawls.events(objectives if known else None)
+    assert items_in(capture)["objective_events"] == expected_events(crawls.sandbox, WINDOW)["objective_events"]
     listed = set() if known else {"groups", "objectives"}
     assert set(capture.manifest["resources"]) == {"objective_events"} | listed
-    assert walks.sandbox.count("GET", "/api/2.1.1/groups") == (0 if known else 1)
+    assert crawls.sandbox.count("GET", "/api/2.1.1/groups") == (0 if known else 1)
 
 
-def test_a_clock_that_is_set_back_leaves_the_times_of_the_capture_in_order(walks: Walks) -> None:
-    ticks = iter(NIGHT - timedelta(seconds=number) for number in range(100_000))
-    capture = walks.snapshot(now=lambda: next(ticks))
+def test_a_clock_that_is_set_back_leaves_the_times_of_the_capture_in_order(crawls: Crawls) -> None:
+    ticks = iter(MOMENT - timedelta(seconds=number) for number in range(100_000))
+    capture = crawls.snapshot(now=lambda: next(ticks))
     assert capture.manifest["captured_from"] < capture.manifest["captured_until"]
 
 
 def test_groups_are_read_one_after_the_other_the_largest_first_and_the_lists_of_each_before_its_results(
-    walks: Walks, groups: list[str]
+    crawls: Crawls, groups: list[str]
 ) -> None:
-    walks.concurrency = 1
-    capture = walks.snapshot()
-    paths = [record.path.split("/") for record in walks.sandbox.requests if "/group/" in record.path]
+    crawls.concurrency = 1
+    capture = crawls.snapshot()
+    paths = [record.path.split("/") for record in crawls.sandbox.requests if "/group/" in record.path]
     assert sum(before[4] != after[4] for before, after in pairwise(paths)) == len(groups) - 1
     listed = [group for line in capture.pages("groups") if not line.unit for group in line.body["groups"]]
     sizes = {group["id"]: group["counts"]["members"] for group in listed}
@@ -118,9 +120,9 @@ HARMLESS: dict[str, Faults] = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_everything_is_captured_in_spite_of_faults(walks: Walks, name: str) -> None:
-    walks.sandbox.faults = HARMLESS[name]
-    assert_complete(walks, walks.snapshot())
+def test_everything_is_captured_in_spite_of_faults(crawls: Crawls, name: str) -> None:
+    crawls.sandbox.faults = HARMLESS[name]
+    assert_complete(crawls, crawls.snapshot())
 
 
 ALL = frozenset({"*"})
@@ -159,34 +161,34 @@ ITEM_FORMS: dict[str, Any] = {
 }
 
 
-def in_form(walks: Walks, name: str, form: dict[str, Any]) -> None:
-    walks.sandbox.faults = Faults(shapes=Shapes(**form), clamped_sizes={} if name in AT_ONCE else SMALL_PAGES)
+def in_form(crawls: Crawls, name: str, form: dict[str, Any]) -> None:
+    crawls.sandbox.faults = Faults(shapes=Shapes(**form), clamped_sizes={} if name in AT_ONCE else SMALL_PAGES)
 
 
 @pytest.mark.parametrize("name", [*PAGING, "other items"])
-def test_every_form_is_captured_completely(walks: Walks, name: str) -> None:
+def test_every_form_is_captured_completely(crawls: Crawls, name: str) -> None:
     form = PAGING.get(name, ITEM_FORMS)
-    in_form(walks, name, form)
-    capture = walks.snapshot()
-    assert_complete(walks, capture)
+    in_form(crawls, name, form)
+    capture = crawls.snapshot()
+    assert_complete(crawls, capture)
     if "without_total" in form:
         assert {one["named_total"] for one in capture.manifest["resources"].values()} == {None}
 
 
 @pytest.mark.parametrize("name", [name for name in PAGING if "cursor" in name or name.startswith("no ")])
-def test_every_form_of_events_is_captured_completely(walks: Walks, name: str) -> None:
-    in_form(walks, name, PAGING[name] | {"objectives_list": "array", "events_list": "changes", "events_type": "type"})
-    capture = walks.events()
-    wanted = expected_events(walks.sandbox, WINDOW)["objective_events"]
-    assert held(capture)["objective_events"] == wanted
+def test_every_form_of_events_is_captured_completely(crawls: Crawls, name: str) -> None:
+    in_form(crawls, name, PAGING[name] | {"objectives_list": "array", "events_list": "changes", "events_type": "type"})
+    capture = crawls.events()
+    wanted = expected_events(crawls.sandbox, WINDOW)["objective_events"]
+    assert items_in(capture)["objective_events"] == wanted
     assert sum(map(len, wanted.values())) > 20
     assert [one["short"] for one in capture.manifest["resources"].values() if one["short"]] == []
 
 
-def test_results_that_are_not_there_and_tests_that_only_objectives_name_are_no_loss(walks: Walks) -> None:
-    in_form(walks, "", {"invitee_results": "missing", "group_has_tests": False})
-    capture, wanted = walks.snapshot(), walks.expected()
-    found = held(capture)
+def test_results_that_are_not_there_and_tests_that_only_objectives_name_are_no_loss(crawls: Crawls) -> None:
+    in_form(crawls, "", {"invitee_results": "missing", "group_has_tests": False})
+    capture, wanted = crawls.snapshot(), crawls.expected()
+    found = items_in(capture)
     assert entry(capture, "results")["absent"] > 0
     assert entry(capture, "results")["lost"] == []
     assert found["results"].items() < wanted["results"].items()
@@ -194,22 +196,22 @@ def test_results_that_are_not_there_and_tests_that_only_objectives_name_are_no_l
     assert found["test_results"]
 
 
-def test_a_page_size_that_is_refused_is_requested_once(walks: Walks) -> None:
-    walks.concurrency = 1
-    walks.sandbox.faults = Faults(refused_sizes={"*": 60})
-    walks.snapshot()
-    sizes = [record.query for record in walks.sandbox.requests if "/member-results/" in record.path]
+def test_a_page_size_that_is_refused_is_requested_once(crawls: Crawls) -> None:
+    crawls.concurrency = 1
+    crawls.sandbox.faults = Faults(refused_sizes={"*": 60})
+    crawls.snapshot()
+    sizes = [record.query for record in crawls.sandbox.requests if "/member-results/" in record.path]
     assert sum("resultSize=100" in query for query in sizes) == 1
-    assert sum("resultSize=50" in query for query in sizes) >= len(walks.expected()["results"])
+    assert sum("resultSize=50" in query for query in sizes) >= len(crawls.expected()["results"])
 
 
-def test_tokens_are_renewed_in_time_during_a_capture(walks: Walks) -> None:
-    with new_tokens(walks.sandbox) as walks.tokens:
-        walks.concurrency = 2
-        walks.sandbox.faults = Faults(token_lifetime=1.5, stated_lifetime=0.5, latency=0.04)
-        assert_complete(walks, walks.snapshot())
-    assert walks.sandbox.grants >= 3
-    assert {record.status for record in walks.sandbox.requests} == {200}
+def test_tokens_are_renewed_in_time_during_a_capture(crawls: Crawls) -> None:
+    with new_tokens(crawls.sandbox) as crawls.tokens:
+        crawls.concurrency = 2
+        crawls.sandbox.faults = Faults(token_lifetime=1.5, stated_lifetime=0.5, latency=0.04)
+        assert_complete(crawls, crawls.snapshot())
+    assert crawls.sandbox.grants >= 3
+    assert {record.status for record in crawls.sandbox.requests} == {200}
 
 
 # -- lists that do not add up
@@ -224,31 +226,31 @@ def test_tokens_are_renewed_in_time_during_a_capture(walks: Walks) -> None:
     ],
     ids=lambda fault: f"{fault.what} {fault.resource}",
 )
-def test_a_list_that_cannot_be_followed_is_a_contract_error(walks: Walks, fault: PageFault) -> None:
-    walks.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES, pages=(fault,))
+def test_a_list_that_cannot_be_followed_is_a_contract_error(crawls: Crawls, fault: PageFault) -> None:
+    crawls.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES, pages=(fault,))
     with pytest.raises(AnswerError, match="Nothing of it is used"):
-        walks.walk(walks.begin())
+        crawls.crawl(crawls.begin())
 
 
 @pytest.mark.parametrize(("off", "requests"), [(1, 1), (30, 3)])
-def test_a_total_that_is_never_reached_is_recorded(walks: Walks, off: int, requests: int) -> None:
-    walks.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="total_off", n=off),))
-    capture = walks.snapshot()
-    there = len(walks.expected()["accounts"][unit()])
+def test_a_total_that_is_never_reached_is_recorded(crawls: Crawls, off: int, requests: int) -> None:
+    crawls.sandbox.faults = Faults(pages=(PageFault(resource="accounts", what="total_off", n=off),))
+    capture = crawls.snapshot()
+    there = len(crawls.expected()["accounts"][unit()])
     assert entry(capture, "accounts")["short"] == [{"unit": {}, "items": there, "expected": there + off}]
-    assert walks.sandbox.count("GET", "/api/2.1.1/organizations/self/accounts") == requests
-    assert held(capture) == walks.expected()
+    assert crawls.sandbox.count("GET", "/api/2.1.1/organizations/self/accounts") == requests
+    assert items_in(capture) == crawls.expected()
 
 
-def test_members_that_the_group_counts_and_the_list_lacks_are_recorded(walks: Walks, groups: list[str]) -> None:
+def test_members_that_the_group_counts_and_the_list_lacks_are_recorded(crawls: Crawls, groups: list[str]) -> None:
     # The group has been emptied since its list was read, or so its list of members says, without a total.
-    writer = walks.begin()
+    writer = crawls.begin()
     counted = Unit(api.GROUP_MEMBERS, {"group_id": groups[0]}, 14)
-    walks.sandbox.faults = Faults(
+    crawls.sandbox.faults = Faults(
         empty_groups=frozenset(groups), shapes=Shapes(without_total=frozenset({"group_members"}))
     )
-    with walks.client() as client:
-        result = Crawler(client, writer, privacy=KEEP, now=lambda: NIGHT).run([counted], ("group_members",))
+    with crawls.client() as client:
+        result = Crawler(client, writer, privacy=KEEP, now=lambda: MOMENT).run([counted], ("group_members",))
     writer.abandon()
     short = result.resources["group_members"]["short"]
     assert short == [{"unit": {"group_id": groups[0]}, "items": 0, "expected": 14}]
@@ -262,11 +264,11 @@ def test_members_that_the_group_counts_and_the_list_lacks_are_recorded(walks: Wa
     [("*", 403, "closed"), ("*", 404, "gone"), ("staff", 403, None), ("staff", 404, None)],
 )
 def test_a_group_is_closed_or_gone_only_if_nothing_of_it_can_be_read(
-    walks: Walks, groups: list[str], what: str, status: int, becomes: str | None
+    crawls: Crawls, groups: list[str], what: str, status: int, becomes: str | None
 ) -> None:
     shut = groups[0]
-    walks.sandbox.faults = Faults(failures=closed(shut, what=what, status=status))
-    capture = walks.snapshot()
+    crawls.sandbox.faults = Faults(failures=closed(shut, what=what, status=status))
+    capture = crawls.snapshot()
     lost = {"unit": {"group_id": shut}, "status": status}
     wanted = {"listed": groups, "closed": [], "gone": []}
     assert capture.manifest["groups"] == (wanted | {becomes: [shut]} if becomes else wanted)
@@ -276,17 +278,17 @@ def test_a_group_is_closed_or_gone_only_if_nothing_of_it_can_be_read(
         assert entry(capture, resource)["lost"] == ([lost] if becomes else [])
         assert entry(capture, resource)["status"] == "captured"
     if becomes:
-        assert held(capture) == without(walks.expected(), lambda key: shut in key)
+        assert items_in(capture) == without(crawls.expected(), lambda key: shut in key)
 
 
-def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(walks: Walks, groups: list[str]) -> None:
+def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(crawls: Crawls, groups: list[str]) -> None:
     shut = groups[0]
-    walks.sandbox.faults = Faults(
+    crawls.sandbox.faults = Faults(
         clamped_sizes=SMALL_PAGES,
         failures=(Failure(at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,)),),
     )
-    capture = walks.snapshot()
-    assert unit(group_id=shut) not in held(capture)["group_members"]
+    capture = crawls.snapshot()
+    assert unit(group_id=shut) not in items_in(capture)["group_members"]
     assert {"unit": {"group_id": shut}, "status": 403} in entry(capture, "group_members")["lost"]
     assert capture.manifest["groups"]["closed"] == []
 
@@ -307,45 +309,47 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("resource", "status", "error"), REFUSALS)
 def test_what_is_refused_everywhere_is_unavailable_and_the_rest_is_read(
-    walks: Walks, resource: str, status: int, error: str
+    crawls: Crawls, resource: str, status: int, error: str
 ) -> None:
     at = re.sub(r"\{\w+\}", "*", RESOURCES[resource].path)
-    walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(status,), error=error),))
-    capture, wanted = walks.snapshot(), walks.expected()
+    crawls.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(status,), error=error),))
+    capture, wanted = crawls.snapshot(), crawls.expected()
     below = BELOW.get(resource, {resource})
     entries = capture.manifest["resources"]
     assert {name for name, one in entries.items() if one["status"] == "unavailable"} == below
-    assert {name: units for name, units in held(capture).items() if name in wanted.keys() - below} == {
+    assert {name: units for name, units in items_in(capture).items() if name in wanted.keys() - below} == {
         name: units for name, units in wanted.items() if name not in below
     }
     assert entries[resource]["why"]
 
 
-def test_an_account_that_may_read_nothing_is_a_missing_permission(walks: Walks) -> None:
-    walks.sandbox.faults = Faults(failures=(Failure(statuses=(403,), error="not_permitted"),))
+def test_an_account_that_may_read_nothing_is_a_missing_permission(crawls: Crawls) -> None:
+    crawls.sandbox.faults = Faults(failures=(Failure(statuses=(403,), error="not_permitted"),))
     with pytest.raises(PermissionDenied, match="neither the organization nor its accounts nor any group"):
-        walks.walk(walks.begin())
+        crawls.crawl(crawls.begin())
 
 
-def test_events_are_unavailable_where_objectives_are(walks: Walks) -> None:
-    walks.sandbox.faults = Faults(failures=(Failure(at="group/*/objectives", statuses=(404,)),))
-    capture = walks.events()
+def test_events_are_unavailable_where_objectives_are(crawls: Crawls) -> None:
+    crawls.sandbox.faults = Faults(failures=(Failure(at="group/*/objectives", statuses=(404,)),))
+    capture = crawls.events()
     assert entry(capture, "objective_events")["status"] == "unavailable"
     assert "objectives" in entry(capture, "objective_events")["why"]
 
 
 @pytest.mark.parametrize("becomes", ["listed", "closed", "gone"])
-def test_a_group_that_is_no_longer_listed_is_requested_by_its_id(walks: Walks, groups: list[str], becomes: str) -> None:
+def test_a_group_that_is_no_longer_listed_is_requested_by_its_id(
+    crawls: Crawls, groups: list[str], becomes: str
+) -> None:
     first, rest = groups[0], groups[1:]
-    walks.sandbox.faults = Faults(
+    crawls.sandbox.faults = Faults(
         unlisted_groups=frozenset({first}),
         hidden_groups=frozenset({first} if becomes == "gone" else ()),
         failures=closed(first) if becomes == "closed" else (),
     )
-    capture = walks.snapshot(earlier_groups=groups)
+    capture = crawls.snapshot(earlier_groups=groups)
     wanted = {"listed": rest, "closed": [], "gone": []}
     assert capture.manifest["groups"] == wanted | {becomes: groups if becomes == "listed" else [first]}
-    found, complete = held(capture), walks.expected()
+    found, complete = items_in(capture), crawls.expected()
     del found["groups"][unit()], complete["groups"][unit()]
     assert found == (complete if becomes == "listed" else without(complete, lambda key: first in key))
 
@@ -353,38 +357,38 @@ def test_a_group_that_is_no_longer_listed_is_requested_by_its_id(walks: Walks, g
 # -- units that never answer
 
 
-def test_a_unit_that_never_answers_is_left_out_after_it_was_requested_again(walks: Walks, groups: list[str]) -> None:
-    group, key = groups[0], next(key for key in walks.expected()["results"] if groups[0] in key)
+def test_a_unit_that_never_answers_is_left_out_after_it_was_requested_again(crawls: Crawls, groups: list[str]) -> None:
+    group, key = groups[0], next(key for key in crawls.expected()["results"] if groups[0] in key)
     account = json.loads(key)["account_id"]
     at = f"group/{group}/member-results/{account}"
-    walks.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(500,)),))
-    capture = walks.snapshot()
+    crawls.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(500,)),))
+    capture = crawls.snapshot()
     assert entry(capture, "results")["lost"] == [{"unit": {"group_id": group, "account_id": account}, "status": 503}]
-    assert held(capture) == without(walks.expected(), lambda other: other == key)
+    assert items_in(capture) == without(crawls.expected(), lambda other: other == key)
     assert capture.manifest["groups"]["closed"] == []
-    paths = [record.path.removeprefix("/api/2.1.1/") for record in walks.sandbox.requests]
+    paths = [record.path.removeprefix("/api/2.1.1/") for record in crawls.sandbox.requests]
     # As often as the budget allows, and then whether Drillster answers otherwise.
     assert paths[-5:] == [at] * 4 + ["organization"]
     assert paths.count(at) == 8
 
 
-def test_a_list_is_read_on_from_the_page_that_gave_no_answer(walks: Walks, groups: list[str]) -> None:
+def test_a_list_is_read_on_from_the_page_that_gave_no_answer(crawls: Crawls, groups: list[str]) -> None:
     members = f"group/{groups[0]}/members"
-    walks.sandbox.faults = Faults(
+    crawls.sandbox.faults = Faults(
         clamped_sizes=SMALL_PAGES, failures=(Failure(at=members, query="*resultFrom*", first=4, statuses=(500,)),)
     )
-    assert_complete(walks, walks.snapshot())
-    read = Counter((one.path, one.query) for one in walks.sandbox.requests if one.status == 200)
+    assert_complete(crawls, crawls.snapshot())
+    read = Counter((one.path, one.query) for one in crawls.sandbox.requests if one.status == 200)
     assert {(path, times) for (path, _), times in read.items() if times > 1} == {("/api/2.1.1/organization", 2)}
 
 
 def test_an_outage_of_the_token_endpoint_is_not_a_fault_of_the_unit_that_was_read(
-    walks: Walks, groups: list[str]
+    crawls: Crawls, groups: list[str]
 ) -> None:
     at = f"group/{groups[0]}/staff"
-    with new_tokens(walks.sandbox, backoff=Backoff(attempts=2, first=0)) as walks.tokens:
-        walks.tokens.token()
-        walks.sandbox.faults = Faults(
+    with new_tokens(crawls.sandbox, backoff=Backoff(attempts=2, first=0)) as crawls.tokens:
+        crawls.tokens.token()
+        crawls.sandbox.faults = Faults(
             failures=(
                 Failure(at=at, first=4, statuses=(500,)),
                 # The second time, and then there is no other token until it is given up.
@@ -392,11 +396,11 @@ def test_an_outage_of_the_token_endpoint_is_not_a_fault_of_the_unit_that_was_rea
                 Failure(at="token", first=2, statuses=(502,)),
             )
         )
-        writer = walks.begin()
+        writer = crawls.begin()
         with pytest.raises(ApiUnavailable, match="issued no token"):
-            walks.walk(writer)
-        walks.sandbox.faults = Faults()
-        assert_complete(walks, walks.snapshot(walks.archive.resume(writer.ref)))
+            crawls.crawl(writer)
+        crawls.sandbox.faults = Faults()
+        assert_complete(crawls, crawls.snapshot(crawls.archive.resume(writer.ref)))
 
 
 @pytest.mark.parametrize(
@@ -408,11 +412,11 @@ def test_an_outage_of_the_token_endpoint_is_not_a_fault_of_the_unit_that_was_rea
     ids=["no answer", "not understood"],
 )
 def test_a_list_that_cannot_be_read_is_lost_with_what_it_leads_to(
-    walks: Walks, groups: list[str], failure: Failure, lost: dict[str, int]
+    crawls: Crawls, groups: list[str], failure: Failure, lost: dict[str, int]
 ) -> None:
     options = {"at": failure.at.format(groups[0]), "how": failure.how, "statuses": failure.statuses}
-    walks.sandbox.faults = Faults(failures=(Failure(**options, error=failure.error),))
-    entries = walks.snapshot().manifest["resources"]
+    crawls.sandbox.faults = Faults(failures=(Failure(**options, error=failure.error),))
+    entries = crawls.snapshot().manifest["resources"]
     assert {name: one["lost"] for name, one in entries.items() if one["lost"]} == {
         name: [{"unit": {"group_id": groups[0]}, "status": status}] for name, status in lost.items()
     }
@@ -428,54 +432,54 @@ def test_a_list_that_cannot_be_read_is_lost_with_what_it_leads_to(
     ],
     ids=["many units without an answer", "many that are not understood", "a list that all depends on", "a 401"],
 )
-def test_what_is_no_exception_ends_the_capture(walks: Walks, failure: Failure, kind: Any, match: str) -> None:
-    walks.sandbox.faults = Faults(latency=0.005, failures=(failure,))
+def test_what_is_no_exception_ends_the_capture(crawls: Crawls, failure: Failure, kind: Any, match: str) -> None:
+    crawls.sandbox.faults = Faults(latency=0.005, failures=(failure,))
     with pytest.raises(kind, match=match):
-        walks.walk(walks.begin())
-    assert len(walks.sandbox.requests) < 110
+        crawls.crawl(crawls.begin())
+    assert len(crawls.sandbox.requests) < 110
 
 
-def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(walks: Walks) -> None:
+def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(crawls: Crawls) -> None:
     # From the members of the last group on, Drillster does not answer at all.
-    walks.concurrency = 1
-    walks.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
+    crawls.concurrency = 1
+    crawls.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
     with pytest.raises(ApiUnavailable):
-        walks.walk(walks.begin())
-    refused = Counter(record.path for record in walks.sandbox.requests if record.status == 502)
+        crawls.crawl(crawls.begin())
+    refused = Counter(record.path for record in crawls.sandbox.requests if record.status == 502)
     assert len(refused) == 2  # the unit, and whether anything answers
 
 
 # -- interrupted and resumed
 
 
-def finished_paths(walks: Walks, ref: Any) -> set[str]:
-    writer = walks.archive.resume(ref)
-    records = [(resource, line) for resource in walks.expected() for line in writer.recovered(resource, bodies=False)]
+def finished_paths(crawls: Crawls, ref: Any) -> set[str]:
+    writer = crawls.archive.resume(ref)
+    records = [(resource, line) for resource in crawls.expected() for line in writer.recovered(resource, bodies=False)]
     units = [unit_of(resource, line.unit) for resource, line in records if line.footer is not None]
     return {f"/api/2.1.1/{one.endpoint.path.format(organization_id='self', **one.params)}" for one in units}
 
 
 @pytest.mark.parametrize("after", [1, 9, 29, 57])
-def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(walks: Walks, after: int) -> None:
-    walks.sandbox.faults = Faults(
+def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(crawls: Crawls, after: int) -> None:
+    crawls.sandbox.faults = Faults(
         clamped_sizes=SMALL_PAGES, failures=(Failure(after=after, statuses=(401,), error="x"),)
     )
-    writer = walks.begin()
+    writer = crawls.begin()
     with pytest.raises(Unauthorized):
-        walks.walk(writer)
-    done = finished_paths(walks, writer.ref)
+        crawls.crawl(writer)
+    done = finished_paths(crawls, writer.ref)
     assert len(done) > after / 4
-    walks.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES)
-    walks.sandbox.clear()
-    assert_complete(walks, walks.snapshot(walks.archive.resume(writer.ref)))
-    assert not done & {record.path for record in walks.sandbox.requests}
+    crawls.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES)
+    crawls.sandbox.clear()
+    assert_complete(crawls, crawls.snapshot(crawls.archive.resume(writer.ref)))
+    assert not done & {record.path for record in crawls.sandbox.requests}
 
 
 def test_a_resumed_capture_requests_again_what_was_left_out_and_keeps_what_was_lost_or_short(
-    walks: Walks, groups: list[str]
+    crawls: Crawls, groups: list[str]
 ) -> None:
-    walks.concurrency = 1
-    walks.sandbox.faults = Faults(
+    crawls.concurrency = 1
+    crawls.sandbox.faults = Faults(
         pages=(PageFault(resource="accounts", what="total_off", n=30),),
         failures=(
             Failure(at=f"group/{groups[0]}/drillables", statuses=(500,)),
@@ -483,31 +487,31 @@ def test_a_resumed_capture_requests_again_what_was_left_out_and_keeps_what_was_l
             Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
         ),
     )
-    writer = walks.begin()
+    writer = crawls.begin()
     with pytest.raises(Unauthorized):
-        walks.walk(writer)
-    walks.sandbox.faults = Faults()
-    walks.sandbox.clear()
-    capture = walks.snapshot(walks.archive.resume(writer.ref))
-    assert held(capture)["group_drillables"] == walks.expected()["group_drillables"]
+        crawls.crawl(writer)
+    crawls.sandbox.faults = Faults()
+    crawls.sandbox.clear()
+    capture = crawls.snapshot(crawls.archive.resume(writer.ref))
+    assert items_in(capture)["group_drillables"] == crawls.expected()["group_drillables"]
     assert entry(capture, "accounts")["short"] != []
     assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": groups[1]}, "status": 403}]
-    assert walks.sandbox.count("GET", f"*/{groups[1]}/staff") == walks.sandbox.count("GET", "*/accounts") == 0
+    assert crawls.sandbox.count("GET", f"*/{groups[1]}/staff") == crawls.sandbox.count("GET", "*/accounts") == 0
 
 
-def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(walks: Walks, groups: list[str]) -> None:
+def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(crawls: Crawls, groups: list[str]) -> None:
     # The capture has read the group itself by its id, and is interrupted before it reads what is in it.
-    walks.concurrency = 1
+    crawls.concurrency = 1
     first = groups[0]
-    walks.sandbox.faults = Faults(
+    crawls.sandbox.faults = Faults(
         unlisted_groups=frozenset({first}),
         failures=(Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired"),),
     )
-    writer = walks.begin()
+    writer = crawls.begin()
     with pytest.raises(Unauthorized):
-        walks.walk(writer, earlier_groups=groups)
-    assert f"/api/2.1.1/group/{first}" in finished_paths(walks, writer.ref)
-    walks.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
-    capture = walks.snapshot(walks.archive.resume(writer.ref), earlier_groups=groups)
-    assert held(capture)["results"] == walks.expected()["results"]
+        crawls.crawl(writer, earlier_groups=groups)
+    assert f"/api/2.1.1/group/{first}" in finished_paths(crawls, writer.ref)
+    crawls.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
+    capture = crawls.snapshot(crawls.archive.resume(writer.ref), earlier_groups=groups)
+    assert items_in(capture)["results"] == crawls.expected()["results"]
     assert capture.manifest["groups"]["listed"] == groups

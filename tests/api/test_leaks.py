@@ -95,7 +95,7 @@ def test_no_secret_is_shown_however_it_fails(
     for secret in hidden(drillster, private_key):
         for place in (shown, logged, text):
             assert secret not in place
-    # Of ours only, for urllib3 logs paths when it is asked to.
+    # Of ours only, as urllib3 logs paths at this level.
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("drillster"))
     for value in (GROUP, QUERY, CLIENT_ID):
         assert value not in text + ours

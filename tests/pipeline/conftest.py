@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.walking import TINY
+from tests.api.crawling import TINY
 from tests.drillster import Faults, Sandbox
 from tests.support.installation import NOW, Installation
 from tests.support.object_store import ObjectStore, object_store

@@ -13,7 +13,7 @@ from drillster_pipeline.dates import events_window
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, Refused
 from drillster_pipeline.pipeline.capture import CaptureOutcome, How
 from drillster_pipeline.pipeline.guard import mark_refused
-from tests.api.walking import expected, expected_events, held, unit
+from tests.api.crawling import expected, expected_events, items_in, unit
 from tests.drillster import Failure, Faults, PageFault, closed
 from tests.support.installation import AMSTERDAM, DAY, NOW, Installation
 
@@ -41,7 +41,7 @@ class TestTheNewestDate:
     def test_it_is_captured(self, installation: Installation) -> None:
         outcome = capture(installation)
         assert outcome.how is How.CAPTURED
-        assert held(outcome.capture) == expected(installation.sandbox)
+        assert items_in(outcome.capture) == expected(installation.sandbox)
         manifest = outcome.capture.manifest
         assert (manifest["export_date"], manifest["kind"]) == (str(DAY), "snapshot")
         assert manifest["window"] == {"from": "2026-06-08T22:00:00.000000Z", "until": "2026-06-09T22:00:00.000000Z"}
@@ -118,9 +118,9 @@ class TestAnInterruptedCapture:
         outcome = capture(installation, kind)
         assert outcome.how is How.RESUMED
         if kind == "snapshot":
-            assert held(outcome.capture) == expected(installation.sandbox)
+            assert items_in(outcome.capture) == expected(installation.sandbox)
         else:
-            assert held(outcome.capture)["objective_events"] == events_of(installation, DAY)
+            assert items_in(outcome.capture)["objective_events"] == events_of(installation, DAY)
 
     @pytest.mark.parametrize(
         "change",
@@ -150,7 +150,7 @@ class TestAnInterruptedCapture:
         damage(installation, "accounts/part-00001.jsonl.gz")
         outcome = capture(installation)
         assert outcome.how is How.CAPTURED
-        assert held(outcome.capture) == expected(installation.sandbox)
+        assert items_in(outcome.capture) == expected(installation.sandbox)
 
     def test_of_a_date_that_is_past_it_is_refused(self, installation: Installation) -> None:
         installation.interrupt()
@@ -186,7 +186,7 @@ class TestAPastDate:
     def test_its_events_are_fetched_once_and_then_replayed(self, installation: Installation) -> None:
         outcome = capture(installation, "events", PAST)
         assert outcome.how is How.CAPTURED
-        assert held(outcome.capture)["objective_events"] == events_of(installation, PAST)
+        assert items_in(outcome.capture)["objective_events"] == events_of(installation, PAST)
         queries = [record.query for record in installation.sandbox.requests if record.path.endswith("/events")]
         assert all("fromDate=2026-06-04T22%3A00%3A00Z&toDate=2026-06-06T22%3A00%3A00Z" in query for query in queries)
         assert capture(installation, "events", PAST).how is How.REPLAYED
@@ -211,7 +211,7 @@ class TestTheObjectivesOfEvents:
             installation.sandbox.faults = Faults()
         if damaged:
             damage(installation, damaged)
-        assert held(capture(installation, "events").capture)["objective_events"] == events_of(installation, DAY)
+        assert items_in(capture(installation, "events").capture)["objective_events"] == events_of(installation, DAY)
 
 
 class TestAGroupOfAnEarlierCapture:
@@ -272,7 +272,7 @@ def test_names_and_addresses_reach_the_archive_in_mode_keep_alone(installation: 
     interrupted = installation.files_with(*texts)
     outcome = capture(installation)
     assert outcome.how is How.RESUMED
-    assert set(held(outcome.capture)["results"]) == set(expected(installation.sandbox)["results"])
+    assert set(items_in(outcome.capture)["results"]) == set(expected(installation.sandbox)["results"])
     capture(installation, "events")
     found = installation.files_with(*texts)
     if mode == "keep":

@@ -16,7 +16,7 @@ from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import Busy, Unavailable
 from drillster_pipeline.pipeline.capture import How, capture
 from drillster_pipeline.resources import CAPTURED, unit_of
-from tests.api.walking import TINY, expected, held
+from tests.api.crawling import TINY, expected, items_in
 from tests.drillster import Faults, Sandbox
 from tests.support.installation import DAY, NOW, Installation
 from tests.support.object_store import ObjectStore
@@ -88,7 +88,7 @@ def check_that_it_is_resumed(installation: Installation) -> None:
         assert requested & done == set()
     found = archive.newest_sealed(DAY, "snapshot")
     wanted = expected(installation.sandbox)
-    assert held(found) == wanted
+    assert items_in(found) == wanted
     for resource, units in wanted.items():
         entry = found.manifest["resources"][resource]
         assert (entry["units"], entry["short"], entry["lost"]) == (len(units), [], []), resource
@@ -172,7 +172,7 @@ class TestInAnObjectStore:
         stored.sandbox.clear()
         outcome = stored.capture()
         assert outcome.how is How.RESUMED
-        assert held(outcome.capture) == expected(stored.sandbox)
+        assert items_in(outcome.capture) == expected(stored.sandbox)
         assert len({record.path for record in stored.sandbox.requests} & before) < len(before) / 2
         assert stored.capture().how is How.KEPT
         assert len(stored.context.archive.captures(DAY)) == 1
@@ -207,6 +207,6 @@ class TestInAnObjectStore:
                 stored.capture()
         outcome = stored.capture()
         assert outcome.how is How.RESUMED
-        assert held(outcome.capture) == expected(stored.sandbox)
+        assert items_in(outcome.capture) == expected(stored.sandbox)
         storage = stored.context.archive.storage
         assert all(storage.names(f"{DAY}/{name}") == [] for name in storage.names(str(DAY)) if name.endswith(".lease"))

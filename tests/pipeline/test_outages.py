@@ -12,7 +12,7 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.errors import ApiUnavailable
 from drillster_pipeline.pipeline import capture as captures
 from drillster_pipeline.pipeline.context import PipelineContext
-from tests.api.walking import expected, held, new_tokens
+from tests.api.crawling import expected, items_in, new_tokens
 from tests.drillster import Failure, Faults, How
 from tests.support.installation import DAY, Installation
 
@@ -74,7 +74,7 @@ def test_an_outage_leaves_no_trace(installation: Installation, seconds: float, f
     capture = captures.capture(outage.context, "snapshot", DAY).capture
     assert outage.now >= seconds  # it occurred, and was waited out
     assert all(entry["lost"] == entry["short"] == [] for entry in capture.manifest["resources"].values())
-    assert held(capture) == expected(installation.sandbox)
+    assert items_in(capture) == expected(installation.sandbox)
 
 
 @pytest.mark.parametrize("failures", [no_tokens(statuses=(502,)), everything(statuses=(429,), retry_after=120)])
@@ -92,4 +92,4 @@ def test_one_that_lasts_too_long_fails_the_run_and_the_next_one_resumes_it(
         outcome = captures.capture(context, "snapshot", DAY)
     assert outcome.how is captures.How.RESUMED
     assert all(entry["lost"] == [] for entry in outcome.capture.manifest["resources"].values())
-    assert held(outcome.capture) == expected(installation.sandbox)
+    assert items_in(outcome.capture) == expected(installation.sandbox)

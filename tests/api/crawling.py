@@ -1,4 +1,4 @@
-"""Walks over a real sandbox into a real archive, and the oracle that says what they must have found."""
+"""Crawls over a real sandbox into a real archive, and the oracle that says what they must have found."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Organization, Sandbox, Size
 
-NIGHT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
+MOMENT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = date(2026, 2, 28)
-WINDOW = Window(datetime(2025, 6, 1, tzinfo=UTC), NIGHT)
+WINDOW = Window(datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
 """Wide, so that there are events."""
 SMALL = Size(
     accounts=26,
@@ -53,12 +53,12 @@ TINY = Size(
 KEEP = Privacy("keep", None)
 IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
 
-Held = dict[str, dict[str, set[str]]]
+Items = dict[str, dict[str, set[str]]]
 """Resource -> unit (as text) -> what tells its items apart."""
 
 
 @dataclass
-class Walks:
+class Crawls:
     """Makes captures of one sandbox."""
 
     sandbox: Sandbox
@@ -66,7 +66,7 @@ class Walks:
     concurrency: int = 4
     backoff: Backoff = IMPATIENT
     tokens: TokenSource | None = None
-    """In place of the one that all walks share."""
+    """In place of the one that all crawls share."""
 
     @contextmanager
     def client(self, **options: Any) -> Iterator[Client]:
@@ -77,9 +77,9 @@ class Walks:
             yield client
 
     def begin(self, kind: str = "snapshot") -> CaptureWriter:
-        return self.archive.begin(DAY, kind, {"kind": kind}, NIGHT)
+        return self.archive.begin(DAY, kind, {"kind": kind}, MOMENT)
 
-    def walk(self, writer: CaptureWriter, **options: Any) -> CaptureResult:
+    def crawl(self, writer: CaptureWriter, **options: Any) -> CaptureResult:
         """A snapshot into the writer, without a seal; left open where it fails."""
         settings = {"privacy": KEEP, "concurrency": self.concurrency} | options
         with self.client() as client:
@@ -91,7 +91,7 @@ class Walks:
 
     def snapshot(self, writer: CaptureWriter | None = None, **options: Any) -> Capture:
         writer = writer or self.begin()
-        return sealed(writer, self.walk(writer, **options))
+        return sealed(writer, self.crawl(writer, **options))
 
     def events(self, objectives: Collection[tuple[str, str]] | None = None, window: Window = WINDOW) -> Capture:
         writer = self.begin("events")
@@ -99,7 +99,7 @@ class Walks:
             crawler = Crawler(client, writer, privacy=KEEP, window=window, concurrency=self.concurrency)
             return sealed(writer, crawler.events(objectives))
 
-    def expected(self) -> Held:
+    def expected(self) -> Items:
         return expected(self.sandbox)
 
 
@@ -107,7 +107,7 @@ _TOKENS: dict[str, TokenSource] = {}
 
 
 def tokens_of(sandbox: Sandbox) -> TokenSource:
-    """The source of tokens of all walks over a sandbox: to read the key takes longer than a walk."""
+    """The source of tokens of all crawls over a sandbox: to read the key takes longer than a crawl."""
     if sandbox.base_url not in _TOKENS:
         _TOKENS[sandbox.base_url] = new_tokens(sandbox)
     return _TOKENS[sandbox.base_url]
@@ -119,7 +119,7 @@ def new_tokens(sandbox: Sandbox, *, clock: Callable[[], float] = steady, **optio
 
 
 def forget_tokens(sandbox: Sandbox) -> None:
-    """Let the next walk begin without a token."""
+    """Let the next crawl begin without a token."""
     if sandbox.base_url in _TOKENS:
         _TOKENS.pop(sandbox.base_url).close()
 
@@ -138,7 +138,7 @@ def sealed(writer: CaptureWriter, result: CaptureResult) -> Capture:
 
 def calm(sandbox: Sandbox) -> None:
     """No faults, the usual moment, nothing recorded."""
-    sandbox.faults, sandbox.now = Faults(), NIGHT
+    sandbox.faults, sandbox.now = Faults(), MOMENT
     sandbox.clear()
 
 
@@ -149,8 +149,8 @@ def unit(**params: str) -> str:
 # -- what a capture holds
 
 
-def held(capture: Capture) -> Held:
-    found: Held = {}
+def items_in(capture: Capture) -> Items:
+    found: Items = {}
     for resource in capture.manifest["resources"]:
         for line in capture.pages(resource):
             things = _items(resource, line.unit, line.body)
@@ -163,7 +163,7 @@ def _items(resource: str, params: dict[str, str], body: Any) -> Iterator[str]:
         yield body["id"]
         return
     for item in RESOURCES[resource].items(body):
-        yield from _TELL[resource](item)
+        yield from _KEYS_OF[resource](item)
 
 
 def _user(item: Any) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _event(item: Any) -> Iterator[str]:
     yield f"{user['id']} {item.get('eventType') or item['type']}"
 
 
-_TELL: dict[str, Callable[[Any], Iterator[str]]] = {
+_KEYS_OF: dict[str, Callable[[Any], Iterator[str]]] = {
     "accounts": lambda item: iter([item.get("account", item)["id"]]),
     "groups": _own,
     "group_members": _member,
@@ -208,32 +208,32 @@ _TELL: dict[str, Callable[[Any], Iterator[str]]] = {
 # -- what there is
 
 
-def expected(sandbox: Sandbox) -> Held:
+def expected(sandbox: Sandbox) -> Items:
     """What a snapshot of the sandbox must hold, straight from its organization."""
     assert sandbox.now is not None
     return copy.deepcopy(_there(sandbox.organization, sandbox.now))
 
 
 @lru_cache(maxsize=8)
-def _there(organization: Organization, moment: datetime) -> Held:
+def _there(organization: Organization, moment: datetime) -> Items:
     seen = organization.at(moment)
-    held: Held = {
+    items_in: Items = {
         "organization": {unit(): {seen.model.id}},
         "accounts": {unit(): {item["account"]["id"] for item in seen.accounts().all()}},
         "groups": {unit(): {group.id for group in seen.present_groups()}},
         "catalogs": {unit(): {catalog.id for catalog in seen.catalogs()}},
     }
     for catalog in seen.catalogs():
-        held["catalogs"][unit(catalog_id=catalog.id)] = {catalog.id}
+        items_in["catalogs"][unit(catalog_id=catalog.id)] = {catalog.id}
         things = {thing.id for thing in seen.catalog_content(catalog)}
-        held.setdefault("catalog_content", {})[unit(catalog_id=catalog.id)] = things
+        items_in.setdefault("catalog_content", {})[unit(catalog_id=catalog.id)] = things
     for group in seen.present_groups():
         for resource, units in _of_group(seen, group).items():
-            held.setdefault(resource, {}).update(units)
-    return held
+            items_in.setdefault(resource, {}).update(units)
+    return items_in
 
 
-def _of_group(seen: Any, group: Any) -> Held:
+def _of_group(seen: Any, group: Any) -> Items:
     params = {"group_id": group.id}
     key = unit(**params)
     members = seen.members(group).all()
@@ -259,7 +259,7 @@ def _of_group(seen: Any, group: Any) -> Held:
     }
 
 
-def expected_events(sandbox: Sandbox, window: Window) -> Held:
+def expected_events(sandbox: Sandbox, window: Window) -> Items:
     """What the events of a window must be."""
     seen = sandbox.organization.at(sandbox.now)
     since, until = (int(moment.timestamp() * 1000) for moment in (window.start, window.end))
