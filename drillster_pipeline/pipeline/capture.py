@@ -88,17 +88,14 @@ def _done(context: PipelineContext, kind: str, export_date: date, again: bool) -
     if sealed is not None and not (again and kind == "events"):
         return CaptureOutcome(sealed, How.REPLAYED)
     if kind == "snapshot":
-        raise PastDateRefused(_no_archive(export_date, newest))
+        raise PastDateRefused(
+            f"{export_date} was never captured, and Drillster answers only about the present: storing today's state "
+            f"under a past date would forge history. What can still be done: objective events of that date are fetched "
+            f"and published (assets drillster/objective_events and warehouse/objective_events); the newest complete "
+            f"date, {newest}, can be captured now; a copy of the archive of {export_date}, put back in its place, is "
+            "replayed"
+        )
     return None
-
-
-def _no_archive(export_date: date, newest: date) -> str:
-    return (
-        f"{export_date} was never captured, and Drillster answers only about the present: storing today's state under "
-        f"a past date would forge history. What can still be done: objective events of that date are fetched and "
-        f"published (assets drillster/objective_events and warehouse/objective_events); the newest complete date, "
-        f"{newest}, can be captured now; a copy of the archive of {export_date}, put back in its place, is replayed"
-    )
 
 
 def _kept(context: PipelineContext, kind: str, export_date: date) -> CaptureOutcome | None:

@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from drillster_pipeline.archive import KINDS, Capture, PageRecord, open_storage
+from drillster_pipeline.archive import KINDS, Capture, CaptureRef, PageRecord, open_storage
 from drillster_pipeline.archive.local import WRITING
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.archive.storage import REPORTS, Storage
@@ -88,11 +89,10 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
 
 def _require_idle(context: PipelineContext) -> None:
     """Raise Busy while a capture is under way: it has written something, and holds its lock."""
-    for day in context.archive.dates():
-        for ref in context.archive.captures(day):
-            if not ref.sealed:
-                with context.archive.locked(day, ref.kind):
-                    continue
+    for ref in _captures(context):
+        if not ref.sealed:
+            with context.archive.locked(ref.export_date, ref.kind):
+                continue
 
 
 def _remove_unfinished(storage: Storage) -> None:
@@ -125,9 +125,8 @@ def _learn(context: PipelineContext, person: Person) -> bool:
     eraser = Eraser(Person(person.account_id))
     is_known = False
     for capture in _sealed(context):
-        for entry in capture.manifest["resources"].values():
+        for resource, entry in capture.manifest["resources"].items():
             is_known |= any(eraser.unit(named["unit"]) is not named["unit"] for named in entry["lost"] + entry["short"])
-        for resource in capture.manifest["resources"]:
             for line in capture.lines(resource):
                 is_known |= _without(eraser, resource, line) is not line
     person.names |= eraser.person.names
@@ -149,10 +148,6 @@ def _redact(context: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) ->
     Raises Busy where one has begun.
     """
     archive = context.archive
-
-    def change(resource: str, line: PageRecord) -> PageRecord | None:
-        return _without(eraser, resource, line)
-
     for day in reversed(archive.dates()):
         with ExitStack() as locks:
             for kind in KINDS:
@@ -164,16 +159,17 @@ def _redact(context: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) ->
                     archive.remove(ref)
                     outcome.unfinished += 1
                     continue
-                changed = redact(archive.open(ref), change, unit=eraser.unit, now=context.now())
+                changed = redact(archive.open(ref), partial(_without, eraser), unit=eraser.unit, now=context.now())
                 outcome.captures += changed > 0
                 outcome.lines += changed
 
 
+def _captures(context: PipelineContext) -> Iterator[CaptureRef]:
+    return (ref for day in context.archive.dates() for ref in context.archive.captures(day))
+
+
 def _sealed(context: PipelineContext) -> Iterator[Capture]:
-    for day in context.archive.dates():
-        for ref in context.archive.captures(day):
-            if ref.sealed:
-                yield context.archive.open(ref)
+    return (context.archive.open(ref) for ref in _captures(context) if ref.sealed)
 
 
 def _renew_seals(context: PipelineContext) -> None:

@@ -54,10 +54,12 @@ class ReadGap:
     """Something that a capture did not read."""
 
     resource: str
-    group: str | None
-    """The group that it is confined to; None: it may be anywhere."""
     what: str
     """In words, for people: ids, numbers and statuses only."""
+    group: str | None = None
+    """The group that it is confined to; None: it may be anywhere."""
+    is_in_list: bool = False
+    """Whether it is one of the list itself, not of an item on it."""
     cause: Cause = Cause.FAILED
 
     def __str__(self) -> str:
@@ -69,11 +71,7 @@ def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collectio
 
     A selected table that is missing from the answer stays as it is: its resource was unavailable.
     """
-    plans: dict[str, TablePlan] = {}
-    for name in selected:
-        plan = _plan(DATA_TABLES[name], manifest)
-        if plan is not None:
-            plans[name] = plan
+    plans = {name: plan for name in selected if (plan := _plan(DATA_TABLES[name], manifest)) is not None}
     for name in _referred(plans):
         plans.setdefault(name, TablePlan(load_type=LoadType.ADDITIVE))
     if kind == "events":
@@ -109,7 +107,7 @@ def requests_refused(manifest: Mapping[str, Any]) -> int:
         gap.cause is Cause.CLOSED
         for name, entry in manifest["resources"].items()
         if entry["status"] != "unavailable"
-        for _, gap in _own_gaps(name, entry, manifest["groups"])
+        for gap in _own_gaps(name, entry, manifest["groups"])
     )
 
 
@@ -155,11 +153,9 @@ def _gaps(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
         return []  # not part of this kind of capture
     if entry["status"] == "unavailable":
         cause = Cause.REFUSED if _is_refused(resource, manifest["resources"]) else Cause.FAILED
-        return [ReadGap(resource=resource, group=None, what=f"could not be read ({entry['why']})", cause=cause)]
-    found = [gap for _, gap in _own_gaps(resource, entry, manifest["groups"])]
-    for parent in RESOURCES[resource].parents:
-        found += _gaps_of_list(parent, manifest)
-    return found
+        return [ReadGap(resource=resource, what=f"could not be read ({entry['why']})", cause=cause)]
+    of_lists = (gap for parent in RESOURCES[resource].parents for gap in _gaps_of_list(parent, manifest))
+    return [*_own_gaps(resource, entry, manifest["groups"]), *of_lists]
 
 
 def _is_refused(resource: str, resources: Mapping[str, Any]) -> bool:
@@ -179,32 +175,27 @@ def _gaps_of_list(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
     listed = set(manifest["groups"]["listed"])
     return [
         gap
-        for unit, gap in _own_gaps(resource, entry, manifest["groups"])
-        if not unit or (gap.group is not None and gap.group not in listed)
+        for gap in _own_gaps(resource, entry, manifest["groups"])
+        if gap.is_in_list or (gap.group is not None and gap.group not in listed)
     ]
 
 
-def _own_gaps(
-    resource: str, entry: Mapping[str, Any], groups: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, str], ReadGap]]:
+def _own_gaps(resource: str, entry: Mapping[str, Any], groups: Mapping[str, Any]) -> Iterator[ReadGap]:
     # A group that answers 404 to everything is gone, and so are its rows; one that is also closed proves nothing.
     gone = set(groups["gone"]) - set(groups["closed"])
     for lost in entry["lost"]:
-        unit = lost["unit"]
-        if unit.get("group_id") not in gone:
-            what, cause = (
-                f"{_of(unit)}: {lost['status']}",
-                Cause.CLOSED if lost["status"] in _REFUSALS else Cause.FAILED,
-            )
-            yield unit, ReadGap(resource=resource, group=unit.get("group_id"), what=what, cause=cause)
+        if lost["unit"].get("group_id") not in gone:
+            cause = Cause.CLOSED if lost["status"] in _REFUSALS else Cause.FAILED
+            yield _gap(resource, lost["unit"], str(lost["status"]), cause)
     for short in entry["short"]:
-        unit = short["unit"]
-        what = f"{_of(unit)}: {short['items']} of {short['expected']}"
-        yield unit, ReadGap(resource=resource, group=unit.get("group_id"), what=what)
+        yield _gap(resource, short["unit"], f"{short['items']} of {short['expected']}", Cause.FAILED)
 
 
-def _of(unit: Mapping[str, str]) -> str:
-    return f"of {shown_unit(unit)}" if unit else "list"
+def _gap(resource: str, unit: Mapping[str, str], what: str, cause: Cause) -> ReadGap:
+    where = f"of {shown_unit(unit)}" if unit else "list"
+    return ReadGap(
+        resource=resource, what=f"{where}: {what}", group=unit.get("group_id"), is_in_list=not unit, cause=cause
+    )
 
 
 def mark_refused(context: PipelineContext, ref: CaptureRef) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.api.capture_summary import CaptureSummary
-from drillster_pipeline.archive import UnitFooter
 from drillster_pipeline.pipeline.guard import (
     read_gaps_of,
     requests_refused,
@@ -240,11 +238,3 @@ def test_gaps_are_reported_by_ids_and_numbers_alone() -> None:
     }
     unavailable = unavailable_tables(manifest(unavailable="group_staff"), ALL)
     assert unavailable == {"group_staff": "group_staff: no permission (403)"}
-
-
-def test_a_resource_is_unavailable_where_the_lists_that_lead_to_it_are() -> None:
-    for resource in (name for name, each in RESOURCES.items() if each.parents):
-        summary = CaptureSummary()
-        for parent in RESOURCES[resource].parents:
-            summary.add(parent, {}, 0, UnitFooter(0, None, status=403))
-        assert summary.manifest((resource,))[resource]["status"] == "unavailable", resource
