@@ -48,7 +48,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
             "captured_until": manifest["captured_until"],
             "capture_id": outcome.capture.capture_id,
             **({"unavailable": entry["why"]} if entry["status"] == "unavailable" else {}),
-            **({f"capture_{name}": value for name, value in cost.items()} if outcome.asked else {}),
+            **({f"capture_{name}": value for name, value in cost.items()} if outcome.made_requests else {}),
         },
     )
 
@@ -94,11 +94,11 @@ def reported(written: WrittenReport) -> dg.MaterializeResult[Any]:
     }
     if missing := (*figures.data.missing, *figures.data.incomplete):
         found["not_read_completely"] = ", ".join(missing)
-    if figures.knows("objective_evaluations"):
+    if figures.has_read("objective_evaluations"):
         found["people_overdue"] = figures.overdue_people
         if (share := figures.compliance[-1]) is not None:
             found["objectives_met_percentage"] = round(share, 1)
-    if figures.knows("results"):
+    if figures.has_read("results"):
         practice = figures.practice
         found |= {
             "learners": practice.learners,

@@ -58,7 +58,7 @@ class CaptureOutcome:
     how: How
 
     @property
-    def asked(self) -> bool:
+    def made_requests(self) -> bool:
         """Whether requests were made to Drillster."""
         return self.how in {How.CAPTURED, How.RESUMED}
 
@@ -66,7 +66,7 @@ class CaptureOutcome:
 def capture(context: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
-    ``again``: ask Drillster anew even where an earlier run's capture still waits to be published, or where events of a
+    ``again``: request it again even where an earlier run's capture still waits to be published, or where events of a
     past date are in the archive. Raises PastDateRefused for a snapshot of a past date without an archive, Refused for
     a date that has not ended, Busy while another process captures the same, and what the API raises.
     """
@@ -103,7 +103,7 @@ def _kept(context: PipelineContext, kind: str, export_date: date) -> CaptureOutc
     try:
         sealed = context.archive.newest_sealed(export_date, kind)
     except ContractError as damage:
-        logger.warning("Capturing %s anew: %s", export_date, damage)
+        logger.warning("Capturing %s again: %s", export_date, damage)
         return None
     return CaptureOutcome(sealed, How.KEPT) if sealed is not None and _is_pending(context, sealed) else None
 
@@ -251,7 +251,7 @@ def _require_same_day(context: PipelineContext, export_date: date, started: date
 
 
 def _groups_before(context: PipelineContext, export_date: date) -> set[str]:
-    """The groups that the captures before this one knew, whether they could read them or not.
+    """The groups that the captures before this one name, whether they could read them or not.
 
     Of this date, and of the dates before it up to the newest that has read the list of groups completely: what one
     capture did not read, the one before may have. Where there is none, those in the warehouse as well. A capture that

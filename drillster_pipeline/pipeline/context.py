@@ -42,7 +42,7 @@ class PipelineContext:
     run_id: str | None = None
     """Dagster's id of the run that this context serves; every capture remembers it."""
     ended_well: Callable[[str], bool] = field(default=lambda _: True)
-    """Whether a run came to its end. If it did not, its captures are used again instead of asking Drillster anew."""
+    """Whether a run came to its end. If it did not, its captures are used again instead of new requests."""
 
     _newest: date = field(default=date.min, init=False)
 

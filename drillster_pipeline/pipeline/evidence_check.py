@@ -48,12 +48,12 @@ def verify(context: PipelineContext, content: bytes, provenance: Mapping[str, An
     if provenance.get("format") != FORMAT:
         raise Refused("This is not the provenance file of evidence that this program wrote (its format is unknown)")
     try:
-        asked = provenance["claim"]
-        claim = Claim(str(asked["objective_id"]), date.fromisoformat(asked["export_date"]), asked["group_id"])
+        stated = provenance["claim"]
+        claim = Claim(str(stated["objective_id"]), date.fromisoformat(stated["export_date"]), stated["group_id"])
         promised, load = (provenance["csv"]["sha256"], provenance["csv"]["rows"]), dict(provenance["load"])
         was = None if provenance["capture"] is None else dict(provenance["capture"])
         load_id, capture_id = str(load["load_id"]), load["capture_id"]
-        timezone = asked["timezone"]
+        timezone = stated["timezone"]
     except (KeyError, TypeError, ValueError):
         raise Refused(
             "The provenance file lacks what this program wrote into it: it was changed after it was written"
@@ -96,7 +96,7 @@ def _archive(
 
 
 def _ledger(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Finding:
-    """Whether the load is still as the provenance has it. In a warehouse that was built anew it has another id."""
+    """Whether the load is still as the provenance has it. In a warehouse that was built again it has another id."""
     load, last = load_of(context, claim, load_id), load_of(context, claim)
     if load is None:
         if last is not None and last["capture_id"] == was["capture_id"]:

@@ -48,7 +48,7 @@ class ForgetOutcome:
 def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
     """Erase a person.
 
-    Raises SettingsError where nothing knows an account of that id, Busy while a capture or load is under way (nothing
+    Raises SettingsError where nothing has an account of that id, Busy while a capture or load is under way (nothing
     is changed then), ArchiveCorrupt for a broken archive. If Drillster still has the account, the next capture brings
     it back: it must be removed there first.
     """
@@ -60,7 +60,7 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
         _remove_unfinished(storage)
         person = Person(account_id)
         is_begun = _recall(context, person, note)
-        # What is no valid text (an argument in another encoding) is no id that a database can hold or look for.
+        # What is no valid text (an argument in another encoding) is no id that a database can store or find.
         is_known = account_id.isprintable() and context.warehouse.knows(person)
         if not (_learn(context, person) or is_known or is_begun):
             raise SettingsError(
@@ -88,7 +88,7 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
 
 
 def _require_idle(context: PipelineContext) -> None:
-    """Raise Busy while a capture is under way: it has written something, and holds its lock."""
+    """Raise Busy while a capture is under way: it has written something, and has its lock."""
     for ref in _captures(context):
         if not ref.sealed:
             with context.archive.locked(ref.export_date, ref.kind):
@@ -182,7 +182,7 @@ def _renew_seals(context: PipelineContext) -> None:
 
 
 def _remove_reports(context: PipelineContext, eraser: Eraser) -> Iterator[str]:
-    """Remove the pages that name the person: any can be written anew, from a warehouse that no longer does.
+    """Remove the pages that name the person: any can be written again, from a warehouse that no longer does.
 
     Also those that a process which was killed has not finished.
     """

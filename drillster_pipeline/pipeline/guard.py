@@ -55,7 +55,7 @@ class ReadGap:
 
     resource: str
     what: str
-    """In words, for people: ids, numbers and statuses only."""
+    """In words: ids, numbers and statuses only."""
     group: str | None = None
     """The group that it is confined to; None: it may be anywhere."""
     is_in_list: bool = False
@@ -75,7 +75,7 @@ def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collectio
     for name in _referred(plans):
         plans.setdefault(name, TablePlan(load_type=LoadType.ADDITIVE))
     if kind == "events":
-        # Events name people; what they say of them is incomplete, so it only adds rows.
+        # Events name accounts; what they have of them is incomplete, so it only adds rows.
         plans["accounts"] = TablePlan(load_type=LoadType.ADDITIVE)
     return {name: plans[name] for name in DATA_TABLES if name in plans}
 

@@ -120,10 +120,10 @@ def publish(
 ) -> PublishOutcome:
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
-    Raises PastDateRefused without a capture, Refused where none of the tables could be read or where more of people
-    would be stored than the setting allows, GuardRefused where too
-    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
-    that is broken off (the database restarts, `forget` changes the capture) is begun again a few times before that.
+    Raises PastDateRefused without a capture, Refused where none of the tables could be read or where more personal data
+    would be stored than the setting allows, GuardRefused where too much would be deleted or rejected, ArchiveCorrupt,
+    Busy, and Unavailable where the database does not answer. A load that is broken off (the database restarts, `forget`
+    changes the capture) begins again a few times before that.
     """
     attempt = partial(_publish, context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
     for pause in PAUSES:
@@ -204,9 +204,6 @@ def _publish(
         validation = load.validate()  # with what the database reports only then
     if validation.mass_deletions:
         mark_confirmed(context, capture.ref, validation.mass_deletions)
-    for name, columns in rounded.items():
-        for column, count in columns.items():
-            logger.warning("%s values of %s.%s had a fraction, and were rounded", f"{count:,}", name, column)
     return PublishOutcome(
         kind, export_date, capture, report, validation, plans, unavailable, extractor.unknown_fields, rounded
     )
@@ -257,7 +254,7 @@ def _compared(connection: sa.Connection, table: Tables, outcome: PublishOutcome,
     agree = "There are as many rows as Drillster itself counts"
     if name in COUNTED_BY:
         found = reads.count_differences(connection, table, name, outcome.export_date)
-        found = [each for each in found if not _is_change_during_walk(each[1], each[2])]
+        found = [each for each in found if not _is_change_during_capture(each[1], each[2])]
         return Comparison(not found, _words(found) if found else agree)
     expected = outcome.capture.manifest["resources"][name]["named_total"]
     if name == "results":
@@ -265,7 +262,7 @@ def _compared(connection: sa.Connection, table: Tables, outcome: PublishOutcome,
     else:
         rows = reads.count_present(connection, table, name, managed=name == "accounts")
     # More rows than counted are no gap: those of a closed group stay, and not every list names its total.
-    if expected is None or rows >= expected or _is_change_during_walk(expected, rows):
+    if expected is None or rows >= expected or _is_change_during_capture(expected, rows):
         return Comparison(agrees=True, words=agree, rows=rows, expected=expected)
     words = f"Drillster counts {expected:,}, and there are {rows:,} rows"
     return Comparison(agrees=False, words=words, rows=rows, expected=expected)
@@ -284,8 +281,8 @@ def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str |
     return None
 
 
-def _is_change_during_walk(expected: int, rows: int) -> bool:
-    """Whether people coming and going while the capture was made explain the difference."""
+def _is_change_during_capture(expected: int, rows: int) -> bool:
+    """Whether accounts that came or went while the capture was made explain the difference."""
     return abs(expected - rows) <= allowed_difference(expected)
 
 

@@ -32,7 +32,7 @@ def write_report(
 ) -> WrittenReport:
     """Write it; a reader of an older one of the same date never gets half a page.
 
-    Raises Refused without a snapshot of the date, or where names are asked for that are not kept; Unavailable where
+    Raises Refused without a snapshot of the date, or where names are requested that are not kept; Unavailable where
     it can't be written.
     """
     settings = context.settings

@@ -114,9 +114,9 @@ class Figures:
     overdue: int
     overdue_people: int
     names: tuple[tuple[str, str, str, int | None, int | None, int], ...] | None
-    """Group, objective, person, proficiency, norm, days overdue; None where names were not asked for."""
+    """Group, objective, person, proficiency, norm, days overdue; None where names were not requested."""
 
-    def knows(self, table: str) -> bool:
+    def has_read(self, table: str) -> bool:
         """Whether a table of the date was read; where it was not, none of its numbers means anything."""
         return table not in self.data.missing
 
@@ -129,7 +129,7 @@ class Figures:
 
 
 def figures_of(warehouse: Warehouse, export_date: date, *, names: bool = False) -> Figures:
-    """Ask for everything, in one read transaction. Raises Refused where no snapshot of the date was loaded."""
+    """Read everything in one transaction. Raises Refused where no snapshot of the date was loaded."""
     with warehouse.reading() as (connection, tables):
         dialect_of(connection).read_one_state(connection)
         return _figures(connection, tables, export_date, names=names)

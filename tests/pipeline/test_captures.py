@@ -24,7 +24,7 @@ def capture(installation: Installation, *what: Any, **options: Any) -> CaptureOu
     """A capture, which must have made requests exactly where it says so."""
     installation.sandbox.clear()
     outcome = installation.capture(*what, **options)
-    assert outcome.asked == bool(installation.sandbox.requests)
+    assert outcome.made_requests == bool(installation.sandbox.requests)
     return outcome
 
 

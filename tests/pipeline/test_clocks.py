@@ -42,7 +42,7 @@ def test_a_wall_clock_that_is_set_during_a_capture_changes_neither_its_date_nor_
     with clocks.context(installation) as context:
         for kind in ("snapshot", "events"):
             outcome = capture(context, kind, DAY)
-            assert outcome.asked
+            assert outcome.made_requests
             assert outcome.capture.manifest["export_date"] == str(DAY)
             assert outcome.capture.manifest["window"] == {
                 "from": f"2026-06-0{8 if kind == 'snapshot' else 7}T22:00:00.000000Z",
@@ -63,7 +63,7 @@ def test_a_machine_that_wakes_on_another_day_adds_nothing_of_that_day(installati
         # Nor does a later run resume it; the events, which carry their own dates, can still be captured.
         with pytest.raises(Refused):
             capture(context, "snapshot", DAY)
-        assert capture(context, "events", DAY).asked
+        assert capture(context, "events", DAY).made_requests
 
 
 def test_a_machine_that_wakes_on_the_same_day_continues(installation: Installation) -> None:
@@ -81,11 +81,11 @@ def test_a_clock_that_is_wrong_by_a_day_stores_nothing_under_that_date(
     with pytest.raises(Refused, match=rf"Drillster's, by which {newest} is the newest date that has ended"):
         installation.capture()
     assert installation.context.archive.newest_sealed(DAY, "snapshot") is None
-    assert installation.capture("events").asked
+    assert installation.capture("events").made_requests
 
 
 def test_a_clock_that_is_hours_off_on_the_same_day_does_no_harm(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("drillster_pipeline.api.auth.skew_between", lambda *_: Skew(-3 * 3600.0, 1.0))
-    assert installation.capture().asked
+    assert installation.capture().made_requests
