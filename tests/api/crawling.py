@@ -29,27 +29,13 @@ DAY = date(2026, 2, 28)
 WINDOW = Window(datetime(2025, 6, 1, tzinfo=UTC), MOMENT)
 """Wide, so that there are events."""
 SMALL = Size(
-    accounts=26,
-    groups=2,
-    members_per_group=14,
-    drillables_per_group=12,
-    objectives_per_group=4,
-    tests_per_group=1,
-    catalogs=2,
-    playables_per_catalog=14,
+    accounts=26, groups=2, members_per_group=14, drillables_per_group=12, tests_per_group=1, playables_per_catalog=14
 )
-"""Every list is longer than the smallest page."""
 TINY = Size(
-    accounts=14,
-    groups=1,
-    members_per_group=11,
-    drillables_per_group=11,
-    objectives_per_group=4,
-    tests_per_group=1,
-    catalogs=1,
+    accounts=14, groups=1, members_per_group=11, drillables_per_group=11, tests_per_group=1, catalogs=1,
     playables_per_catalog=11,
-)
-"""Every list is just longer than the smallest page."""
+)  # fmt: skip
+"""Every list of both is longer than the smallest page."""
 KEEP = Privacy("keep", None)
 IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
 
@@ -159,49 +145,31 @@ def items_in(capture: Capture) -> Items:
 
 
 def _items(resource: str, params: dict[str, str], body: Any) -> Iterator[str]:
-    if resource == "organization" or (resource in {"groups", "catalogs"} and params):
-        yield body["id"]
-        return
-    for item in RESOURCES[resource].items(body):
-        yield from _KEYS_OF[resource](item)
+    """What identifies the items of a page."""
+    is_object = resource == "organization" or (resource in {"groups", "catalogs"} and params)
+    for item in [body] if is_object else RESOURCES[resource].items(body):
+        if resource == "test_results":
+            yield from (attempt["id"] for attempt in item.get("testResults", [item]))
+        else:
+            yield _KEY_OF.get(resource, lambda found: found["id"])(item)
 
 
-def _user(item: Any) -> Iterator[str]:
-    yield item["user"]["id"]
+def _member(item: Any) -> str:
+    return item["member"]["id"] if "joined" in item else f"invitee {item['member'].get('emailAddress')}"
 
 
-def _own(item: Any) -> Iterator[str]:
-    yield item["id"]
-
-
-def _member(item: Any) -> Iterator[str]:
-    yield item["member"]["id"] if "joined" in item else f"invitee {item['member'].get('emailAddress')}"
-
-
-def _attempts(item: Any) -> Iterator[str]:
-    for attempt in item.get("testResults", [item]):
-        yield attempt["id"]
-
-
-def _event(item: Any) -> Iterator[str]:
+def _event(item: Any) -> str:
     inner = item.get("evaluation") or item["objectiveEvaluation"]
-    user = item.get("user") or inner["user"]
-    yield f"{user['id']} {item.get('eventType') or item['type']}"
+    return f"{(item.get('user') or inner['user'])['id']} {item.get('eventType') or item['type']}"
 
 
-_KEYS_OF: dict[str, Callable[[Any], Iterator[str]]] = {
-    "accounts": lambda item: iter([item.get("account", item)["id"]]),
-    "groups": _own,
+_KEY_OF: dict[str, Callable[[Any], str]] = {
+    "accounts": lambda item: item.get("account", item)["id"],
     "group_members": _member,
-    "group_staff": _user,
-    "group_drillables": _own,
-    "objectives": _own,
-    "objective_evaluations": _user,
+    "group_staff": lambda item: item["user"]["id"],
+    "objective_evaluations": lambda item: item["user"]["id"],
     "objective_events": _event,
-    "results": lambda item: iter([item["drillable"]["id"]]),
-    "test_results": _attempts,
-    "catalogs": _own,
-    "catalog_content": _own,
+    "results": lambda item: item["drillable"]["id"],
 }
 
 
@@ -242,7 +210,7 @@ def _of_group(seen: Any, group: Any) -> Items:
     learners = {one.stay.id for one in seen.learners(group)}
     return {
         "groups": {key: {group.id}},
-        "group_members": {key: {name for item in members for name in _member(item)}},
+        "group_members": {key: set(map(_member, members))},
         "group_staff": {key: {item["user"]["id"] for item in seen.group_staff(group)}},
         "group_drillables": {key: drillables},
         "objectives": {key: {one.id for one in objectives}},
@@ -266,7 +234,7 @@ def expected_events(sandbox: Sandbox, window: Window) -> Items:
     return {
         "objective_events": {
             unit(group_id=group.id, objective_id=one.id): {
-                name for item in seen.events(one, since, until).all() for name in _event(item)
+                _event(item) for item in seen.events(one, since, until).all()
             }
             for group in seen.present_groups()
             for one in seen.objectives(group)

@@ -37,20 +37,6 @@ def test_tasks_are_done_by_rank_and_then_as_they_were_added() -> None:
     assert pool.waiting == 0
 
 
-@pytest.mark.parametrize("size", [1, 8])
-def test_every_task_is_done_once_and_none_is_left(size: int) -> None:
-    done: list[int] = []
-
-    def work(task: int) -> None:
-        pool.add(range(task))
-        done.append(task)
-
-    pool = make(work, size)
-    run(pool, 10)
-    assert len(done) == 2**10
-    assert pool_threads() == []
-
-
 def test_every_thread_has_work_as_long_as_there_is_some() -> None:
     # Each round, all four must be there at the same time; a thread that was not woken would break the barrier.
     meeting = threading.Barrier(4)
@@ -115,11 +101,3 @@ def test_a_thread_that_cannot_be_started_ends_those_that_were(monkeypatch: pytes
     with pytest.raises(RuntimeError, match="new thread"):
         run(make(lambda _: time.sleep(0.001), 4), *range(5000))
     assert not any(thread.is_alive() for thread in started)
-
-
-def test_progress_is_reported_while_the_work_goes_on() -> None:
-    ticks: list[int] = []
-    pool = make(lambda _: time.sleep(0.01))
-    run(pool, *range(20), on_tick=lambda: ticks.append(pool.waiting))
-    assert len(ticks) >= 3
-    assert ticks == sorted(ticks, reverse=True)

@@ -42,13 +42,6 @@ def test_the_request_is_a_form_with_client_and_assertion(source, drillster):
 # Life and renewal
 
 
-def test_one_token_serves_until_its_renewal(source, drillster, fake_time):
-    first = source.token()
-    fake_time.seconds += TWO_HOURS - 320
-    assert source.token() is first
-    assert drillster.grants == source.grants == 1
-
-
 @pytest.mark.parametrize(("lifetime", "early", "late"), [(7200, 300, 30), (600, 120, 30), (1, 0.2, 0.05)])
 def test_the_renewal_window_scales_with_the_lifetime(source, drillster, fake_time, lifetime, early, late):
     drillster.expires_in = lifetime
@@ -222,14 +215,6 @@ def test_renewing_what_another_thread_has_renewed_costs_no_request(source, drill
     assert drillster.grants == 2
 
 
-def test_sixteen_refused_threads_cost_one_renewal(make_tokens, drillster):
-    source = make_tokens()
-    refused = source.token()
-    drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
-    assert {token.value for token in together(16, lambda: source.renew(refused))} == {"token-2"}
-    assert drillster.grants == 2
-
-
 def test_a_refused_token_is_no_fallback(source, drillster):
     refused = source.token()
     drillster.grant = lambda _: Reply(status=503)
@@ -277,12 +262,6 @@ def test_a_capture_that_stops_leaves_the_source_to_the_others(make_tokens, drill
 
 
 # What is shown
-
-
-def test_a_token_does_not_show_itself(source):
-    token = source.token()
-    for shown in (repr(token), str(token), repr([token]), repr(source), repr(vars(source))):
-        assert "token-1" not in shown
 
 
 # Refusals

@@ -149,7 +149,6 @@ def test_a_refusal_counts_even_if_its_body_is_cut():
     "pieces",
     [
         pytest.param([head(Content_Length=1000), *[b"x"] * 1000], id="body"),
-        pytest.param([head(Transfer_Encoding="chunked"), *[b"1\r\nx\r\n"] * 1000], id="chunks"),
         pytest.param([head(Content_Encoding="gzip"), *([b"\x1f\x8b\x08\0\0\0\0\0\0\xff"] + [b"\0"] * 1000)], id="gzip"),
         pytest.param([b"HTTP/1.1 200 OK\r\n", *[b"X"] * 1000], id="head"),
         pytest.param([b"HTTP/1.1 200 OK\r\n", *[b"X: y\r\n"] * 90] * 9, id="lines of the head"),
