@@ -1,13 +1,16 @@
-"""Chance, ids and moments: what the made-up organization is made of.
+"""Chance, names, ids and moments: what the made-up organization is made of.
 
 A moment is a number of milliseconds since 1970, UTC.
 """
 
 from __future__ import annotations
 
+import tomllib
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -22,6 +25,10 @@ END = int(datetime(2030, 1, 7, tzinfo=UTC).timestamp()) * SECOND
 FOREVER = 1 << 52
 STEP = 15 * MINUTE
 """The organization changes in steps of a quarter of an hour: two requests within one step get the same answer."""
+
+
+names = SimpleNamespace(**tomllib.loads(Path(__file__).with_name("names.toml").read_text(encoding="utf-8")))
+"""What people, groups and drills are called."""
 
 
 def draw(*parts: object) -> Random:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from .draws import DAY, parse_iso
 from .learning import Objective
 from .model import Catalog, Group
 from .organization import Json, Listing, Object, Snapshot, by_id, icon, playable
 
+Thing = TypeVar("Thing")
 PAGE = 10
 LARGEST_PAGE = 100
 _DEFAULT_SIZES = {"objective_events": LARGEST_PAGE, "group_staff": None, "objectives": None}
@@ -98,10 +99,7 @@ class Endpoints:
         return self.cursor_page(Listing("catalogs", self.at.catalogs(), _catalog, by_id))
 
     def _catalog(self, catalog_id: str) -> Catalog:
-        for catalog in self.at.catalogs():
-            if catalog.id == catalog_id:
-                return catalog
-        raise Problem(404, "catalog_not_found", "The catalog does not exist.")
+        return _found((one for one in self.at.catalogs() if one.id == catalog_id), "catalog_not_found")
 
     def catalog(self, catalog_id: str) -> Json:
         """A UserCatalog."""
@@ -124,10 +122,7 @@ class Endpoints:
 
     def find_group(self, group_id: str) -> Group:
         """The group of a path. Raises Problem."""
-        group = self.at.find_group(group_id)
-        if group is None:
-            raise Problem(404, "group_not_found", "The group does not exist, or no longer.")
-        return group
+        return _found([self.at.find_group(group_id)], "group_not_found")
 
     def groups(self) -> Json:
         """The groups that the service account may see, by id."""
@@ -161,9 +156,7 @@ class Endpoints:
     def results(self, group_id: str, account_id: str) -> Json:
         """One member's results for all drills and courses of the group."""
         group = self.find_group(group_id)
-        membership = self.at.with_account(group, account_id)
-        if membership is None:
-            raise Problem(404, "not_group_member", "The user is no member of the group.")
+        membership = _found([self.at.with_account(group, account_id)], "not_group_member")
         user = self.at.member_user(membership.stay)
         page = self.cursor_page(self.at.results(group, membership))
         return {"group": self.at.brief_group(group), "member": user, **page}
@@ -171,18 +164,14 @@ class Endpoints:
     def test_results(self, group_id: str, test_id: str) -> Json:
         """Everybody's attempts at one test; pages are of members, and so is the total."""
         group = self.find_group(group_id)
-        test = next((test for test in group.tests if test.id == test_id), None)
-        if test is None:
-            raise Problem(404, "unknown_test", "The test is not one of this group.")
+        test = _found((test for test in group.tests if test.id == test_id), "unknown_test")
         page = self.index_page("test_results", self.at.test_results(group, test))
         return {"group": self.at.brief_group(group), "test": playable(test), **page}
 
     # -- objectives ----------------------------------------------------------------------------------------------
 
     def _find_objective(self, objective_id: str) -> Objective:
-        objective = self.at.find_objective(objective_id)
-        if objective is None:
-            raise Problem(404, "unknown_objective", "The objective does not exist.")
+        objective = _found([self.at.find_objective(objective_id)], "unknown_objective")
         self.find_group(objective.group.id)
         return objective
 
@@ -194,9 +183,8 @@ class Endpoints:
 
     def objective_evaluations(self, group_id: str, objective_id: str) -> Json:
         """How every member does."""
-        objective = self._find_objective(objective_id)
-        if objective.group.id != group_id:
-            raise Problem(404, "unknown_objective", "The objective is not one of this group.")
+        found = self._find_objective(objective_id)
+        objective = _found([found if found.group.id == group_id else None], "unknown_objective")
         return self.cursor_page(self.at.evaluations(objective))
 
     def objective_events(self, objective_id: str) -> Json:
@@ -254,6 +242,14 @@ class Endpoints:
         if things:
             pagination["lastOnPage"] = listing.cursor(things[-1])
         return [listing.render(thing) for thing in things], pagination
+
+
+def _found(things: Iterable[Thing | None], error: str) -> Thing:
+    """The first of the things. Raises Problem where there is none."""
+    thing = next(iter(things), None)
+    if thing is None:
+        raise Problem(404, error)
+    return thing
 
 
 def _catalog(catalog: Catalog) -> Object:

@@ -22,7 +22,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from .draws import DAY, END, FOREVER, HOUR, MINUTE, between, draw, iso, make_id
-from .model import Group, Membership, Model, Person, Playable, Size
+from .model import Group, Membership, Model, Playable, Size
+from .people import Person
 
 SECONDS_TO_MASTER = 5400
 _FIRST_GAP, _LONGEST_GAP = 1.6 * DAY, 48.0 * DAY
@@ -286,7 +287,7 @@ class Learning(Model):
             attempts = self.attempts(membership, objective.group.tests[objective.playables[0]], moment)
             done = [attempt.completed for attempt in attempts if attempt.completed and attempt.completed < stop]
             return [Change(max(start, min(done)), ok=True, proficiency=None)] if done else []
-        return list(_crossings(objective, self.practices_of(membership, objective, moment), start, stop))
+        return list(_crossings(objective, self.practices_of(membership, objective, min(stop, moment)), start, stop))
 
 
 def _attempt(chance: Random, person: Person, earliest: int, number: int) -> Attempt:

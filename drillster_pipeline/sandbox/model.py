@@ -6,7 +6,6 @@ people come and go. What is inside a group is drawn from the group's id, when it
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +13,9 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
-from . import names
-from .draws import DAY, END, FOREVER, FOUNDING, HOUR, between, draw, make_id
+from .draws import DAY, END, FOREVER, FOUNDING, HOUR, between, draw, make_id, names
+from .people import Person, Stay
 
-_DAYTIME = 16 * HOUR
 _STAFF = 2
 """Accounts that do not learn: the service account and an application manager."""
 _TEMPORARY_EVERY = 3
@@ -77,21 +75,6 @@ class Size:
         return max(48, 3 * (self.drillables_per_group or 0))
 
 
-class Stay(NamedTuple):
-    """The time of one account: active from ``start`` to ``left``, then suspended and still listed until ``gone``.
-
-    A guest is managed by one of the other organizations, and stays with one group.
-    """
-
-    id: str
-    number: int
-    chair: int
-    start: int
-    left: int
-    gone: int
-    guest_of: int | None = None
-
-
 class Playable(NamedTuple):
     """A drill, a course or a test."""
 
@@ -140,8 +123,7 @@ class Group:
     id: str
     number: int
     life: int
-    names: tuple[str, ...]
-    """What it is called, one after the other."""
+    base_name: str
     renamed_every: int
     description: str
     created: int
@@ -161,82 +143,15 @@ class Group:
 
     def name(self, moment: int) -> str:
         """What it is called at the moment."""
-        return self.names[(moment - self.created) // self.renamed_every % len(self.names)]
+        number = (moment - self.created) // self.renamed_every
+        renaming: str = names.renamings[number % len(names.renamings)]
+        return renaming.format(self.base_name)
 
 
 def numbered(known: Sequence[str], index: int) -> str:
     """One of the names; with a number where all of them are taken."""
     rounds, which = divmod(index, len(known))
     return f"{known[which]} {rounds + 1}" if rounds else known[which]
-
-
-def _in_address(name: str) -> str:
-    """A name as the local part of an e-mail address has it; empty where it has no Latin letters."""
-    plain = unicodedata.normalize("NFKD", name.translate(str.maketrans("Łłø", "Llo")))
-    return "".join(letter for letter in plain.lower() if letter.isascii() and letter.isalpha())
-
-
-class Person:
-    """The traits that an account shows, and when its owner logs in: all drawn from its id."""
-
-    def __init__(self, stay: Stay) -> None:
-        chance = draw(stay.id)
-        self.stay, self.id = stay, stay.id
-        self.first_name, self._last_name = chance.choice(names.FIRST_NAMES), chance.choice(names.LAST_NAMES)
-        length = max(1, min(stay.left, END) - stay.start)
-        self._married = stay.start + int(chance.random() * length) if chance.random() < 0.05 else FOREVER
-        self._married_name = f"{self._last_name}-{chance.choice(names.LAST_NAMES)}"
-        self.external_ids: list[tuple[str, str]] = []
-        if stay.guest_of is None:
-            if chance.random() < 0.9:
-                self.external_ids.append(("HRCO", f"E{10_000 + 7 * stay.number}"))
-            if chance.random() < 0.1:
-                self.external_ids.append(("LMS", f"linde/{stay.number:x}"))
-        domain = names.DOMAIN if stay.guest_of is None else names.OTHER_ORGANIZATIONS[stay.guest_of][1]
-        local = f"{_in_address(self.first_name) or 'medewerker'}.{_in_address(self._last_name) or 'x'}"
-        has_address = chance.random() > 0.05 or not self.external_ids
-        self.email = f"{local}.{stay.number:x}@{domain}" if has_address else None
-        self.locale = chance.choice(names.LOCALES) if chance.random() < 0.94 else None
-        self.time_zone = "Europe/Amsterdam" if chance.random() < 0.95 else None
-        self.year_of_birth = str(between(chance, 1958, 2006)) if chance.random() < 0.33 else None
-        self.avatar = between(chance, 0, 96) if chance.random() < 0.2 else None
-        self.repertoire = between(chance, 3, 22)
-        away = stay.start + int(chance.random() * length) if length > 60 * DAY and chance.random() < 0.07 else FOREVER
-        self._away = (away, min(stay.left, away + between(chance, 5, 25) * DAY))
-        self.diligence, self.ability = 0.4 + 0.9 * chance.random(), chance.random()
-        self._period, self._key = between(chance, 1, 6) * DAY, chance.getrandbits(40)
-        self._first_day = stay.start // DAY * DAY + 5 * HOUR
-
-    def name(self, moment: int) -> str:
-        """The name as it is at the moment."""
-        last = self._married_name if moment >= self._married else self._last_name
-        return f"{self.first_name} {last}"
-
-    def status(self, moment: int) -> str:
-        """``ACTIVE`` or ``SUSPENDED``."""
-        suspended = moment >= self.stay.left or self._away[0] <= moment < self._away[1]
-        return "SUSPENDED" if suspended else "ACTIVE"
-
-    def _login(self, number: int) -> int:
-        """Login ``number``: a regular day, at a time of its own."""
-        return self._first_day + number * self._period + (self._key + number * 2_654_435_761) % _DAYTIME
-
-    def next_login(self, moment: int) -> int:
-        """The first login at or after the moment (and after the account exists, and outside a suspension)."""
-        moment = max(moment, self.stay.start)
-        number, (away_from, away_to) = (moment - self.stay.start) // self._period, self._away
-        while (login := self._login(number)) < moment or away_from <= login < away_to:
-            number += 1
-        return login
-
-    def last_login(self, moment: int) -> int | None:
-        """The latest login up to the moment; None where there was none yet."""
-        latest = min(moment, self.stay.left - 1)
-        for number in range((latest - self.stay.start) // self._period + 1, -1, -1):
-            login = self._login(number)
-            if self.stay.start <= login <= latest and not self._away[0] <= login < self._away[1]:
-                return login
-        return None
 
 
 class Model:
@@ -246,7 +161,7 @@ class Model:
         self.size, self.seed = size, seed
         chance = draw(seed, "organization")
         self.id, self.service_account_id = make_id(chance), make_id(chance)
-        self.others = [make_id(chance) for _ in names.OTHER_ORGANIZATIONS]
+        self.others = [make_id(chance) for _ in names.other_organizations]
         staff = [
             Stay(self.service_account_id, 0, -1, FOUNDING, FOREVER, FOREVER),
             Stay(make_id(chance), 1, -1, FOUNDING + 1_000, FOREVER, FOREVER),
@@ -305,7 +220,7 @@ class Model:
 
     def _drillable(self, chance: Random, index: int) -> Playable:
         id_, type_ = make_id(chance), "COURSE" if chance.random() < 0.25 else "DRILL"
-        return Playable(id_, type_, numbered(names.DRILLABLES, index), index)
+        return Playable(id_, type_, numbered(names.drillables, index), index)
 
     def drillable(self, index: int, moment: int) -> Playable:
         """A drill or course of the library, by the name that it has at the moment."""
@@ -319,8 +234,8 @@ class Model:
         return f"{name} (edition {edition})" if edition else name
 
     def _catalog(self, chance: Random, number: int) -> Catalog:
-        name = numbered([name for name, _ in names.CATALOGS], number)
-        description = names.CATALOGS[number % len(names.CATALOGS)][1]
+        name = numbered([name for name, _ in names.catalogs], number)
+        description = names.catalogs[number % len(names.catalogs)][1]
         return Catalog(make_id(chance), number, name, description, between(chance, 0, 10_000))
 
     def catalogs(self, moment: int) -> list[Catalog]:
@@ -387,9 +302,9 @@ class Model:
             id=id_,
             number=slot,
             life=life,
-            names=self._names(slot, life, temporary=temporary),
+            base_name=self._name(slot, life, temporary=temporary),
             renamed_every=FOREVER if size.stable else between(chance, 60, 300) * size.day,
-            description=names.GROUP_DESCRIPTIONS[3 if temporary else between(chance, 0, 4)],
+            description=names.group_descriptions[3 if temporary else between(chance, 0, 4)],
             created=created,
             removed=removed,
             chairs=seats,
@@ -401,21 +316,19 @@ class Model:
             manageable=chance.random() < 0.2,
         )
 
-    def _names(self, slot: int, life: int, *, temporary: bool) -> tuple[str, ...]:
+    def _name(self, slot: int, life: int, *, temporary: bool) -> str:
         across = slot - self.size.departments
         if temporary:
-            name = numbered(names.PROJECTS, across // _TEMPORARY_EVERY + life)
-        elif across >= 0:
-            name = numbered(names.CROSS_TEAMS, across)
-        else:
-            rounds, which = divmod(slot, len(names.DEPARTMENTS))
-            location = names.LOCATIONS[(which + rounds) % len(names.LOCATIONS)]
-            name = numbered([f"{one} {location}" for one in names.DEPARTMENTS], slot)
-        return tuple(form.format(name) for form in names.RENAMINGS)
+            return numbered(names.projects, across // _TEMPORARY_EVERY + life)
+        if across >= 0:
+            return numbered(names.cross_teams, across)
+        rounds, which = divmod(slot, len(names.departments))
+        location = names.locations[(which + rounds) % len(names.locations)]
+        return numbered([f"{one} {location}" for one in names.departments], slot)
 
     def _test(self, chance: Random, slot: int, number: int) -> Playable:
-        which = (slot + number * 3) % len(names.TESTS) + slot // len(names.TESTS) * len(names.TESTS)
-        return Playable(make_id(chance), "TEST", numbered(names.TESTS, which), number)
+        which = (slot + number * 3) % len(names.tests) + slot // len(names.tests) * len(names.tests)
+        return Playable(make_id(chance), "TEST", numbered(names.tests, which), number)
 
     def _memberships(self, group: Group) -> list[Membership]:
         """Everyone who is or was in the group, in no particular order."""

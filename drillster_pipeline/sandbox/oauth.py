@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -65,23 +66,15 @@ def load_or_create(path: Path) -> rsa.RSAPrivateKey:
 
     Raises ValueError, naming the file and not its content, where it has no RSA key.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _load(path)
-    key = new_key()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(to_pem(key))
-    return key
-
-
-def _load(path: Path) -> rsa.RSAPrivateKey:
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-        if isinstance(key, rsa.RSAPrivateKey):
-            return key
-    except (ValueError, TypeError):
-        pass
+    if not path.exists():
+        key = new_key()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(to_pem(key))
+        return key
+    with suppress(ValueError, TypeError):
+        found = load_pem_private_key(path.read_bytes(), password=None)
+        if isinstance(found, rsa.RSAPrivateKey):
+            return found
     raise ValueError(f"{path} has no RSA private key (PEM, unencrypted): remove it, or name another file.")
 
 

@@ -12,10 +12,10 @@ from datetime import datetime
 from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 
-from . import names
-from .draws import DAY, FOUNDING, draw, iso, make_id, parse_iso, step_of
+from .draws import DAY, FOUNDING, draw, iso, make_id, names, parse_iso, step_of
 from .learning import NO_PRACTICE, SECONDS_TO_MASTER, Attempt, Change, Learning, Objective, percent
-from .model import Catalog, Group, Membership, Person, Playable, Size, Stay
+from .model import Catalog, Group, Membership, Playable, Size
+from .people import Person, Stay
 
 Json: TypeAlias = Any
 Object: TypeAlias = dict[str, Any]
@@ -57,7 +57,6 @@ class Snapshot:
         self._groups = {group.id: group for group in model.groups(moment)}
         self.accounts = cache(self._accounts)
         self.memberships = lru_cache(maxsize=128)(self._memberships)
-        self._by_account = lru_cache(maxsize=128)(self._members_by_account)
 
     # -- the organization and its accounts -----------------------------------------------------------------------
 
@@ -66,8 +65,8 @@ class Snapshot:
         return {
             "type": "ORGANIZATION",
             "id": self.model.id,
-            "name": names.ORGANIZATION,
-            "emailAddress": f"info@{names.DOMAIN}",
+            "name": names.organization,
+            "emailAddress": f"info@{names.domain}",
             "locale": "nl",
             "domicile": "NL",
             "contract": {
@@ -86,12 +85,11 @@ class Snapshot:
         return Listing("accounts", self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
 
     def _account(self, stay: Stay) -> Object:
-        if stay.id == self.model.service_account_id:
-            return {
-                "account": {"type": "USER", "id": stay.id, "name": names.SERVICE_ACCOUNT},
-                "relationTypes": ["ADMIN"],
-            }
         person = self.model.person(stay)
+        relations = (["ADMIN"] if self.model.is_administrator(stay) else []) + (["ACCOUNT"] if stay.chair >= 0 else [])
+        user: Object = {"type": "USER", "id": stay.id, "name": person.name(self.moment)}
+        if stay.id == self.model.service_account_id:
+            return {"account": user | {"name": names.service_account}, "relationTypes": relations}
         login = person.last_login(self.moment)
         external = [{"thirdParty": party, "id": id_} for party, id_ in person.external_ids]
         optional = {
@@ -103,15 +101,13 @@ class Snapshot:
             "lastLogin": None if login is None else iso(login),
             "yearOfBirth": person.year_of_birth,
             "repertoireSize": person.repertoire + (self.moment - stay.start) // (90 * DAY),
-            "organization": {"type": "ORGANIZATION", "id": self.model.id, "name": names.ORGANIZATION},
+            "organization": {"type": "ORGANIZATION", "id": self.model.id, "name": names.organization},
             "thirdPartyIds": external or None,
             "status": person.status(self.moment),
         }
-        relations = (["ADMIN"] if self.model.is_administrator(stay) else []) + (["ACCOUNT"] if stay.chair >= 0 else [])
-        user = {"type": "USER", "id": stay.id, "name": person.name(self.moment)}
-        if stay.chair < 0:  # the application manager
-            user["name"] = names.APPLICATION_MANAGER
-            optional |= {"emailAddress": f"leren@{names.DOMAIN}", "thirdPartyIds": None}
+        if stay.chair < 0:
+            user["name"] = names.application_manager
+            optional |= {"emailAddress": f"leren@{names.domain}", "thirdPartyIds": None}
         return {"account": user | _present(optional), "relationTypes": relations}
 
     # -- catalogs ------------------------------------------------------------------------------------------------
@@ -156,12 +152,10 @@ class Snapshot:
         """Members who have joined: those that evaluations and test results are about."""
         return [one for one in self.memberships(group) if self.is_member(one)]
 
-    def _members_by_account(self, group: Group) -> dict[str, Membership]:
-        return {one.stay.id: one for one in self.memberships(group) if one.stay.start <= self.moment}
-
     def with_account(self, group: Group, account_id: str) -> Membership | None:
         """The member (or invitee with an account) of that id."""
-        return self._by_account(group).get(account_id)
+        found = (one for one in self.memberships(group) if one.stay.id == account_id)
+        return next((one for one in found if one.stay.start <= self.moment), None)
 
     def brief_group(self, group: Group) -> Object:
         """A Group as results have it."""
@@ -208,8 +202,7 @@ class Snapshot:
         user = self.member_user(membership.stay)
         if self.is_member(membership):
             return {"member": user, "joined": iso(membership.joined)}
-        invited = {} if membership.invited is None else {"invited": iso(membership.invited)}
-        return {"member": user, "status": "invited"} | invited
+        return {"member": user, "status": "invited", "invited": iso(membership.stamp(self.moment))}
 
     def member_user(self, stay: Stay) -> Object:
         """The User in a list of members."""
@@ -221,7 +214,7 @@ class Snapshot:
         if person.avatar is not None:
             user["avatar"] = {"type": "image/jpeg", "url": f"{ICONS}/avatar-{person.avatar}.jpg"}
         if stay.guest_of is not None:
-            name, id_ = names.OTHER_ORGANIZATIONS[stay.guest_of][0], self.model.others[stay.guest_of]
+            name, id_ = names.other_organizations[stay.guest_of][0], self.model.others[stay.guest_of]
             user["organization"] = {"type": "ORGANIZATION", "id": id_, "name": name}
         return user
 
@@ -341,7 +334,7 @@ class Snapshot:
             if own is not None:
                 body["reviewDate"] = iso(own)
             if objective.type != "TEST":
-                practices = self.model.practices_of(membership, objective, self.moment)
+                practices = self.model.practices_of(membership, objective, at)
                 levels = [percent(one.latest(at).level_at(at)) for one in practices]
                 body["proficiency"] = min(levels)
                 body["playableEvaluations"] = [

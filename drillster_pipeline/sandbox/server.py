@@ -14,11 +14,10 @@ from email.utils import formatdate
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -55,14 +54,14 @@ class Drillster:
                 *(Route(f"/api/{path}", partial(self._api, path)) for path in PATHS),
             ],
             middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=1)],
-            exception_handlers={Problem: self._problem, HTTPException: self._unrouted},
+            exception_handlers={Problem: self._problem},
         )
         self._routes.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Paths are matched as they are sent, since an id may contain an escaped slash."""
+        """Answer a request."""
         self.request_count += 1
-        await self._routes({**scope, "path": scope["raw_path"].decode("latin-1")}, receive, send)
+        await self._routes(scope, receive, send)
 
     def answer(self, path: str, query: dict[str, str], parameters: tuple[str, ...]) -> Json:
         """What one of the PATHS answers, as a JSON value. Raises Problem."""
@@ -91,8 +90,8 @@ class Drillster:
     async def _api(self, path: str, request: Request) -> Response:
         if PATHS[path] != "version":
             self.grants.check(request.headers.get("authorization", ""), self.clock())
-        parameters = tuple(unquote(text) for text in request.path_params.values())
-        return self.response(200, self.bodies(self.step(), path, request.url.query, parameters))
+        body = self.bodies(self.step(), path, request.url.query, tuple(request.path_params.values()))
+        return self.response(200, body)
 
     def _body(self, _step: int, path: str, query: str, parameters: tuple[str, ...]) -> bytes:
         return _encode(self.answer(path, dict(parse_qsl(query, keep_blank_values=True)), parameters)).encode()
@@ -100,12 +99,6 @@ class Drillster:
     async def _problem(self, _: Request, problem: Exception) -> Response:
         assert isinstance(problem, Problem)
         return self.error(problem)
-
-    async def _unrouted(self, _: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 405:
-            return self.error(Problem(405, "method_not_allowed"), **(error.headers or {}))
-        return self.error(Problem(404, "not_found", "There is no such resource."))
 
 
 class Sandbox:
@@ -181,7 +174,6 @@ class Sandbox:
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
             self.app,
-            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
