@@ -1,4 +1,4 @@
-"""Every night, what Drillster knows, in a SQL warehouse: whole, or not at all."""
+"""Exports the data of Drillster into a SQL warehouse every night, completely or not at all."""
 
 from __future__ import annotations
 

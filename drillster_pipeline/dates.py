@@ -48,7 +48,7 @@ def day_window(day: date, timezone: ZoneInfo) -> Window:
 
 
 def events_window(day: date, timezone: ZoneInfo) -> Window:
-    """What the events of an export date are asked for: from one day before it starts, so that overlap heals misses."""
+    """What the events of an export date are requested for: from one day before it, so that overlap heals misses."""
     return Window(midnight(day - timedelta(days=1), timezone), midnight(day + timedelta(days=1), timezone))
 
 

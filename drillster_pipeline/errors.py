@@ -65,7 +65,7 @@ class NotFound(ApiError):
 
 
 class RequestRefused(ApiError):
-    """Drillster did not understand what we asked (400 and other 4xx)."""
+    """Drillster did not accept a request (400 and other 4xx)."""
 
     exit_code = 6
 

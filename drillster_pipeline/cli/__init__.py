@@ -1,1 +1,1 @@
-"""What the commands print. The work itself is done by ``export`` and ``orchestration``."""
+"""What the commands print. The work itself is done by ``pipeline`` and ``orchestration``."""

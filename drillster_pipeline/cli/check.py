@@ -7,7 +7,7 @@ import re
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -43,15 +43,9 @@ _STYLES = {
 
 def run_check(form: str, *, bundle: Path | None, send_alert: bool) -> int:
     """Try everything, print it as ``table`` or ``json``; returns the exit code of the first failure, or 0."""
-    dagster: dict[str, Any] = {}
+    from drillster_pipeline.orchestration.home import describe_home
 
-    def describe() -> dict[str, Any]:
-        from drillster_pipeline.orchestration.home import describe_home
-
-        dagster.update(describe_home())
-        return dagster
-
-    diagnostics = Diagnostics(daemon=describe, send_alert=send_alert)
+    diagnostics = Diagnostics(daemon=describe_home, send_alert=send_alert)
     report = diagnostics.report
     errors = console(stderr=True)
     is_watched = form == "table" and errors.is_terminal
@@ -66,7 +60,7 @@ def run_check(form: str, *, bundle: Path | None, send_alert: bool) -> int:
         print_report(console(), report)
     if bundle is not None:
         try:
-            write_bundle(bundle, report, diagnostics.environ, diagnostics.settings, dagster)
+            write_bundle(bundle, report, diagnostics.environ, diagnostics.settings)
         except OSError as problem:
             message = f"{bundle} can't be written ({problem.strerror}): choose another --bundle"
             raise click.ClickException(message) from None

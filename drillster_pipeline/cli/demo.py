@@ -46,7 +46,7 @@ _OURS = (
 
 
 def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
-    """Export ``nights`` nights that end yesterday; returns the exit code of the first that failed, or 0."""
+    """Export ``nights`` dates that end yesterday; returns the exit code of the first that failed, or 0."""
     output = console()
     started = time.monotonic()
     folder = folder.absolute()
@@ -59,7 +59,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         os.environ.update(settings)
         output.print(
             f"[bold]A local Drillster[/] with {accounts} accounts listens on {sandbox.base_url}.\n"
-            f"Exporting {nights} nights, {days[0]} to {days[-1]}, with the job that runs for real:\n"
+            f"Exporting {nights} dates, {days[0]} to {days[-1]}, with the job that runs for real:\n"
         )
         with dg.DagsterInstance.get() as instance:
             for day in days:
@@ -169,7 +169,7 @@ def _what_next(console: Console, folder: Path, days: list[date]) -> None:
     console.print(
         f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
         f"the raw answers are in {shown / 'archive'}.\n"
-        f"[bold]The report[/] of the last night: {shown / 'reports' / f'{days[-1]}.html'}\n"
+        f"[bold]The report[/] of the last date: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
         f"  make ui                the same runs in the Dagster UI; backfill {days[0]}: it replays the archive\n"
         f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how complete it is\n"

@@ -42,7 +42,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def commands() -> None:
-    """Every night, what Drillster knows, in your SQL warehouse: completely or not at all."""
+    """Export the data of Drillster into a SQL warehouse every night, completely or not at all."""
 
 
 def _session(*, needs_api: bool) -> PipelineContext:
@@ -72,7 +72,7 @@ _date_option = partial(
 def check(form: str, bundle: Path | None, send_alert: bool) -> None:
     """Try settings, clock, token, endpoints, warehouse and archive: what works, what does not, what to do.
 
-    It asks Drillster for a page of each endpoint, changes nothing, and leaves nothing behind.
+    It requests one page of each endpoint, changes nothing, and leaves nothing behind.
     """
     from .check import run_check
 
@@ -161,7 +161,7 @@ def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> Non
     help="Where the demo keeps everything; what an earlier demo left there is removed.",
 )
 def demo(nights: int, accounts: int, folder: Path) -> None:
-    """Export nights of a made-up organization, and show what an analyst gets."""
+    """Export some dates of a made-up organization, and show what an analyst gets."""
     from .demo import run_demo
 
     raise click.exceptions.Exit(run_demo(nights=nights, accounts=accounts, folder=folder))
@@ -206,7 +206,7 @@ def report(day: date | None, names: bool, output: Path | None) -> None:
 @commands.command()
 @click.option("--objective", help="Id of the objective.")
 @_date_option(help="Export date.")
-@click.option("--group", help="Id of a group, where only its members are asked for.")
+@click.option("--group", help="Id of a group, for its members alone.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the CSV file.")
 @click.option(
     "--verify",

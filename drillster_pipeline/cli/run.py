@@ -45,10 +45,9 @@ def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: boo
         outcome = run_date(
             output, instance, export_date, allow_mass_delete=allow_mass_delete, capture_again=capture_again
         )
-        report_alerts(instance, export_date)
         if outcome.success and day is None:
             fetch_missing_events(output, instance)
-            report_alerts(instance, export_date)
+        report_alerts(instance, export_date)
     return outcome.exit_code
 
 
@@ -104,7 +103,7 @@ def fetch_missing_events(
     console: Console, instance: dg.DagsterInstance, *, now: Callable[[], datetime] | None = None
 ) -> None:
     """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
-    from drillster_pipeline.orchestration.sensors import dates_to_fetch
+    from drillster_pipeline.orchestration.jobs import dates_to_fetch
 
     run = RunContext(now=now)
     try:

@@ -59,9 +59,7 @@ It has no secret, no token and no value of an answer. Read it before you send it
 """
 
 
-def write_bundle(
-    path: Path, report: DiagnosticsReport, environ: Mapping[str, str], settings: Settings, dagster: Mapping[str, Any]
-) -> None:
+def write_bundle(path: Path, report: DiagnosticsReport, environ: Mapping[str, str], settings: Settings) -> None:
     """Write the file, readable by its owner only. Raises OSError where it can't be written."""
     keys = KeyFilter(body for bodies in report.pages.values() for body in bodies)
     parts = {
@@ -70,7 +68,7 @@ def write_bundle(
         "versions.json": _versions(),
         "shapes.json": {path: shape_of(bodies, keys) for path, bodies in report.pages.items() if bodies},
         "loads.json": [{name: str(value) for name, value in load.items()} for load in report.loads],
-        "dagster.json": dict(dagster),
+        "dagster.json": report.dagster,
     }
     scrubber = Scrubber(environ, settings)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -189,7 +187,7 @@ def _type_of(value: Json) -> str:
         if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)", value):
             return "timestamp"
         return "text of digits" if value.isascii() and value.isdecimal() else "text" if value else "empty text"
-    return {type(None): "null", bool: "true or false", int: "whole number"}.get(type(value), "number")
+    return {type(None): "null", bool: "true or false", int: "integer"}.get(type(value), "number")
 
 
 class Scrubber:

@@ -1,6 +1,6 @@
 """One page of every endpoint: what the service account may read, how the pages load, and what a run will cost.
 
-Groups differ: one has tests, another has none. So up to five are asked, until each endpoint has returned items. The
+Groups differ: one has tests, another has none. So up to five are tried, until each endpoint has returned items. The
 number of requests and the time are limited, and the rest is skipped where Drillster has stopped answering.
 """
 
@@ -47,7 +47,7 @@ MOST_OUTAGES = 2
 ORDER = tuple(each for resource in api.RESOURCES.values() for each in (resource, resource.detail) if each)
 """Each after those whose answers lead to it."""
 _OF_EACH_GROUP = frozenset({api.GROUP, api.GROUP_MEMBERS, api.OBJECTIVES})
-"""These are asked for all five groups: other endpoints, and the estimate, depend on them."""
+"""These are requested for all five groups: other endpoints, and the estimate, depend on them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class DiagnosticsReport:
     estimate: Estimate | None = None
     loads: list[dict[str, Any]] = field(default_factory=list)
     """The newest loads of the warehouse, without ids."""
+    dagster: dict[str, Any] = field(default_factory=dict)
+    """Where Dagster keeps its runs, by kind."""
     requests: int = 0
     seconds: float = 0.0
     is_complete: bool = False

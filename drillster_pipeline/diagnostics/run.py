@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .scheduling import Daemon
 
 EVENT_DAYS = 31
-"""Events are asked for over so many days: a single day may have none."""
+"""Events are requested for so many days: a single day may have none."""
 _CREDENTIALS = re.compile("DRILLSTER_(CLIENT_|SERVICE_ACCOUNT_|PRIVATE_KEY|ORGANIZATION_)")
 _KEY_FILE = "DRILLSTER_PRIVATE_KEY_FILE"
 _NAMES = tuple(setting.name for setting in SETTINGS)

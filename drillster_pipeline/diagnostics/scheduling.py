@@ -58,7 +58,7 @@ def check_daemon(report: DiagnosticsReport, daemon: Daemon) -> None:
     """Whether a daemon runs that starts the schedule."""
     with report.step(Part.OPERATION, "Dagster", "DAGSTER_HOME, its storage, and the daemon's heartbeat") as step:
         try:
-            dagster = daemon()
+            dagster = report.dagster = daemon()
         except Exception as error:  # noqa: BLE001 - each kind of storage raises errors of its own
             # Without its message, which may name a database and its user.
             step.failed(

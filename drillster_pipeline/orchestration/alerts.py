@@ -29,8 +29,7 @@ from drillster_pipeline.formatting import listed
 from drillster_pipeline.pipeline.context import PipelineContext
 
 from .errors import ERROR_TYPE, EXIT_CODE, WHERE
-from .jobs import JOBS, NIGHTLY, UPKEEP
-from .specs import ASSET_FOLDERS, export_dates
+from .specs import ASSET_FOLDERS, JOBS, NIGHTLY, UPKEEP, export_dates
 
 RECORD = "drillster-pipeline/alerts"
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800

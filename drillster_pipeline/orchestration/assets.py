@@ -1,7 +1,7 @@
 """The five operations that carry all assets.
 
 One walk keeps all connections busy and one transaction publishes all tables, so each is one operation that many
-assets come out of. An operation that is asked for some of its assets only does what these need and reports on these.
+assets come out of. A run of some of its assets does what these need, and reports on these.
 
 Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.
 """
@@ -172,7 +172,7 @@ def _operation(
     retry_policy: dg.RetryPolicy | None,
     pool: str | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """An operation that can be asked for some of its assets; the highest priority goes first."""
+    """An operation of which some assets can be selected; the highest priority goes first."""
     return dg.multi_asset(
         name=name,
         specs=assets,

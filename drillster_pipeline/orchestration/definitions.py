@@ -6,11 +6,10 @@ import dagster as dg
 
 from drillster_pipeline.settings import read_settings
 
+from . import jobs
 from .assets import capture_assets, publish_assets, report_assets
 from .errors import OUTAGE_RETRIES
-from .jobs import events, nightly, nightly_schedule, upkeep, upkeep_schedule
 from .resources import drillster
-from .sensors import alerts, lost_runs, missing_events_sensor
 
 
 def build_definitions(*, retry_policy: dg.RetryPolicy | None = OUTAGE_RETRIES) -> dg.Definitions:
@@ -28,9 +27,9 @@ def build_definitions(*, retry_policy: dg.RetryPolicy | None = OUTAGE_RETRIES) -
             publish_assets("events", settings, priority=1, retry_policy=retry_policy),
             report_assets(settings, priority=0, retry_policy=retry_policy),
         ],
-        jobs=[nightly, events, upkeep],
-        schedules=[nightly_schedule(settings), upkeep_schedule(settings)],
-        sensors=[alerts, lost_runs, missing_events_sensor],
+        jobs=[jobs.nightly, jobs.events, jobs.upkeep],
+        schedules=[jobs.nightly_schedule(settings), jobs.upkeep_schedule(settings)],
+        sensors=[jobs.alerts, jobs.lost_runs, jobs.missing_events_sensor],
         resources={"drillster": drillster},
         executor=dg.in_process_executor,
     )

@@ -14,6 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 DEFAULT_HOME = Path("data/dagster")
+_SERVERS = {"postgres", "mysql"}
+"""Kinds of storage that make tables when they are opened, unless their settings say that they are there."""
 
 
 def ensure_home() -> Path:
@@ -51,7 +53,8 @@ def describe_home() -> dict[str, Any]:
     found["storage"] = next(iter(storage))
     with TemporaryDirectory() as aside:
         # Two settings are changed: Dagster makes no tables, and its other folders are in a place that is removed.
-        changed = {**config, "storage": {kind: _only_open(each) for kind, each in storage.items()}}
+        servers = {kind: {**storage[kind], "should_autocreate_tables": False} for kind in storage.keys() & _SERVERS}
+        changed = {**config, "storage": storage | servers}
         (Path(aside) / "dagster.yaml").write_text(json.dumps(changed), encoding="utf-8")
         with dg.DagsterInstance.from_config(aside) as instance:
             try:
@@ -65,12 +68,6 @@ def describe_home() -> dict[str, Any]:
         "dagster": dg.__version__,
         "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,
     }
-
-
-def _only_open(storage: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a database, which Dagster then expects to have its tables."""
-    server = storage.keys() & {"postgres_url", "postgres_db", "mysql_url", "mysql_db"}
-    return {**storage, "should_autocreate_tables": False} if server else storage
 
 
 def _instance_settings() -> Path:

@@ -13,8 +13,8 @@ import dagster as dg
 from drillster_pipeline.errors import PipelineError
 
 from .definitions import build_definitions
-from .jobs import EVENTS, NIGHTLY
 from .resources import RunContext, fail_dead_runs, run_lock
+from .specs import EVENTS, NIGHTLY
 
 
 @dataclass(frozen=True, slots=True)

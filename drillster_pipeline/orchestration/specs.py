@@ -20,6 +20,7 @@ from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
+NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
 ASSET_FOLDERS = {"drillster", "warehouse", "report"}
 """What keys of assets begin with."""
 REPORT = dg.AssetKey(["report", "nightly"])

@@ -117,7 +117,7 @@ def screen(diagnostics: Diagnostics) -> str:
 
 
 def bundle(diagnostics: Diagnostics, path: Path) -> str:
-    write_bundle(path, diagnostics.report, diagnostics.environ, diagnostics.settings, {"home": "set"})
+    write_bundle(path, diagnostics.report, diagnostics.environ, diagnostics.settings)
     assert path.stat().st_mode & 0o077 == 0
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -229,11 +229,11 @@ def test_a_shape_has_types_in_place_of_values_and_no_key_that_is_data() -> None:
         {"name": "", "count": "17", "oak": 2, "list": [], "seen": {f"someone{n}": n for n in range(13)}},
     ]
     assert shape_of(bodies, KeyFilter(bodies)) == {
-        "*?": "whole number",
-        "count": "text of digits | whole number",
+        "*?": "integer",
+        "count": "text of digits | integer",
         "list": [{"a": "null | text", "b?": "true or false"}],
         "name": "empty text | text",
         "newField?": "number",
-        "seen?": {"*": "whole number"},
+        "seen?": {"*": "integer"},
         "when?": ["timestamp"],
     }

@@ -15,7 +15,7 @@ from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration.alerts import RECORD
 from drillster_pipeline.orchestration.definitions import build_definitions
-from drillster_pipeline.orchestration.sensors import alerts as sensor
+from drillster_pipeline.orchestration.jobs import alerts as sensor
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation, night_after
 from tests.support.webhooks import Webhook, running_webhook

@@ -16,9 +16,8 @@ import pytest
 import yaml
 
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.orchestration.jobs import delete_old_runs
+from drillster_pipeline.orchestration.jobs import delete_old_runs, lost_runs
 from drillster_pipeline.orchestration.resources import fail_dead_runs, run_lock
-from drillster_pipeline.orchestration.sensors import lost_runs
 from tests.drillster import Faults
 from tests.support.installation import DAY, REPOSITORY, Installation
 
