@@ -30,15 +30,6 @@ mutation Launch($parameters: LaunchBackfillParams!) {
   }
 }
 """
-LAUNCH_RUN = """
-mutation Launch($parameters: ExecutionParams!) {
-  launchRun(executionParams: $parameters) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message stack }
-  }
-}
-"""
 RUNS = """
 query Runs { runsOrError(limit: 100) { ... on Runs { results {
   runId status startTime endTime tags { key value } parentRunId
@@ -79,22 +70,6 @@ class Services:
         found = self.ask(LAUNCH_BACKFILL, parameters=parameters)["launchPartitionBackfill"]
         assert found["__typename"] == "LaunchBackfillSuccess", found
         return str(found["backfillId"])
-
-    def launch(self, job: str, date: str) -> str:
-        """Launch a job for a date as its page in the UI does; returns the id of the run."""
-        parameters = {
-            "selector": {
-                "repositoryName": "__repository__",
-                "repositoryLocationName": "drillster",
-                "jobName": job,
-            },
-            "runConfigData": {},
-            "mode": "default",
-            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": date}]},
-        }
-        found = self.ask(LAUNCH_RUN, parameters=parameters)["launchRun"]
-        assert found["__typename"] == "LaunchRunSuccess", found
-        return str(found["run"]["runId"])
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the oldest first; ``tags`` as a mapping."""

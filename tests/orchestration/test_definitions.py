@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -20,7 +19,6 @@ from drillster_pipeline.settings import SETTINGS
 from drillster_pipeline.tables import DATA_TABLES
 from tests.support.installation import AMSTERDAM, REPOSITORY
 
-SNAPSHOT = Path(__file__).with_name("definitions.json")
 BINARIES = Path(sys.executable).parent
 
 
@@ -61,48 +59,27 @@ def test_loading_needs_no_settings_no_network_and_no_heavy_library(tmp_path: Pat
     assert loaded.stdout.strip() == "[]"
 
 
-def described(defs: dg.Definitions) -> dict[str, object]:
-    """What others rely on: names, what depends on what, when it runs, what it may not do at the same time."""
-    graph = defs.resolve_asset_graph()
+def test_jobs_run_by_themselves_one_at_a_time_and_in_order(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
-    ops = {}
-    for assets in defs.assets or []:
-        assert isinstance(assets, dg.AssetsDefinition)
-        op = assets.op
-        ops[op.name] = {
-            "pool": op.pool,
-            "priority": op.tags["dagster/priority"],
-            "assets": sorted(key.to_user_string() for key in assets.keys),
-            "can_subset": assets.can_subset,
-            "runs_per_partition": str(assets.backfill_policy),
-        }
-    return {
-        "operations": ops,
-        "assets": {
-            key.to_user_string(): {
-                "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
-                "checks": sorted(check.name for check in graph.get(key).check_keys),
-                "group": graph.get(key).group_name,
-                "freshness": graph.get(key).freshness_policy is not None,
-            }
-            for key in sorted(graph.get_all_asset_keys())
-        },
-        "partitions": str(next(iter(repository.asset_graph.asset_nodes)).partitions_def),
-        "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
-        "schedules": {
-            schedule.name: [schedule.cron_schedule, schedule.execution_timezone, schedule.default_status.value]
-            for schedule in repository.schedule_defs
-        },
-        "sensors": {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs},
+    schedules = repository.schedule_defs
+    assert {
+        each.name: (each.cron_schedule, each.execution_timezone, each.default_status.value) for each in schedules
+    } == {
+        "nightly": ("30 2 * * *", "Europe/Amsterdam", "RUNNING"),
+        "upkeep": ("0 5 * * 0", "Europe/Amsterdam", "RUNNING"),
     }
-
-
-def test_nothing_that_others_rely_on_changes_unnoticed(defs: dg.Definitions) -> None:
-    """To accept a change: ``UPDATE_SNAPSHOTS=1 python -m pytest tests/orchestration/test_definitions.py``."""
-    now = json.dumps(described(defs), indent=1, sort_keys=True) + "\n"
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        SNAPSHOT.write_text(now)
-    assert now == SNAPSHOT.read_text()
+    sensors = {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs}
+    assert sensors == dict.fromkeys(("alerts", "lost_runs", "missing_events"), "RUNNING")
+    operations = sorted((assets.op for assets in defs.assets or []), key=lambda op: -int(op.tags["dagster/priority"]))
+    assert {op.name: op.pool for op in operations} == {
+        "capture_snapshot": "drillster",
+        "publish_snapshot": "drillster",
+        "capture_events": "drillster",
+        "publish_events": "drillster",
+        "write_report": None,
+    }
+    assert [op.name.partition("_")[2] for op in operations[:4]] == ["snapshot", "snapshot", "events", "events"]
+    assert {str(assets.backfill_policy) for assets in defs.assets or []} == {str(dg.BackfillPolicy.multi_run(1))}
 
 
 def test_every_asset_is_described_with_its_columns_and_their_lineage(defs: dg.Definitions) -> None:
