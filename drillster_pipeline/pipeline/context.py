@@ -111,11 +111,8 @@ class PipelineContext:
 
     def close(self) -> None:
         """Close what was opened."""
-        opened = vars(self)
-        if "tokens" in opened:
-            self.tokens.close()
-        if "warehouse" in opened:
-            self.warehouse.close()
+        for name in {"tokens", "warehouse"} & vars(self).keys():
+            getattr(self, name).close()
 
     def __enter__(self) -> Self:
         return self

@@ -120,8 +120,8 @@ def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
             read = archived(capture, claim)
         except ArchiveCorrupt as error:
             damage.append(str(error))
-        if not damage and facts(read) != facts(rows):
-            damage = [difference(read, rows, EVALUATION + NORM)]
+        if not damage and (words := difference(read, rows)):
+            damage.append(words)
         if damage:
             raise ArchiveCorrupt(
                 "This is no evidence: " + "; ".join(damage) + ". Restore the archive from a backup, or publish the "
@@ -191,15 +191,13 @@ def published(context: PipelineContext, claim: Claim) -> list[Row]:
 
 def capture_of(context: PipelineContext, claim: Claim, capture_id: str | None) -> Capture | None:
     """A capture of the date, if the archive still has it. Raises ArchiveCorrupt where it is there without a seal."""
-    for ref in context.archive.captures(claim.export_date, "snapshot"):
-        if ref.capture_id != capture_id:
-            continue
-        if not ref.sealed:
-            raise ArchiveCorrupt(
-                f"{ref.folder} in the archive has lost its seal (manifest.json): restore it from a backup"
-            )
-        return context.archive.open(ref)
-    return None
+    refs = context.archive.captures(claim.export_date, "snapshot")
+    ref = next((ref for ref in refs if ref.capture_id == capture_id), None)
+    if ref is None:
+        return None
+    if not ref.sealed:
+        raise ArchiveCorrupt(f"{ref.folder} in the archive has lost its seal (manifest.json): restore it from a backup")
+    return context.archive.open(ref)
 
 
 def archived(capture: Capture, claim: Claim) -> list[Row]:
@@ -252,26 +250,23 @@ def in_order(rows: Iterable[Iterable[Any]]) -> list[Row]:
     return sorted(found, key=lambda row: (row["group_id"], row["account_id"]))
 
 
-def facts(rows: list[Row], columns: Sequence[str] = EVALUATION + NORM) -> list[tuple[str, ...]]:
-    """Rows as tuples of some columns; by default without names, which change without a new evaluation."""
-    return [tuple(row[name] for name in columns) for row in rows]
+def difference(expected: list[Row], rows: list[Row], columns: Sequence[str] = EVALUATION + NORM) -> str:
+    """How rows differ, by default but for names, which change without a new evaluation: empty where they do not.
 
-
-def difference(expected: list[Row], rows: list[Row], columns: Sequence[str]) -> str:
-    """How rows differ: numbers and columns, never a value."""
-    left = {(row["group_id"], row["account_id"]): row for row in expected}
-    right = {(row["group_id"], row["account_id"]): row for row in rows}
+    In numbers and columns, never a value.
+    """
+    left, right = ({(row["group_id"], row["account_id"]): row for row in some} for some in (expected, rows))
     both = left.keys() & right.keys()
     changed = [name for name in columns if any(left[key][name] != right[key][name] for key in both)]
     differing = sum(any(left[key][name] != right[key][name] for name in changed) for key in both)
-    words = []
-    if differing:
-        words.append(f"{differing:,} rows differ in {', '.join(changed)}")
-    if left.keys() - right.keys():
-        words.append(f"{len(left.keys() - right.keys()):,} rows are missing")
-    if right.keys() - left.keys():
-        words.append(f"{len(right.keys() - left.keys()):,} rows were added")
-    return "they do not agree: " + (", ".join(words) or "rows are repeated")
+    missing, added = len(left.keys() - right.keys()), len(right.keys() - left.keys())
+    words = [
+        *([f"{differing:,} rows differ in {', '.join(changed)}"] if differing else []),
+        *([f"{missing:,} rows are missing"] if missing else []),
+        *([f"{added:,} rows were added"] if added else []),
+        *(["rows are repeated"] if len(expected) != len(rows) and not missing and not added else []),
+    ]
+    return f"they do not agree: {', '.join(words)}" if words else ""
 
 
 def as_written(row: Row) -> Row:
@@ -313,26 +308,22 @@ def captured(capture: Capture) -> dict[str, Any]:
     }
 
 
-def is_seal_of(capture: Capture, sha256: Any) -> bool:
-    """Whether a manifest of this checksum is, or was before a person was erased, that of the capture."""
+def erased_since(capture: Capture, sha256: Any) -> str:
+    """What is said of a capture from which persons were erased since its manifest had a checksum; empty: none were."""
     redacted = capture.manifest.get("redacted") or []
-    return sha256 in [capture.manifest_sha256, *(entry.get("was_sha256") for entry in redacted)]
-
-
-def erased(capture: Capture) -> str:
-    """What is said of a capture that has another seal because persons were erased from it."""
-    return f"{len(capture.manifest['redacted'])} redactions, see the table erasures"
+    if sha256 not in [entry.get("was_sha256") for entry in redacted]:
+        return ""
+    return f"({len(redacted)} redactions, see the table erasures)"
 
 
 def seal_finding(capture: Capture, sealed: str | None) -> Finding:
     """Whether the capture has the seal that the ledger names."""
     if sealed is None:
         text = "the load did not record the seal of its archive: publish the date again to have it recorded"
-    elif sealed == capture.manifest_sha256:
-        text = "the archive is sealed as it was when it was loaded"
-    elif is_seal_of(capture, sealed):
-        text = f"a person was erased from it after it was loaded ({erased(capture)})"
-    else:
-        text = f"the seal of capture {capture.capture_id} is not the one that was loaded: its manifest was changed"
-        return Finding("seal", text, is_right=False)
-    return Finding("seal", text)
+        return Finding("seal", text)
+    if sealed == capture.manifest_sha256:
+        return Finding("seal", "the archive is sealed as it was when it was loaded")
+    if erased := erased_since(capture, sealed):
+        return Finding("seal", f"a person was erased from it after it was loaded {erased}")
+    text = f"the seal of capture {capture.capture_id} is not the one that was loaded: its manifest was changed"
+    return Finding("seal", text, is_right=False)

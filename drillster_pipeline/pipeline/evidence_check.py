@@ -30,10 +30,8 @@ from .evidence import (
     capture_of,
     captured,
     difference,
-    erased,
-    facts,
+    erased_since,
     in_order,
-    is_seal_of,
     load_of,
     published,
     recorded,
@@ -140,15 +138,15 @@ def _provenance(capture: Capture, was: Mapping[str, Any] | None, timezone: Any) 
     if "manifest_sha256" not in changed:
         text = f"the provenance file was changed after it was written: {', '.join(changed)}"
         return Finding("provenance", text, is_right=False)
-    if _ERASURE_CHANGES.issuperset(changed) and is_seal_of(capture, then.get("manifest_sha256")):
-        return Finding("provenance", f"a person was erased from the archive since ({erased(capture)})")
+    erased = erased_since(capture, then.get("manifest_sha256"))
+    if erased and _ERASURE_CHANGES.issuperset(changed):
+        return Finding("provenance", f"a person was erased from the archive since {erased}")
     return Finding("provenance", "the archive or the provenance file was changed since", is_right=False)
 
 
 def _compared(what: str, rows: list[Row], expected: list[Row], columns: tuple[str, ...]) -> Finding:
-    if facts(rows, columns) == facts(expected, columns):
-        return Finding(what, f"agree, all {len(rows):,}")
-    return Finding(what, difference(expected, rows, columns), is_right=False)
+    words = difference(expected, rows, columns)
+    return Finding(what, words or f"agree, all {len(rows):,}", is_right=not words)
 
 
 def _rows(content: bytes) -> tuple[list[Row], str]:
