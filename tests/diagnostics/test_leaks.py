@@ -230,7 +230,7 @@ def test_a_shape_has_types_in_place_of_values_and_no_key_that_is_data() -> None:
     ]
     assert shape_of(bodies, KeyFilter(bodies)) == {
         "*?": "integer",
-        "count": "text of digits | integer",
+        "count": "integer | text of digits",
         "list": [{"a": "null | text", "b?": "true or false"}],
         "name": "empty text | text",
         "newField?": "number",
