@@ -82,13 +82,13 @@ def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collectio
 
 def unavailable_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dict[str, str]:
     """The selected tables that stay as they are, with the reason."""
-    reasons = {}
-    for name in selected:
-        for resource in DATA_TABLES[name].sources:
-            entry = manifest["resources"].get(resource)
-            if entry is not None and entry["status"] == "unavailable":
-                reasons[name] = f"{resource}: {entry['why']}"
-    return reasons
+    resources = manifest["resources"]
+    return {
+        name: f"{resource}: {resources[resource]['why']}"
+        for name in selected
+        for resource in DATA_TABLES[name].sources
+        if resources.get(resource, {}).get("status") == "unavailable"
+    }
 
 
 def unread_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dict[str, bool]:
@@ -130,9 +130,8 @@ def _referred(names: Collection[str]) -> list[str]:
 
 
 def _plan(table: Table, manifest: Mapping[str, Any]) -> TablePlan | None:
-    resources = manifest["resources"]
-    if any(resources[name]["status"] == "unavailable" for name in table.sources if name in resources):
-        # People and things that others name are still added; the other rows stay as they are.
+    if unavailable_tables(manifest, [table.name]):
+        # What others name is still added; the other rows stay as they are.
         return TablePlan(load_type=LoadType.ADDITIVE) if table.kind is Kind.ENTITY and table.secondary_sources else None
     gaps = read_gaps_of(table, manifest)
     kept: frozenset[str] = frozenset()

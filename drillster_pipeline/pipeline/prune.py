@@ -83,11 +83,10 @@ def _removed(context: PipelineContext, ref: CaptureRef) -> bool:
 
 def _month_ends(context: PipelineContext, dates: list[date], before: date) -> set[date]:
     """Per month, the last old date with a sealed snapshot."""
-    last: dict[tuple[int, int], date] = {}
-    for day in dates:
-        if day < before and any(ref.sealed and ref.kind == "snapshot" for ref in context.archive.captures(day)):
-            last[(day.year, day.month)] = day
-    return set(last.values())
+    old = (
+        day for day in dates if day < before and any(ref.sealed for ref in context.archive.captures(day, "snapshot"))
+    )
+    return set({(day.year, day.month): day for day in old}.values())
 
 
 def _abandoned(context: PipelineContext, captures: list[CaptureRef]) -> list[CaptureRef]:
