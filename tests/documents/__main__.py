@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from .month import write_nights
+from .month import write_dates
 from .questions import DOCS, ask, page, questions
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, write_nights(Path(folder)).opened() as warehouse:
-        asked = questions()
+    with tempfile.TemporaryDirectory() as folder, write_dates(Path(folder)).opened() as warehouse:
+        every = questions()
         with warehouse.engine.connect() as connection:
-            answers = {question.number: ask(connection, question) for question in asked}
-    (DOCS / "queries.md").write_text(page(asked, answers))
+            answers = {question.number: ask(connection, question) for question in every}
+    (DOCS / "queries.md").write_text(page(every, answers))

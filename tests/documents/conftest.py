@@ -10,7 +10,7 @@ import pytest
 from drillster_pipeline.warehouse import Warehouse
 from tests.support.databases import Place, postgresql_server
 
-from .month import LAST, copied, write_nights
+from .month import LAST, copied, write_dates
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +21,13 @@ def postgresql_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def dates(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A warehouse of three dates, in a folder ``data``."""
-    return write_nights(tmp_path_factory.mktemp("analyst") / "data", LAST - timedelta(days=2))
+    return write_dates(tmp_path_factory.mktemp("analyst") / "data", LAST - timedelta(days=2))
 
 
 @pytest.fixture(scope="module")
-def nights_on_postgresql(nights: Place, postgresql_url: str) -> Iterator[Warehouse]:
+def dates_on_postgresql(dates: Place, postgresql_url: str) -> Iterator[Warehouse]:
     """The same rows on PostgreSQL."""
-    with copied(nights, postgresql_url) as warehouse:
+    with copied(dates, postgresql_url) as warehouse:
         yield warehouse

@@ -24,7 +24,7 @@ MISSED = date(2026, 5, 17)
 SCHEMA = "drillster"
 
 
-def write_nights(folder: Path, first: date = FIRST) -> Place:
+def write_dates(folder: Path, first: date = FIRST) -> Place:
     """Export the dates from ``first`` to the last into an SQLite file."""
     moment, settings = night_after(first), {"DRILLSTER_FIRST_EXPORT_DATE": "2026-01-01"}
     with (

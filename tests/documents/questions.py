@@ -84,23 +84,23 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def page(asked: Sequence[Question], answers: Mapping[int, Answer]) -> str:
+def page(questions: Sequence[Question], answers: Mapping[int, Answer]) -> str:
     """docs/queries.md."""
     template = Path(__file__).with_name("introduction.md").read_text()
     values = {"accounts": ACCOUNTS, "seed": SEED, "first": FIRST, "last": LAST, "missed": MISSED, "shown": SHOWN}
-    parts = [template.format(**values), "\n".join(_contents(asked))]
+    parts = [template.format(**values), "\n".join(_contents(questions))]
     for audience, heading in AUDIENCES.items():
         parts.append(f"## {heading}\n")
         parts.extend(
-            _section(question, answers[question.number]) for question in asked if question.audience == audience
+            _section(question, answers[question.number]) for question in questions if question.audience == audience
         )
     return "\n".join(parts)
 
 
-def _contents(asked: Sequence[Question]) -> Iterator[str]:
+def _contents(questions: Sequence[Question]) -> Iterator[str]:
     for audience, heading in AUDIENCES.items():
         yield f"**{heading}**\n"
-        for question in asked:
+        for question in questions:
             if question.audience == audience:
                 yield f"{question.number}. [{question.title}](#{_anchor(_heading(question))})"
         yield ""

@@ -24,9 +24,9 @@ SERVER = "postgresql://analyst@db.example.org/warehouse"
 
 
 @pytest.fixture(scope="module")
-def answers(nights: Place, nights_on_postgresql: Warehouse, postgresql_url: str) -> dict[str, list[tuple[Any, ...]]]:
+def answers(dates: Place, dates_on_postgresql: Warehouse, postgresql_url: str) -> dict[str, list[tuple[Any, ...]]]:
     """What each statement of the document gives."""
-    folder = Path(nights.url.removeprefix("sqlite:///")).parents[1]
+    folder = Path(dates.url.removeprefix("sqlite:///")).parents[1]
     found = {}
     with pytest.MonkeyPatch.context() as monkeypatch, duckdb.connect() as connection:
         monkeypatch.chdir(folder)

@@ -31,7 +31,7 @@ Query = Callable[[str, str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")
-def ask(nights_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]:
+def ask(dates_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]:
     """Ask as one of the roles of the guide, in a session that says nothing of itself."""
     url = sa.make_url(postgresql_url)
     owner = postgresql_engine(postgresql_url)
@@ -85,10 +85,10 @@ def test_the_dashboard_counts_and_names_nobody(ask: Query) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def namespace(request: pytest.FixtureRequest, nights: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def namespace(request: pytest.FixtureRequest, dates: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the blocks of the pandas page leave behind."""
-    assert nights.url.startswith("sqlite:///")
-    monkeypatch.chdir(Path(nights.url.removeprefix("sqlite:///")).parents[1])
+    assert dates.url.startswith("sqlite:///")
+    monkeypatch.chdir(Path(dates.url.removeprefix("sqlite:///")).parents[1])
     found: dict[str, Any] = {}
     for block in _blocks("pandas.md", "python"):
         if SERVER not in block:
@@ -121,9 +121,9 @@ def test_the_types_are_those_that_the_pandas_page_promises(namespace: dict[str, 
     assert namespace["compliance"]["export_date"].max() == pd.Timestamp(LAST)
 
 
-def test_every_question_has_an_answer(nights: Place) -> None:
+def test_every_question_has_an_answer(dates: Place) -> None:
     """Of three dates; that of a month is on the page."""
-    with nights.opened() as warehouse, warehouse.engine.connect() as connection:
+    with dates.opened() as warehouse, warehouse.engine.connect() as connection:
         assert all(answer_of(connection, question).columns for question in questions())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.databases import NO_MARIADB, Place, mariadb_server
 
-from .month import SCHEMA, copied, write_nights
+from .month import SCHEMA, copied, write_dates
 from .questions import AUDIENCES, DOCS, Answer, ask, page, questions
 
 pytestmark = pytest.mark.deep
@@ -18,7 +18,7 @@ SESSIONS = {"postgresql": (f"SET search_path TO {SCHEMA}", "SET TIME ZONE 'UTC'"
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return write_nights(tmp_path_factory.mktemp("month"))
+    return write_dates(tmp_path_factory.mktemp("month"))
 
 
 @pytest.fixture(scope="module")

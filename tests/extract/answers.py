@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from .pages import CAPTURED_AT, EXPORT_DATE, Asked, Extracted, extract, page, utc
+from .pages import CAPTURED_AT, EXPORT_DATE, Extracted, ResourcePage, extract, page, utc
 
 PAGINATION = {"total": 1, "lastOnPage": "1681287330123", "moreAvailable": False}
 ORGANIZATION = {
@@ -213,14 +213,14 @@ UNITS: dict[str, tuple[str, ...]] = {
 PARAMETERS = {"catalog_id": "c", "group_id": "g", "account_id": "noor", "objective_id": "o", "test_id": "t"}
 
 
-def ask(resource: str, body: Any, **others: Any) -> Asked:
-    """An answer of a resource, asked for the parameters that it has."""
+def respond(resource: str, body: Any, **others: Any) -> ResourcePage:
+    """The response of a resource to a request with its parameters."""
     return page(resource, body, **{name: PARAMETERS[name] for name in UNITS.get(resource, ())}, **others)
 
 
 def read(resource: str, body: Any) -> Extracted:
     """All that one answer gives."""
-    return extract(ask(resource, body), tables=None if resource != "objective_events" else (resource, "accounts"))
+    return extract(respond(resource, body), tables=None if resource != "objective_events" else (resource, "accounts"))
 
 
 LISTS = {

@@ -16,10 +16,10 @@ from drillster_pipeline.tables import tables_of
 EXPORT_DATE = date(2026, 3, 14)
 CAPTURED_AT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
 
-Asked = tuple[str, Page]
+ResourcePage = tuple[str, Page]
 
 
-def page(resource: str, body: Any, *, number: int = 1, at: datetime = CAPTURED_AT, **unit: str) -> Asked:
+def page(resource: str, body: Any, *, number: int = 1, at: datetime = CAPTURED_AT, **unit: str) -> ResourcePage:
     """One answer of a resource; keywords are the path parameters."""
     return resource, Page(unit, number, at, body)
 
@@ -62,7 +62,7 @@ class Extracted:
 
 
 def extract(
-    *pages: Asked,
+    *pages: ResourcePage,
     tables: Collection[str] | None = None,
     chunk_rows: int = 20_000,
     accounts_complete: bool = True,

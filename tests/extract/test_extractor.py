@@ -11,15 +11,15 @@ from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 
-from .answers import EVENTS, FORMS, GROUP, ORGANIZATION, ask
-from .pages import CAPTURED_AT, Asked, extract, page
+from .answers import EVENTS, FORMS, GROUP, ORGANIZATION, respond
+from .pages import CAPTURED_AT, ResourcePage, extract, page
 
-CAPTURE: list[Asked] = [
+CAPTURE: list[ResourcePage] = [
     page("organization", ORGANIZATION),
-    *(ask(resource, [items[0]]) for resource, items, _ in FORMS if resource != "objective_events"),
+    *(respond(resource, [items[0]]) for resource, items, _ in FORMS if resource != "objective_events"),
     page("groups", {**GROUP, "tests": [{"id": "t", "type": "TEST"}]}, group_id="g"),
 ]
-CAPTURE.sort(key=lambda asked: list(RESOURCES).index(asked[0]))
+CAPTURE.sort(key=lambda response: list(RESOURCES).index(response[0]))
 
 
 def test_a_capture_fills_every_table_of_a_snapshot() -> None:
@@ -76,7 +76,7 @@ def test_a_list_is_unreadable_where_what_it_leads_to_could_not_be_asked_for(tabl
 
 
 def test_events_add_the_people_that_they_refer_to() -> None:
-    found = extract(ask("objective_events", [EVENTS[0]]), tables=("objective_events", "accounts"))
+    found = extract(respond("objective_events", [EVENTS[0]]), tables=("objective_events", "accounts"))
     assert [batch.table.name for batch in found.batches] == ["accounts", "objective_events"]
 
 
@@ -101,7 +101,7 @@ def test_pages_are_read_one_at_a_time() -> None:
     """An archive is larger than memory: no page is read before the rows of the one before it are given."""
     read: list[int] = []
 
-    def pages() -> Iterator[Asked]:
+    def pages() -> Iterator[ResourcePage]:
         for number in range(4):
             read.append(number)
             yield page("results", [{"drillable": {"id": "d"}}], number=number, group_id="g", account_id="a")

@@ -25,8 +25,8 @@ from .answers import (
     PASSED,
     PRACTICE,
     RESULT_ROW,
-    ask,
     read,
+    respond,
 )
 from .pages import extract, page, utc
 
@@ -88,10 +88,10 @@ def test_a_things_own_answer_adds_to_the_list_and_is_known_by_its_path() -> None
     found = extract(
         page("catalogs", [{"id": "c", "name": "Old"}]),
         page("catalogs", {"name": "Basics"}, catalog_id="c"),
-        ask("catalog_content", {"playables": [], "playableContainer": CATALOG, "pagination": {"total": 7}}),
+        respond("catalog_content", {"playables": [], "playableContainer": CATALOG, "pagination": {"total": 7}}),
         page("groups", [{"id": "g", "name": "Old", "description": "All"}, {"id": "closed", "name": "Closed"}]),
         page("groups", {"name": "New", "tests": [{"id": "t"}], "drillables": [DRILL]}, group_id="g"),
-        ask("group_drillables", {"drillables": [DRILL], "tests": [{"id": "u"}]}),
+        respond("group_drillables", {"drillables": [DRILL], "tests": [{"id": "u"}]}),
     )
     assert given(found.row("catalogs")) == {**CATALOG_ROW, "playable_count": 7}
     groups = {row["group_id"]: (row["name"], row["description"]) for row in found.rows("groups")}
@@ -136,13 +136,15 @@ def test_a_status_is_as_stated_or_follows_from_a_date_of_joining(item: Any, coun
 
 def test_the_norm_of_an_evaluation_is_its_own_else_that_of_its_objective() -> None:
     own = {**EVALUATION, "user": {"id": "a"}, "reviewDate": "2026-05-01", "objective": {"minimumProficiency": 70}}
-    found = extract(ask("objectives", [OBJECTIVE]), ask("objective_evaluations", [EVALUATION, own]))
+    found = extract(respond("objectives", [OBJECTIVE]), respond("objective_evaluations", [EVALUATION, own]))
     norms = {
         row["account_id"]: (row["review_at"], row["minimum_proficiency"]) for row in found.rows("objective_evaluations")
     }
     assert norms == {"noor": (utc(2026, 8, 1), 80), "a": (utc(2026, 5, 1), 70)}
     unread = page("objective_evaluations", [EVALUATION], group_id="g", objective_id="unread")
-    assert extract(ask("objectives", [OBJECTIVE]), unread).row("objective_evaluations")["minimum_proficiency"] is None
+    assert (
+        extract(respond("objectives", [OBJECTIVE]), unread).row("objective_evaluations")["minimum_proficiency"] is None
+    )
 
 
 def test_a_norm_that_does_not_fit_costs_the_objective_but_nobodys_evaluation() -> None:
@@ -150,7 +152,7 @@ def test_a_norm_that_does_not_fit_costs_the_objective_but_nobodys_evaluation() -
         {"id": "o", "minimumProficiency": "much", "reviewDate": "2026-05-01"},
         {"id": "p", "reviewDate": "soon"},
     ]
-    found = extract(ask("objectives", objectives), ask("objective_evaluations", [{"user": {"id": "a"}}]))
+    found = extract(respond("objectives", objectives), respond("objective_evaluations", [{"user": {"id": "a"}}]))
     assert [reject.key for reject in found.rejects()] == [("o",), ("p",)]
     row = found.row("objective_evaluations")
     assert (row["minimum_proficiency"], row["review_at"]) == (None, utc(2026, 5, 1))

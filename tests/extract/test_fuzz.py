@@ -16,7 +16,7 @@ from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES
 from tests.conftest import examples
 
-from .answers import DOCUMENTED, ask
+from .answers import DOCUMENTED, respond
 from .pages import Extracted, extract
 
 SECRET = "Noor-the-secret"
@@ -84,7 +84,7 @@ def mutations(draw: st.DrawFn, body: Any, most: int) -> Any:
 
 
 def _read(resource: str, body: Any) -> Extracted:
-    return extract(ask(resource, body), tables=[*DATA_TABLES])
+    return extract(respond(resource, body), tables=[*DATA_TABLES])
 
 
 def test_a_documented_answer_of_each_resource_loads_without_a_reject() -> None:

@@ -7,7 +7,7 @@ import pytest
 from drillster_pipeline.extract.unknown_fields import ANSWERS, ITEMS, MOST_PATHS, UnknownFields
 from drillster_pipeline.resources import RESOURCES
 
-from .answers import DOCUMENTED, ENTRIES, FORMS, LISTS, ORGANIZATION, ask
+from .answers import DOCUMENTED, ENTRIES, FORMS, LISTS, ORGANIZATION, respond
 from .pages import extract, page
 
 NOOR = {"type": "USER", "id": "noor", "name": "Noor", "avatar": {"url": "https://example.org/n.png"}}
@@ -53,7 +53,7 @@ def test_a_documented_answer_has_nothing_unknown(resource: str, items: list[Any]
     documented = [item for item in items if item != ENTRIES[2]]  # which is not documented
     for body in (documented, {LISTS[resource][0]: documented, "pagination": {"total": 1}}):
         found = UnknownFields()
-        found.add_page(*ask(resource, body))
+        found.add_page(*respond(resource, body))
         assert found.found == {}
 
 
