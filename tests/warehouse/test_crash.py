@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import random
-import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from drillster_pipeline.errors import Unavailable
 from drillster_pipeline.warehouse import Warehouse
 from drillster_pipeline.warehouse.staging import PREFIX
-from tests.support.databases import Place, execute, sqlite_in
-from tests.support.disks import small_disk
+from tests.support.databases import Place, sqlite_in
 
 from . import loader
 from .support import account, batch, column, day, is_mariadb, listening, load, plan, rows, sql, staging_tables
@@ -182,32 +177,3 @@ def test_a_full_disk_is_reported_and_leaves_everything_as_it_was(sqlite: Place) 
         assert [*column(warehouse, "accounts", "name")] == ["a"]
         load(warehouse, day(2), {"accounts": [account("a"), *people]})
         assert len(rows(warehouse, "accounts")) == 501
-
-
-@pytest.mark.slow
-def test_a_full_disk_of_the_server_is_reported_and_leaves_everything_as_it_was(postgresql: Place) -> None:
-    people = [account(f"a{number}", "x" * 500) for number in range(2_000)]
-    space = f"small_{secrets.token_hex(4)}"
-    # The server may run under a role of its own, which must reach the folder.
-    folder = Path(tempfile.mkdtemp(prefix="tablespace-"))
-    folder.chmod(0o755)
-    with postgresql.prepared() as warehouse, small_disk(folder / "disk", "300k"):
-        load(warehouse, day(1), {"accounts": [account("a0")]})
-        owner = Path(sql(warehouse, "SHOW data_directory")[0][0]).stat()
-        shutil.chown(folder / "disk", owner.st_uid, owner.st_gid)
-        execute(postgresql.url, f"CREATE TABLESPACE {space} LOCATION '{folder / 'disk'}'")
-
-        def stage_there(raw: sa.engine.interfaces.DBAPIConnection, *_: object) -> None:
-            raw.cursor().execute(f"SET temp_tablespaces = '{space}'")
-            raw.commit()
-
-        warehouse.engine.dispose()
-        message = r"disk of the database server.* is full; make room.*53100"
-        with listening(warehouse.engine, "connect", stage_there), pytest.raises(Unavailable, match=message):
-            load(warehouse, day(2), {"accounts": people})
-        warehouse.engine.dispose()
-        assert column(warehouse, "accounts", "name") == {"a0": "A0"}
-        load(warehouse, day(2), {"accounts": people})
-        assert len(column(warehouse, "accounts", "name")) == 2_000
-        execute(postgresql.url, f"DROP TABLESPACE {space}")
-    shutil.rmtree(folder)

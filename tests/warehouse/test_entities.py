@@ -115,26 +115,6 @@ def test_nothing_is_marked_by_a_read_that_was_not_complete(warehouse: Warehouse,
     assert column(warehouse, "load_tables", "is_complete")[report.load_id, "accounts"] is False
 
 
-def test_rows_of_a_closed_group_stay_with_all_that_belongs_to_them(warehouse: Warehouse) -> None:
-    groups = ("open", "closed")
-    content = {
-        "accounts": [account("a")],
-        "playables": [{"playable_id": "p"}],
-        "groups": [group(name) for name in groups],
-        "group_members": [member(name, "a") for name in groups],
-        "objectives": [{"objective_id": f"o-{name}", "group_id": name} for name in groups],
-        "objective_playables": [{"objective_id": f"o-{name}", "playable_id": "p"} for name in groups],
-    }
-    load(warehouse, day(1), content)
-    closed = ("groups", "group_members", "objectives", "objective_playables")
-    plans = dict.fromkeys(closed, TablePlan(unobserved_groups=frozenset({"closed"})))
-    load(warehouse, day(2), content | {name: [] for name in closed}, plans=plans)
-
-    for name in closed:
-        deleted = column(warehouse, name, "deleted_on")
-        assert {"closed" in str(key): on for key, on in deleted.items()} == {False: day(2), True: None}, name
-
-
 def test_a_rejected_row_is_not_a_deleted_row(warehouse: Warehouse) -> None:
     load(warehouse, day(1), {"accounts": [account("a"), account("b"), account("c")]})
     load(warehouse, day(2), {"accounts": [account("a")]}, rejects={"accounts": [reject("accounts", "b")]})

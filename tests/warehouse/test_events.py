@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from drillster_pipeline.warehouse import LoadReport, Warehouse
 
-import pytest
-
-from drillster_pipeline.warehouse import LoadReport, TablePlan, Warehouse
-
-from .support import ADDITIVE, account, column, counts, day, event, group, load, playable, rows
+from .support import ADDITIVE, account, column, counts, day, event, load, rows
 
 
 def load_events(warehouse: Warehouse, number: int, found: dict[str, int | None], name: str = "Ann") -> LoadReport:
@@ -52,23 +48,6 @@ def test_an_event_that_did_not_change_is_written_again_only_where_a_date_was_mis
     assert column(warehouse, "objective_events", "load_id") == {"old": fourth.load_id, "e": third.load_id}
 
 
-@pytest.mark.parametrize("number", [1, 9], ids=["of an older date", "of a newer date"])
-@pytest.mark.parametrize("table_plan", [TablePlan(), ADDITIVE], ids=["full", "additive"])
-def test_a_snapshot_of_any_date_overwrites_an_account_that_events_named(
-    warehouse: Warehouse, number: int, table_plan: TablePlan
-) -> None:
-    load_events(warehouse, 5, {"e": 10}, name="As events say")
-    content = {"accounts": [account("a", "As it is")]}
-    report = load(warehouse, day(number), content, plans={"accounts": table_plan})
-
-    assert counts(report.tables["accounts"]) == (0, 1, 0, 0)
-    seen = None if table_plan is ADDITIVE else day(number)
-    after = load_events(warehouse, 12, {"e": 10}, name="As newer events say")
-    assert counts(after.tables["accounts"]) == (0, 0, 0, 1)
-    (row,) = rows(warehouse, "accounts")
-    assert (row["name"], row["first_seen_on"], row["last_seen_on"]) == ("As it is", seen, seen)
-
-
 def test_an_account_that_is_only_named_has_no_dates_and_no_history_and_is_never_deleted(warehouse: Warehouse) -> None:
     report = load_events(warehouse, 1, {"e": 10})
     assert report.tables["accounts"].history_rows is None
@@ -77,18 +56,3 @@ def test_an_account_that_is_only_named_has_no_dates_and_no_history_and_is_never_
     (named,) = [row for row in rows(warehouse, "accounts") if row["account_id"] == "a"]
     assert (named["name"], named["first_seen_on"], named["last_seen_on"], named["deleted_on"]) == ("Ann", *[None] * 3)
     assert [row["account_id"] for row in rows(warehouse, "accounts_history")] == ["b"]
-
-
-def test_the_parents_of_a_selected_table_are_added_without_a_date(warehouse: Warehouse) -> None:
-    load(warehouse, day(1), {"groups": [group("known")]})
-    content: dict[str, list[Any]] = {
-        "playables": [playable("p")],
-        "groups": [group("known", "Other name"), group("new")],
-        "group_playables": [{"group_id": "new", "playable_id": "p"}],
-    }
-    load(warehouse, day(2), content, plans={"groups": ADDITIVE, "playables": ADDITIVE})
-
-    assert column(warehouse, "groups", "name") == {"known": "KNOWN", "new": "NEW"}
-    assert column(warehouse, "groups", "first_seen_on") == {"known": day(1), "new": None}
-    assert column(warehouse, "groups", "last_seen_on") == {"known": day(1), "new": None}
-    assert column(warehouse, "group_playables", "last_seen_on") == {("new", "p"): day(2)}

@@ -10,8 +10,6 @@ from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.warehouse import Warehouse
 
 from .support import (
-    ADDITIVE,
-    PARTIAL,
     account,
     column,
     day,
@@ -62,22 +60,6 @@ def test_the_rest_is_loaded_and_a_row_that_fits_overwrites_the_placeholder(any_w
     row = account_a(any_warehouse)
     assert (row["name"], row["first_seen_on"], row["last_seen_on"], row["deleted_on"]) == ("Ann", day(2), day(2), None)
     assert len(rows(any_warehouse, "results")) == 180
-
-
-@pytest.mark.parametrize("order", [(1, 2, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)], ids=str)
-def test_a_placeholder_is_overwritten_by_any_row_in_any_order(warehouse: Warehouse, order: tuple[int, ...]) -> None:
-    """On day 1 an event names an account, on day 2 an incomplete list; on day 3 the account can't be read."""
-    for on in order:
-        if on == 1:
-            content = {"accounts": [account("a", "As events say", is_managed=None)]}
-            load(warehouse, day(1), content, plans={"accounts": ADDITIVE}, kind="events")
-        elif on == 2:
-            content = {"accounts": [account("a", "Referenced", is_managed=None)]}
-            load(warehouse, day(2), content, plans={"accounts": PARTIAL})
-        else:
-            load_results(warehouse, 3, is_rejected=True)
-    row = account_a(warehouse)
-    assert (row["name"], row["is_managed"], row["last_seen_on"]) == ("Referenced", None, None)
 
 
 OF_OBJECTIVE: dict[str, list[Any]] = {
