@@ -28,9 +28,9 @@ TABLES = ("accounts", "playables", "groups", "group_members", "results")
 HISTORIES = tuple(f"{name}_history" for name in TABLES if name != "results")
 
 
-def content(number: int) -> dict[str, list[Any]]:
+def content(number: int, count: int = PEOPLE) -> dict[str, list[Any]]:
     """What differs from the load before in every table: members move, names change, results follow the day."""
-    people = [f"a{place:04}" for place in range(PEOPLE) if place % 50 != number % 50]
+    people = [f"a{place:04}" for place in range(count) if place % 50 != number % 50]
     return {
         "accounts": [account(name, f"{name} on {number}") for name in people],
         "playables": [playable(f"p{place}", f"day {number}") for place in range(5)],

@@ -40,7 +40,7 @@ def load_everything(warehouse: Warehouse) -> None:
     """Loads that reach every statement: repeats, orphans, rejects, marks, old dates with exceptions, events."""
     kept = TablePlan(unobserved_groups=frozenset({"g0"}), keep_referenced=True)
     for number, plans in ((5, {}), (6, dict.fromkeys(("accounts", "group_members"), kept)), (3, {}), (5, {})):
-        content = loader.content(number)
+        content = loader.content(number, 60)
         content["group_members"] = [
             *content["group_members"][number:],
             {**content["group_members"][0], "account_id": "?"},
@@ -50,7 +50,7 @@ def load_everything(warehouse: Warehouse) -> None:
     for number in (2, 9, 5):
         load(warehouse, day(number), named, plans={"accounts": ADDITIVE}, kind="events")
     load(warehouse, day(4), {"accounts": [account("new")]}, plans={"accounts": ADDITIVE})
-    load(warehouse, day(5), {"results": loader.content(5)["results"][:7]}, plans={"results": PARTIAL})
+    load(warehouse, day(5), {"results": loader.content(5, 60)["results"][:7]}, plans={"results": PARTIAL})
     with warehouse.loading(plan(day(7), ["accounts"], allow_mass_delete=True)) as loading:
         for name in ("First", "Second"):
             loading.stage(batch("accounts", [account("a", name)]))

@@ -9,7 +9,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
 from tests.support.databases import Place
 
-from .support import CAPTURED, account, column, day, event, load, reject, rows
+from .support import ADDITIVE, CAPTURED, account, column, day, event, load, reject, rows
 
 
 def test_an_empty_warehouse_has_no_loads(warehouse: Warehouse) -> None:
@@ -51,6 +51,10 @@ def test_the_ledger_says_what_each_load_did_to_a_table(warehouse: Warehouse) -> 
     assert oldest.rows_inserted == 3
     (only,) = warehouse.ledger.table_loads("snapshot", day(1), 1)["accounts"]
     assert only.export_date == day(1)
+
+    # Of a date, a load that only adds to the table does not count beside a complete one.
+    load(warehouse, day(2), {"accounts": [account("e", is_managed=None)]}, plans={"accounts": ADDITIVE})
+    assert warehouse.ledger.table_loads("snapshot", day(9), 1)["accounts"] == [newest]
 
 
 def test_the_ledger_says_what_was_loaded_when_and_from_where(sqlite: Place) -> None:

@@ -141,22 +141,19 @@ def test_a_view_that_others_built_on_is_not_dropped_under_them(owned: Place, mon
 MISSING = {
     "the schema": ("missing", r"There is no schema missing, .* CREATE SCHEMA missing AUTHORIZATION"),
     "the right to make tables": ("public", r"may not make tables in the schema public"),
+    "the right to make temporary tables": (None, "GRANT TEMPORARY ON DATABASE"),
 }
 
 
 @pytest.mark.parametrize(("schema", "message"), MISSING.values(), ids=MISSING.keys())
-def test_what_is_missing_is_named_with_the_statement_that_gives_it(server: Server, schema: str, message: str) -> None:
+def test_what_is_missing_is_named_with_the_statement_that_gives_it(
+    server: Server, schema: str | None, message: str
+) -> None:
+    right = f"TEMPORARY ON DATABASE db_{server.name}"
+    server.run(f"REVOKE {right} FROM PUBLIC" if schema is None else f"GRANT {right} TO PUBLIC")
     with server.as_role(server.loader, schema).opened() as warehouse, pytest.raises(SettingsError, match=message):
         warehouse.prepare()
-
-
-def test_the_right_to_make_temporary_tables_is_asked_for_by_name(server: Server, owned: Place) -> None:
-    server.run(f"REVOKE TEMPORARY ON DATABASE db_{server.name} FROM PUBLIC")
-    try:
-        with owned.opened() as warehouse, pytest.raises(SettingsError, match="GRANT TEMPORARY ON DATABASE"):
-            warehouse.prepare()
-    finally:
-        server.run(f"GRANT TEMPORARY ON DATABASE db_{server.name} TO PUBLIC")
+    server.run(f"GRANT {right} TO PUBLIC")
 
 
 def test_without_a_schema_the_one_of_the_search_path_is_used(server: Server, owned: Place) -> None:
@@ -166,19 +163,16 @@ def test_without_a_schema_the_one_of_the_search_path_is_used(server: Server, own
         assert server.run(f"SELECT account_id FROM {owned.schema}.accounts") == [("a",)]
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
+def test_a_load_is_the_same_whatever_a_role_has_set(server: Server, owned: Place) -> None:
+    settings = (
         "client_encoding = 'LATIN1'",
         "datestyle = 'German'",
         "timezone = 'Asia/Kathmandu'",
         "quote_all_identifiers = on",
         "default_transaction_isolation = 'serializable'",
-        "search_path = ''",
-    ],
-)
-def test_a_load_is_the_same_whatever_a_role_has_set(server: Server, owned: Place, setting: str) -> None:
-    with server.role_with(setting), owned.prepared() as warehouse:
+    )
+    server.run(*(f"ALTER ROLE {server.loader} SET {setting}" for setting in settings))
+    with server.role_with("search_path = ''"), owned.prepared() as warehouse:
         load(warehouse, day(1), {"accounts": [account("a", "Zoë 😀")], "groups": [group("g")]})
         assert statements(warehouse) == []
         assert warehouse.ledger.latest_loads()["snapshot"].export_date == day(1)
@@ -186,19 +180,16 @@ def test_a_load_is_the_same_whatever_a_role_has_set(server: Server, owned: Place
     assert server.run(f"SELECT length(name) FROM {server.schema}.accounts") == [(5,)]
 
 
-@pytest.mark.parametrize("name", ["Drillster HR", 'we"ird', "a.b", "100%", ":name", "x'y"])
+@pytest.mark.parametrize("name", ['HR "a.b"', "100% :name x'y"])
 def test_a_schema_may_have_any_name(postgresql_url: str, name: str) -> None:
-    with Place(postgresql_url, name).opened() as warehouse:
-        try:
-            warehouse.prepare()
-            known = {"accounts": [account("a")], "playables": [playable("p")], "groups": [group("g")]}
-            load(warehouse, day(1), {**known, "results": [result(day(1), "g", "a", "p", 50)]})
-            warehouse.prepare()
-            assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 1, "results": 1}
-            assert warehouse.drop_snapshots(day(40)) == {"results": 1}
-        finally:
-            with warehouse.engine.begin() as connection:
-                connection.execute(sa.schema.DropSchema(name, cascade=True))
+    with Place(postgresql_url, name).prepared() as warehouse:
+        known = {"accounts": [account("a")], "playables": [playable("p")], "groups": [group("g")]}
+        load(warehouse, day(1), {**known, "results": [result(day(1), "g", "a", "p", 50)]})
+        assert statements(warehouse) == []
+        assert warehouse.row_counts(["accounts", "results"]) == {"accounts": 1, "results": 1}
+        assert warehouse.drop_snapshots(day(40)) == {"results": 1}
+        with warehouse.engine.begin() as connection:
+            connection.execute(sa.schema.DropSchema(name, cascade=True))
 
 
 def test_a_database_that_takes_no_writes_is_refused(server: Server, owned: Place) -> None:

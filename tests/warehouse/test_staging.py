@@ -37,6 +37,7 @@ def many_rejects() -> Iterator[Batch]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("any_warehouse", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("batches", [many_results, many_rejects], ids=["rows", "rejects"])
 def test_memory_does_not_grow_with_what_is_staged(any_warehouse: Warehouse, batches: Any) -> None:

@@ -95,13 +95,6 @@ def test_views_have_the_columns_that_they_declare_in_their_order(filled: Warehou
     }
 
 
-def test_latest_load_is_of_the_newest_date_of_each_kind(filled: Warehouse) -> None:
-    newest = load(filled, TODAY, content(TODAY))
-    events = load(filled, day(3), {"objective_events": []}, kind="events")
-    found = {row["kind"]: (row["load_id"], as_date(row["export_date"])) for row in view(filled, "latest_load")}
-    assert found == {"snapshot": (newest.load_id, TODAY), "events": (events.load_id, day(3))}
-
-
 def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
     """The newest complete load, by the view and by the ledger's reader."""
     shown = [as_date(row["export_date"]) for row in view(warehouse, "latest_load")]
