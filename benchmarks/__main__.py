@@ -1,4 +1,4 @@
-"""Run the benchmarks and write docs/benchmarks.md: ``python -m benchmarks [--full] [--only capture,night]``."""
+"""Run the benchmarks and write docs/benchmarks.md: ``python -m benchmarks [--full] [--only capture,run]``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import fetching, loading, machine, memory, night, plots, reporting, second_night, starting
+from . import complete_run, fetching, loading, machine, memory, plots, reporting, second_run, starting
 from .archives import Archives
 from .comparison import Comparison
 from .options import Options
@@ -21,10 +21,10 @@ from .report import Section, as_json, document, from_json
 
 DOCS = Path(__file__).parents[1] / "docs"
 BENCHMARKS: dict[str, tuple[str, str, Callable[[Options], list[Comparison]]]] = {
-    "night": ("A whole night", night.ABOUT, night.measure),
+    "run": ("A complete run", complete_run.ABOUT, complete_run.measure),
     "capture": ("Capture", fetching.ABOUT, fetching.measure),
     "load": ("Normalize and load", loading.ABOUT, loading.measure),
-    "second": ("A second night", second_night.ABOUT, second_night.measure),
+    "second": ("A second run", second_run.ABOUT, second_run.measure),
     "memory": ("Peak memory over size", memory.ABOUT, memory.measure),
     "start": ("Start-up", starting.ABOUT, starting.measure),
     "report": ("The nightly report", reporting.ABOUT, reporting.measure),
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=_numbers, help="result rows to load")
     parser.add_argument("--peaks", type=_numbers, help="result rows of which the peak memory is measured")
-    parser.add_argument("--people", type=int, help="accounts of the second night")
+    parser.add_argument("--accounts", type=int, help="accounts of the second run")
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := set(names) - set(BENCHMARKS):
@@ -50,7 +50,7 @@ def main() -> None:
             rounds=options.rounds,
             sizes=options.sizes or ((20_000, 200_000, 2_000_000) if options.full else (20_000, 200_000)),
             peaks=options.peaks or ((200_000, 2_000_000, 4_000_000) if options.full else (50_000, 100_000, 200_000)),
-            people=options.people or (200_000 if options.full else 20_000),
+            accounts=options.accounts or (200_000 if options.full else 20_000),
             archives=Archives(Path(folder)),
             postgresql=server,
             say=lambda text: print(text, flush=True),

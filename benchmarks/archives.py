@@ -23,7 +23,7 @@ _NOBODY = {
     "DRILLSTER_CLIENT_SECRET": "nobody",
     "DRILLSTER_SERVICE_ACCOUNT_ID": "nobody",
 }
-"""A load asks Drillster nothing."""
+"""A load sends no request to Drillster."""
 
 
 def results_of(rows: int) -> Size:
@@ -41,7 +41,7 @@ def results_of(rows: int) -> Size:
 
 
 def people_of(accounts: int) -> Size:
-    """An organization of many people, of whom few are in groups: its large tables are entities."""
+    """An organization of many accounts, of which few are in groups: its large tables are entities."""
     return Size(
         accounts=accounts,
         groups=4,
@@ -60,7 +60,7 @@ class Archives:
         self._folder = folder
 
     def of(self, name: str, size: Size) -> Path:
-        """The archive of such an organization, with a snapshot of one night."""
+        """The archive of such an organization, with a snapshot of one date."""
         folder = self._folder / name
         if not folder.exists():
             with Served(size) as sandbox:
@@ -75,7 +75,7 @@ def _capture(environment: dict[str, str], folder: str) -> None:
 
 
 def replaying(archive: Path, url: str) -> Settings:
-    """Settings of a load from an archive: nobody is asked."""
+    """Settings of a load from an archive, without Drillster."""
     return load_settings({**settings_of(_NOBODY, archive, url), "DRILLSTER_PRIVATE_KEY": _key()})
 
 
@@ -97,7 +97,7 @@ def folder_of(archive: Path, export_date: date = EXPORT_DATE) -> Path:
     return archive / captured(archive, export_date).ref.folder
 
 
-def add_next_night(archive: Path, *, every: int) -> date:
+def add_next_date(archive: Path, *, every: int) -> date:
     """A capture of the next date, in which every so many accounts have another name and all else is the same."""
     following = EXPORT_DATE + timedelta(days=1)
     store, before = Archive(str(archive)), captured(archive)

@@ -40,8 +40,8 @@ SETTINGS = ((0.05, 16), (0.02, 32))
 def _serve(connection: Any, latency: float) -> None:
     with Sandbox(size=SIZE, faults=Faults(latency=latency), now=MOMENT) as sandbox:
         connection.send(sandbox.environment())
-        while (asked := connection.recv()) != "stop":
-            connection.send(time.process_time() if asked == "cpu" else [(r.path, r.query) for r in sandbox.requests])
+        while (received := connection.recv()) != "stop":
+            connection.send(time.process_time() if received == "cpu" else [(r.path, r.query) for r in sandbox.requests])
 
 
 class Served:
@@ -51,8 +51,8 @@ class Served:
         self._connection = connection
         self.environment: dict[str, str] = connection.recv()
 
-    def ask(self, what: str) -> Any:
-        """``cpu``: its CPU seconds; ``requests``: path and query of all that it was asked."""
+    def query(self, what: str) -> Any:
+        """``cpu``: its CPU seconds; ``requests``: path and query of all that it received."""
         self._connection.send(what)
         return self._connection.recv()
 
@@ -84,7 +84,7 @@ def opened(sandbox: Served, folder: str, concurrency: int) -> Iterator[PipelineC
     )
     with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
         session.tokens.token()
-        session.warehouse  # noqa: B018 - its tables are there on any night but the first
+        session.warehouse  # noqa: B018 - its tables exist on any run but the first
         yield session
 
 
@@ -102,11 +102,11 @@ def measure(sandbox: Served, latency: float, concurrency: int) -> dict[str, floa
 
     with tempfile.TemporaryDirectory() as folder, opened(sandbox, folder, concurrency) as session:
         gc.collect()  # what came before is not on the bill of this capture
-        server_cpu, cpu, started = sandbox.ask("cpu"), time.process_time(), time.perf_counter()
+        server_cpu, cpu, started = sandbox.query("cpu"), time.process_time(), time.perf_counter()
         with patch.object(Transport, "send", timed):
             outcome = capture(session, "snapshot", session.newest_complete)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-        server_cpu = sandbox.ask("cpu") - server_cpu
+        server_cpu = sandbox.query("cpu") - server_cpu
     requests = outcome.capture.manifest["walk"]["requests"]
     return {
         "requests": requests,
@@ -134,24 +134,24 @@ def capacity(connections: int) -> dict[str, float]:
         host = urlsplit(sandbox.environment["DRILLSTER_BASE_URL"])
         head = f"HTTP/1.1\r\nHost: {host.netloc}\r\nAccept-Encoding: gzip\r\nAuthorization: "
         head += f"Bearer {session.tokens.token().value}"
-        asked = [
+        received = [
             f"GET {path}?{query} {head}\r\n\r\n".encode()
-            for path, query in sandbox.ask("requests")
+            for path, query in sandbox.query("requests")
             if path.startswith("/api/")
         ]
-        server_cpu, started = sandbox.ask("cpu"), time.perf_counter()
-        asyncio.run(_ask_all(host.hostname or "", host.port or 80, asked, connections))
-        seconds, server_cpu = time.perf_counter() - started, sandbox.ask("cpu") - server_cpu
+        server_cpu, started = sandbox.query("cpu"), time.perf_counter()
+        asyncio.run(_request_all(host.hostname or "", host.port or 80, received, connections))
+        seconds, server_cpu = time.perf_counter() - started, sandbox.query("cpu") - server_cpu
     return {
-        "sandbox_requests_per_second": round(len(asked) / seconds),
-        "sandbox_cpu_ms_per_request": round(server_cpu / len(asked) * 1000, 3),
+        "sandbox_requests_per_second": round(len(received) / seconds),
+        "sandbox_cpu_ms_per_request": round(server_cpu / len(received) * 1000, 3),
     }
 
 
-async def _ask_all(host: str, port: int, asked: list[bytes], connections: int) -> None:
-    pending = iter(asked)
+async def _request_all(host: str, port: int, received: list[bytes], connections: int) -> None:
+    pending = iter(received)
 
-    async def ask() -> None:
+    async def query() -> None:
         reader, writer = await asyncio.open_connection(host, port)
         for request in pending:
             writer.write(request)
@@ -161,7 +161,7 @@ async def _ask_all(host: str, port: int, asked: list[bytes], connections: int) -
             await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
         writer.close()
 
-    await asyncio.gather(*(ask() for _ in range(connections)))
+    await asyncio.gather(*(query() for _ in range(connections)))
 
 
 def main() -> None:

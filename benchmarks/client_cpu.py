@@ -46,7 +46,7 @@ class Answering(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer, after the latency, when a request is whole."""
+        """Answer, after the latency, when a request is complete."""
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         grant = head.startswith(b"POST")

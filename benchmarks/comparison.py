@@ -55,7 +55,7 @@ class Comparison:
     title: str
     reference: str
     rounds: dict[str, list[Measures]]
-    """Per contender what each round measured: ``seconds``, ``cpu_seconds`` and whatever else there is to tell."""
+    """Per contender what each round measured: ``seconds``, ``cpu_seconds`` and whatever else was measured."""
     claims: tuple[Claim, ...] = ()
 
     def spread(self, contender: str, measure: str) -> Spread | None:

@@ -42,7 +42,7 @@ FAILURES = (
 
 ABOUT = """
 The sandbox, in a process of its own, answers each request after 50 ms, in the second table after 20. The ideal is
-requests times latency over the number in flight. That both ask for the same addresses equally often, with the same
+requests times latency over the number in flight. That both request the same addresses equally often, with the same
 page sizes, and never have more in flight than 16, is checked by the sandbox's log. Ours writes the archive
 (compressed, synced, sealed); dlt extracts into its load package. Failures are drawn from a seed: 8 % of the calls get
 429, 500, 502, 503 or 504, and 2 % a reset connection.
@@ -55,11 +55,11 @@ def measure(options: Options) -> list[Comparison]:
         isolated(capture_ours, sandbox.environment)
         ours = partial(isolated, capture_ours, sandbox.environment)
         theirs = partial(isolated, capture_peer, sandbox.environment)
-        asked = {OURS: _asked(sandbox, ours), "dlt": _asked(sandbox, theirs)}
-        if asked[OURS] != asked["dlt"]:
-            differing = list((asked[OURS] - asked["dlt"]) + (asked["dlt"] - asked[OURS]))
-            raise RuntimeError(f"the contenders ask for different things, such as {differing[:3]}")
-        requests = asked[OURS].total()
+        requested = {OURS: _requested(sandbox, ours), "dlt": _requested(sandbox, theirs)}
+        if requested[OURS] != requested["dlt"]:
+            differing = list((requested[OURS] - requested["dlt"]) + (requested["dlt"] - requested[OURS]))
+            raise RuntimeError(f"the contenders request different things, such as {differing[:3]}")
+        requests = requested[OURS].total()
         ideal = requests * LATENCY / IN_FLIGHT
         found = [
             alternate(
@@ -143,7 +143,7 @@ def capture_ours(environment: dict[str, str], in_flight: int = IN_FLIGHT) -> Mea
         settings = load_settings({**given, "DRILLSTER_CONCURRENCY": str(in_flight)})
         with PipelineContext(settings=settings, now=lambda: MOMENT) as session:
             session.tokens.token()
-            session.warehouse  # noqa: B018 - its tables are there on any night but the first
+            session.warehouse  # noqa: B018 - its tables exist on any run but the first
             with Meter() as meter:
                 capture(session, "snapshot", EXPORT_DATE)
     return meter.read()
@@ -164,13 +164,13 @@ def capture_peer(environment: dict[str, str]) -> Measures:
     return meter.read()
 
 
-def _asked(sandbox: Served, run: Callable[[], Measures]) -> Counter[str]:
+def _requested(sandbox: Served, run: Callable[[], Measures]) -> Counter[str]:
     sandbox.clear()
     run()
-    asked, at_once = sandbox.requests()
+    requested, at_once = sandbox.requests()
     if at_once > IN_FLIGHT:
         raise RuntimeError(f"{at_once} requests were in flight at once, where {IN_FLIGHT} are allowed")
-    return asked
+    return requested
 
 
 def _per_request(measures: Measures, requests: int) -> Measures:

@@ -1,9 +1,9 @@
-"""What the history of entities takes: after many nights in which one row in a hundred changed, beside one night.
+"""What the history of entities takes: after many dates on which one row in a hundred changed, beside one date.
 
-Pages of the SQLite file and of PostgreSQL, indexes included: those of the history tables after the last night, and
+Pages of the SQLite file and of PostgreSQL, indexes included: those of the history tables after the last date, and
 those of the entity tables after the first.
 
-    python -m benchmarks.history_space [--accounts 5000] [--nights 100]
+    python -m benchmarks.history_space [--accounts 5000] [--dates 100]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .places import EXPORT_DATE, engine_of, postgresql, sqlite
 
 ENTITIES = tuple(table for table in DATA_TABLES.values() if table.kind is Kind.ENTITY)
 CHANGED = 0.01
-"""The share of the rows of each table that a night changes."""
+"""The share of the rows of each table that a date changes."""
 AT_MOST = 3.0
 _CHARACTERS = string.ascii_letters + string.digits
 
@@ -105,13 +105,13 @@ class Organization:
         return next(new for found in free if (new := (*key[:-1], found)) not in rows)
 
 
-def measure(url: str, *, accounts: int, nights: int) -> tuple[int, int]:
-    """Bytes of the entity tables after the first night, and of their histories after the last."""
+def measure(url: str, *, accounts: int, dates: int) -> tuple[int, int]:
+    """Bytes of the entity tables after the first run, and of their histories after the last."""
     organization = Organization(accounts)
     warehouse = Warehouse(url)
     warehouse.prepare()
     first = 0
-    for number in range(nights):
+    for number in range(dates):
         _load(warehouse, organization, EXPORT_DATE + timedelta(days=number))
         if number == 0:
             first = sum(_size(url, table.name) for table in ENTITIES)
@@ -154,19 +154,17 @@ def main() -> None:
     """Both databases, one line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--accounts", type=int, default=5000)
-    parser.add_argument("--nights", type=int, default=100)
+    parser.add_argument("--dates", type=int, default=100)
     options = parser.parse_args()
     rows = sum(map(len, Organization(options.accounts).rows.values()))
-    print(
-        f"{options.accounts:,} accounts, {rows:,} entity rows, {options.nights} nights, {CHANGED:.0%} changed a night"
-    )
+    print(f"{options.accounts:,} accounts, {rows:,} entity rows, {options.dates} dates, {CHANGED:.0%} changed a date")
     for database, place in (("SQLite", sqlite), ("PostgreSQL", _postgresql)):
         with place() as url:
-            first, history = measure(url, accounts=options.accounts, nights=options.nights)
+            first, history = measure(url, accounts=options.accounts, dates=options.dates)
         ratio = history / first
         held = "held" if ratio <= AT_MOST else "NOT HELD"
         print(
-            f"{database}: entities of one night {first / 2**20:.1f} MiB, their history {history / 2**20:.1f} MiB: "
+            f"{database}: entities of one date {first / 2**20:.1f} MiB, their history {history / 2**20:.1f} MiB: "
             f"{ratio:.2f} times (at most {AT_MOST:g}: {held})",
             flush=True,
         )

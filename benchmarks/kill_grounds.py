@@ -45,7 +45,7 @@ def step(name):
     print(name, flush=True)
 clock = {"settings": settings, "now": lambda: moment}
 with PipelineContext(**clock, run_id=str(os.getpid()), ended_well=lambda _: False) as session:
-    if work == "night":
+    if work == "run":
         for kind in ("snapshot", "events"):
             step(f"capture {kind}")
             capture(session, kind, session.newest_complete)
@@ -170,7 +170,7 @@ class Ground:
             return set()  # there are no tables yet
 
     def check_captures(self) -> None:
-        """Every sealed capture is whole. Raises ArchiveCorrupt."""
+        """Every sealed capture is complete. Raises ArchiveCorrupt."""
         archive = Archive(str(self.folder / "archive"))
         for day in archive.dates():
             for ref in archive.captures(day):
@@ -220,18 +220,18 @@ class Grounds:
 
 
 class Reader(threading.Thread):
-    """Polls the warehouse from before its first table on, and remembers whether it ever saw half a night."""
+    """Polls the warehouse from before its first table on, and remembers whether it ever saw half a load."""
 
     def __init__(self, ground: Ground) -> None:
         super().__init__()
         self._ground = ground
         self._engine = ground.engine()
         self.halves: list[tuple[int, ...]] = []
-        self.looks = 0
+        self.reads = 0
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look in one statement, and in a transaction that sees one moment, until it is over."""
+        """Read in one statement, and in a transaction that sees one moment, until it is over."""
         parts = [
             f"(SELECT COUNT(*) FROM {self._ground.named('loads')} WHERE kind = 'snapshot')",
             *(f"(SELECT COUNT(*) FROM {self._ground.named(name)})" for name in ("accounts", "results")),
@@ -252,7 +252,7 @@ class Reader(threading.Thread):
                 continue  # the tables are not there yet
 
     def _judge(self, counts: Any) -> None:
-        self.looks += 1
+        self.reads += 1
         if len({count > 0 for count in counts}) > 1:
             self.halves.append(tuple(counts))
 

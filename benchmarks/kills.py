@@ -6,11 +6,11 @@ A moment is drawn by step (capture or publish, of a snapshot or of events) and t
 machine with other work to do most would fall before the first request, or after all is done. Kills after that are not
 counted.
 
-night    capture, stage and publish both kinds: nothing that lay finished in the archive when a process was killed is
-         asked for again, and readers who polled all along, in single statements and in long transactions, never saw
-         half a night
+run    capture, stage and publish both kinds: nothing that lay finished in the archive when a process was killed is
+         requested again, and readers who polled all along, in single statements and in long transactions, never saw
+         half a load
 prune    removal of old captures: after each kill every manifest names only what is there
-forget   erasure of a person, on an archive of several nights: the same, and no trace is left in the end
+forget   erasure of a person, on an archive of several dates: the same, and no trace is left in the end
 
     python benchmarks/kills.py --kills 200
     python benchmarks/kills.py --kills 60 --warehouse postgresql
@@ -36,9 +36,9 @@ from benchmarks.kill_grounds import MOMENT, Ground, Grounds, Moment, Reader
 from tests.drillster import Faults, Sandbox
 
 IN_FLIGHT = 8
-"""Requests whose answers are lost when a process dies: DRILLSTER_CONCURRENCY."""
+"""Requests whose answers are lost when a process is killed: DRILLSTER_CONCURRENCY."""
 OLD = 3
-"""Nights before that one in the archive which is pruned, or which a person is taken out of."""
+"""Dates before that one in the archive which is pruned, or which a person is taken out of."""
 MOST_KILLS = 12
 """In one round; then the work is left in peace."""
 
@@ -69,9 +69,9 @@ def undisturbed(grounds: Grounds, work: str, template: Path | None = None, about
 
 
 def prepared(ground: Ground, work: str) -> None:
-    """Bring the warehouse to where the work begins: the nights of the template, where it needs one."""
+    """Bring the warehouse to where the work begins: the dates of the template, where it needs one."""
     if work == "forget" and ground.schema is not None:
-        ground.child("night")(None)
+        ground.child("run")(None)
 
 
 def round_of_kills(
@@ -94,13 +94,13 @@ def round_of_kills(
                 asked_before = len(grounds.sandbox.requests)
                 for path in ground.finished_units():
                     finished.setdefault(path, asked_before)
-        assert reader.halves == [], "a reader saw half a night"
+        assert reader.halves == [], "a reader saw half a load"
         records = list(grounds.sandbox.requests)
         again = {path for path, number in finished.items() for record in records[number:] if record.path == path}
-        assert again == set(), "finished units were asked for again"
-        if work == "night":
-            asked, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
-            assert asked <= most, f"{asked} requests, and at most {most} are explained"
+        assert again == set(), "finished units were requested again"
+        if work == "run":
+            sent, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
+            assert sent <= most, f"{sent} requests, and at most {most} are explained"
             left = [str(path) for path in ground.folder.rglob("*.partial")]
             assert left == [], "half-written files were left"
         else:
@@ -112,24 +112,24 @@ def round_of_kills(
 
 def is_done(ground: Ground, work: str, peace: Peace) -> bool:
     """Whether nothing is left to do, so that a kill would prove nothing."""
-    if work == "night":
+    if work == "run":
         return len(ground.loaded()) == 2
     return ground.files() == peace.files and ground.content() == peace.content
 
 
 def requests_of(sandbox: Sandbox) -> Counter[str]:
-    """How often each address was asked for."""
+    """How often each address was requested."""
     return Counter(f"{record.path}?{record.query}" for record in sandbox.requests if record.method == "GET")
 
 
 def lived_in(grounds: Grounds, folder: Path) -> str:
-    """Fill a folder with an archive (and an SQLite warehouse) of several nights; the account that will be forgotten."""
+    """Fill a folder with an archive (and an SQLite warehouse) of several dates; the account that will be forgotten."""
     sandbox = grounds.sandbox
     ground = Ground(folder, f"sqlite:///{folder}/warehouse.sqlite", None, sandbox)
     try:
-        for night in range(OLD, -1, -1):
-            sandbox.now = MOMENT - timedelta(days=2 * night)
-            ground.child("night", moment=sandbox.now)(None)
+        for back in range(OLD, -1, -1):
+            sandbox.now = MOMENT - timedelta(days=2 * back)
+            ground.child("run", moment=sandbox.now)(None)
     finally:
         sandbox.now = MOMENT
     query = "SELECT account_id FROM results GROUP BY account_id ORDER BY COUNT(*) DESC, account_id LIMIT 1"
@@ -138,10 +138,10 @@ def lived_in(grounds: Grounds, folder: Path) -> str:
 
 
 def main() -> None:
-    """Kill as often as asked for."""
+    """Kill as often as the options say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="of each work")
-    parser.add_argument("--work", action="append", choices=["night", "prune", "forget"])
+    parser.add_argument("--work", action="append", choices=["run", "prune", "forget"])
     parser.add_argument("--warehouse", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -152,8 +152,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
     ):
         about = ""
-        for work in options.work or ["night", "prune", "forget"]:
-            template = None if work == "night" else Path(name)
+        for work in options.work or ["run", "prune", "forget"]:
+            template = None if work == "run" else Path(name)
             if template is not None and not about:
                 about = lived_in(grounds, template)
             peace = undisturbed(grounds, work, template, about)

@@ -105,7 +105,7 @@ def _compare(options: Options, archive: Path, rows: int, where: str, place: Any,
         say=options.say,
     )
     yield alternate(
-        f"Frames staged, judged and published: {where}",
+        f"Frames staged, validated and published: {where}",
         {
             OURS: at(stage_ours, True),
             "DataFrame.to_sql": at(write_to_sql),
@@ -132,9 +132,9 @@ def _compare(options: Options, archive: Path, rows: int, where: str, place: Any,
 
 
 def publish_ours(archive: Path, url: str) -> Measures:
-    """The whole way from archived pages into an empty warehouse whose tables are there."""
+    """The complete way from archived pages into an empty warehouse whose tables exist."""
     with PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session:
-        session.warehouse  # noqa: B018 - made when it is first asked for
+        session.warehouse  # noqa: B018 - made when it is first needed
         with Meter(server_of(url)) as meter:
             report = publish(session, "snapshot", EXPORT_DATE, run_id="benchmark").report
     return {**meter.read(), "rows": sum(table.rows_inserted for table in report.tables.values())}

@@ -1,4 +1,4 @@
-"""(d) Peak memory over the number of result rows, for the whole way from archived pages to tables."""
+"""(d) Peak memory over the number of result rows, for the complete way from archived pages to tables."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ from .places import PostgreSQL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """``sizes``: result rows to load; ``peaks``: those whose memory is measured; ``people``: of a second night."""
+    """``sizes``: result rows to load; ``peaks``: those whose memory is measured; ``accounts``: of a second run."""
 
     rounds: int
     sizes: tuple[int, ...]
     peaks: tuple[int, ...]
-    people: int
+    accounts: int
     archives: Archives
     postgresql: PostgreSQL
     say: Callable[[str], None]

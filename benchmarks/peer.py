@@ -36,7 +36,7 @@ _TYPES = {
     Type.DATE: "date",
     Type.JSON: "text",
 }
-Told = dict[str, Rows]
+RowsByTable = dict[str, Rows]
 """The rows of a page, by table."""
 
 
@@ -86,16 +86,16 @@ def archived(folder: Path, resources: list[str], *, url: str, day: str, arrow: b
     import dlt
     from dlt.common.json import json
 
-    def pages(resource: str) -> Iterator[Told]:
+    def pages(resource: str) -> Iterator[RowsByTable]:
         lines = _lines(folder / resource)
         while some := [json.loadb(line) for line in islice(lines, PAGES_AT_ONCE)]:
-            told: Told = defaultdict(list)
+            found_rows: RowsByTable = defaultdict(list)
             for line in some:
                 for table, rows in READERS[resource](
                     line["unit"], line["captured_at"], items_of(resource, line["unit"], line["body"]), day
                 ):
-                    told[table] += rows
-            yield told
+                    found_rows[table] += rows
+            yield found_rows
 
     def made() -> Iterator[Any]:
         seen: set[str] = set()
@@ -142,10 +142,10 @@ def tables_of(resource: str, parent: Any, seen: set[str], *, url: str, arrow: bo
     for name in TABLES_OF[resource]:
         table = DATA_TABLES[name]
 
-        def rows(told: Told, table: Table = table) -> Any:
-            found = told.get(table.name) or []
+        def rows(found_rows: RowsByTable, table: Table = table) -> Any:
+            found = found_rows.get(table.name) or []
             if table.name == "playables":
-                # An upsert takes each key once, and a playable is met many times.
+                # An upsert takes each key once, and a playable is there many times.
                 found = [one for one in found if one["playable_id"] not in seen]
                 found = list({one["playable_id"]: one for one in found}.values())
                 seen.update(one["playable_id"] for one in found)
@@ -155,7 +155,7 @@ def tables_of(resource: str, parent: Any, seen: set[str], *, url: str, arrow: bo
 
 
 def _hints(table: Table, *, url: str) -> dict[str, Any]:
-    """How dlt writes a table: by key; of snapshots the rows of the date as a whole, so that a night may be repeated."""
+    """How dlt writes a table: by key; of snapshots all rows of the date, so that a date may be repeated."""
     columns = {
         column.name: {
             "name": column.name,

@@ -1,4 +1,4 @@
-"""The peer at the API: the same requests as a night of ours, by dlt's own REST client and its parallel resources."""
+"""The peer at the API: the same requests as a run of ours, by dlt's own REST client and its parallel resources."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 from drillster_pipeline.dates import events_window
 from drillster_pipeline.pipeline.context import PipelineContext
 
-from .peer import Told, tables_of
+from .peer import RowsByTable, tables_of
 from .peer_rows import LISTS, READERS, Rows
 from .places import EXPORT_DATE, MOMENT
 
 Unit = Mapping[str, str]
-Page = tuple[Unit, Rows, Told]
-"""What was asked for, the items of the answer, and the rows that they make."""
+Page = tuple[Unit, Rows, RowsByTable]
+"""What was requested for, the items of the answer, and the rows that they make."""
 PAGE_SIZE = 100
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _PATHS = {
@@ -47,8 +47,8 @@ def token_of(session: PipelineContext) -> str:
     return session.tokens.token().value
 
 
-def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C901 - a source reads best whole
-    """A source of what a capture of a snapshot asks for, and perhaps one of events, all in one run."""
+def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C901 - a source reads best in one piece
+    """A source of what a capture of a snapshot requests, and perhaps one of events, all in one run."""
     import dlt
     from dlt.sources.helpers.rest_client import RESTClient
     from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
@@ -56,7 +56,7 @@ def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C
 
     client = RESTClient(f"{base_url}/api/2.1.1", auth=BearerTokenAuth(token))
 
-    def ask(resource: str, unit: Unit, params: Unit) -> Iterator[Page]:
+    def request(resource: str, unit: Unit, params: Unit) -> Iterator[Page]:
         path = _PATHS[resource].format_map(unit)
         if resource in _OBJECTS:
             yield _page(_OBJECTS[resource], unit, [client.get(path).json()])
@@ -76,18 +76,18 @@ def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C
 
     def listed(resource: str) -> Any:
         def pages() -> Iterator[Page]:
-            yield from ask(resource, {}, {})
+            yield from request(resource, {}, {})
 
         return dlt.resource(pages, name=f"{resource}_pages", selected=False, parallelized=True)
 
     def following(resource: str, units: Any, params: Unit | None = None) -> Any:
         def pages(unit: Unit) -> Iterator[Page]:
-            yield from ask(resource, unit, params or {})
+            yield from request(resource, unit, params or {})
 
         return units | dlt.transformer(pages, name=f"{resource}_pages", selected=False, parallelized=True)
 
     def units_of(parent: Any, name: str, find: Callable[[Unit, dict[str, Any]], Iterator[Unit]]) -> Any:
-        """Each unit on its own, so that units are asked for at the same time."""
+        """Each unit on its own, so that units are requested for at the same time."""
 
         def units(page: Page) -> Iterator[Unit]:
             for item in page[1]:
@@ -95,7 +95,7 @@ def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C
 
         return parent | dlt.transformer(units, name=name, selected=False)
 
-    def asked() -> Iterator[tuple[str, Any]]:
+    def requested() -> Iterator[tuple[str, Any]]:
         yield "organization", listed("organization")
         yield "accounts", listed("accounts")
         catalogs = units_of(listed("catalogs"), "catalog_units", lambda _, item: iter([{"catalog_id": item["id"]}]))
@@ -121,18 +121,18 @@ def api(base_url: str, token: str, *, url: str, events: bool) -> Any:  # noqa: C
 
     def made() -> Iterator[Any]:
         seen: set[str] = set()
-        for resource, pages in asked():
+        for resource, pages in requested():
             rows = pages | dlt.transformer(lambda page: page[2], name=f"{resource}_rows", selected=False)
             yield from tables_of(resource, rows, seen, url=url, arrow=False)
 
-    return dlt.source(made, name="night", max_table_nesting=0)()
+    return dlt.source(made, name="run", max_table_nesting=0)()
 
 
 def _page(resource: str, unit: Unit, items: Rows) -> Page:
-    told: Told = defaultdict(list)
+    found_rows: RowsByTable = defaultdict(list)
     for table, rows in READERS[resource](unit, MOMENT.isoformat(), items, str(EXPORT_DATE)):
-        told[table] += rows
-    return unit, items, told
+        found_rows[table] += rows
+    return unit, items, found_rows
 
 
 def _member(unit: Unit, item: dict[str, Any]) -> Iterator[Unit]:

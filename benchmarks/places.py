@@ -26,7 +26,7 @@ EXPORT_DATE = date(2026, 3, 1)
 """The newest complete date at MOMENT."""
 IN_FLIGHT = 16
 _SESSION_ENDS = 0.2
-"""Seconds within which a server process is gone after its client has closed the connection."""
+"""Seconds within which a server process has ended after its client has closed the connection."""
 
 
 def _serve(pipe: Any, size: Size, faults: dict[str, Any]) -> None:
@@ -39,12 +39,12 @@ def _serve(pipe: Any, size: Size, faults: dict[str, Any]) -> None:
             elif order == "first":
                 pipe.send(sandbox.requests[0].at if sandbox.requests else None)
             elif order == "requests":
-                asked = Counter(
+                requested = Counter(
                     f"{record.path}?{sorted(parse_qsl(record.query))}"
                     for record in sandbox.requests
                     if record.method == "GET"
                 )
-                pipe.send((asked, sandbox.recorder.peak))
+                pipe.send((requested, sandbox.recorder.peak))
             else:
                 sandbox.change(**order)
                 pipe.send(None)
@@ -84,9 +84,9 @@ class Served:
         return at
 
     def requests(self) -> tuple[Counter[str], int]:
-        """How often each address was asked for, and how many requests were in flight at most."""
-        asked: tuple[Counter[str], int] = self._order("requests")
-        return asked
+        """How often each address was requested, and how many requests were in flight at most."""
+        requested: tuple[Counter[str], int] = self._order("requests")
+        return requested
 
 
 class PostgreSQL:
@@ -103,7 +103,7 @@ class PostgreSQL:
         self.execute("CHECKPOINT")
         try:
             # The peer insists on a host and a password; the socket's folder in the query wins over the host.
-            url = self._uri.set(host="localhost", password="none", database=name)  # noqa: S106 - asks for none
+            url = self._uri.set(host="localhost", password="none", database=name)  # noqa: S106 - none is needed
             yield url.render_as_string(hide_password=False)
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -121,7 +121,7 @@ class PostgreSQL:
 
 
 def server_of(url: str) -> Callable[[], float] | None:
-    """What tells the CPU seconds of the server behind a URL, all its processes together; None for SQLite."""
+    """What measures the CPU seconds of the server behind a URL, all its processes together; None for SQLite."""
     if not url.startswith("postgresql"):
         return None
     folder = sa.make_url(url).query["host"]
@@ -182,7 +182,7 @@ def sqlite() -> Iterator[str]:
 
 
 def settings_of(environment: Mapping[str, str], archive: str | Path, warehouse: str | None = None) -> dict[str, str]:
-    """Settings of a night by the names of their environment variables; the warehouse lies beside the archive."""
+    """Settings of a run by the names of their environment variables; the warehouse lies beside the archive."""
     return {
         **environment,
         "DRILLSTER_ARCHIVE_URL": str(archive),

@@ -1,8 +1,7 @@
 """Kill Dagster's daemon, its code server and the run at once, as a power cut does; the next daemon must finish.
 
-The run stays "started" in Dagster's records, with nobody to say otherwise, and holds the slots of its pools. The
-sensor ``lost_runs`` of the next daemon marks it as failed, Dagster begins it again, and that run asks Drillster for
-nothing that was finished.
+The run stays "started" in Dagster's records, and holds the slots of its pools. The sensor ``lost_runs`` of the next
+daemon marks it as failed, Dagster starts it again, and that run requests nothing that was finished.
 
     python benchmarks/power_cut.py
 """
@@ -40,7 +39,7 @@ def until(condition: Callable[[], bool], *, seconds: float = 300.0) -> None:
 
 
 def power_cut(installation: Installation) -> None:
-    """A backfill of the newest date, a cut in the middle of its walk, and another daemon."""
+    """A backfill of the newest date, a cut in the middle of its crawl, and another daemon."""
     sandbox, newest = installation.sandbox, newest_complete(installation.now, AMSTERDAM)
     installation.set(DRILLSTER_FIRST_EXPORT_DATE=str(newest - timedelta(days=3)))
     sandbox.faults = Faults(latency=1.0)
@@ -63,12 +62,10 @@ def power_cut(installation: Installation) -> None:
         began = time.monotonic()
         with daemon_of(installation, services):
             until(lambda: [run["status"] for run in services.runs()] == ["FAILURE", "SUCCESS"])
-    asked = [f"{record.path}?{record.query}" for record in sandbox.requests if record.method == "GET"]
-    again = len(asked) - len(set(asked))
+    sent = [f"{record.path}?{record.query}" for record in sandbox.requests if record.method == "GET"]
+    again = len(sent) - len(set(sent))
     assert again <= IN_FLIGHT, f"{again} requests were made twice"
-    print(
-        f"The night was whole {time.monotonic() - began:.0f} s after the power came back; {again} requests made twice."
-    )
+    print(f"The export was complete {time.monotonic() - began:.0f} s after the restart; {again} requests made twice.")
 
 
 def main() -> None:

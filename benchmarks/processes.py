@@ -26,8 +26,8 @@ class Meter:
         work()
     meter.read()
 
-    May be entered again and again; what it read adds up. ``server``: something that tells the CPU seconds of a server,
-    which has nothing else to do from here on until the meter is read.
+    May be entered again and again; what it read adds up. ``server``: a measure of the CPU seconds of a server, which
+    does nothing else until the meter is read.
     """
 
     def __init__(self, server: Callable[[], float] | None = None) -> None:

@@ -27,11 +27,11 @@ _INTRODUCTION = """\
 
 <!-- Written by `make benchmark`. Do not edit: the prose is in `benchmarks/`. -->
 
-`make benchmark` measures all of this anew on your machine (about a quarter of an hour; `make benchmark FULL=1` goes
+`make benchmark` measures all of this on your machine (about a quarter of an hour; `make benchmark FULL=1` goes
 up to 4 million result rows). dlt is installed for that alone, into `.venv-benchmark`. **Read ratios, not seconds.**
 All contenders of a comparison take turns within one run, each round begins with another one, and a ratio is taken
-within a round; what stands here is the median, and in brackets the least and the most. CPU seconds are those of the
-client's processes; those of the database server, where there is one, stand apart. They vary far less than seconds
+within a round; what is shown is the median, and in brackets the least and the most. CPU seconds are those of the
+client's processes; those of the database server, where there is one, are shown apart. They vary far less than seconds
 do on a machine that is busy.
 """
 _FAIRNESS = """\
@@ -45,19 +45,19 @@ starting more costs more than it saves); load files are not compressed; `fork` s
 CSV, brought in by COPY, for rows on PostgreSQL; Parquet, brought in by ADBC, for Arrow tables there; and Parquet on
 SQLite, where the `sqlalchemy` destination inserts it, one load at a time, as SQLite has one writer. Each was the
 fastest of the formats that dlt has there. Entities and events are merged by key (`upsert` on PostgreSQL,
-`delete-insert` on SQLite), snapshots by date (`delete-insert` on `export_date`), so that a night can be repeated.
+`delete-insert` on SQLite), snapshots by date (`delete-insert` on `export_date`), so that a date can be repeated.
 
 **In dlt's favour:** its rows are made by a few functions that read the one form in which the sandbox answers,
-reject nothing, look for no unknown fields and hash nothing; two columns that need a second answer
+reject nothing, detect no unknown fields and hash nothing; two columns that need a second answer
 (`catalogs.playable_count`, the norm of an evaluation) are left out, as are accounts that only groups know. It is
 given an access token and never renews one. *dlt, Arrow* is dlt with Arrow tables that we make from the pages,
 column by column, so that its own row-by-row normalization falls away: the best that an expert gets out of it.
 
 **Only this program** keeps every answer as it came, synced to disk, checks that lists are complete, checks each
-value against the contract, sets aside what does not fit, checks keys and references, refuses a mass deletion, marks
-what is gone, publishes all tables in one transaction, and builds its tables with keys, comments and views. dlt
+value against the contract, rejects what is not valid, checks keys and references, refuses a mass deletion, marks
+what is deleted, publishes all tables in one transaction, and builds its tables with keys, comments and views. dlt
 keeps its extracted files for as long as the load lasts, loads each table in a transaction of its own, and deletes
-nothing that is no longer there. **Only dlt** infers schemas, evolves them by itself, and loads into many other
+nothing that no longer exists. **Only dlt** infers schemas, evolves them by itself, and loads into many other
 destinations.
 
 **Left out:** networks (everything is on one machine, so latency to the database, where COPY gains most, is nil);
@@ -77,7 +77,7 @@ class Section:
 
 
 def document(sections: Sequence[Section]) -> str:
-    """The whole document."""
+    """The complete document."""
     machines = list(dict.fromkeys(tuple(_alike(section.machine).items()) for section in sections))
     parts = [
         _INTRODUCTION,

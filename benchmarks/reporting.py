@@ -32,10 +32,10 @@ SIZE = Size(
     tests_per_group=1,
     stable=True,
 )
-NIGHTS = 10
+DATES = 10
 """As many as a trend shows."""
 ABOUT = f"""
-{LEARNERS:,} learners in {SIZE.groups} groups with 20 drills and 3 objectives each, and {NIGHTS} nights of them: about 2
+{LEARNERS:,} learners in {SIZE.groups} groups with 20 drills and 3 objectives each, and {DATES} dates of them: about 2
 million result rows. Each round is a new process; importing the plotting library counts.
 """
 
@@ -79,22 +79,22 @@ def measure(options: Options) -> list[Comparison]:
 
 
 def fill(archive: Path, url: str) -> None:
-    """Publish one night, and copy its snapshots to the nights that follow."""
+    """Publish one date, and copy its snapshots to the dates that follow."""
     with PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session:
         publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
-        for night in range(1, NIGHTS):
-            _copy(session.warehouse, night)
+        for number in range(1, DATES):
+            _copy(session.warehouse, number)
 
 
-def _copy(warehouse: Warehouse, night: int) -> None:
+def _copy(warehouse: Warehouse, number: int) -> None:
     with warehouse.reading() as (_, tables), warehouse.engine.begin() as connection:
         loads = tables("loads")
         first = sa.select(loads.c.load_id).where(loads.c.export_date == EXPORT_DATE)
         for name in ("loads", "load_tables", "results", "objective_evaluations"):
             table = tables(name)
-            others: dict[str, Any] = {"export_date": sa.literal(EXPORT_DATE + timedelta(days=night))}
+            others: dict[str, Any] = {"export_date": sa.literal(EXPORT_DATE + timedelta(days=number))}
             if name.startswith("load"):
-                others["load_id"] = table.c.load_id + f"-{night}"
+                others["load_id"] = table.c.load_id + f"-{number}"
             columns = [others.get(column.name, column) for column in table.c]
             of_the_first = (
                 table.c.export_date == EXPORT_DATE if "export_date" in table.c else table.c.load_id.in_(first)
@@ -104,12 +104,12 @@ def _copy(warehouse: Warehouse, night: int) -> None:
 
 
 def report(archive: Path, url: str) -> Measures:
-    """Write the report of the last night."""
+    """Write the report of the last date."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Meter(server_of(url)) as meter,
         PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session,
     ):
-        day = EXPORT_DATE + timedelta(days=NIGHTS - 1)
+        day = EXPORT_DATE + timedelta(days=DATES - 1)
         written = write_report(session, day, output=Path(folder) / "report.html")
     return {**meter.read(), "page_mib": written.size / 2**20}

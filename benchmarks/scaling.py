@@ -1,7 +1,7 @@
-"""What a night costs by the size of an organization: slopes measured, and from them a table to a million learners.
+"""What a run costs by the size of an organization: slopes measured, and from them a table to a million learners.
 
-Each size is two nights against a sandbox, each night a process of its own; what it asks for is compared with what the
-walk should ask for by its formula. Run: ``python benchmarks/scaling.py [--write docs/scaling.md]`` (some minutes).
+Each size is two runs against a sandbox, each run a process of its own; its requests are compared with those of the
+formula. Run: ``python benchmarks/scaling.py [--write docs/scaling.md]`` (some minutes).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ START, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Night:
-    """What one night of one size cost."""
+class Cost:
+    """What one run of one size cost."""
 
     learners: int
     memberships: int
@@ -59,8 +59,8 @@ def night_after(day: date) -> datetime:
     return midnight(day + timedelta(days=1), ZoneInfo("Europe/Amsterdam")) + timedelta(hours=2, minutes=30)
 
 
-def run_night(day: str) -> None:
-    """In a process of its own: the job, as it runs at night."""
+def run_date(day: str) -> None:
+    """In a process of its own: the job, as it runs at run."""
     import dagster as dg
 
     from drillster_pipeline.orchestration.in_process import run_nightly
@@ -78,7 +78,7 @@ def pages(items: int) -> int:
 
 
 def formula(of: Mapping[str, int]) -> int:
-    """Requests of a night: of lists that fit on a page each, which holds for all but accounts and groups."""
+    """Requests of a run: of lists that fit on a page each, which holds for all but accounts and groups."""
     return (
         2  # the access token, the organization
         + pages(of["accounts"])
@@ -113,8 +113,8 @@ def counts(file: Path, day: date) -> dict[str, int]:
         return {key: connection.execute(query.format(day=day)).fetchone()[0] for key, query in _COUNTS.items()}
 
 
-def measure(accounts: int) -> Night:
-    """Two nights of an organization; what the second cost, which is what every night after it costs."""
+def measure(accounts: int) -> Cost:
+    """Two runs of an organization; what the second cost, which is what every run after it costs."""
     with tempfile.TemporaryDirectory() as name, Sandbox(size=Size(accounts=accounts), seed=7) as sandbox:
         folder = Path(name)
         file, grown = folder / "warehouse.sqlite", 0
@@ -129,7 +129,7 @@ def measure(accounts: int) -> Night:
             sandbox.clear()
             before = grown
             done = subprocess.run(
-                [sys.executable, __file__, "--night", str(day)],
+                [sys.executable, __file__, "--date", str(day)],
                 check=True,
                 capture_output=True,
                 text=True,
@@ -141,7 +141,7 @@ def measure(accounts: int) -> Night:
         manifests = [json.loads(path.read_text()) for path in (folder / "archive" / str(day)).glob("*/manifest.json")]
         archived = sum(p.stat().st_size for p in (folder / "archive" / str(day)).rglob("part-*"))
         found = counts(file, day)
-        return Night(
+        return Cost(
             learners=found["learners"],
             memberships=found["memberships"],
             groups=found["groups"],
@@ -157,13 +157,13 @@ def measure(accounts: int) -> Night:
         )
 
 
-def line(nights: Sequence[Night], value: str) -> tuple[float, float]:
+def line(runs: Sequence[Cost], value: str) -> tuple[float, float]:
     """Intercept and slope of a cost over learners, by least squares."""
-    slope, intercept = np.polyfit([night.learners for night in nights], [getattr(night, value) for night in nights], 1)
+    slope, intercept = np.polyfit([run.learners for run in runs], [getattr(run, value) for run in runs], 1)
     return max(0.0, float(intercept)), float(slope)
 
 
-def told(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes = seconds / 60
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
@@ -180,9 +180,9 @@ def table(heads: Sequence[str], rows: Sequence[str]) -> list[str]:
     return [row(*heads), row(*["---:"] * len(heads)), *rows]
 
 
-def report(nights: Sequence[Night]) -> str:
+def report(runs: Sequence[Cost]) -> str:
     costs = ("requests", "received_mb", "archive_mb", "rows", "cpu_seconds", "warehouse_mb")
-    lines = {cost: line(nights, cost) for cost in costs}
+    lines = {cost: line(runs, cost) for cost in costs}
     more = {cost: 1_000 * slope for cost, (_, slope) in lines.items()}
     measured = [
         row(
@@ -191,14 +191,14 @@ def report(nights: Sequence[Night]) -> str:
             *(size(n.received_mb), size(n.archive_mb), f"{n.rows:,}"),
             *(f"{n.cpu_seconds:.1f} s", f"{n.peak_mib:.0f} MiB", size(n.warehouse_mb)),
         )
-        for n in nights
+        for n in runs
     ]
     expected = [
         row(
             f"{learners:,}",
             f"{cost['requests']:,.0f}",
-            told(cost["requests"] * ROUND_TRIP_SECONDS / IN_FLIGHT),
-            told(cost["cpu_seconds"]),
+            duration(cost["requests"] * ROUND_TRIP_SECONDS / IN_FLIGHT),
+            duration(cost["cpu_seconds"]),
             *(size(cost["received_mb"]), size(cost["archive_mb"]), size(365 * cost["archive_mb"])),
             *(f"{cost['rows']:,.0f}", size(365 * cost["warehouse_mb"])),
         )
@@ -239,10 +239,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--write", type=Path)
-    parser.add_argument("--night")
+    parser.add_argument("--date")
     chosen = parser.parse_args()
-    if chosen.night:
-        run_night(chosen.night)
+    if chosen.date:
+        run_date(chosen.date)
         return
     found = report([measure(accounts) for accounts in chosen.sizes])
     print(found)

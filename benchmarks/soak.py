@@ -1,11 +1,11 @@
 """A long history, loaded in random order: the warehouse must hold what an oracle works out from the organization.
 
-A sandbox lives through so many nights at a quick pace. Each is captured through the real client into a real archive,
-some of them in foul weather (see ``soak_nights``). Then all captures are loaded, in random order, with random repeats,
+A sandbox passes so many export dates at a quick pace. Each is captured through the real client into a real archive,
+some of them in foul conditions (see ``soak_days``). Then all captures are loaded, in random order, with random repeats,
 single tables and captures that were superseded in between, and every column of every table is compared with the
-oracle (``soak_oracle``), which knows the organization and the weather but nothing of the pipeline.
+oracle (``soak_oracle``), which knows the organization and the conditions but nothing of the pipeline.
 
-    python benchmarks/soak.py --nights 100 --seed 1 --warehouse postgresql --orders 2
+    python benchmarks/soak.py --days 100 --seed 1 --warehouse postgresql --orders 2
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pydantic import SecretStr
 
-from benchmarks.soak_nights import FAIR, Night, Weather, nights
+from benchmarks.soak_days import NORMAL, Conditions, ExportDay, export_days
 from benchmarks.soak_oracle import Oracle, differences
-from benchmarks.soak_rows import has_too_many_rejects, objectives_to_ask, shown_by_events, shown_by_snapshot
+from benchmarks.soak_rows import has_too_many_rejects, objectives_to_request, shown_by_events, shown_by_snapshot
 from benchmarks.soak_shown import KEYS, Shown
 from drillster_pipeline.errors import GuardRefused, PipelineError
 from drillster_pipeline.pipeline.capture import capture
@@ -61,7 +61,7 @@ class Captured:
 
 
 class Capturing:
-    """Takes a sandbox through nights, and captures each."""
+    """Takes a sandbox through export dates, and captures each."""
 
     def __init__(self, sandbox: Sandbox, settings: Settings) -> None:
         self.sandbox = sandbox
@@ -70,27 +70,27 @@ class Capturing:
         self.captured: list[Captured] = []
         self.missed: list[date] = []
 
-    def night(self, night: Night) -> None:
-        """Capture a night, once or twice, or learn that Drillster is down."""
-        if night.weather is None:
-            self._down(night)
+    def export_day(self, export_day: ExportDay) -> None:
+        """Capture an export date, once or twice, or find that Drillster is down."""
+        if export_day.conditions is None:
+            self._down(export_day)
             return
-        superseded = night.again is not None
-        self._both(night.on, night.moment, night.weather, superseded=superseded)
-        if night.again is not None:
-            self._both(night.on, night.moment.replace(hour=4), night.again)
-        elif night.weather.is_fair and self.missed:
-            # Events carry their dates: of a night that was missed they can still be had.
+        superseded = export_day.again is not None
+        self._both(export_day.on, export_day.moment, export_day.conditions, superseded=superseded)
+        if export_day.again is not None:
+            self._both(export_day.on, export_day.moment.replace(hour=4), export_day.again)
+        elif export_day.conditions.is_normal and self.missed:
+            # Events carry their dates: those of a missed date can still be fetched.
             missed = self.missed.pop()
-            asked = objectives_to_ask(self.sandbox.organization, night.moment, FAIR)
-            self._events(missed, night.moment, FAIR, asked, superseded=False, again=False)
+            requested = objectives_to_request(self.sandbox.organization, export_day.moment, NORMAL)
+            self._events(missed, export_day.moment, NORMAL, requested, superseded=False, again=False)
 
-    def _down(self, night: Night) -> None:
-        self._set(night.moment, Faults(failures=(Failure(statuses=(401,)),)))
+    def _down(self, export_day: ExportDay) -> None:
+        self._set(export_day.moment, Faults(failures=(Failure(statuses=(401,)),)))
         try:
-            capture(self.session, "snapshot", night.on)
+            capture(self.session, "snapshot", export_day.on)
         except PipelineError:
-            self.missed.append(night.on)
+            self.missed.append(export_day.on)
         else:
             raise AssertionError("a capture was made though Drillster was down")
 
@@ -99,23 +99,23 @@ class Capturing:
         self.sandbox.faults = faults
         self.sandbox.clear()
 
-    def _both(self, on: date, moment: datetime, weather: Weather, *, superseded: bool = False) -> None:
+    def _both(self, on: date, moment: datetime, conditions: Conditions, *, superseded: bool = False) -> None:
         organization = self.sandbox.organization
-        shown = shown_by_snapshot(organization, on, moment, weather)
+        shown = shown_by_snapshot(organization, on, moment, conditions)
         if has_too_many_rejects(shown):
-            weather = Weather(known=weather.known)
-            shown = shown_by_snapshot(organization, on, moment, weather)
-        self._set(moment, weather.faults())
+            conditions = Conditions(known=conditions.known)
+            shown = shown_by_snapshot(organization, on, moment, conditions)
+        self._set(moment, conditions.faults())
         made = capture(self.session, "snapshot", on, again=True).capture.capture_id
         self.captured.append(Captured(shown=shown, capture_id=made, superseded=superseded))
-        asked = objectives_to_ask(organization, moment, weather)
-        self._events(on, moment, weather, asked, superseded=superseded, again=True)
+        requested = objectives_to_request(organization, moment, conditions)
+        self._events(on, moment, conditions, requested, superseded=superseded, again=True)
 
     def _events(
-        self, on: date, moment: datetime, weather: Weather, asked: set[str], *, superseded: bool, again: bool
+        self, on: date, moment: datetime, conditions: Conditions, requested: set[str], *, superseded: bool, again: bool
     ) -> None:
-        shown = shown_by_events(self.sandbox.organization, on, moment, weather, asked)
-        self._set(moment, weather.faults())
+        shown = shown_by_events(self.sandbox.organization, on, moment, conditions, requested)
+        self._set(moment, conditions.faults())
         made = capture(self.session, "events", on, again=again).capture.capture_id
         self.captured.append(Captured(shown=shown, capture_id=made, superseded=superseded))
 
@@ -124,8 +124,8 @@ def capture_history(sandbox: Sandbox, settings: Settings, count: int, chance: ra
     """Every capture of a history, in the order of dates (and of captures within a date)."""
     capturing = Capturing(sandbox, settings)
     with capturing.session:
-        for night in nights(sandbox.organization, count, chance):
-            capturing.night(night)
+        for export_day in export_days(sandbox.organization, count, chance):
+            capturing.export_day(export_day)
     return sorted(capturing.captured, key=lambda one: (one.shown.on, one.capture_id))
 
 
@@ -191,7 +191,7 @@ def load_all(steps: list[Step], settings: Settings, first_archive: Path, *, conf
 def check(settings: Settings, oracle: Oracle) -> dict[str, int]:
     """Compare every table and some views with the oracle; the number of rows of each. AssertionError if they differ."""
     counts = {}
-    told: list[str] = []
+    report: list[str] = []
     with PipelineContext(settings=settings) as session:
         engine, schema = session.warehouse.engine, settings.warehouse_schema
         for name, key in {**KEYS, **VIEWS}.items():
@@ -199,10 +199,10 @@ def check(settings: Settings, oracle: Oracle) -> dict[str, int]:
             found = rows_of(engine, schema, name)
             counts[name] = len(found)
             as_stored = [stored(row, engine.dialect.name) for row in expected]
-            told += [f"{name} {difference}" for difference in differences(as_stored, found, key)]
-    if told:
-        shown = "\n".join(told[:20])
-        raise AssertionError(f"{len(told)} differences, {Counter(one.split()[0] for one in told)}:\n{shown}")
+            report += [f"{name} {difference}" for difference in differences(as_stored, found, key)]
+    if report:
+        shown = "\n".join(report[:20])
+        raise AssertionError(f"{len(report)} differences, {Counter(one.split()[0] for one in report)}:\n{shown}")
     return counts
 
 
@@ -260,9 +260,9 @@ class History:
     first_archive: Path
 
     def load_in_order(self, settings: Settings) -> tuple[int, dict[str, int]]:
-        """Load night by night into the empty warehouse of the settings, and compare; the first order of all.
+        """Load in order into the empty warehouse of the settings, and compare; the first order of all.
 
-        An operator confirms what the guard refuses: groups that are gone for a night, catalogs at a quick pace.
+        An operator confirms what the guard refuses: groups that are absent for one date, catalogs at a quick pace.
         Returns how often, and the rows of each table.
         """
         before_it_was_superseded(self.archive, self.first_archive, self.captured)
@@ -270,7 +270,7 @@ class History:
         return confirmed, self.check(settings)
 
     def load_in_random_order(self, settings: Settings, chance: random.Random) -> dict[str, int]:
-        """Load into another empty warehouse, and compare. What was confirmed before is not asked again."""
+        """Load into another empty warehouse, and compare. What was confirmed before is not confirmed again."""
         load_all(sequence(self.captured, chance), settings, self.first_archive, confirm=False)
         return self.check(settings)
 
@@ -280,9 +280,9 @@ class History:
 
 
 def main() -> None:
-    """Capture a history once, and load it in as many orders as asked for."""
+    """Capture a history once, and load it in as many orders as the options say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nights", type=int, default=100)
+    parser.add_argument("--days", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--warehouse", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--orders", type=int, default=2, help="in how many random orders it is loaded in the end")
@@ -293,21 +293,19 @@ def main() -> None:
             environment = {**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": str(folder / "archive")}
             settings = load_settings({**environment, "DRILLSTER_WAREHOUSE_URL": f"sqlite:///{folder}/unused.sqlite"})
             started = time.monotonic()
-            captured = capture_history(sandbox, settings, options.nights, random.Random(options.seed))
-            print(
-                f"{len(captured)} captures of {options.nights} nights in {time.monotonic() - started:.0f} s", flush=True
-            )
+            captured = capture_history(sandbox, settings, options.days, random.Random(options.seed))
+            print(f"{len(captured)} captures of {options.days} dates in {time.monotonic() - started:.0f} s", flush=True)
             history = History(captured, folder / "archive", folder / "first")
             with warehouses(options.warehouse, folder, settings) as places:
                 started = time.monotonic()
                 confirmed, counts = history.load_in_order(next(places))
-                told = f"{sum(counts.values()):,} rows as they should be, {time.monotonic() - started:.0f} s"
-                print(f"night by night, {confirmed} of them confirmed: {told}", flush=True)
+                report = f"{sum(counts.values()):,} rows as they should be, {time.monotonic() - started:.0f} s"
+                print(f"in order, {confirmed} of them confirmed: {report}", flush=True)
                 for order in range(options.orders):
                     started = time.monotonic()
                     counts = history.load_in_random_order(next(places), random.Random(f"{options.seed} {order}"))
-                    told = f"{sum(counts.values()):,} rows as they should be, {time.monotonic() - started:.0f} s"
-                    print(f"in random order {order}: {told}", flush=True)
+                    report = f"{sum(counts.values()):,} rows as they should be, {time.monotonic() - started:.0f} s"
+                    print(f"in random order {order}: {report}", flush=True)
 
 
 @contextmanager

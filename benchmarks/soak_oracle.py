@@ -183,10 +183,10 @@ def differences(expected: Iterable[Row], found: Iterable[Row], key: tuple[str, .
     """In words, how rows differ from what they should be; columns that a row leaves out must be NULL."""
     wanted = {tuple(row[name] for name in key): row for row in expected}
     there = {tuple(row[name] for name in key): row for row in found}
-    told = [f"missing: {wanted[at]}" for at in wanted.keys() - there.keys()]
-    told += [f"not expected: {there[at]}" for at in there.keys() - wanted.keys()]
+    report = [f"missing: {wanted[at]}" for at in wanted.keys() - there.keys()]
+    report += [f"not expected: {there[at]}" for at in there.keys() - wanted.keys()]
     for at in wanted.keys() & there.keys():
         row = dict.fromkeys(there[at]) | wanted[at]
         wrong = [name for name in row if name not in there[at] or row[name] != there[at][name]]
-        told += [f"{at}: {name} is {there[at].get(name)!r}, should be {row[name]!r}" for name in wrong]
-    return told
+        report += [f"{at}: {name} is {there[at].get(name)!r}, should be {row[name]!r}" for name in wrong]
+    return report

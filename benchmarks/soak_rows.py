@@ -9,80 +9,80 @@ from zoneinfo import ZoneInfo
 
 from tests.drillster import Organization
 
-from .soak_nights import Weather
+from .soak_days import Conditions
 from .soak_shown import Row, Shown, TablePreviews, dated, invitee_key, keyed, moment_of, strangers
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
-def shown_by_snapshot(organization: Organization, on: date, moment: datetime, weather: Weather) -> Shown:
+def shown_by_snapshot(organization: Organization, on: date, moment: datetime, conditions: Conditions) -> Shown:
     """What a snapshot of that moment shows."""
-    sight = TablePreviews(organization, moment, weather)
+    view = TablePreviews(organization, moment, conditions)
     shown = Shown(on=on, kind="snapshot", moment=moment)
     shown.seen = {
-        "organizations": keyed("organizations", [organization_row(sight.at.organization())]),
-        "playables": keyed("playables", map(playable_row, playables(sight))),
-        "catalogs": keyed("catalogs", catalog_rows(sight)),
+        "organizations": keyed("organizations", [organization_row(view.at.organization())]),
+        "playables": keyed("playables", map(playable_row, playables(view))),
+        "catalogs": keyed("catalogs", catalog_rows(view)),
         "catalog_playables": keyed(
             "catalog_playables",
             (
                 {"catalog_id": catalog.id, "playable_id": thing.id, "type": thing.type}
-                for catalog in (sight.catalogs if "catalog_content" not in sight.unavailable else [])
-                for thing in sight.playables_of(catalog)
+                for catalog in (view.catalogs if "catalog_content" not in view.unavailable else [])
+                for thing in view.playables_of(catalog)
             ),
         ),
-        "groups": keyed("groups", (group_row(sight, group) for group in sight.groups)),
-        "group_members": keyed("group_members", _fitting(shown, "group_members", member_rows(sight))),
+        "groups": keyed("groups", (group_row(view, group) for group in view.groups)),
+        "group_members": keyed("group_members", _fitting(shown, "group_members", member_rows(view))),
         "group_staff": keyed(
             "group_staff",
             (
                 {"group_id": group.id, "account_id": item["user"]["id"], "permission": item["permission"]}
-                for group in sight.inside("group_staff")
-                for item in sight.at.group_staff(group)
+                for group in view.inside("group_staff")
+                for item in view.at.group_staff(group)
             ),
         ),
         "group_playables": keyed(
             "group_playables",
             (
                 {"group_id": group.id, "playable_id": thing.id, "type": thing.type}
-                for group in sight.inside("group_drillables")
-                for thing in (*sight.at.drillables(group), *group.tests)
+                for group in view.inside("group_drillables")
+                for thing in (*view.at.drillables(group), *group.tests)
             ),
         ),
-        "objectives": keyed("objectives", _fitting(shown, "objectives", objective_rows(sight))),
+        "objectives": keyed("objectives", _fitting(shown, "objectives", objective_rows(view))),
         "objective_playables": keyed(
             "objective_playables",
             (
                 {"objective_id": objective.id, "playable_id": thing.id}
-                for group in sight.inside("objectives")
-                for objective in sight.objectives(group)
-                for thing in sight.at.playables(objective)
+                for group in view.inside("objectives")
+                for objective in view.objectives(group)
+                for thing in view.at.playables(objective)
             ),
         ),
-        "objective_evaluations": keyed("objective_evaluations", evaluation_rows(sight, on)),
-        "results": keyed("results", result_rows(sight, on)),
+        "objective_evaluations": keyed("objective_evaluations", evaluation_rows(view, on)),
+        "results": keyed("results", result_rows(view, on)),
     }
-    _tests(shown, sight)
-    _people(shown, sight)
-    dated(shown, sight)
+    _tests(shown, view)
+    _people(shown, view)
+    dated(shown, view)
     return shown
 
 
 def shown_by_events(
-    organization: Organization, on: date, moment: datetime, weather: Weather, objectives: set[str]
+    organization: Organization, on: date, moment: datetime, conditions: Conditions, objectives: set[str]
 ) -> Shown:
-    """What the events of a date say, asked at that moment; ``objectives`` are those that were asked for."""
-    sight = TablePreviews(organization, moment, weather)
+    """What the events of a date say, requested at that moment; ``objectives`` are those that were requested."""
+    view = TablePreviews(organization, moment, conditions)
     shown = Shown(on=on, kind="events", moment=moment, loaded={"objective_events", "accounts"})
     start, end = (datetime.combine(on + timedelta(days=days), datetime.min.time(), AMSTERDAM) for days in (-1, 1))
     since, until = (int(each.timestamp()) * 1000 for each in (start, end))
     rows: list[Row] = []
     named: dict[str, Row] = {}
-    for id_ in sorted(objectives) if weather.unavailable != "objective_events" else ():
-        objective = sight.at.find_objective(id_)
+    for id_ in sorted(objectives) if conditions.unavailable != "objective_events" else ():
+        objective = view.at.find_objective(id_)
         if objective is None:
             continue
-        for item in sight.at.events(objective, since, until).all():
+        for item in view.at.events(objective, since, until).all():
             _merge(named, item["user"])
             rows.append(
                 {
@@ -100,10 +100,10 @@ def shown_by_events(
     return shown
 
 
-def objectives_to_ask(organization: Organization, moment: datetime, weather: Weather) -> set[str]:
+def objectives_to_request(organization: Organization, moment: datetime, conditions: Conditions) -> set[str]:
     """The objectives that can be listed at a moment."""
-    sight = TablePreviews(organization, moment, weather)
-    return {objective.id for group in sight.inside("objectives") for objective in sight.objectives(group)}
+    view = TablePreviews(organization, moment, conditions)
+    return {objective.id for group in view.inside("objectives") for objective in view.objectives(group)}
 
 
 def _fitting(shown: Shown, table: str, rows: Iterator[tuple[Row, bool]]) -> Iterator[Row]:
@@ -139,43 +139,43 @@ def playable_row(thing: Any) -> Row:
     return {"playable_id": thing.id, "type": thing.type, "name": thing.name}
 
 
-def playables(sight: TablePreviews) -> Iterator[Any]:
-    """Every one met anywhere."""
-    at = sight.at
-    for catalog in sight.catalogs if "catalog_content" not in sight.unavailable else ():
-        yield from sight.playables_of(catalog)
-    for group in sight.inside("groups"):
+def playables(view: TablePreviews) -> Iterator[Any]:
+    """Every one that is named anywhere."""
+    at = view.at
+    for catalog in view.catalogs if "catalog_content" not in view.unavailable else ():
+        yield from view.playables_of(catalog)
+    for group in view.inside("groups"):
         yield from group.tests
-    for group in sight.inside("group_drillables"):
+    for group in view.inside("group_drillables"):
         yield from at.drillables(group)
-    for group in sight.inside("objectives"):
-        for objective in sight.objectives(group):
+    for group in view.inside("objectives"):
+        for objective in view.objectives(group):
             yield from at.playables(objective)
-    for group in sight.inside("results"):
-        if any("id" in item["member"] for item in sight.members(group)):
-            yield from sight.listed("results", at.drillables(group))
-    for group in sight.inside("test_results"):
+    for group in view.inside("results"):
+        if any("id" in item["member"] for item in view.members(group)):
+            yield from view.listed("results", at.drillables(group))
+    for group in view.inside("test_results"):
         for test in group.tests:
             yield test
             if any("drills" in one for item in at.test_results(group, test) for one in item["testResults"]):
                 yield from [thing for thing in at.drillables(group) if thing.type == "DRILL"][:3]
 
 
-def catalog_rows(sight: TablePreviews) -> Iterator[Row]:
-    for catalog in sight.catalogs:
-        things = sight.at.catalog_content(catalog)
+def catalog_rows(view: TablePreviews) -> Iterator[Row]:
+    for catalog in view.catalogs:
+        things = view.at.catalog_content(catalog)
         yield {
             "catalog_id": catalog.id,
             "name": catalog.name,
             "description": catalog.description,
-            "organization_id": sight.at.model.id,
-            "playable_count": None if "catalog_content" in sight.unavailable else len(things),
+            "organization_id": view.at.model.id,
+            "playable_count": None if "catalog_content" in view.unavailable else len(things),
         }
 
 
-def group_row(sight: TablePreviews, group: Any) -> Row:
-    said = sight.at.group(group)
-    detail = sight.at.group_detail(group) if group.id != sight.weather.group else {}
+def group_row(view: TablePreviews, group: Any) -> Row:
+    said = view.at.group(group)
+    detail = view.at.group_detail(group) if group.id != view.conditions.group else {}
     return {
         "group_id": group.id,
         "name": said["name"],
@@ -190,10 +190,10 @@ def group_row(sight: TablePreviews, group: Any) -> Row:
     }
 
 
-def member_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
-    for group in sight.inside("group_members"):
-        members = sight.members(group)
-        bent = sight.bent("group_members", members)
+def member_rows(view: TablePreviews) -> Iterator[tuple[Row, bool]]:
+    for group in view.inside("group_members"):
+        members = view.members(group)
+        bent = view.bent("group_members", members)
         for item in members:
             user = item["member"]
             row = {
@@ -209,12 +209,12 @@ def member_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
             yield row, any(item is one for one in bent)
 
 
-def objective_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
-    for group in sight.inside("objectives"):
-        objectives = sight.objectives(group)
-        bent = sight.bent("objectives", objectives)
+def objective_rows(view: TablePreviews) -> Iterator[tuple[Row, bool]]:
+    for group in view.inside("objectives"):
+        objectives = view.objectives(group)
+        bent = view.bent("objectives", objectives)
         for objective in objectives:
-            said = sight.at.objective(objective)
+            said = view.at.objective(objective)
             study = said.get("estimatedStudyDuration")
             minimum = said.get("minimumProficiency")
             row = {
@@ -230,14 +230,14 @@ def objective_rows(sight: TablePreviews) -> Iterator[tuple[Row, bool]]:
             yield row, any(objective is one for one in bent)
 
 
-def evaluation_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
-    for group in sight.inside("objective_evaluations"):
-        objectives = sight.objectives(group)
-        bent = sight.bent("objectives", objectives)
+def evaluation_rows(view: TablePreviews, on: date) -> Iterator[Row]:
+    for group in view.inside("objective_evaluations"):
+        objectives = view.objectives(group)
+        bent = view.bent("objectives", objectives)
         for objective in objectives:
-            said = sight.at.objective(objective)
+            said = view.at.objective(objective)
             unknown = any(objective is one for one in bent)
-            for item in sight.listed("objective_evaluations", sight.at.evaluations(objective).all()):
+            for item in view.listed("objective_evaluations", view.at.evaluations(objective).all()):
                 yield {
                     "export_date": on,
                     "objective_id": objective.id,
@@ -248,18 +248,18 @@ def evaluation_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
                     "evaluated_at": moment_of(item["evaluationDate"]),
                     "review_at": moment_of(item.get("reviewDate", said.get("reviewDate"))),
                     "minimum_proficiency": None if unknown else said.get("minimumProficiency"),
-                    "captured_at": sight.when,
+                    "captured_at": view.when,
                 }
 
 
-def result_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
-    for group in sight.inside("results"):
-        for item in sight.members(group):
+def result_rows(view: TablePreviews, on: date) -> Iterator[Row]:
+    for group in view.inside("results"):
+        for item in view.members(group):
             if "id" not in item["member"]:
                 continue
-            membership = sight.at.with_account(group, item["member"]["id"])
+            membership = view.at.with_account(group, item["member"]["id"])
             assert membership is not None
-            for result in sight.listed("results", sight.at.results(group, membership).all()):
+            for result in view.listed("results", view.at.results(group, membership).all()):
                 yield {
                     "export_date": on,
                     "group_id": group.id,
@@ -274,19 +274,19 @@ def result_rows(sight: TablePreviews, on: date) -> Iterator[Row]:
                     "expected_duration_seconds": result["expectedDuration"],
                     "last_practiced_at": moment_of(result.get("lastPracticed")),
                     "added_at": moment_of(result.get("added")),
-                    "captured_at": sight.when,
+                    "captured_at": view.when,
                 }
 
 
-def _tests(shown: Shown, sight: TablePreviews) -> None:
+def _tests(shown: Shown, view: TablePreviews) -> None:
     """Attempts at tests, their scores and drills. Parts of an attempt that does not fit are set aside with it."""
     attempts: list[Row] = []
     scores: list[Row] = []
     drills: list[Row] = []
-    for group in sight.inside("test_results"):
+    for group in view.inside("test_results"):
         for test in group.tests:
-            people = sight.at.test_results(group, test)
-            bent = [one["testResults"][0]["id"] for one in sight.bent("test_results", people) if one["testResults"]]
+            people = view.at.test_results(group, test)
+            bent = [one["testResults"][0]["id"] for one in view.bent("test_results", people) if one["testResults"]]
             for person, attempt in ((one["user"]["id"], attempt) for one in people for attempt in one["testResults"]):
                 if attempt["id"] in bent:
                     shown.rejected.setdefault("test_results", {})[attempt["id"],] = {}
@@ -335,11 +335,11 @@ def _tests(shown: Shown, sight: TablePreviews) -> None:
 # -- people
 
 
-def _people(shown: Shown, sight: TablePreviews) -> None:
+def _people(shown: Shown, view: TablePreviews) -> None:
     """The list of accounts, and everybody who is named elsewhere."""
-    at = sight.at
-    listed = sight.listed("accounts", at.accounts().all()) if sight.reads("accounts") else []
-    bent = {item["account"]["id"] for item in sight.bent("accounts", listed)}
+    at = view.at
+    listed = view.listed("accounts", at.accounts().all()) if view.reads("accounts") else []
+    bent = {item["account"]["id"] for item in view.bent("accounts", listed)}
     if bent:
         shown.rejected["accounts"] = {(id_,): {} for id_ in bent}
     rows = (account_row(item["account"], item["relationTypes"]) for item in listed if item["account"]["id"] not in bent)
@@ -353,22 +353,22 @@ def _people(shown: Shown, sight: TablePreviews) -> None:
         ),
     )
     named: dict[str, Row] = {}
-    for user in _named(sight):
+    for user in _named(view):
         _merge(named, user)
-    strangers(shown, sight, named, {item["account"]["id"] for item in listed})
+    strangers(shown, view, named, {item["account"]["id"] for item in listed})
 
 
-def _named(sight: TablePreviews) -> Iterator[Mapping[str, Any]]:
+def _named(view: TablePreviews) -> Iterator[Mapping[str, Any]]:
     """Users in the answers about groups. What they say of one person never contradicts itself."""
-    at = sight.at
-    for group in sight.inside("group_members"):
-        yield from (item["member"] for item in sight.members(group) if "id" in item["member"])
-    for group in sight.inside("group_staff"):
+    at = view.at
+    for group in view.inside("group_members"):
+        yield from (item["member"] for item in view.members(group) if "id" in item["member"])
+    for group in view.inside("group_staff"):
         yield from (item["user"] for item in at.group_staff(group))
-    for group in sight.inside("objective_evaluations"):
-        for objective in sight.objectives(group):
-            yield from (item["user"] for item in sight.listed("objective_evaluations", at.evaluations(objective).all()))
-    for group in sight.inside("test_results"):
+    for group in view.inside("objective_evaluations"):
+        for objective in view.objectives(group):
+            yield from (item["user"] for item in view.listed("objective_evaluations", at.evaluations(objective).all()))
+    for group in view.inside("test_results"):
         for test in group.tests:
             yield from (item["user"] for item in at.test_results(group, test))
 

@@ -1,4 +1,4 @@
-"""What a capture can show, worked out from the sandbox's organization and from what went wrong that night.
+"""What a capture can show, worked out from the sandbox's organization and from what went wrong on that date.
 
 Nothing here knows how the pipeline does it: it follows the contract of the warehouse, by hand.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.drillster import Organization
 
-from .soak_nights import BENT, MISSING, Loss, Weather
+from .soak_days import BENT, MISSING, Conditions, Loss
 
 Key = tuple[Any, ...]
 Row = dict[str, Any]
@@ -61,13 +61,13 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "test_result_scores": ("test_results",),
     "test_result_drills": ("test_results",),
 }
-"""What must be read for a table to be known; and whole, for absence from it to mean anything."""
+"""What must be read for a table to be known; and completely, for absence from it to mean anything."""
 MENTIONED_IN: Mapping[str, tuple[str, ...]] = {
     "accounts": ("group_members", "group_staff", "objective_evaluations", "results", "test_results"),
     "playables": ("catalog_content", "groups", "objectives", "results", "test_results"),
     "catalogs": ("catalog_content",),
 }
-"""Where else rows of a table are met."""
+"""Where else rows of a table are named."""
 FOUND_IN: Mapping[str, tuple[str, ...]] = {
     "catalog_content": ("catalogs",),
     "group_members": ("groups",),
@@ -78,7 +78,7 @@ FOUND_IN: Mapping[str, tuple[str, ...]] = {
     "results": ("group_members",),
     "test_results": ("groups", "objectives"),
 }
-"""The lists that say what else is to be asked for."""
+"""The lists that say what else is to be requested."""
 IN_GROUPS = ("groups", "group_members", "group_staff", "group_playables", "objectives", "objective_playables")
 ANYWHERE = "anywhere"
 """In place of the group that something was not seen of."""
@@ -97,7 +97,7 @@ class Shown:
     passing: dict[str, Rows] = field(default_factory=dict)
     """Rows that are only named; nothing is said of whether they are there in their own right."""
     complete: set[str] = field(default_factory=set)
-    """Tables of which absence means that a row is gone, but for what follows."""
+    """Tables of which absence means that a row is deleted, but for what follows."""
     kept_groups: dict[str, set[str]] = field(default_factory=dict)
     keeps_strangers: bool = False
     """People who are not managed by the organization may be there all the same."""
@@ -118,42 +118,42 @@ def keyed(table: str, rows: Iterable[Row]) -> Rows:
 
 
 class TablePreviews:
-    """The organization at a moment, as far as it can be read in this weather."""
+    """The organization at a moment, as far as it can be read in this conditions."""
 
-    def __init__(self, organization: Organization, moment: datetime, weather: Weather) -> None:
+    def __init__(self, organization: Organization, moment: datetime, conditions: Conditions) -> None:
         self.when = moment
         self.at = organization.at(moment)
-        self.weather = weather
+        self.conditions = conditions
 
     # -- what can be read
 
     def listed(self, resource: str, items: Iterable[Any]) -> list[Any]:
         """A list as it comes."""
         found = list(items)
-        return found[:-MISSING] if self.weather.short == resource else found
+        return found[:-MISSING] if self.conditions.short == resource else found
 
     def bent(self, resource: str, items: list[Any]) -> list[Any]:
         """The items of a list that do not fit."""
-        return items[:: BENT[resource][1]] if self.weather.bent == resource else []
+        return items[:: BENT[resource][1]] if self.conditions.bent == resource else []
 
-    def reads(self, resource: str, *, asked: bool = True) -> bool:
-        """Whether a resource can be read. What nothing was asked of was not refused either."""
+    def reads(self, resource: str, *, requested: bool = True) -> bool:
+        """Whether a resource can be read. What was not requested was not refused either."""
         return all(self.reads(parent) for parent in FOUND_IN.get(resource, ())[:1]) and not (
-            self.weather.unavailable == resource and asked
+            self.conditions.unavailable == resource and requested
         )
 
     @cached_property
     def groups(self) -> list[Any]:
         """Groups of which something can be read: that is not the one which is hidden."""
         there = {group.id: group for group in self.at.present_groups()}
-        hidden = {self.weather.group} if self.weather.loss is Loss.HIDDEN else set()
-        return [there[id_] for id_ in sorted(self.weather.seen_groups([*there]) - hidden)]
+        hidden = {self.conditions.group} if self.conditions.loss is Loss.HIDDEN else set()
+        return [there[id_] for id_ in sorted(self.conditions.seen_groups([*there]) - hidden)]
 
     def inside(self, resource: str) -> list[Any]:
         """Groups of which a resource can be read."""
         if not self.reads(resource):
             return []
-        return [group for group in self.groups if group.id != self.weather.group]
+        return [group for group in self.groups if group.id != self.conditions.group]
 
     @cached_property
     def catalogs(self) -> list[Any]:
@@ -177,7 +177,7 @@ class TablePreviews:
     @cached_property
     def unavailable(self) -> set[str]:
         """Resources of which nothing was to be had."""
-        asked: dict[str, Callable[[], bool]] = {
+        requested: dict[str, Callable[[], bool]] = {
             "catalog_content": lambda: bool(self.catalogs),
             "objective_evaluations": lambda: any(map(self.objectives, self.inside("objectives"))),
             "results": lambda: any(
@@ -186,17 +186,17 @@ class TablePreviews:
             "test_results": lambda: any(group.tests for group in self.inside("groups")),
         }
         names = {*FOUND_IN, *(name for names in SOURCES.values() for name in names)}
-        return {name for name in names if not self.reads(name, asked=asked.get(name, lambda: True)())}
+        return {name for name in names if not self.reads(name, requested=requested.get(name, lambda: True)())}
 
     def holes(self, resource: str) -> set[str]:
         """The groups in which something of a resource was not seen, or ``ANYWHERE``."""
-        weather = self.weather
+        conditions = self.conditions
         if resource in self.unavailable:
             return {ANYWHERE}
         holes = set[str]()
-        if weather.group is not None and weather.loss is not Loss.GONE and self._is_in_groups(resource):
-            holes.add(weather.group)
-        if weather.short == resource:
+        if conditions.group is not None and conditions.loss is not Loss.DELETED and self._is_in_groups(resource):
+            holes.add(conditions.group)
+        if conditions.short == resource:
             holes |= self._cut_short(resource)
         for parent in FOUND_IN.get(resource, ()):
             holes |= self.holes(parent)
@@ -226,33 +226,33 @@ class TablePreviews:
         return any("id" in item["member"] for item in self.members(group)) and bool(self.at.drillables(group))
 
 
-def dated(shown: Shown, sight: TablePreviews) -> None:
+def dated(shown: Shown, view: TablePreviews) -> None:
     """Which tables a snapshot says anything of, and what absence from them means."""
     for table, sources in SOURCES.items():
-        if sight.unavailable & set(sources):
-            if shown.seen.get(table):  # what is met elsewhere is only named
+        if view.unavailable & set(sources):
+            if shown.seen.get(table):  # what is named elsewhere is only referenced
                 shown.passing[table] = shown.seen.pop(table)
             if table not in MENTIONED_IN:
                 shown.seen.pop(table, None)
             continue
         shown.loaded.add(table)
-        holes = {hole for source in sources for hole in sight.holes(source)}
+        holes = {hole for source in sources for hole in view.holes(source)}
         if table in IN_GROUPS:
             shown.kept_groups[table] = holes - {ANYWHERE}
             holes &= {ANYWHERE}
-        mentions_whole = not any(map(sight.holes, MENTIONED_IN.get(table, ())))
+        mentions_whole = not any(map(view.holes, MENTIONED_IN.get(table, ())))
         if table == "accounts":
             shown.keeps_strangers = not mentions_whole
         if not holes and (mentions_whole or table == "accounts"):
             shown.complete.add(table)
 
 
-def strangers(shown: Shown, sight: TablePreviews, named: Mapping[str, Row], listed: Collection[str]) -> None:
-    """People who are not on the list of accounts: of another organization, if the list was read whole."""
+def strangers(shown: Shown, view: TablePreviews, named: Mapping[str, Row], listed: Collection[str]) -> None:
+    """People who are not on the list of accounts: of another organization, if the list was read completely."""
     others = {key: row for key, row in named.items() if key not in listed}
-    whole = not sight.holes("accounts")
-    rows = keyed("accounts", ({**row, "is_managed": False if whole else None} for row in others.values()))
-    if whole:
+    is_complete = not view.holes("accounts")
+    rows = keyed("accounts", ({**row, "is_managed": False if is_complete else None} for row in others.values()))
+    if is_complete:
         shown.seen["accounts"].update(rows)
     else:
         shown.passing["accounts"] = rows

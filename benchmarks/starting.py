@@ -1,4 +1,4 @@
-"""(h) What a night of a small organization costs before its first request, and as a whole."""
+"""(h) What a run of a small organization costs before its first request, and in all."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 ABOUT = """
 Real commands, from the start of the process to the arrival of their first request at the sandbox, and to their end.
-`drillster-pipeline run` is the job as Dagster runs it, in one process; beside it the same night by `PipelineContext`,
+`drillster-pipeline run` is the job as Dagster runs it, in one process; beside it the same run by `PipelineContext`,
 `capture` and `publish` alone, and dlt, which has no scheduler either.
 """
 
@@ -73,7 +73,7 @@ def measure(options: Options) -> list[Comparison]:
 
         return [
             alternate(
-                "A night of 60 accounts into SQLite, from the start of the process",
+                "A run of 60 accounts into SQLite, from the start of the process",
                 {
                     "drillster-pipeline run": lambda: command("-c", _COMMAND, "run"),
                     "the same without Dagster": by_session,
@@ -103,7 +103,7 @@ def _timed(sandbox: Served, words: list[str], folder: str, more: dict[str, str])
     process.returncode = os.waitstatus_to_exitcode(status)
     first = sandbox.first_request()
     if process.returncode or first is None:
-        raise RuntimeError(f"a night failed: {log.read_text()[-2000:]}")
+        raise RuntimeError(f"a run failed: {log.read_text()[-2000:]}")
     return {
         "seconds_to_first_request": first - started,
         "seconds": seconds,

@@ -23,10 +23,10 @@ def grounds() -> Iterator[Grounds]:
 @pytest.mark.deep
 def test_nights_that_are_killed_at_random_moments_end_as_undisturbed_ones(grounds: Grounds) -> None:
     chance = random.Random(2026)
-    peace = undisturbed(grounds, "night")
+    peace = undisturbed(grounds, "run")
     kills = 0
     for _ in range(10):
-        kills += round_of_kills(grounds, "night", peace, chance)
+        kills += round_of_kills(grounds, "run", peace, chance)
         if kills >= 5:
             break
     assert kills >= 3

@@ -1,4 +1,4 @@
-"""(f) A whole night against dlt: the same API, the same PostgreSQL, the same tables, from nothing."""
+"""(f) A complete run against dlt: the same API, the same PostgreSQL, the same tables, from nothing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .processes import Meter, isolated
 
 ABOUT = """
 Both sides begin with an empty database and end with the same rows in the same 18 tables, which is checked. Ours
-captures, stages, judges and publishes the snapshot, then the events; dlt extracts, normalizes and loads everything
-in one run. With answers of 50 ms most of a night is waiting: 3.8 seconds of it, and 0.3 more for the events, which
-nobody can make shorter. That is about half of what dlt takes, so twice its speed can't be had there by doing less
-work; with answers that come sooner it can, and with answers that come at once, work alone is left.
+captures, stages, validates and publishes the snapshot, then the events; dlt extracts, normalizes and loads everything
+in one run. With answers of 50 ms most of a run is waiting: 3.8 seconds of it, and 0.3 more for the events, which
+cannot be made shorter. That is about half of what dlt takes, so twice its speed can't be had there by doing less
+work; with faster answers it can, and with answers that come at once, work alone is left.
 (The sandbox that answers shares the cores.)
 """
 
@@ -35,7 +35,7 @@ def measure(options: Options) -> list[Comparison]:
     with Served(SIZE) as sandbox:
         counts: dict[str, dict[str, int]] = {}
 
-        def night(name: str) -> Measures:
+        def once(name: str) -> Measures:
             with options.postgresql.database() as url:
                 run = {OURS: ours, "dlt": theirs}[name]
                 measures, counts[name] = isolated(run, sandbox.environment, url)
@@ -48,12 +48,12 @@ def measure(options: Options) -> list[Comparison]:
             isolated(capture_ours, sandbox.environment)  # it makes its answers anew when it is changed
             found.append(
                 alternate(
-                    f"A whole night, answers of {latency * 1000:.0f} ms, {IN_FLIGHT} in flight, PostgreSQL",
-                    {OURS: lambda: night(OURS), "dlt": lambda: night("dlt")},
+                    f"A complete run, answers of {latency * 1000:.0f} ms, {IN_FLIGHT} in flight, PostgreSQL",
+                    {OURS: lambda: once(OURS), "dlt": lambda: once("dlt")},
                     rounds=options.rounds,
                     claims=[
                         Claim(
-                            what=f"dlt, whole night, answers of {latency * 1000:.0f} ms",
+                            what=f"dlt, complete run, answers of {latency * 1000:.0f} ms",
                             contender="dlt",
                             over=OURS,
                             measure=measure,
@@ -68,7 +68,7 @@ def measure(options: Options) -> list[Comparison]:
 
 
 def ours(environment: dict[str, str], url: str) -> tuple[Measures, dict[str, int]]:
-    """Capture, stage, judge and publish, both kinds; making the tables and getting the token included."""
+    """Capture, stage, validate and publish, both kinds; making the tables and getting the token included."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(settings_of(environment, Path(folder) / "archive", url))
         with Meter(server_of(url)) as meter, PipelineContext(settings=settings, now=lambda: MOMENT) as session:

@@ -1,4 +1,4 @@
-"""Nights of a soak, as data: when each is captured, and what goes wrong on it."""
+"""Export dates of a soak, as data: when each is captured, and what goes wrong on it."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Loss(StrEnum):
 
     CLOSED = "it is listed, and answers 403"
     HIDDEN = "it is no longer listed, and answers 403"
-    GONE = "it is no longer listed, and answers 404; the next night it is back"
+    DELETED = "it is no longer listed, and answers 404; on the next date it is back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
-    """What goes wrong on a night: nothing, one of these, or calls that fail on top of it."""
+class Conditions:
+    """What goes wrong on an export date: nothing, one of these, or calls that fail on top of it."""
 
     unavailable: str | None = None
     """A resource that answers ``status`` everywhere."""
@@ -72,18 +72,18 @@ class Weather:
     """A resource some of whose items do not fit."""
     failing: float = 0.0
     known: frozenset[str] = frozenset()
-    """Groups that earlier captures have seen: those that a list leaves out are asked for by their ids."""
+    """Groups that earlier captures have listed: those that a list leaves out are requested by their ids."""
 
     @property
-    def is_fair(self) -> bool:
+    def is_normal(self) -> bool:
         """Whether nothing goes wrong."""
-        return self == Weather(known=self.known)
+        return self == Conditions(known=self.known)
 
     def listed_groups(self, present: Sequence[str]) -> list[str]:
         """Which of the groups are listed; they come by their ids."""
         if self.unavailable == "groups":
             return []
-        away = {self.group} if self.loss in {Loss.HIDDEN, Loss.GONE} else set()
+        away = {self.group} if self.loss in {Loss.HIDDEN, Loss.DELETED} else set()
         listed = [group for group in sorted(present) if group not in away]
         return listed[:-MISSING] if self.short == "groups" else listed
 
@@ -91,7 +91,7 @@ class Weather:
         """The groups that a capture knows to be there: the listed ones, and those that answer to their ids."""
         if self.unavailable == "groups":
             return set()
-        by_id = self.known & set(present) - {self.group if self.loss is Loss.GONE else None}
+        by_id = self.known & set(present) - {self.group if self.loss is Loss.DELETED else None}
         return by_id.union(self.listed_groups(present))
 
     def faults(self) -> Faults:
@@ -100,7 +100,7 @@ class Weather:
         if self.unavailable is not None:
             failures = (Failure(at=PATHS[self.unavailable], statuses=(self.status,)),)
         alone = frozenset({self.group} if self.group else ())
-        if self.group is not None and self.loss is not Loss.GONE:
+        if self.group is not None and self.loss is not Loss.DELETED:
             failures = closed(self.group)
         fields: tuple[FieldFault, ...] = ()
         if self.bent is not None:
@@ -110,65 +110,65 @@ class Weather:
             failures += (Failure(rate=self.failing, statuses=(500, 502, 503)),)
         return Faults(
             failures=failures,
-            hidden_groups=alone if self.loss is Loss.GONE else frozenset(),
+            hidden_groups=alone if self.loss is Loss.DELETED else frozenset(),
             unlisted_groups=alone if self.loss is Loss.HIDDEN else frozenset(),
             pages=(PageFault(resource=self.short, what="short", n=MISSING),) if self.short else (),
             fields=fields,
         )
 
 
-FAIR = Weather()
+NORMAL = Conditions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
-    """One export date. ``weather`` is None where Drillster was down all night."""
+class ExportDay:
+    """One export date. ``conditions`` is None where Drillster was down."""
 
     on: date
     moment: datetime
-    weather: Weather | None
-    again: Weather | None = None
-    """Later in the night it is captured once more, in this weather."""
+    conditions: Conditions | None
+    again: Conditions | None = None
+    """It is captured once more, under these conditions."""
 
 
-def nights(organization: Organization, count: int, chance: random.Random) -> Iterator[Night]:
-    """A history: most nights are fair, on every third or so something goes wrong, and now and then nobody runs it."""
+def export_days(organization: Organization, count: int, chance: random.Random) -> Iterator[ExportDay]:
+    """A history: most dates are normal, on every third or so something goes wrong, now and then none is captured."""
     on, known = FIRST, frozenset[str]()
     for _ in range(count):
         # 00:15 to 03:45 UTC: after midnight in Amsterdam, before dawn.
         moment = datetime.combine(on + timedelta(days=1), datetime.min.time(), UTC)
         moment += timedelta(minutes=15 * chance.randint(1, 15))
         present = [group.id for group in organization.at(moment).present_groups()]
-        weather = None if chance.random() < 0.06 else _weather(chance, present, known)
+        conditions = None if chance.random() < 0.06 else _weather(chance, present, known)
         again = None
-        if weather is not None and chance.random() < 0.12:
+        if conditions is not None and chance.random() < 0.12:
             later = moment.replace(hour=4, minute=0)
-            again = _weather(chance, present, known.union(weather.seen_groups(present)))
+            again = _weather(chance, present, known.union(conditions.seen_groups(present)))
             present = [group.id for group in organization.at(later).present_groups()]
-        yield Night(on=on, moment=moment, weather=weather, again=again)
-        counts = again or weather
+        yield ExportDay(on=on, moment=moment, conditions=conditions, again=again)
+        counts = again or conditions
         if counts is not None:
             seen = counts.seen_groups(present)
             known = known.union(seen) if "groups" in {counts.unavailable, counts.short} else frozenset(seen)
         on += timedelta(days=1 if chance.random() < 0.93 else chance.randint(2, 4))
 
 
-def _weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Weather:
+def _weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Conditions:
     return replace(_some_weather(chance, present, known), known=known)
 
 
-def _some_weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Weather:
+def _some_weather(chance: random.Random, present: Collection[str], known: frozenset[str]) -> Conditions:
     failing = 0.1 if chance.random() < 0.05 else 0.0
     kind = chance.choices(["fair", "unavailable", "group", "short", "bent"], [60, 14, 12, 9, 5])[0]
     if kind == "unavailable":
         status = chance.choice([403, 404])
-        return Weather(unavailable=chance.choice([*PATHS, "accounts", "accounts"]), status=status, failing=failing)
+        return Conditions(unavailable=chance.choice([*PATHS, "accounts", "accounts"]), status=status, failing=failing)
     if kind == "group":
         loss = chance.choice(list(Loss))
         groups = sorted(set(present) & set(known) if loss is Loss.HIDDEN else present)
-        return Weather(group=chance.choice(groups), loss=loss, failing=failing) if groups else FAIR
+        return Conditions(group=chance.choice(groups), loss=loss, failing=failing) if groups else NORMAL
     if kind == "short":
-        return Weather(short=chance.choice(SHORT), failing=failing)
+        return Conditions(short=chance.choice(SHORT), failing=failing)
     if kind == "bent":
-        return Weather(bent=chance.choice(sorted(BENT)), failing=failing)
-    return Weather(failing=failing)
+        return Conditions(bent=chance.choice(sorted(BENT)), failing=failing)
+    return Conditions(failing=failing)

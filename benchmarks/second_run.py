@@ -1,4 +1,4 @@
-"""(c) A second night in which one account in twenty changed: rows written, bytes of write-ahead log, seconds."""
+"""(c) A second run in which one account in twenty changed: rows written, bytes of write-ahead log, seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.tables import DATA_TABLES, Kind
 
 from . import peer
-from .archives import add_next_night, folder_of, people_of, replaying
+from .archives import add_next_date, folder_of, people_of, replaying
 from .comparison import OURS, Claim, Comparison, Measures, alternate
 from .loading import RESOURCES
 from .options import Options
@@ -33,9 +33,9 @@ PostgreSQL's own statistics; the write-ahead log is counted between two checkpoi
 
 
 def measure(options: Options) -> list[Comparison]:
-    """On both databases; only PostgreSQL tells how many rows were written."""
-    archive = options.archives.of(f"people-{options.people}", people_of(options.people))
-    following = add_next_night(archive, every=EVERY)
+    """On both databases; only PostgreSQL says how many rows were written."""
+    archive = options.archives.of(f"accounts-{options.accounts}", people_of(options.accounts))
+    following = add_next_date(archive, every=EVERY)
     found = []
     for database, place in (("PostgreSQL", options.postgresql.database), ("SQLite", sqlite)):
 
@@ -46,22 +46,22 @@ def measure(options: Options) -> list[Comparison]:
 
         found.append(
             alternate(
-                f"A second night, {options.people:,} accounts of which 5 % changed, {database}",
+                f"A second run, {options.accounts:,} accounts of which 5 % changed, {database}",
                 {
                     OURS: lambda second=second: second(ours),
                     "dlt, merge of rows": lambda second=second: second(theirs, False),
                     "dlt, merge of Arrow": lambda second=second: second(theirs, True),
                 },
                 rounds=options.rounds,
-                claims=_claims(database, options.people),
+                claims=_claims(database, options.accounts),
                 say=options.say,
             )
         )
     return found
 
 
-def _claims(database: str, people: int) -> list[Claim]:
-    where = f"second night, {people:,} accounts, {database}"
+def _claims(database: str, accounts: int) -> list[Claim]:
+    where = f"second run, {accounts:,} accounts, {database}"
     claims = [
         Claim(what=f"dlt ({form}), {where}", contender=f"dlt, merge of {form}", over=OURS, measure=measure)
         for form in ("rows", "Arrow")
@@ -70,10 +70,10 @@ def _claims(database: str, people: int) -> list[Claim]:
     if database == "PostgreSQL":
         claims += [
             Claim(
-                what=f"entity rows that we wrote, of {people // EVERY:,} that changed",
+                what=f"entity rows that we wrote, of {accounts // EVERY:,} that changed",
                 contender=OURS,
                 measure="entity_rows_written",
-                at_most=float(-(-people // EVERY)),
+                at_most=float(-(-accounts // EVERY)),
             ),
             Claim(what=f"dlt (Arrow), {where}", contender="dlt, merge of Arrow", over=OURS, measure="wal_mib"),
         ]
@@ -81,7 +81,7 @@ def _claims(database: str, people: int) -> list[Claim]:
 
 
 def ours(archive: Path, url: str, following: date) -> Measures:
-    """Both nights; the second one is measured."""
+    """Both runs; the second one is measured."""
     moment = MOMENT + timedelta(days=1)
     with PipelineContext(settings=replaying(archive, url), now=lambda: moment) as session:
         publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
@@ -92,7 +92,7 @@ def ours(archive: Path, url: str, following: date) -> Measures:
 
 
 def theirs(archive: Path, url: str, following: date, arrow: bool) -> Measures:
-    """The same two nights by dlt."""
+    """The same two runs by dlt."""
     peer.configure(url)
     with tempfile.TemporaryDirectory() as folder:
         made = peer.pipeline(folder, url)
@@ -114,7 +114,7 @@ def _written(url: str, schema: str) -> tuple[int, int] | None:
         return None
     time.sleep(1.5)  # a server process hands in its counts once a second
     with engine_of(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("CHECKPOINT")  # whole pages are logged once after each, for both alike
+        connection.exec_driver_sql("CHECKPOINT")  # complete pages are logged once after each, for both alike
         names = ", ".join(f"'{name}'" for name in ENTITIES)
         rows = connection.exec_driver_sql(
             "SELECT COALESCE(SUM(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables "
