@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -32,13 +31,10 @@ def test_a_date_is_expected_six_hours_after_the_schedule(
         assert expected_date(installation.context, pending=pending) == expected
 
 
-def test_a_warehouse_that_lacks_a_date_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Installation(tmp_path, now=DUE) as installation:
-        context = installation.context
-        assert (why_stale(context, DAY) or "").startswith("No load is complete yet.")
-        assert why_stale(context, BEFORE) is None  # perhaps it was installed today
-        loaded = SimpleNamespace(export_date=BEFORE)
-        monkeypatch.setattr(context.warehouse.ledger, "latest_loads", lambda: {"snapshot": loaded})
-        assert (why_stale(context, DAY) or "").startswith(f"The newest complete load describes {BEFORE}.")
-        loaded.export_date = DAY
-        assert why_stale(context, DAY) is None
+def test_a_warehouse_that_lacks_a_date_is_stale(loaded: Installation) -> None:
+    assert why_stale(loaded.context, DAY) is None
+    loaded.query("UPDATE loads SET export_date = :day", day=str(BEFORE))
+    assert (why_stale(loaded.context, DAY) or "").startswith(f"The newest complete load describes {BEFORE}.")
+    loaded.query("DELETE FROM loads")
+    assert (why_stale(loaded.context, DAY) or "").startswith("No load is complete yet.")
+    assert why_stale(loaded.context, BEFORE) is None  # perhaps it was installed today
