@@ -94,7 +94,7 @@ class Archive:
     def resumable(self, export_date: date, kind: str, purpose: Mapping[str, Any], now: datetime) -> CaptureRef | None:
         """The newest capture, if it is unsealed and may be resumed: young, and begun with the same purpose.
 
-        The caller holds the lock: one whose process was killed before it had asked anything is removed.
+        The caller has the lock: one whose process was killed before its first request is removed.
         """
         for ref in reversed(self.captures(export_date, kind)):
             if ref.sealed:

@@ -1,9 +1,9 @@
 """A lease is used as a lock where there are none: in an object store.
 
-Its holder writes an object of its own into the lease's folder, and writes it anew every few seconds. Another process
-that finds it watches for a while: one that changes is held by a process that lives, one that does not is left over
-from one that died. Only changes count and never times, so it does not matter whose clock is wrong. A broken lease is
-marked so for good: a process that only slept may write its object once more, but not remove the mark.
+Its holder writes an object of its own into the lease's folder, and writes it again every few seconds. Another process
+that finds it waits for a while: the holder of one that changes is running, one that does not change is stale. Only
+changes count and never times, so it does not matter whose clock is wrong. A broken lease is marked for good: a process
+that was only suspended may write its object once more, but not remove the mark.
 """
 
 from __future__ import annotations

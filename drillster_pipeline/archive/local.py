@@ -130,7 +130,7 @@ class LocalStorage:
 
     @contextmanager
     def locked(self, name: str, what: str) -> Iterator[LockCheck]:
-        """See :class:`Storage`; an ``flock``, which the kernel drops when the process dies."""
+        """See :class:`Storage`; an ``flock``, which the kernel drops when the process ends."""
         with explained("locking", self.place):
             descriptor = _flock(self.root / f"{name}.lock", what)
         try:

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
 """Protocols of object stores: an object is there when its upload is complete. Elsewhere a file grows as it is written.
 
-The rename of other drivers is no way out: some replace nothing, some copy, and some ask a server that may do either.
+The rename of other drivers is no way out: some replace nothing, some copy, and some leave it to a server that may do either.
 """
 
 
@@ -31,7 +31,7 @@ class RemoteStorage:
 
     part_bytes = 4 * 1024 * 1024
     part_seconds = 60.0
-    """A remote part waits in memory until it is closed: what a process that dies loses is no more than this."""
+    """A remote part waits in memory until it is closed: a crash loses no more than this."""
     keeps_unfinished = False
 
     def __init__(self, url: str, place: Place = ARCHIVE) -> None:

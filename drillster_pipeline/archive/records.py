@@ -50,7 +50,7 @@ class UnitFooter:
     status: int = 200
     """HTTP status of the unit: 200; 403 or 404 for one that is closed to us or gone; another that it always gave."""
     cut: bool = False
-    """The list ends like one that goes on, and nothing in the answers leads further."""
+    """The list ends like one that continues, and nothing in the answers leads further."""
     moved: bool = False
     """The total changed while the list was read, the last time."""
     doubled: int = 0

@@ -30,7 +30,7 @@ REPORTS = Place("The reports folder", "DRILLSTER_REPORTS_FOLDER")
 
 
 def busy(what: str) -> Busy:
-    """The error for a lock that another run holds."""
+    """The error for a lock that another run has."""
     return Busy(f"Another run is {what} right now: wait for it to end, then run again")
 
 
@@ -86,4 +86,4 @@ class Storage(Protocol):
         """Begin a part."""
 
     def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
-        """Hold a lock that a process which dies does not keep. Raises Busy if another process holds it."""
+        """Take a lock that ends with its process. Raises Busy if another process has it."""

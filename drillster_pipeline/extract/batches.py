@@ -31,7 +31,7 @@ MASKED = "(masked)"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One archived answer: ``unit`` has the path parameters that it was asked with, ``number`` counts from 1."""
+    """One archived answer: ``unit`` has the path parameters of the request, ``number`` counts from 1."""
 
     unit: Mapping[str, str]
     number: int

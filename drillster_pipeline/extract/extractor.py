@@ -15,10 +15,10 @@ from .unknown_fields import UnknownFields
 
 
 class Extractor:
-    """Reads the pages of one capture into the tables that were asked for.
+    """Reads the pages of one capture into the requested tables.
 
-    Pages come resource by resource in the order of the walk; those of resources that no table asked for is read from
-    are passed over (``resources_of`` says which beforehand). ``accounts_complete`` is false where the list of accounts
+    Pages come resource by resource in the order of the walk; those of resources that no requested table is read from
+    are skipped (``resources_of`` says which beforehand). ``accounts_complete`` is false where the list of accounts
     is known to lack some: then nobody is said to be of another organization. Raises ContractError where an answer has
     no list, or several; anything smaller becomes a reject.
     """
@@ -27,14 +27,14 @@ class Extractor:
         self, *, export_date: date, tables: Collection[str], accounts_complete: bool = True, chunk_rows: int = 20_000
     ) -> None:
         self._tables = [table for name, table in DATA_TABLES.items() if name in tables]
-        self._not_asked_for = [table for name, table in DATA_TABLES.items() if name not in tables]
+        self._not_requested = [table for name, table in DATA_TABLES.items() if name not in tables]
         self._resources = frozenset(resources_of([table.name for table in self._tables]))
         self._chunk_rows = chunk_rows
         self._state = ExtractionState(export_date, accounts_complete=accounts_complete)
         self._unknown = UnknownFields()
         self._ranks: dict[str, list[int]] = {table.name: [] for table in self._tables}
         self.unreadable: set[str] = set()
-        """Tables that nobody asked for, with rows of which the key could not be read: these may refer to anything."""
+        """Tables that were not requested, with rows of which the key could not be read: these may refer to anything."""
 
     @property
     def unknown_fields(self) -> dict[str, dict[str, str]]:
@@ -54,9 +54,9 @@ class Extractor:
         yield from self._full(1)
 
     def _full(self, enough: int) -> Iterator[Batch]:
-        """Hand over the rows of each table that has enough of them; those that nobody asked for are dropped."""
+        """Hand over the rows of each table that has enough of them; those that were not requested are dropped."""
         rows, rejects = self._state.rows, self._state.rejects
-        for table in self._not_asked_for:
+        for table in self._not_requested:
             name = table.name
             if rejects[name] or (rows[name] and not are_keys_readable(table, rows[name])):
                 self.unreadable.add(name)

@@ -29,9 +29,9 @@ _ORDER = {resource: number for number, resource in enumerate(RESOURCES)}
 
 
 def rank_of(page: Page) -> int:
-    """A place for an answer among those of its resource, 48 bits, from what was asked: of two, the higher one counts.
+    """A place for an answer among those of its resource, 48 bits, from the request: of two, the higher one counts.
 
-    A list that was asked for without parameters comes before the answer on one thing, a page before the next one. The
+    A list that was requested without parameters comes before the answer on one thing, a page before the next one. The
     order of units is arbitrary (that of a checksum), but every run has the same.
     """
     unit = page.unit
@@ -82,7 +82,7 @@ class ExtractionState:
         """The accounts on the organization's list."""
         self.is_list_read = False
         self.is_list_complete = accounts_complete
-        """False: somebody on the list was not read, so whoever seems not to be on it may be all the same."""
+        """False: somebody on the list was not read, so whoever seems not to be on it may be on it."""
         self.complete_playables: set[str] = set()
         """Those of which earlier resources gave all fields: the many results need not give them again."""
         self.groups, self.catalogs = Merged(), Merged()
@@ -112,8 +112,8 @@ class ExtractionState:
         try:
             return RESOURCES[resource].items(page.body)
         except ContractError as error:
-            asked = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
-            raise ContractError(f"{error} ({asked or 'the list'}, page {page.number})") from None
+            unit = ", ".join(f"{name} {shown_id(value)}" for name, value in page.unit.items())
+            raise ContractError(f"{error} ({unit or 'the list'}, page {page.number})") from None
 
     def objects(self, table: str, value: Json, where: str) -> Iterator[dict[str, Any]]:
         """The objects of a list; whatever is none becomes a reject of ``table``. Left out, a list is empty."""

@@ -108,12 +108,12 @@ def is_person(value: Mapping[str, Any], place: str) -> bool:
 
 
 def place_of_body(resource: str) -> str:
-    """The place of a whole answer."""
+    """The place of a complete answer."""
     return ORGANIZATION if resource == ORGANIZATION else ""
 
 
 def place_of_items(resource: str, place: str, depth: int) -> str:
-    """The place of the items of a list that an answer of ``resource`` holds, ``depth`` levels below its top."""
+    """The place of the items of a list in an answer of ``resource``, ``depth`` levels below its top."""
     return "people" if resource in _RESOURCES and depth <= 1 else place
 
 

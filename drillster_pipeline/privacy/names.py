@@ -1,6 +1,6 @@
 """Finds people in running text: e-mail addresses, and names that are known from the answers.
 
-The names are looked up word by word in an index, so that a text costs the same whether the answer holds one person
+The names are looked up word by word in an index, so that a text costs the same whether the answer has one person
 or a hundred thousand.
 """
 
@@ -12,7 +12,7 @@ from html import unescape
 from unicodedata import is_normalized, normalize
 from urllib.parse import unquote
 
-# A dot in the domain is asked for: "Zorg@thuis" is the name of a product. %40 is the @ of an address in a URL. It only
+# A dot in the domain is required: "Zorg@thuis" is the name of a product. %40 is the @ of an address in a URL. It only
 # begins where a run of its characters does, or a long text without spaces would be gone through from each of them.
 _CHARACTERS = r"[\w.!#$%'*+^`{|}~-]"  # of those that RFC 5322 allows, without / ? = & which divide URLs
 _ADDRESS = re.compile(rf"(?<!{_CHARACTERS}){_CHARACTERS}+(?:@|%40)(?:[\w-]+\.)+[^\W\d_][\w-]+", re.IGNORECASE)

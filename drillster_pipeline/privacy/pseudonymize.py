@@ -41,7 +41,7 @@ class Privacy:
     """One of the three modes, to be applied to the body of every answer. Safe for any number of threads.
 
     ``key`` is the pseudonym key; ``pseudonymize`` needs it (SettingsError), ``drop`` uses it for the keys of invitees
-    if it is there. Without it these are derived from ``organization_id`` alone, and whoever knows that and a list of
+    if it is there. Without it these are derived from ``organization_id`` alone, and whoever has that and a list of
     e-mail addresses can find out which of them were invited.
     """
 
