@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
 """Protocols of object stores: an object is there when its upload is complete. Elsewhere a file grows as it is written.
 
-The rename of other drivers is no way out: some replace nothing, some copy, and some leave it to a server that may do either.
+The rename of other drivers is no way out: some replace nothing, some copy, and some leave it to their server.
 """
 
 
