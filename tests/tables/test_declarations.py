@@ -1,5 +1,11 @@
+"""Declarations keep what earlier versions wrote, and follow the conventions."""
+
 from __future__ import annotations
 
+import sqlite3
+import zipfile
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,41 +22,10 @@ from drillster_pipeline.tables import (
     resources_of,
     tables_of,
 )
+from drillster_pipeline.warehouse import CONTRACT
 
-CONTRACT = {
-    "organizations": "organization_id | name email_address locale domicile contract_type contract_created_at "
-    "contract_expires_at group_member_quota privacy_location",
-    "accounts": "account_id | name email_address locale domicile time_zone year_of_birth status is_managed is_admin "
-    "repertoire_size organization_id created_at last_login_at",
-    "account_external_ids": "account_id third_party external_id |",
-    "groups": "group_id | name description custom_reference member_count drillable_count test_count is_sensitive "
-    "created_at last_edited_at",
-    "group_members": "group_id member_key | account_id name email_address status joined_at invited_at",
-    "group_staff": "group_id account_id | permission",
-    "playables": "playable_id | type name",
-    "group_playables": "group_id playable_id | type",
-    "catalogs": "catalog_id | name description organization_id playable_count",
-    "catalog_playables": "catalog_id playable_id | type",
-    "objectives": "objective_id | group_id name type review_at minimum_proficiency falling_minimum_proficiency "
-    "estimated_study_seconds",
-    "objective_playables": "objective_id playable_id |",
-    "objective_evaluations": "export_date objective_id account_id | group_id met proficiency evaluated_at review_at "
-    "minimum_proficiency captured_at",
-    "results": "export_date group_id account_id playable_id | proficiency receptive_proficiency "
-    "productive_proficiency highest_proficiency eventual_proficiency time_spent_seconds expected_duration_seconds "
-    "last_practiced_at added_at captured_at",
-    "objective_events": "event_id | objective_id account_id group_id event_type occurred_at proficiency",
-    "test_results": "test_result_id | test_id group_id account_id started_at completed_at duration_minutes "
-    "question_count correctly_answered progress score_percentage passed",
-    "test_result_scores": "test_result_id transformation_id | result passed percentage",
-    "test_result_drills": "test_result_id drill_id | score_percentage",
-    "loads": "load_id | run_id export_date kind started_at finished_at captured_from captured_until archive_url "
-    "program_version",
-    "load_tables": "load_id table_name | rows_read rows_rejected rows_inserted rows_updated rows_deleted "
-    "rows_unchanged",
-    "rejected_rows": "load_id table_name row_number | reason record",
-}
-"""The warehouse contract: key | other columns. Columns may be added, none renamed or dropped."""
+EARLIER = next((Path(__file__).parents[1] / "compat").glob("written_by_*.zip"))
+"""What an earlier version wrote, a warehouse among it."""
 
 SUFFIXES = {"_at": {Type.TIMESTAMP}, "_on": {Type.DATE}, "_id": {Type.TEXT}, "_seconds": {Type.INTEGER}}
 COLUMNS = [(table, column) for table in TABLES.values() for column in table.all_columns]
@@ -60,22 +35,30 @@ def names_of(*columns: tuple[Table, Column]) -> list[str]:
     return [f"{table.name}.{column.name}" for table, column in columns]
 
 
-def test_the_tables_are_those_of_the_contract_and_the_history_of_each_entity() -> None:
-    entities = {name for name in CONTRACT if TABLES[name].kind is Kind.ENTITY}
-    assert set(TABLES) == {*CONTRACT, *(f"{name}_history" for name in entities)}
-    assert len(entities) == 12
+def test_an_entity_table_has_a_history_with_the_same_columns() -> None:
+    entities = [table for table in TABLES.values() if table.kind is Kind.ENTITY]
+    assert {f"{table.name}_history" for table in entities} == set(HISTORY_TABLES)
+    for table in entities:
+        key, names = table.key, [column.name for column in table.columns if column.name not in table.key]
+        history = TABLES[f"{table.name}_history"]
+        assert history.key == (*key, "valid_from")
+        assert [column.name for column in history.columns] == [*key, "valid_from", "valid_until", *names]
 
 
-def test_a_table_and_its_history_have_the_columns_and_key_of_the_contract() -> None:
-    for name, declared in CONTRACT.items():
-        key, others = (part.split() for part in declared.split("|"))
-        table = TABLES[name]
-        assert table.key == tuple(key)
-        assert [column.name for column in table.columns][: len(key) + len(others)] == key + others
-        if table.kind is Kind.ENTITY:
-            history = TABLES[f"{name}_history"]
-            assert history.key == (*key, "valid_from")
-            assert [column.name for column in history.columns] == [*key, "valid_from", "valid_until", *others]
+def test_no_table_and_no_column_of_an_earlier_version_is_renamed_dropped_or_moved(tmp_path: Path) -> None:
+    with zipfile.ZipFile(EARLIER) as written:
+        file = written.extract("warehouse.sqlite", tmp_path)
+    with closing(sqlite3.connect(file)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert set(names) == CONTRACT.keys()
+        for name in names:
+            earlier = [(row[1], row[5]) for row in connection.execute(f"PRAGMA table_info({name})")]
+            assert CONTRACT[name].key == tuple(column for column, place in earlier if place)
+            known = {column for column, _ in earlier}
+            now = [column.name for column in CONTRACT[name].all_columns if column.name in known]
+            assert sorted(now) == sorted(known), name
+            data = [column.name for column in CONTRACT[name].columns]
+            assert [one for one, _ in earlier if one in data] == [one for one in data if one in known], name
 
 
 def test_no_column_breaks_the_conventions() -> None:
