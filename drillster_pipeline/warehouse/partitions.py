@@ -19,6 +19,9 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 
+from .dialects import quoted
+from .reads import count_rows
+
 _OVERLAPS, _DEFAULT_IN_THE_WAY = "42P17", ("23514", "55P03")
 """What attaching says where partitions have other days of the month, or the default one rows of it or a reader."""
 _ANALYZES_ONLY = (18,)
@@ -32,19 +35,14 @@ DROP_ATTEMPTS, DROP_PAUSE_SECONDS = 10, 3.0
 _IN_THE_WAY = {"55P03", "40P01"}
 
 
-def partition_name(table: str, day: date) -> str:
-    """The partition that rows of a date go to, such as ``results_2026_03``."""
-    return f"{table}_{day:%Y_%m}"
-
-
 def ensure_partition(connection: sa.Connection, table: sa.Table, day: date) -> bool:
     """Attach an empty partition for the month of a date, unless one covers the date; whether one was attached.
 
     Raises Refused where no partition covers the date and none can be made.
     """
-    if not is_partitioned(connection, table) or _is_covered(connection, table, day):
-        return False
     has_default = _has_default(connection, table)
+    if has_default is None or _is_covered(connection, table, day):
+        return False
     try:
         with connection.begin_nested():
             if has_default:
@@ -59,7 +57,7 @@ def ensure_partition(connection: sa.Connection, table: sa.Table, day: date) -> b
         raise Refused(
             f"No partition of {table.name} has {day}, and one of its month can't be made, for partitions that are not "
             f"of this program have other days of it. Make one: CREATE TABLE … PARTITION OF "
-            f"{_quoted(connection, table.name, table.schema)} FOR VALUES FROM ('{day}') TO "
+            f"{quoted(connection, table.name, table.schema)} FOR VALUES FROM ('{day}') TO "
             f"('{day + timedelta(days=1)}'), or as far as there is room"
         ) from None
     return True
@@ -78,10 +76,9 @@ def _is_covered(connection: sa.Connection, table: sa.Table, day: date) -> bool:
 
 
 def _attach_new(connection: sa.Connection, table: sa.Table, day: date) -> None:
-    name = partition_name(table.name, day)
-    parent, partition = _quoted(connection, table.name, table.schema), _quoted(connection, name, table.schema)
-    first, following = _month(day)
-    attach = f"ALTER TABLE {parent} ATTACH PARTITION {partition} FOR VALUES FROM ('{first}') TO ('{following}')"
+    name = f"{table.name}_{day:%Y_%m}"
+    parent, partition = quoted(connection, table.name, table.schema), quoted(connection, name, table.schema)
+    attach = f"ALTER TABLE {parent} ATTACH PARTITION {partition} {_bounds(day)}"
     if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition.replace("%%", "%")}):
         raise Refused(
             f"{table.name} needs a partition {name}, and something of that name is there that is not the partition of "
@@ -119,7 +116,7 @@ def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:
     sought = {*table.primary_key.columns, *(column for index in table.indexes for column in index.columns)}
     names = ", ".join(quote(column.name) for column in table.columns if column in sought)
     only = "ONLY " if (connection.dialect.server_version_info or (0,)) >= _ANALYZES_ONLY else ""
-    connection.exec_driver_sql(f"ANALYZE {only}{_quoted(connection, table.name, table.schema)} ({names})")
+    connection.exec_driver_sql(f"ANALYZE {only}{quoted(connection, table.name, table.schema)} ({names})")
 
 
 def drop_partitions(
@@ -130,7 +127,7 @@ def drop_partitions(
     Each in a transaction of its own, outside of which its rows are counted: dropping takes no time.
     """
     with connection.begin():
-        if not is_partitioned(connection, table):
+        if _has_default(connection, table) is None:
             return None
         old = list(_old_partitions(connection, table, before))
     return sum(_drop(connection, partition, sleep) for partition in old)
@@ -138,7 +135,7 @@ def drop_partitions(
 
 def _drop(connection: sa.Connection, partition: sa.Table, sleep: Callable[[float], None]) -> int:
     with connection.begin():
-        rows = int(connection.execute(sa.select(sa.func.count()).select_from(partition)).scalar_one())
+        rows = count_rows(connection, partition)
     for attempt in range(1, DROP_ATTEMPTS + 1):
         try:
             with connection.begin():
@@ -155,38 +152,29 @@ def _drop(connection: sa.Connection, partition: sa.Table, sleep: Callable[[float
 def _old_partitions(connection: sa.Connection, table: sa.Table, before: date) -> Iterator[sa.Table]:
     """The partitions of one month, named as this program does, of which every date is before ``before``."""
     query = sa.text(
-        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = CAST(:name AS regclass) ORDER BY 1"
     )
-    for name in connection.scalars(query, {"name": _as_value(connection, table)}).all():
-        month = re.fullmatch(re.escape(table.name) + r"_(\d{4})_(\d\d)", name)
+    for name, bounds in connection.execute(query, {"name": _as_value(connection, table)}).all():
+        month = re.fullmatch(re.escape(table.name) + r"_(\d{4})_(0[1-9]|1[0-2])", name)
         if month is None:
             continue
-        first, following = _month(date(int(month[1]), int(month[2]), 1))
-        partition = sa.Table(name, sa.MetaData(schema=table.schema))
-        if following <= before and _has_bounds(connection, partition, first, following):
-            yield partition
+        first = date(int(month[1]), int(month[2]), 1)
+        # An administrator may have given such a name to a partition of a year.
+        if bounds == _bounds(first) and _month(first)[1] <= before:
+            yield sa.Table(name, sa.MetaData(schema=table.schema))
 
 
-def _has_bounds(connection: sa.Connection, partition: sa.Table, first: date, following: date) -> bool:
-    """Whether it is the month that its name says: an administrator may have given that name to a year."""
-    query = sa.text(
-        "SELECT pg_get_expr(relpartbound, oid) = format('FOR VALUES FROM (%L) TO (%L)', CAST(:first AS date),"
-        " CAST(:following AS date)) FROM pg_class WHERE oid = CAST(:name AS regclass)"
-    )
-    name = _as_value(connection, partition)
-    return bool(connection.scalar(query, {"name": name, "first": first, "following": following}))
-
-
-def is_partitioned(connection: sa.Connection, table: sa.Table) -> bool:
-    """Whether PostgreSQL has this table in partitions."""
-    query = sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
-
-
-def _has_default(connection: sa.Connection, table: sa.Table) -> bool:
+def _has_default(connection: sa.Connection, table: sa.Table) -> bool | None:
+    """Whether there is a default partition; None: the table is not partitioned."""
     query = sa.text("SELECT partdefid <> 0 FROM pg_partitioned_table WHERE partrelid = CAST(:name AS regclass)")
-    return bool(connection.scalar(query, {"name": _as_value(connection, table)}))
+    found: bool | None = connection.scalar(query, {"name": _as_value(connection, table)})
+    return found
+
+
+def _bounds(day: date) -> str:
+    """The bounds of the month of a date, as PostgreSQL writes them."""
+    return "FOR VALUES FROM ('{}') TO ('{}')".format(*_month(day))
 
 
 def _month(day: date) -> tuple[date, date]:
@@ -195,10 +183,6 @@ def _month(day: date) -> tuple[date, date]:
     return first, (first.replace(month=first.month + 1) if first.month < 12 else date(first.year + 1, 1, 1))
 
 
-def _quoted(connection: sa.Connection, name: str, schema: str | None) -> str:
-    return connection.dialect.identifier_preparer.format_table(sa.Table(name, sa.MetaData(schema=schema)))
-
-
 def _as_value(connection: sa.Connection, table: sa.Table) -> str:
     """A table for the server's own functions; a percent sign is doubled in statements alone."""
-    return _quoted(connection, table.name, table.schema).replace("%%", "%")
+    return quoted(connection, table.name, table.schema).replace("%%", "%")
