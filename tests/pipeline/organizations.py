@@ -64,7 +64,7 @@ def organizations(draw: st.DrawFn) -> Organization:
                 "realName": draw(st.sampled_from(NAMES)),
                 "thirdPartyIds": [{"thirdParty": "HR", "id": name}],
             }
-    said = [
+    sentences = [
         text.format(
             name=person["name"],
             upper=person["name"].upper(),
@@ -78,7 +78,7 @@ def organizations(draw: st.DrawFn) -> Organization:
     return Organization(
         people=people,
         managed=draw(st.lists(st.booleans(), **each)),
-        texts=[draw(st.lists(st.sampled_from(said), min_size=14, max_size=14)) for _ in DAYS],
+        texts=[draw(st.lists(st.sampled_from(sentences), min_size=14, max_size=14)) for _ in DAYS],
         broken=draw(st.lists(st.booleans(), **each)),
         lost=draw(st.lists(st.booleans(), **each)),
         forms=draw(st.lists(st.integers(0, 1), **each)),

@@ -41,7 +41,8 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield installation.folder / "warehouse.sqlite"
 
 
-@settings(max_examples=examples(6))
+@pytest.mark.slow
+@settings(max_examples=examples(4))
 @given(organization=organizations(), data=st.data())
 def test_a_replay_gives_all_that_is_not_the_persons_and_so_does_the_warehouse(
     blank: Path, organization: Organization, data: st.DataObject

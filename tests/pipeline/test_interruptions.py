@@ -122,7 +122,6 @@ def check_that_all_is_there_once(context: PipelineContext, server: Server, outco
     ("where", "how"),
     [
         ("stage", "restart"),
-        ("stage", "end_sessions"),
         ("_write_tables", "end_sessions"),
         ("_write_rejects", "crash"),
     ],

@@ -1,4 +1,4 @@
-"""What a load publishes does not depend on the order in which the answers of a capture came in."""
+"""What a load publishes does not depend on the order in which the pages of a capture came in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from tests.drillster import Faults, Sandbox, Size
 from tests.support.installation import NOW, Installation
 
 SIZE = Size(accounts=14, groups=4, objectives_per_group=2, catalogs=2, playables_per_catalog=6)
-STRANGER = {"id": "stranger"}
 Lines = dict[str, list[dict[str, Any]]]
 
 
@@ -54,7 +53,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Capture, Lines]:
 
 
 def contradict(lines: Lines, chance: random.Random) -> None:
-    """Let answers repeat items of other answers with other values, name strangers differently, and be wrong."""
+    """Let pages repeat items of other pages with other values, name unlisted persons differently, and be wrong."""
     for resource, found in lines.items():
         lists = [line for line in found if listed(resource, line)]
         originals = copy.deepcopy(lists)
@@ -65,17 +64,17 @@ def contradict(lines: Lines, chance: random.Random) -> None:
             if number < 3:
                 listed(resource, other).append({**item, "id": None, "user": None, "drillable": None, "member": None})
         for number, line in enumerate(lists[:12]):
-            said = {
-                **STRANGER,
+            person = {
+                "id": "unlisted",
                 "name": chance.choice(["Sam", "Samantha", None, 5]),
                 "lastLogin": 1_700_000_000_000 + number,
             }
             if resource in {"group_members", "group_staff", "objective_evaluations"}:
-                listed(resource, line).append({"user": said, "member": said, "joined": "2024-01-11"})
+                listed(resource, line).append({"user": person, "member": person, "joined": "2024-01-11"})
             if resource == "results":
-                line["body"]["member"] = {**said, "id": line["unit"]["account_id"]}
+                line["body"]["member"] = {**person, "id": line["unit"]["account_id"]}
             if resource == "test_results":
-                listed(resource, line).append({"id": "shared", "user": said, "score": {"percentage": number}})
+                listed(resource, line).append({"id": "shared", "user": person, "score": {"percentage": number}})
 
 
 def listed(resource: str, line: dict[str, Any]) -> list[Any]:
@@ -152,9 +151,9 @@ def test_a_load_is_the_same_whatever_the_order_of_its_pages(pages: tuple[Capture
     found, lines = pages
     expected = published(found, lines, 20_000)
     assert expected["rejected_rows"]
-    assert any(dict(row)["account_id"] == "stranger" for row in expected["accounts"])
+    assert any(dict(row)["account_id"] == "unlisted" for row in expected["accounts"])
 
-    @settings(max_examples=examples(6), phases=[Phase.generate])
+    @settings(max_examples=examples(4), phases=[Phase.generate])
     @given(seed=st.integers(0, 2**32), chunk_rows=st.sampled_from([3, 50, 20_000]))
     def any_order_will_do(seed: int, chunk_rows: int) -> None:
         chance = random.Random(seed)

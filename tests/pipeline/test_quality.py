@@ -1,4 +1,4 @@
-"""What the warehouse says after a publish: rows against Drillster's own counts, and why rows were rejected."""
+"""What the warehouse has after a load: rows against Drillster's own counts, and why rows were rejected."""
 
 from __future__ import annotations
 
