@@ -11,7 +11,6 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Callable
-from email.utils import formatdate
 from fnmatch import fnmatchcase
 from http import HTTPStatus
 from time import time
@@ -83,7 +82,7 @@ class FaultyDrillster(Drillster):
     def error(self, problem: Problem, **headers: str) -> Response:
         """An error answer, in the form that the shapes ask for."""
         shapes = self.faults.shapes
-        form = shapes.grant_errors if isinstance(problem, Refusal) else shapes.errors
+        form = "oauth" if isinstance(problem, Refusal) else shapes.errors
         if problem.status == 403:
             problem.status = shapes.permission_status
         if form in {"object", "oauth"}:
@@ -159,11 +158,8 @@ class FaultyDrillster(Drillster):
             token = dict(scope["headers"]).get(b"authorization", b"").decode().partition(" ")[2]
             self.grants.tokens[token] = 0.0
         response = self._replaced(rule, status, scope["path"] == GRANT_PATH) or await self._usual(scope, receive)
-        retry_after = rule.retry_after
-        if isinstance(retry_after, str) and retry_after.startswith("date:"):
-            retry_after = formatdate(self.clock() + float(retry_after[5:]), usegmt=True)
-        if retry_after is not None:
-            response.headers["retry-after"] = str(retry_after)
+        if rule.retry_after is not None:
+            response.headers["retry-after"] = str(rule.retry_after)
         if rule.how in {How.CUT, How.RESET}:
             record.status = None if rule.how is How.RESET else response.status_code
             _break_off(response, rule, send.__self__.transport)  # type: ignore[attr-defined]  # uvicorn's cycle

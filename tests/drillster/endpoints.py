@@ -94,7 +94,7 @@ class FaultyEndpoints(Endpoints):
         """The size of a page, refused or cut down."""
         size, resource = super().page_size(listing), listing.resource
         if resource == "group_members" and "resultSize" not in self.query:
-            size = None if self.shapes.members_paging == "all" else self.shapes.members_default
+            size = None if self.shapes.members_paging == "all" else size
         elif resource == "groups" and self.shapes.groups_total == "top" and "resultSize" not in self.query:
             size = None
         refused, clamped = (

@@ -53,7 +53,7 @@ class Failure:
     after: int = 0
     """Only after so many calls that match: what is listed first and gone later."""
     retry_after: str | int | None = None
-    """Seconds; or text as it stands; or ``date:2``: the HTTP date two seconds from now."""
+    """Seconds, or text as it stands."""
     seconds: float = 1.0
     """Of SLOW."""
     location: str = "http://elsewhere.example/api/2.1.1/version"

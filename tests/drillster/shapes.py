@@ -6,7 +6,6 @@ sandbox answers; those of pages are in :mod:`.endpoints`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
@@ -42,11 +41,9 @@ class Shapes:
     """What ``lastOnPage`` is. Documented are milliseconds (accounts), timestamps (members) and ids (all others).
     ``id`` changes accounts and members, ``timestamp`` evaluations and events, ``index`` all."""
     accounts_order: Literal["oldest_first", "newest_first"] = "oldest_first"
-    groups_total: Literal["pagination", "top", "both"] = "pagination"
+    groups_total: Literal["pagination", "top"] = "pagination"
     """``top``: no pagination, a ``total`` beside the list, and (as in 2.1) paging by ``resultStart``."""
     members_paging: Literal["cursor", "all"] = "cursor"
-    members_default: int | None = 10
-    """How many without ``resultSize``; None: all that remain, as in 2.1."""
 
     # Accounts, groups and members
     accounts_items: Literal["wrapped", "bare"] = "wrapped"
@@ -56,32 +53,19 @@ class Shapes:
     """``group/{id}`` and its drillables carry an empty list ``members``, as the example in the documentation does."""
     invitee_status: bool = True
     """An invitee has ``status`` (and ``invited``); without it, only the lack of ``joined`` shows what they are."""
-    invitee_invited: bool = True
-    invitee_id: bool = True
-    """An invitee who has an account already shows its id."""
     invitee_results: Literal["empty", "missing"] = "empty"
     """``missing``: 404 for the results of somebody who has not joined."""
 
     # Objectives, evaluations and events
-    objectives_named: bool = True
-    objectives_numbers: Literal["integer", "string"] = "integer"
     objectives_content: Literal["playables", "drills"] = "playables"
     objectives_list: Literal["wrapped", "array"] = "wrapped"
-    evaluations_leave_out: frozenset[str] = NONE
-    """Of ``proficiency``, ``evaluationDate``, ``reviewDate``, ``playableEvaluations``."""
     evaluations_list: Literal["evaluations", "objectiveEvaluations", "array"] = "evaluations"
-    events_have_id: bool = True
-    events_time: Literal["timestamp", "date", "evaluationDate"] = "timestamp"
     events_type: Literal["eventType", "type"] = "eventType"
     events_user: Literal["item", "evaluation"] = "item"
     events_evaluation: Literal["evaluation", "objectiveEvaluation"] = "evaluation"
     events_list: str = "events"
 
     # Results, tests and catalogs
-    proficiency: Literal["object", "number"] = "object"
-    practice: Literal["inline", "practice", "drillable"] = "inline"
-    attempts_leave_out: frozenset[str] = NONE
-    """Of ``completed`` and ``score``, or any other field of an attempt: from every second one."""
     test_results_items: Literal["grouped", "flat"] = "grouped"
     test_results_list: str = "memberTestResults"
     catalogs_list: str = "catalogs"
@@ -90,9 +74,7 @@ class Shapes:
     """Under which version ``catalog/{id}/content`` answers; 404 under the other."""
 
     # Everything
-    timestamps: Literal["seconds", "milliseconds", "minutes", "mixed"] = "seconds"
     errors: Literal["object", "oauth", "html", "nothing"] = "object"
-    grant_errors: Literal["oauth", "object", "html", "nothing"] = "oauth"
     permission_status: Literal[401, 403] = 403
 
     def applies(self, names: frozenset[str], resource: str) -> bool:
@@ -102,16 +84,6 @@ class Shapes:
 
 _PLAIN = Shapes()
 _ALL = frozenset({"*"})
-_OTHERS: dict[str, list[Any]] = {
-    "evaluations_leave_out": [frozenset({"proficiency", "evaluationDate", "reviewDate", "playableEvaluations"})],
-    "attempts_leave_out": [frozenset({"completed"}), frozenset({"score"})],
-    "members_default": [None],
-    "accounts_list": ["organizationAccounts"],
-    "events_list": ["objectiveEvaluationEvents"],
-    "test_results_list": ["testResults"],
-    "catalogs_list": ["organizationCatalogs"],
-    "content_list": ["content"],
-}
 
 
 def alternatives() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -119,12 +91,10 @@ def alternatives() -> Iterator[tuple[str, dict[str, Any]]]:
     hints = get_type_hints(Shapes)
     for one in fields(Shapes):
         usual = getattr(_PLAIN, one.name)
-        if one.name in _OTHERS:
-            values: Iterable[Any] = _OTHERS[one.name]
-        elif isinstance(usual, bool | frozenset):
-            values = [not usual] if isinstance(usual, bool) else [_ALL]
+        if isinstance(usual, bool | frozenset):
+            values: Iterable[Any] = [not usual] if isinstance(usual, bool) else [_ALL]
         else:
-            values = get_args(hints[one.name])
+            values = get_args(hints[one.name]) or ["items"]
         for value in values:
             if value != usual:
                 shown = ",".join(sorted(value)) if isinstance(value, frozenset) else value
@@ -141,10 +111,6 @@ _REQUIRED: dict[str, frozenset[str]] = {
     "results": frozenset({"drillable", "proficiency", "timeSpent", "expectedDuration"}),
 }
 """What remains of an item when optional fields are left out."""
-_PRACTICE = (
-    "proficiency", "highestProficiency", "eventualProficiency",
-    "timeSpent", "expectedDuration", "lastPracticed", "added",
-)  # fmt: skip
 
 
 def items_of(resource: str, body: Json) -> list[Json]:
@@ -163,7 +129,7 @@ def reshape(resource: str, body: Json, shapes: Shapes) -> Json:
         value = getattr(shapes, one.name)
         if change is not None and resource in resources and value != getattr(_PLAIN, one.name):
             body = change(body, value)
-    return _timestamps(body, shapes.timestamps) if shapes.timestamps != "seconds" else body
+    return body
 
 
 def _pagination(resource: str, body: Json, shapes: Shapes) -> None:
@@ -201,14 +167,6 @@ def _invitee(item: Json, *names: str) -> Json:
     return item if "joined" in item else _without(*names)(item, None)
 
 
-def _invitee_id(item: Json, _: bool) -> Json:
-    return item if "joined" in item else item | {"member": _without("id")(item["member"], None)}
-
-
-def _numbers(item: Json, _: str) -> Json:
-    return {name: str(value) if name.endswith("inimumProficiency") else value for name, value in item.items()}
-
-
 def _drills(item: Json, _: str) -> Json:
     if item["type"] == "TEST":
         return item
@@ -217,33 +175,8 @@ def _drills(item: Json, _: str) -> Json:
     }
 
 
-def _event_time(item: Json, form: str) -> Json:
-    if form == "date":
-        inner = _without("evaluationDate")(item["evaluation"], None)
-        return _without("timestamp")(item, None) | {"date": item["timestamp"], "evaluation": inner}
-    return _without("timestamp")(item, None)
-
-
 def _event_user(item: Json, _: str) -> Json:
     return _without("user")(item, None) | {"evaluation": item["evaluation"] | {"user": item["user"]}}
-
-
-def _number(item: Json, _: str) -> Json:
-    return {name: value["overall"] if name in _PRACTICE[:3] else value for name, value in item.items()}
-
-
-def _practice(item: Json, place: str) -> Json:
-    practice = {"practice": {name: item[name] for name in _PRACTICE if name in item}}
-    item = _without(*_PRACTICE)(item, None)
-    return item | (practice if place == "practice" else {"drillable": item["drillable"] | practice})
-
-
-def _attempts(body: Json, names: frozenset[str]) -> Json:
-    attempts = [attempt for item in body["memberTestResults"] for attempt in item["testResults"]]
-    for attempt in attempts[::2]:
-        for name in names:
-            attempt.pop(name, None)
-    return body
 
 
 def _flat(body: Json, _: str) -> Json:
@@ -255,51 +188,19 @@ def _flat(body: Json, _: str) -> Json:
 _CHANGES: dict[str, tuple[tuple[str, ...], Callable[[Json, Any], Json]]] = {
     "accounts_items": (("accounts",), _each("accounts", lambda item, _: item["account"])),
     "accounts_list": (("accounts",), _renamed("accounts")),
-    "groups_total": (("groups",), lambda body, _: {"total": body.get("pagination", body)["total"], **body}),
     "group_has_tests": (("group",), _without("tests")),
     "group_has_members": (("group", "group_drillables"), lambda body, _: body | {"members": []}),
     "invitee_status": (("group_members",), _each("group_members", lambda item, _: _invitee(item, "status"))),
-    "invitee_invited": (("group_members",), _each("group_members", lambda item, _: _invitee(item, "invited"))),
-    "invitee_id": (("group_members",), _each("group_members", _invitee_id)),
-    "objectives_named": (("objectives",), _each("objectives", _without("name"))),
-    "objectives_numbers": (("objectives",), _each("objectives", _numbers)),
     "objectives_content": (("objectives",), _each("objectives", _drills)),
     "objectives_list": (("objectives",), lambda body, _: body["objectives"]),
-    "evaluations_leave_out": (
-        ("objective_evaluations",),
-        _each("objective_evaluations", lambda item, names: _without(*names)(item, None)),
-    ),
     "evaluations_list": (("objective_evaluations",), _renamed("evaluations")),
-    "events_have_id": (("objective_events",), _each("objective_events", _without("eventId"))),
-    "events_time": (("objective_events",), _each("objective_events", _event_time)),
     "events_type": (("objective_events",), _each("objective_events", _renamed("eventType"))),
     "events_user": (("objective_events",), _each("objective_events", _event_user)),
     "events_evaluation": (("objective_events",), _each("objective_events", _renamed("evaluation"))),
     "events_list": (("objective_events",), _renamed("events")),
-    "proficiency": (("results",), _each("results", _number)),
-    "practice": (("results",), _each("results", _practice)),
-    "attempts_leave_out": (("test_results",), _attempts),
     "test_results_items": (("test_results",), _flat),
     "test_results_list": (("test_results",), _renamed("memberTestResults")),
     "catalogs_list": (("catalogs",), _renamed("catalogs")),
     "content_list": (("catalog_content",), _renamed("playables")),
 }
 """The resources that a form is about, and its change. They are made in the order of the fields of Shapes."""
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
-
-
-def _timestamps(value: Json, form: str) -> Json:
-    """Every timestamp in another precision; ``mixed`` goes by its last digit but one."""
-    if isinstance(value, dict):
-        return {name: item if name == "lastOnPage" else _timestamps(item, form) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_timestamps(item, form) for item in value]
-    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
-        return value
-    if form == "mixed":
-        form = ("seconds", "milliseconds", "minutes")[int(value[15]) % 3]
-    if form == "minutes":
-        return value[:16] + "Z"
-    if form == "milliseconds":
-        return value if "." in value else value[:-1] + ".000Z"
-    return value[:19] + "Z"

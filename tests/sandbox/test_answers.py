@@ -51,36 +51,13 @@ def nulls(value: Any) -> bool:
     return value is None or any(map(nulls, inside))
 
 
-FIELDS = {
-    "organization": {"type", "id", "name", "contract", "thirdParties"},
-    "accounts": {"accounts", "pagination"},
-    "catalogs": {"catalogs", "pagination"},
-    "catalog": {"id", "name", "description", "organization"},
-    "catalog_content": {"playableContainer", "playables", "pagination"},
-    "groups": {"groups", "pagination"},
-    "group": {"id", "name", "description", "counts", "icon", "created", "lastEdited", "tests"},
-    "group_members": {"members", "counts", "pagination"},
-    "group_staff": {"group", "count", "groupStaffUsers"},
-    "group_drillables": {"id", "name", "description", "icon", "drillables"},
-    "objectives": {"total", "objectives"},
-    "objective_evaluations": {"evaluations", "pagination"},
-    "objective_events": {"events", "pagination"},
-    "results": {"group", "member", "pagination", "groupDrillableMemberResults"},
-    "test_results": {"group", "total", "test", "memberTestResults"},
-}
-
-
-@pytest.mark.parametrize("resource", FIELDS)
-def test_every_answer_is_compact_json_with_the_documented_fields_and_no_nulls(
-    caller: Caller, paths: dict[str, str], resource: str
-) -> None:
-    answer = caller.call(paths[resource])
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json;charset=UTF-8")
-    body = answer.json()
-    assert answer.content.decode() == json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    assert not nulls(body)
-    assert set(body) >= FIELDS[resource]
-    assert ("total" in body) == (resource in {"objectives", "test_results"})
+def test_every_answer_is_compact_json_without_nulls(caller: Caller, paths: dict[str, str]) -> None:
+    for path in paths.values():
+        answer = caller.call(path)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json;charset=UTF-8"), path
+        body = answer.json()
+        assert answer.content.decode() == json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        assert not nulls(body), path
 
 
 def test_accounts_are_of_three_kinds_and_the_service_account_shows_little(caller: Caller) -> None:

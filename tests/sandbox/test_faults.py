@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -111,23 +110,11 @@ def test_an_answer_can_break_off(caller: Caller, how: How) -> None:
 
 
 def test_the_clock_of_the_server_can_be_another(caller: Caller) -> None:
-    caller.sandbox.faults = Faults(clock_skew=-600.0, failures=(Failure(at="groups", retry_after="date:30"),))
-    answer = caller.call("groups")
-    date, until = (parsedate_to_datetime(answer.headers[name]).timestamp() for name in ("Date", "Retry-After"))
+    caller.sandbox.faults = Faults(clock_skew=-600.0)
+    date = parsedate_to_datetime(caller.call("version").headers["Date"]).timestamp()
     assert -605 < date - time.time() < -595
-    assert 29 <= until - date <= 31
     assert caller.grant().json()["error"] == "invalid_grant"
     assert caller.grant(assertion=caller.assertion(iat=int(time.time()) - 605)).status_code == 200
-
-
-def test_latency_delays_each_call_but_not_one_another(caller: Caller) -> None:
-    caller.sandbox.faults = Faults(latency=0.2)
-    url = f"{caller.sandbox.base_url}/api/2.1.1/version"
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: requests.get(url, timeout=20), range(8)))
-    assert all(answer.elapsed.total_seconds() >= 0.2 for answer in answers)
-    assert caller.sandbox.recorder.peak > 1
-    assert caller.sandbox.count("GET", "/api/*/version") == caller.sandbox.count() == 8
 
 
 def test_a_group_can_be_closed_hidden_unlisted_or_empty(caller: Caller) -> None:

@@ -244,15 +244,6 @@ def test_a_stable_organization_has_exactly_the_size_it_was_given() -> None:
             assert len(snapshot.objectives(group)) == 2
 
 
-def test_text_is_of_every_kind() -> None:
-    snapshot = Organization(Size(accounts=400), 7).at(START)
-    groups = [text for one in snapshot.present_groups() for text in (one.name(snapshot.moment), one.description)]
-    text = "".join([*groups, *(thing.name for thing in snapshot.model.library)])
-    assert any(letter > "\uffff" for letter in text), "emoji"
-    assert any("\u0600" <= letter <= "\u06ff" for letter in text), "right to left"
-    assert all(letter in text for letter in "\"'\\\n\t&")
-
-
 def test_at_a_quick_pace_what_takes_months_happens_within_weeks() -> None:
     organization = Organization(Size(accounts=30, groups=9, pace=8), 7)
     snapshots = [organization.at(START + timedelta(days=day)) for day in range(60)]
@@ -265,11 +256,3 @@ def test_at_a_quick_pace_what_takes_months_happens_within_weeks() -> None:
     assert catalogs >= {(0, 1), (0,), (1,)}, "catalogs come and go"
     names = [{organization.drillable(number, one.moment).name for number in range(10)} for one in snapshots]
     assert changes(names) > 5, "drills are renamed"
-
-
-def test_a_larger_organization_has_groups_in_proportion() -> None:
-    snapshot = Organization(Size(accounts=5_000), 7).at(START)
-    assert 4_200 < len(snapshot.accounts().things) < 5_000
-    groups = snapshot.present_groups()
-    assert 200 < len(groups) < 280
-    assert snapshot.members(groups[-1]).all()
