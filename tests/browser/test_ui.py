@@ -27,11 +27,12 @@ from .chromium import Browser, Page
 
 AXE = Path(__file__).with_name("axe.min.js")
 PICTURES = Path(os.environ["PICTURES"]).absolute() if os.environ.get("PICTURES") else None
-NIGHTS = 7 if PICTURES else 3
+DATES = 7 if PICTURES else 3
 NOISE: dict[str, str] = {}
 """What Dagster's own page says on the console, as a pattern, and why that is nothing to us."""
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(chromium.BINARY is None, reason="no chromium: tests/browser/install installs Debian's"),
     pytest.mark.timeout(900 if PICTURES else 240),
 ]
@@ -40,9 +41,9 @@ needs_axe = pytest.mark.skipif(not AXE.exists(), reason="no axe-core: tests/brow
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """An installation with some nights that end yesterday."""
+    """An installation with some dates that end yesterday."""
     newest = newest_complete(datetime.now(UTC), AMSTERDAM)
-    days = [newest - timedelta(days=back) for back in reversed(range(NIGHTS))]
+    days = [newest - timedelta(days=back) for back in reversed(range(DATES))]
     size = Size(accounts=60) if PICTURES else Size(accounts=20)
     folder = tmp_path_factory.mktemp("browser")
     with (
@@ -50,12 +51,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         pytest.MonkeyPatch.context() as monkeypatch,
         Installation(folder, sandbox, monkeypatch=monkeypatch) as made,
     ):
-        reports = folder / "reports"
-        made.set(DRILLSTER_REPORTS_FOLDER=str(reports))
         with made.on_disk():
             for day in days:
                 made.at(night_after(day))
-                assert made.night(day).success
+                if PICTURES or day == days[-1]:
+                    assert made.run(day).success
+                else:
+                    made.load()
+                    made.load("events")
         made.at(datetime.now(UTC))
         made.set(DRILLSTER_FIRST_EXPORT_DATE=str(days[0]))  # of the UI; this process has loaded its definitions
         yield made
