@@ -129,12 +129,9 @@ def _write_env(path: Path, settings: dict[str, str], accounts: int) -> None:
 
 
 def _show(console: Console, warehouse: Warehouse, day: date) -> None:
-    counts = warehouse.row_counts()
-    names = list(counts)
-    half = (len(names) + 1) // 2
-    rows = table("Rows in the warehouse", "table", "rows>", "table", "rows>")
-    for left, right in zip(names[:half], [*names[half:], None], strict=False):
-        rows.add_row(left, count(counts[left]), right or "", count(counts[right]) if right else "")
+    rows = table("Rows in the warehouse", "table", "rows>")
+    for name, number in warehouse.row_counts().items():
+        rows.add_row(name, count(number))
     console.print(rows, "")
     with warehouse.reading() as (connection, _):
         console.print(_compliance(connection, day), "")

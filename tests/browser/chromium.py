@@ -44,8 +44,8 @@ _FIND = """
   const clean = text => (text || '').replace(/\\s+/g, ' ').trim();
   const fits = element => {
     if (words === null) return true;
-    const told = [element.innerText, element.getAttribute('aria-label'), element.getAttribute('placeholder')];
-    return told.map(clean).some(text => exact ? text === words : text.includes(words));
+    const texts = [element.innerText, element.getAttribute('aria-label'), element.getAttribute('placeholder')];
+    return texts.map(clean).some(text => exact ? text === words : text.includes(words));
   };
   const seen = element => {
     const box = element.getBoundingClientRect();
@@ -131,7 +131,7 @@ class Browser:
                 return answer["result"]
 
     def listen(self, seconds: float) -> None:
-        """Hear what the pages tell for a while."""
+        """Process the messages of the pages for a while."""
         deadline = time.monotonic() + seconds
         while self._read(deadline - time.monotonic()) is not None:
             pass
@@ -153,7 +153,7 @@ class Browser:
         line, _, self._buffer = self._buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
         if "method" in message and message.get("sessionId") in self._pages:
-            self._pages[message["sessionId"]].told(message["method"], message["params"])
+            self._pages[message["sessionId"]].add_event(message["method"], message["params"])
         return message
 
 
@@ -170,8 +170,8 @@ class Page:
         """What the browser answers to a command about this tab."""
         return self._browser.ask(method, parameters, self._session)
 
-    def told(self, method: str, parameters: Mapping[str, Any]) -> None:
-        """Note what the tab tells of itself."""
+    def add_event(self, method: str, parameters: Mapping[str, Any]) -> None:
+        """Note a problem that the tab reports."""
         if method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.problems.append(f"exception: {details.get('exception', {}).get('description', details['text'])}")
@@ -256,14 +256,14 @@ class Page:
         )
         return float(found[0]), float(found[1])
 
-    def picture(self, path: Path, *, clip: tuple[int, int, int, int] | None = None, whole: bool = False) -> None:
+    def picture(self, path: Path, *, clip: tuple[int, int, int, int] | None = None, full: bool = False) -> None:
         """What is seen, as PNG or WebP by the name of the file; ``clip``: left, top, width and height."""
         options: dict[str, Any] = {"format": "png"}
         if path.suffix == ".webp":
             options = {"format": "webp", "quality": 82}
         if clip:
             options["clip"] = dict(zip(("x", "y", "width", "height"), clip, strict=True)) | {"scale": 1}
-        answer = self.ask("Page.captureScreenshot", captureBeyondViewport=whole, **options)
+        answer = self.ask("Page.captureScreenshot", captureBeyondViewport=full, **options)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def printed(self) -> bytes:

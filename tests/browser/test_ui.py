@@ -1,7 +1,7 @@
 """The Dagster UI and the report, as people see them: in a real browser, by clicking.
 
 ``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of the README as well, of a larger
-organization and a whole week.
+organization and a week.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def test_the_report_is_read_on_every_screen(
     page = browser.page(width=1100, height=800)
     written = installation.folder / "reports" / f"{newest}.html"
     page.go(written.as_uri(), "At a glance", "About this data")
-    taken(page, "report", clip=(0, 0, 1100, 1500), whole=True)
+    taken(page, "report", clip=(0, 0, 1100, 1500), full=True)
     page.resize(360, 740, mobile=True)
     assert page.run("document.documentElement.scrollWidth") <= 360  # wide tables scroll by themselves
     page.resize(1100, 800)
@@ -174,9 +174,9 @@ def wrong(page: Page) -> list[str]:
     return [problem for problem in page.problems if not any(re.search(known, problem) for known in NOISE)]
 
 
-def taken(page: Page, name: str, *, clip: tuple[int, int, int, int], whole: bool = False) -> None:
+def taken(page: Page, name: str, *, clip: tuple[int, int, int, int], full: bool = False) -> None:
     """A picture for the README, where these are wanted."""
     if PICTURES:
         PICTURES.mkdir(exist_ok=True, parents=True)
         page.settle(1)
-        page.picture(PICTURES / f"{name}.webp", clip=clip, whole=whole)
+        page.picture(PICTURES / f"{name}.webp", clip=clip, full=full)

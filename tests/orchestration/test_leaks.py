@@ -84,7 +84,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest
         monkeypatch.setenv(name, str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # when asked for it, it logs paths
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs paths
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the sandbox's own
     monkeypatch.setattr("drillster_pipeline.api.retry.RetryState.add_failure", lambda *_, **__: None)
     monkeypatch.setattr("drillster_pipeline.pipeline.publish.PAUSES", ())

@@ -139,7 +139,7 @@ def test_the_nightly_run_goes_next_before_backfills_that_take_turns_and_waits_fo
         assert nightly.tags["dagster/schedule_name"] == "nightly"
         assert nightly.tags["dagster/partition"] == str(DAY)
 
-        # Its process dies: Dagster's own retry of it does not queue up behind the backfills either.
+        # Its process is killed: Dagster's own retry of it does not queue up behind the backfills either.
         dagster.instance.report_run_failed(nightly)
         dead = dagster.instance.get_run_records(dg.RunsFilter(run_ids=[nightly.run_id]))
         list(consume_new_runs_for_automatic_reexecution(dagster.context, dead, LOGGER))
