@@ -18,6 +18,7 @@ NONSENSE = Faults(failures=(Failure(at="groups", statuses=(400,), error="nonsens
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_it_reports_what_fails_and_brings_the_newest_date_into_the_warehouse(
         self, command: Command, sandbox: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -51,6 +52,7 @@ class TestRun:
         assert shown.out.count("snapshot, events") == 2, shown.out
         assert "missing" not in shown.out
 
+    @pytest.mark.slow
     def test_it_then_fetches_missing_events_and_reports_at_once_where_it_can_not(
         self, command: Command, sandbox: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -181,6 +183,7 @@ def test_schema_names_the_schema_and_the_database_of_its_options(command: Comman
     assert "database: lake\n  schema: elsewhere\n" in sources
 
 
+@pytest.mark.slow
 def test_demo_exports_its_dates_and_shows_them(command: Command) -> None:
     ended = command("demo", "--nights", "2", "--accounts", "20")
     assert ended.code == 0, ended.out + ended.err

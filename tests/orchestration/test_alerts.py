@@ -118,6 +118,7 @@ class TestRuns:
             evaluate(installation)
         assert [text[:21] for text in texts(hook)] == ["The run of 2026-06-08"]
 
+    @pytest.mark.slow
     def test_a_run_that_the_daemon_retries_is_reported_with_its_last_attempt_or_after_a_while(
         self, installation: Installation, hook: Webhook
     ) -> None:
@@ -318,6 +319,7 @@ def watched(loaded: Installation) -> Iterator[Webhook]:
         yield hook
 
 
+@pytest.mark.slow
 def test_a_stale_warehouse_is_reported_once_and_then_when_it_is_up_to_date_again(
     loaded: Installation, watched: Webhook
 ) -> None:

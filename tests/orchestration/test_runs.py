@@ -241,6 +241,7 @@ def test_a_past_date_without_an_archive_gets_its_events_and_a_refusal_of_the_res
     assert run.tags["drillster/error_type"] == "past date refused"
 
 
+@pytest.mark.slow
 def test_events_that_can_not_be_read_do_not_stop_the_snapshot(installation: Installation) -> None:
     failure = Failure(at="objectives/*/events", statuses=(400,), error="no_such_thing")
     installation.sandbox.faults = Faults(failures=(failure,))
@@ -249,6 +250,7 @@ def test_events_that_can_not_be_read_do_not_stop_the_snapshot(installation: Inst
     assert set(result.rows) == set(DATA_TABLES) - {"objective_events"}
 
 
+@pytest.mark.slow
 def test_the_options_of_a_run_reach_capture_and_publish(loaded: Installation) -> None:
     loaded.at(night_after(NEXT))
     loaded.capture()  # it waits to be published, and has all groups
@@ -345,6 +347,7 @@ class TestSelections:
         assert [run.tags["drillster/export_date"] for run in loaded.instance.get_runs(limit=1)] == [str(DAY)]
 
 
+@pytest.mark.slow
 def test_the_heartbeat_is_sent_for_a_complete_load_of_the_newest_date_alone(loaded: Installation) -> None:
     with running_webhook() as hook:
         loaded.set(DRILLSTER_HEARTBEAT_URL=hook.url)
