@@ -54,7 +54,7 @@ class Mutation:
             if isinstance(body, dict):
                 PAGES[self.kind](body, query, self.value)
         else:
-            _change(body, self)
+            change(body, self)
         # Half a surrogate pair can only be written as an escape.
         return reply._replace(body=json.dumps(body, allow_nan=True).encode())
 
@@ -127,9 +127,9 @@ def _pagination(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _each_list(change: Callable[[list[Any], Any], list[Any]]) -> Callable[[dict[str, Any], Any, Any], None]:
+def _each_list(of: Callable[[list[Any], Any], list[Any]]) -> Callable[[dict[str, Any], Any, Any], None]:
     def apply(body: dict[str, Any], _query: Any, value: Any) -> None:
-        body.update({name: change(items, value) for name, items in body.items() if isinstance(items, list)})
+        body.update({name: of(items, value) for name, items in body.items() if isinstance(items, list)})
 
     return apply
 
@@ -185,7 +185,8 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(one)
 
 
-def _change(body: Any, mutation: Mutation) -> None:
+def change(body: Any, mutation: Mutation) -> None:
+    """Change one part of a JSON value, in place."""
     places = [place for place in _places(body) if mutation.kind != "replace an id" or place[1] == "id"]
     if not places:
         return
