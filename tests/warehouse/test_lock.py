@@ -27,16 +27,13 @@ class Clock:
 def test_a_second_writer_gets_the_name_of_the_first_and_what_to_do(place: Place) -> None:
     clock = Clock()
     with (
-        place.opened() as first,
+        place.prepared() as first,
         place.opened(lock_wait_seconds=20, monotonic=clock.monotonic, sleep=clock.sleep) as second,
+        first.loading(plan(day(1), ["accounts"])),
+        pytest.raises(Busy) as caught,
+        second.loading(plan(day(2), ["accounts"])),
     ):
-        first.prepare()
-        with (
-            first.loading(plan(day(1), ["accounts"])),
-            pytest.raises(Busy) as caught,
-            second.loading(plan(day(2), ["accounts"])),
-        ):
-            pass
+        pass
 
     message = str(caught.value)
     assert "for longer than 20 s. Wait until that run is done, or stop it" in message
@@ -46,16 +43,15 @@ def test_a_second_writer_gets_the_name_of_the_first_and_what_to_do(place: Place)
 
 
 def test_a_second_writer_waits_for_the_first(place: Place) -> None:
-    with place.opened() as first, place.opened() as second:
-        first.prepare()
+    waits = threading.Event()
+    with place.prepared() as first, place.opened(sleep=lambda _: waits.wait(0.01) or waits.set()) as second:
         with first.loading(plan(day(1), ["accounts"])) as loading:
             loading.stage(batch("accounts", [account("a", "First")]))
             waiting = threading.Thread(target=load, args=(second, day(2), {"accounts": [account("a", "Second")]}))
             waiting.start()
-            waiting.join(0.5)
-            assert waiting.is_alive()
+            assert waits.wait(60)
             loading.merge()
-        waiting.join(20)
+        waiting.join(60)
         assert column(first, "accounts", "name") == {"a": "Second"}
 
 
