@@ -282,15 +282,13 @@ def _check_ledger(outcome: PublishOutcome) -> None:
 
 
 def _lost(given: Iterator[Given], resource: str, known: set[tuple[Any, ...]], present: set[tuple[Any, ...]]) -> int:
-    """How many items with a known id were given for which there is neither the known row nor another new one."""
-    items = {
-        (tuple(one.unit.values()), _text(item))
-        for one in given
-        if one.resource == resource
-        for item in _items(one)
-        if isinstance(item, dict)
-    }
-    missing = 0
+    """How many items with a known id were given for which there is neither the known row nor another new one.
+
+    Items that are no objects count as one.
+    """
+    found = [(one.unit, item) for one in given if one.resource == resource for item in _items(one)]
+    items = {(tuple(unit.values()), _text(item)) for unit, item in found if isinstance(item, dict)}
+    missing = int(any(not isinstance(item, dict) for _, item in found))
     for unit, text in items:
         rows = [key for key in known if key[-1] in text and set(key[:-1]) <= set(unit)]
         missing += bool(rows) and not any(key in present for key in rows)
