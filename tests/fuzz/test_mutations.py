@@ -64,6 +64,7 @@ def test_every_form_gives_the_same_rows(installation: Fuzzed, form: dict[str, An
 
 @FEW
 @given(form=forms, changes=mutations)
+@example(COVERING[0], [Mutation("organizations/{organization_id}/accounts", "enlist")])
 def test_whatever_is_answered_nothing_breaks_and_nothing_is_lost(
     installation: Fuzzed, form: dict[str, Any], changes: Sequence[Mutation]
 ) -> None:
