@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import field_name, named_total, shown
+from tests.fuzz.mutations import values
 
 LISTS = [name for name, resource in RESOURCES.items() if resource.is_list]
 ITEMS = [{"id": "a"}, {"id": "b"}]
@@ -65,13 +66,10 @@ def test_an_answer_without_a_list_is_a_contract_error_that_names_what_was_met(bo
         RESOURCES["groups"].items(body)
 
 
-@pytest.mark.parametrize("body", ["<html>", 7, None, True])
-def test_an_answer_that_is_neither_object_nor_list_is_a_contract_error(body: Any) -> None:
-    with pytest.raises(ContractError, match="expected an object or a list, met"):
-        RESOURCES["groups"].items(body)
-
-
-def test_a_documented_name_that_holds_no_list_is_a_contract_error() -> None:
+def test_an_answer_that_is_neither_object_nor_list_is_a_contract_error() -> None:
+    for body in ("<html>", 7, None, True):
+        with pytest.raises(ContractError, match="expected an object or a list, met"):
+            RESOURCES["groups"].items(body)
     with pytest.raises(ContractError, match="'groups' should be a list, is dict"):
         RESOURCES["groups"].items({"groups": {"id": "g"}})
 
@@ -110,14 +108,7 @@ def test_the_names_of_an_empty_object_are_said_in_words() -> None:
     assert shown({}) == "an empty object"
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=8), inside, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(st.sampled_from(sorted(LISTS)), json_values)
+@given(st.sampled_from(sorted(LISTS)), values)
 def test_any_answer_gives_a_list_of_its_own_or_a_contract_error(resource: str, body: Any) -> None:
     inside = list(body.values()) if isinstance(body, dict) else [body]
     try:

@@ -78,6 +78,7 @@ writer.seal({"resources": {"results": {}}})
 """
 
 
+@pytest.mark.slow
 def test_a_capture_that_is_killed_while_it_is_sealed_is_not_sealed_and_can_be_resumed(archive: Archive) -> None:
     killed = subprocess.run([sys.executable, "-c", SEAL, archive.url], check=False)
     assert killed.returncode == -signal.SIGKILL

@@ -154,6 +154,7 @@ with LocalStorage(Path(sys.argv[1])).locked("2026-01-01/.snapshot", "capturing")
 """
 
 
+@pytest.mark.slow
 def test_a_lock_excludes_other_processes_and_ends_with_its_process(storage: LocalStorage) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(storage.root)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

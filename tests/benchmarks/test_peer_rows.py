@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.peer import TABLES_OF, items_of
 from benchmarks.peer_rows import READERS
 from drillster_pipeline.tables import DATA_TABLES
@@ -15,6 +17,7 @@ from tests.support.installation import DAY, NOW, Installation
 SIZE = Size(accounts=62, groups=3, members_per_group=20, tests_per_group=1, stable=True)
 
 
+@pytest.mark.slow
 def test_the_peer_has_the_same_rows_and_only_playables_more_than_once(tmp_path: Path) -> None:
     theirs: dict[str, Counter[tuple[Any, ...]]] = {name: Counter() for name in DATA_TABLES}
     with Sandbox(size=SIZE, now=NOW) as sandbox, Installation(tmp_path, sandbox) as installation:

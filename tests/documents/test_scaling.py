@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.scaling import counts, formula
 from tests.drillster import Sandbox, Size
 from tests.support.installation import Installation
 
 
+@pytest.mark.slow
 def test_a_run_sends_as_many_requests_as_the_formula_says(tmp_path: Path) -> None:
     with Sandbox(size=Size(accounts=40), seed=7) as sandbox, Installation(tmp_path, sandbox) as installation:
         for kind in ("snapshot", "events"):
