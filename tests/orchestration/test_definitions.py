@@ -93,6 +93,9 @@ def test_every_asset_is_described_with_its_columns_and_their_lineage(defs: dg.De
     for table in DATA_TABLES.values():
         schema = specs[f"warehouse/{table.name}"].metadata["dagster/column_schema"]
         assert [column.name for column in schema.columns] == [column.name for column in table.all_columns]
+        policy = specs[f"warehouse/{table.name}"].freshness_policy
+        assert (policy.deadline_cron, policy.timezone) == ("30 8 * * *", "Europe/Amsterdam")
+        assert {dep.asset_key.path[0] for dep in specs[f"warehouse/{table.name}"].deps} == {"drillster"}
     fields = {resource: {column.name for column in schema.columns} for resource, schema in field_schemas().items()}
     assert set(fields) == set(RESOURCES)
     lineages = [column_lineage(table).deps_by_column for table in DATA_TABLES.values()]
