@@ -34,7 +34,7 @@ NOISE: dict[str, str] = {}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(chromium.BINARY is None, reason="no chromium: tests/browser/install installs Debian's"),
-    pytest.mark.timeout(900 if PICTURES else 240),
+    pytest.mark.timeout(900 if PICTURES else 600),
 ]
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="no axe-core: tests/browser/install fetches it from npm")
 
