@@ -10,7 +10,7 @@ import pytest
 
 from drillster_pipeline.archive import Archive
 from drillster_pipeline.dates import events_window
-from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, Refused
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, PermissionDenied, Refused
 from drillster_pipeline.pipeline.capture import CaptureOutcome, How
 from drillster_pipeline.pipeline.guard import mark_refused
 from tests.api.crawling import expected, expected_events, items_in, unit
@@ -151,6 +151,13 @@ class TestAnInterruptedCapture:
         outcome = capture(installation)
         assert outcome.how is How.CAPTURED
         assert items_in(outcome.capture) == expected(installation.sandbox)
+
+    def test_it_is_removed_where_nothing_could_be_read(self, installation: Installation) -> None:
+        """To resume it would repeat the refusals, even after the permission was given."""
+        installation.sandbox.faults = Faults(failures=(Failure(statuses=(403,)),))
+        with pytest.raises(PermissionDenied):
+            installation.capture()
+        assert installation.context.archive.captures(DAY) == []
 
     def test_of_a_date_that_is_past_it_is_refused(self, installation: Installation) -> None:
         installation.interrupt()

@@ -140,11 +140,11 @@ def test_the_person_stays_forgotten_by_a_load_that_waited_for_it(
     assert traces(loaded, person) == []
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "events"])
-def test_while_a_capture_is_made_nothing_is_changed(loaded: Installation, person: Person, kind: str) -> None:
-    begin(loaded, kind=kind)
+@pytest.mark.parametrize(("kind", "days"), [("snapshot", 0), ("events", 3)])
+def test_while_a_capture_is_made_nothing_is_changed(loaded: Installation, person: Person, kind: str, days: int) -> None:
+    day = begin(loaded, days, kind).ref.export_date
     before = {path: path.read_bytes() for path in loaded.folder.rglob("*.gz")}
-    with loaded.context.archive.locked(DAY, kind), pytest.raises(Busy, match=f"Another run is capturing the {kind}"):
+    with loaded.context.archive.locked(day, kind), pytest.raises(Busy, match=f"Another run is capturing the {kind}"):
         run(loaded, person)
     assert {path: path.read_bytes() for path in loaded.folder.rglob("*.gz")} == before
     assert (erasures(loaded), notes(loaded).exists()) == (0, False)

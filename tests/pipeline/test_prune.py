@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -63,6 +64,23 @@ def test_a_capture_that_is_being_made_stays_for_a_later_prune(installation: Inst
         assert pruned(installation).captures == (other,)
     assert pruned(installation).captures == (being_made,)
     assert installation.context.archive.dates() == [DAY]
+
+
+def test_a_capture_that_is_sealed_in_the_meantime_stays(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(installation, 5)
+    archive, day = installation.context.archive, DAY - timedelta(days=5)
+    writer = archive.begin(day, "snapshot", {}, NOW - timedelta(days=4))
+    locked = archive.locked
+
+    def sealed_before(*what: Any) -> Any:
+        writer.seal({"resources": {}})
+        return locked(*what)
+
+    monkeypatch.setattr(archive, "locked", sealed_before)
+    assert pruned(installation).captures == ()
+    assert archive.newest_sealed(day, "snapshot").ref.capture_id == writer.ref.capture_id
 
 
 def test_a_prune_that_was_cut_short_is_finished_by_the_next(
