@@ -40,7 +40,8 @@ def _loaded(table: str, scope: str = "") -> dict[str, Any]:
                 *leading, last = others if scope else names
                 fields = found
                 for name in leading:
-                    fields[name] = fields = fields.get(name) or {}
+                    fields[name] = fields.get(name) or {}
+                    fields = fields[name]
                 fields.setdefault(last)
     return found
 

@@ -57,6 +57,7 @@ class Privacy:
         self.knows_everyone = False
         """Whether all accounts were learnt."""
         self.known = KnownNames(self.address, shortest=2)
+        """The names of everyone who was learnt."""
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
