@@ -99,9 +99,7 @@ def test_a_401_is_renewed_and_replayed_once(make_client, drillster):
     assert drillster.calls[-1].token == "token-2"
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>", b'{"id":"not_authenticated","description":"x"}', b'{"error":"invalid_token"}']
-)
+@pytest.mark.parametrize("body", [b"<html>", b'{"id":"not_authenticated","description":"x"}'])
 def test_a_second_401_is_final(make_client, drillster, body):
     drillster.api = lambda _: Reply(status=401, body=body)
     client = make_client()
@@ -187,11 +185,9 @@ def test_a_refusal_is_raised_at_once_with_its_id_and_its_endpoint(
     ("location", "says"),
     [
         ("https://eu.drillster.example/api/2.1.1/groups?k=v", "to eu.drillster.example (302)"),
-        ("//other.example/x", "to other.example (302)"),
         ("https://user:pass@login.example/x", "to login.example (302)"),
         ("/api/2.1.1/groups/?k=v", "to another address (302)"),
         ("https://[", "to another address (302)"),
-        ("", "to another address (302)"),
         ("javascript:alert(1)", "to another address (302)"),
     ],
 )

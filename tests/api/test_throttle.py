@@ -22,6 +22,26 @@ def fake(fake_time, **options):
     return make(cancel=CancelToken(sleep=fake_time.sleep), clock=fake_time.clock, **options)
 
 
+def test_no_more_are_in_flight_than_allowed():
+    throttle = make(concurrency=3)
+    lock, flying, most = threading.Lock(), 0, 0
+
+    def work(_):
+        nonlocal flying, most
+        throttle.enter()
+        with lock:
+            flying += 1
+            most = max(most, flying)
+        time.sleep(0.001)
+        with lock:
+            flying -= 1
+        throttle.leave(overload=False)
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(work, range(120)))
+    assert most == 3
+
+
 @pytest.mark.parametrize("pause", [0, 0.2])
 def test_requests_are_spread_evenly_at_the_rate_also_after_a_pause(fake_time, pause):
     throttle = fake(fake_time, rate=50)

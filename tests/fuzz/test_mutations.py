@@ -30,13 +30,13 @@ FORMS: dict[str, tuple[Any, ...]] = {
     "events_evaluation": ("evaluation", "objectiveEvaluation"),
     "test_results_items": ("grouped", "flat"),
     "content_list": ("playables", "content", "things"),
-    "errors": ("object", "oauth", "html", "nothing"),
+    "errors": ("object", "oauth", "html"),
 }
 forms = st.fixed_dictionaries({name: st.sampled_from(choices) for name, choices in FORMS.items()})
-COVERING = [{name: choices[shift % len(choices)] for name, choices in FORMS.items()} for shift in range(4)]
+COVERING = [{name: choices[shift % len(choices)] for name, choices in FORMS.items()} for shift in range(3)]
 """Every form is in one of these."""
 NEEDED = {api.GROUP_MEMBERS, api.RESULTS, api.OBJECTIVE_EVENTS}
-FEW = settings(max_examples=examples(5))
+FEW = settings(max_examples=examples(3))
 """A run takes long."""
 
 
@@ -44,12 +44,11 @@ def in_form(fuzzed: Fuzzed, form: dict[str, Any]) -> None:
     fuzzed.sandbox.faults = Faults(shapes=Shapes(**form), clamped_sizes={"results": 10, "groups": 10})
 
 
-@settings(max_examples=examples(2))
+@settings(max_examples=examples(1))
 @given(form=forms)
 @example(COVERING[0])
 @example(COVERING[1])
 @example(COVERING[2])
-@example(COVERING[3])
 def test_every_form_gives_the_same_rows(installation: Fuzzed, form: dict[str, Any]) -> None:
     installation.restore("empty")
     in_form(installation, form)
