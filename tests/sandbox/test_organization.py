@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox.draws import DAY
+from drillster_pipeline.sandbox.draws import DAY, iso
 from drillster_pipeline.sandbox.organization import Snapshot
 from tests.drillster import Organization, Size
 
@@ -191,6 +191,21 @@ def test_evaluations_agree_with_the_results_of_the_same_moment(days: list[Snapsh
     assert compared > 100
 
 
+def test_the_highest_proficiency_rises_in_the_course_of_time(days: list[Snapshot]) -> None:
+    group = days[0].present_groups()[0]
+    staying = [one for one in days[0].learners(group) if one in days[80].learners(group)]
+    early, late = (
+        [
+            item.get("highestProficiency", {}).get("overall", 0)
+            for one in staying
+            for item in day.results(group, one).all()
+        ]
+        for day in (days[0], days[80])
+    )
+    assert len(staying) > 3
+    assert sum(early) / len(early) < sum(late) / len(late)
+
+
 def test_windows_of_events_add_up_and_are_remembered_as_they_were(days: list[Snapshot]) -> None:
     early, late, total = days[10], days[40], 0
     start, middle, stop = early.moment - 60 * DAY, early.moment - 21 * DAY, early.moment
@@ -221,6 +236,7 @@ def test_tests_have_several_attempts_of_every_kind_which_stay_what_they_were(day
     assert len(common) > 20
     assert late.keys() - early.keys()
     assert all(early[id_]["started"] == late[id_]["started"] for id_ in common)
+    assert max(one.get("completed", one["started"]) for one in early.values()) <= iso(days[0].moment)
     scores = [attempt["score"]["transformations"][1]["passed"] for attempt in late.values() if "score" in attempt]
     assert set(scores) == {True, False}
     assert {("completed" in one, "score" in one) for one in late.values()} >= {(False, False), (True, True)}
