@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from tests.drillster import Faults, Shapes
 from .mutations import BYTES, ENDPOINTS, Mutation, mutations
 from .runs import Fuzzed, Run, check, check_deletions
 
+pytestmark = pytest.mark.slow
 ALL = frozenset({"*"})
 FORMS: dict[str, tuple[Any, ...]] = {
     "without_total": (frozenset(), frozenset({"accounts", "group_members", "objectives", "results", "test_results"})),
