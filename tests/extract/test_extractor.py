@@ -11,13 +11,13 @@ from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
 
-from .answers import EVENTS, FORMS, GROUP, ORGANIZATION, respond
+from .answers import FORMS, example, respond
 from .pages import CAPTURED_AT, ResourcePage, extract, page
 
 CAPTURE: list[ResourcePage] = [
-    page("organization", ORGANIZATION),
-    *(respond(resource, [items[0]]) for resource, items, _ in FORMS if resource != "objective_events"),
-    page("groups", {**GROUP, "tests": [{"id": "t", "type": "TEST"}]}, group_id="g"),
+    page("organization", example.organization),
+    *(respond(name, [form["items"][0]]) for name, form in FORMS.items() if name != "objective_events"),
+    page("groups", {**example.group, "tests": [{"id": "t", "type": "TEST"}]}, group_id="g"),
 ]
 CAPTURE.sort(key=lambda response: list(RESOURCES).index(response[0]))
 
@@ -76,7 +76,7 @@ def test_a_list_is_unreadable_where_what_it_leads_to_could_not_be_asked_for(tabl
 
 
 def test_events_add_the_people_that_they_refer_to() -> None:
-    found = extract(respond("objective_events", [EVENTS[0]]), tables=("objective_events", "accounts"))
+    found = extract(respond("objective_events", [example.event]), tables=("objective_events", "accounts"))
     assert [batch.table.name for batch in found.batches] == ["accounts", "objective_events"]
 
 

@@ -7,27 +7,7 @@ from typing import Any
 
 import pytest
 
-from .answers import (
-    ATTEMPT,
-    CATALOG,
-    CATALOG_ROW,
-    DRILL,
-    EVALUATION,
-    EVENTS,
-    FORMS,
-    GRADE,
-    JOINED,
-    LISTS,
-    NOOR,
-    OBJECTIVE,
-    ORGANIZATION,
-    PAGINATION,
-    PASSED,
-    PRACTICE,
-    RESULT_ROW,
-    read,
-    respond,
-)
+from .answers import FORMS, LISTS, example, read, respond
 from .pages import extract, page, utc
 
 
@@ -35,21 +15,18 @@ def given(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-@pytest.mark.parametrize(("resource", "items", "expected"), FORMS, ids=[resource for resource, *_ in FORMS])
-def test_an_item_loads_the_same_in_every_form_and_under_any_name_of_its_list(
-    resource: str, items: list[Any], expected: dict[str, Any]
-) -> None:
-    for item in items:
-        bodies = [[item], *({name: [item], "pagination": PAGINATION} for name in LISTS[resource])]
-        for body in bodies:
+@pytest.mark.parametrize("resource", FORMS)
+def test_an_item_loads_the_same_in_every_form_and_under_any_name_of_its_list(resource: str) -> None:
+    for item in FORMS[resource]["items"]:
+        for body in [[item], *({name: [item], "pagination": example.pagination} for name in LISTS[resource])]:
             found = read(resource, body)
-            for table, rows in expected.items():
+            for table, rows in FORMS[resource]["rows"].items():
                 assert list(map(given, found.rows(table))) == (rows if isinstance(rows, list) else [rows]), body
             assert found.rejects() == []
 
 
 def test_the_organization_is_one_row_of_which_only_the_id_is_needed() -> None:
-    assert given(read("organization", ORGANIZATION).row("organizations")) == {
+    assert given(read("organization", example.organization).row("organizations")) == {
         "organization_id": "org",
         "name": "Zorggroep De Linde",
         "contract_type": "BUSINESS",
@@ -88,12 +65,12 @@ def test_a_things_own_answer_adds_to_the_list_and_is_known_by_its_path() -> None
     found = extract(
         page("catalogs", [{"id": "c", "name": "Old"}]),
         page("catalogs", {"name": "Basics"}, catalog_id="c"),
-        respond("catalog_content", {"playables": [], "playableContainer": CATALOG, "pagination": {"total": 7}}),
+        respond("catalog_content", {"playables": [], "playableContainer": example.catalog, "pagination": {"total": 7}}),
         page("groups", [{"id": "g", "name": "Old", "description": "All"}, {"id": "closed", "name": "Closed"}]),
-        page("groups", {"name": "New", "tests": [{"id": "t"}], "drillables": [DRILL]}, group_id="g"),
-        respond("group_drillables", {"drillables": [DRILL], "tests": [{"id": "u"}]}),
+        page("groups", {"name": "New", "tests": [{"id": "t"}], "drillables": [example.drill]}, group_id="g"),
+        respond("group_drillables", {"drillables": [example.drill], "tests": [{"id": "u"}]}),
     )
-    assert given(found.row("catalogs")) == {**CATALOG_ROW, "playable_count": 7}
+    assert given(found.row("catalogs")) == {**example.catalog_row, "playable_count": 7}
     groups = {row["group_id"]: (row["name"], row["description"]) for row in found.rows("groups")}
     assert groups == {"g": ("New", "All"), "closed": ("Closed", None)}
     playables = {row["playable_id"]: row["type"] for row in found.rows("group_playables")}
@@ -121,13 +98,13 @@ KIM = {"emailAddress": "kim@example.org"}
 @pytest.mark.parametrize(
     ("item", "counts", "status"),
     [
-        ({"member": NOOR, **JOINED, "status": "accepted"}, None, "ACCEPTED"),
-        ({"member": NOOR, "status": ""}, None, ""),
-        ({"member": NOOR}, None, "INVITED"),
-        ({"member": NOOR}, {"members": 4, "invitees": 1}, "INVITED"),
-        ({"member": NOOR}, {"members": 5, "invitees": 0}, "MEMBER"),
+        ({"member": example.noor, **example.joined, "status": "accepted"}, None, "ACCEPTED"),
+        ({"member": example.noor, "status": ""}, None, ""),
+        ({"member": example.noor}, None, "INVITED"),
+        ({"member": example.noor}, {"members": 4, "invitees": 1}, "INVITED"),
+        ({"member": example.noor}, {"members": 5, "invitees": 0}, "MEMBER"),
         ({"member": KIM}, {"members": 5, "invitees": 0}, "INVITED"),
-        ({"member": KIM, **JOINED}, None, "MEMBER"),
+        ({"member": KIM, **example.joined}, None, "MEMBER"),
     ],
 )
 def test_a_status_is_as_stated_or_follows_from_a_date_of_joining(item: Any, counts: Any, status: str) -> None:
@@ -135,15 +112,23 @@ def test_a_status_is_as_stated_or_follows_from_a_date_of_joining(item: Any, coun
 
 
 def test_the_norm_of_an_evaluation_is_its_own_else_that_of_its_objective() -> None:
-    own = {**EVALUATION, "user": {"id": "a"}, "reviewDate": "2026-05-01", "objective": {"minimumProficiency": 70}}
-    found = extract(respond("objectives", [OBJECTIVE]), respond("objective_evaluations", [EVALUATION, own]))
+    own = {
+        **example.evaluation,
+        "user": {"id": "a"},
+        "reviewDate": "2026-05-01",
+        "objective": {"minimumProficiency": 70},
+    }
+    found = extract(
+        respond("objectives", [example.objective]), respond("objective_evaluations", [example.evaluation, own])
+    )
     norms = {
         row["account_id"]: (row["review_at"], row["minimum_proficiency"]) for row in found.rows("objective_evaluations")
     }
     assert norms == {"noor": (utc(2026, 8, 1), 80), "a": (utc(2026, 5, 1), 70)}
-    unread = page("objective_evaluations", [EVALUATION], group_id="g", objective_id="unread")
+    unread = page("objective_evaluations", [example.evaluation], group_id="g", objective_id="unread")
     assert (
-        extract(respond("objectives", [OBJECTIVE]), unread).row("objective_evaluations")["minimum_proficiency"] is None
+        extract(respond("objectives", [example.objective]), unread).row("objective_evaluations")["minimum_proficiency"]
+        is None
     )
 
 
@@ -159,18 +144,23 @@ def test_a_norm_that_does_not_fit_costs_the_objective_but_nobodys_evaluation() -
 
 
 def test_a_proficiency_that_is_a_number_has_no_parts_and_the_measures_of_practice_win() -> None:
-    practice = {**PRACTICE, "proficiency": 61, "highestProficiency": 95, "eventualProficiency": "40"}
-    row = read("results", [{"drillable": {**DRILL, "practice": {"timeSpent": 2}}, "practice": practice}]).row("results")
-    assert row == {**RESULT_ROW, "receptive_proficiency": None, "productive_proficiency": None}
+    practice = {**example.practice, "proficiency": 61, "highestProficiency": 95, "eventualProficiency": "40"}
+    row = read("results", [{"drillable": {**example.drill, "practice": {"timeSpent": 2}}, "practice": practice}]).row(
+        "results"
+    )
+    assert row == {**example.result_row, "receptive_proficiency": None, "productive_proficiency": None}
 
 
 def test_a_value_that_is_given_is_kept_where_others_would_be_made() -> None:
-    assert read("objective_events", [{**EVENTS[0], "eventId": "e-1"}]).row("objective_events")["event_id"] == "e-1"
+    assert read("objective_events", [{**example.event, "eventId": "e-1"}]).row("objective_events")["event_id"] == "e-1"
     falling = read("objectives", [{"id": "o", "minimumProficiency": 90.0, "fallingMinimumProficiency": 0}])
     assert falling.column("objectives", "falling_minimum_proficiency") == [0]
 
 
-@pytest.mark.parametrize("entry", [{"user": NOOR}, {"user": NOOR, "testResults": []}, {"member": NOOR, "attempts": []}])
+@pytest.mark.parametrize(
+    "entry",
+    [{"user": example.noor}, {"user": example.noor, "testResults": []}, {"member": example.noor, "attempts": []}],
+)
 def test_a_member_without_attempts_is_no_attempt(entry: Any) -> None:
     found = read("test_results", {"memberTestResults": [entry]})
     assert (found.rows("test_results"), found.rejects()) == ([], [])
@@ -182,17 +172,21 @@ def test_a_member_without_attempts_is_no_attempt(entry: Any) -> None:
     [
         ({"completed": None, "progress": 0, "score": None}, (0.0, None, None)),
         ({"score": 64}, (1.0, 64, None)),
-        ({"score": {"transformations": [GRADE]}}, (1.0, None, None)),
-        ({"score": {"transformations": [{**PASSED, "passed": False}, PASSED]}}, (1.0, None, False)),
-        ({"score": {"transformations": [{**PASSED, "passed": None}, PASSED]}}, (1.0, None, True)),
+        ({"score": {"transformations": [example.grade]}}, (1.0, None, None)),
+        ({"score": {"transformations": [{**example.passed, "passed": False}, example.passed]}}, (1.0, None, False)),
+        ({"score": {"transformations": [{**example.passed, "passed": None}, example.passed]}}, (1.0, None, True)),
     ],
 )
 def test_an_attempt_is_passed_by_the_first_transformation_that_says_so(attempt: Any, expected: Any) -> None:
-    row = read("test_results", [{"user": NOOR, "testResults": [{**ATTEMPT, **attempt}]}]).row("test_results")
+    row = read("test_results", [{"user": example.noor, "testResults": [{**example.attempt, **attempt}]}]).row(
+        "test_results"
+    )
     assert (row["progress"], row["score_percentage"], row["passed"]) == expected
 
 
 def test_attempts_by_nobody_known_and_scores_that_are_numbers_load_too() -> None:
-    found = read("test_results", [{**ATTEMPT, "ticket": {"id": "x"}, "drills": [{"drill": DRILL, "score": 57}]}])
+    found = read(
+        "test_results", [{**example.attempt, "ticket": {"id": "x"}, "drills": [{"drill": example.drill, "score": 57}]}]
+    )
     assert found.row("test_results")["account_id"] is None
     assert found.column("test_result_drills", "score_percentage") == [57]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .answers import ACCOUNT, read, respond
+from .answers import example, read, respond
 from .pages import ResourcePage, extract, page
 
 SAM = {"id": "sam", "name": "Sam from elsewhere"}
@@ -22,7 +22,7 @@ PEOPLE = {
 
 @pytest.mark.parametrize("reference", PEOPLE.values(), ids=PEOPLE)
 def test_a_person_of_another_organization_is_known_from_every_reference(reference: ResourcePage) -> None:
-    found = extract(page("accounts", {"accounts": [ACCOUNT]}), reference)
+    found = extract(page("accounts", {"accounts": [example.account]}), reference)
     (other,) = [row for row in found.rows("accounts") if row["account_id"] == "sam"]
     assert (other["name"], other["is_managed"], other["is_admin"]) == ("Sam from elsewhere", False, None)
 

@@ -10,7 +10,7 @@ import pytest
 from drillster_pipeline.response_shapes import Json
 from drillster_pipeline.tables import DATA_TABLES
 
-from .answers import ATTEMPT, DOCUMENTED, EVALUATION, GROUP, NOOR, ORGANIZATION, PRACTICE, WHEN, read
+from .answers import DOCUMENTED, example, read
 from .pages import Extracted
 
 ODD = {"odd": 1}
@@ -24,7 +24,7 @@ READ_ELSEWHERE = {"accounts.is_managed", "catalogs.playable_count", "account_ext
 
 def broken_at(resource: str, source: str) -> Extracted:
     """A documented answer with something odd at a place in its second item."""
-    body: Any = copy.deepcopy(DOCUMENTED[resource][1] if resource in DOCUMENTED else ORGANIZATION)
+    body: Any = copy.deepcopy(DOCUMENTED[resource][1] if resource in DOCUMENTED else example.organization)
     *names, last = source.split(".")
     place = body
     for level, name in enumerate(names):
@@ -59,7 +59,7 @@ ITEMS: dict[str, list[tuple[Json, str]]] = {
         ({"account": {"id": ""}}, "account_id: missing"),
         ({"account": {"id": "a", "lastLogin": 1_746_168_060}}, "last_login_at: expected a timestamp"),
     ],
-    "groups": [({**GROUP, "counts": 41}, "member_count, drillable_count, test_count: expected an object")],
+    "groups": [({**example.group, "counts": 41}, "member_count, drillable_count, test_count: expected an object")],
     "group_members": [
         ({"member": {"name": "Kim"}}, "member_key: missing: the entry has neither an id nor an e-mail address"),
         ({"member": {"id": [1], "emailAddress": "kim@example.org"}}, "member_key, account_id: expected an id"),
@@ -69,25 +69,33 @@ ITEMS: dict[str, list[tuple[Json, str]]] = {
         ({"id": "o", "minimumProficiency": "high"}, "minimum_proficiency, falling_minimum_proficiency: expected an "),
         ({"id": "o", "minimumProficiency": 101, "fallingMinimumProficiency": 9}, "minimum_proficiency: out of range"),
     ],
-    "objective_evaluations": [({**EVALUATION, "objective": "o"}, "review_at, minimum_proficiency: expected an object")],
+    "objective_evaluations": [
+        ({**example.evaluation, "objective": "o"}, "review_at, minimum_proficiency: expected an object")
+    ],
     "results": [
-        ({"practice": PRACTICE}, "playable_id: missing"),
+        ({"practice": example.practice}, "playable_id: missing"),
         ({"drillable": {"id": "d"}, "practice": "none"}, "proficiency, highest_proficiency, eventual_proficiency and "),
         ({"drillable": {"id": "d"}, "timeSpent": -1}, "time_spent_seconds: out of range"),
         ({"drillable": {"id": "d"}, "timeSpent": 1 << 64}, "time_spent_seconds: a number beyond 64 bits"),
     ],
     "test_results": [
-        ({"user": NOOR, "testResults": [{**ATTEMPT, "score": "good"}]}, "score_percentage: expected"),
-        ({"user": NOOR, "unknown": 1}, "test_result_id: missing"),
+        ({"user": example.noor, "testResults": [{**example.attempt, "score": "good"}]}, "score_percentage: expected"),
+        ({"user": example.noor, "unknown": 1}, "test_result_id: missing"),
         ({"attempts": []}, "test_result_id: missing"),
         ({}, "test_result_id: missing"),
     ],
     "objective_events": [
-        ({"timestamp": WHEN, "user": NOOR}, "event_id, event_type: missing"),
-        ({"eventType": "X", "user": NOOR}, "event_id, occurred_at: missing"),
-        ({"eventType": "X", "timestamp": WHEN}, "event_id, account_id: missing"),
-        ({"eventType": "X", "timestamp": "now", "user": NOOR}, "event_id: missing; occurred_at: expected a timestamp"),
-        ({"eventType": "X", "timestamp": WHEN, "user": NOOR, "evaluation": 3}, "proficiency: expected an object"),
+        ({"timestamp": example.when, "user": example.noor}, "event_id, event_type: missing"),
+        ({"eventType": "X", "user": example.noor}, "event_id, occurred_at: missing"),
+        ({"eventType": "X", "timestamp": example.when}, "event_id, account_id: missing"),
+        (
+            {"eventType": "X", "timestamp": "now", "user": example.noor},
+            "event_id: missing; occurred_at: expected a timestamp",
+        ),
+        (
+            {"eventType": "X", "timestamp": example.when, "user": example.noor, "evaluation": 3},
+            "proficiency: expected an object",
+        ),
     ],
 }
 
@@ -110,7 +118,7 @@ def test_an_item_that_does_not_fit_is_rejected_with_a_reason(resource: str) -> N
         ("accounts", [{"id": "a", "thirdPartyIds": [{"id": "E1"}]}], "account_external_ids", "third_party: missing"),
         ("objectives", [{"id": "o", "playables": ["d"]}], "objective_playables", "playables[]: expected an object"),
         ("objectives", [{"id": "o", "drills": [{}]}], "objective_playables", "playable_id: missing"),
-        ("test_results", [{**ATTEMPT, "drills": "d"}], "test_result_drills", "drills: expected a list"),
+        ("test_results", [{**example.attempt, "drills": "d"}], "test_result_drills", "drills: expected a list"),
         ("group_drillables", [{"id": "d", "name": 5}], "playables", "name: expected text"),
     ],
 )
@@ -122,5 +130,5 @@ def test_a_part_that_does_not_fit_costs_only_itself(resource: str, body: Json, t
 
 
 def test_a_rejected_attempt_keeps_its_scores() -> None:
-    found = read("test_results", [{**ATTEMPT, "progress": 2}])
+    found = read("test_results", [{**example.attempt, "progress": 2}])
     assert (len(found.rows("test_results")), len(found.rows("test_result_scores"))) == (0, 2)

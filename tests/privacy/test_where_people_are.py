@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.extract.answers import ATTEMPT, DRILL, GROUP, OBJECTIVE, PAGINATION, RESULT
+from tests.extract.answers import example
 
 from .masking import HIDING, NOOR, masked, text, the_account
 
@@ -67,23 +67,23 @@ def test_a_person_with_only_a_name_is_found_in_a_known_place_or_by_the_type(mode
 @pytest.mark.parametrize("mode", HIDING)
 def test_things_keep_their_names(mode):
     owner = {"type": "ORGANIZATION", "id": "o", "name": "Ziekenhuis Oost"}
-    group = {**GROUP, "description": "All who work there", "organization": owner, "creator": owner}
-    content = {"drillables": [{**DRILL, "owner": owner}], "objectives": [OBJECTIVE]}
+    group = {**example.group, "description": "All who work there", "organization": owner, "creator": owner}
+    content = {"drillables": [{**example.drill, "owner": owner}], "objectives": [example.objective]}
     catalogs = [{"id": "c", "name": "Basis", "description": "Zorg@thuis, 24/7"}]
-    body = {"groups": [{**group, **content, "catalogs": catalogs}], "pagination": PAGINATION}
+    body = {"groups": [{**group, **content, "catalogs": catalogs}], "pagination": example.pagination}
     assert masked(mode, body, "groups") == body
 
 
 @pytest.mark.parametrize("mode", HIDING)
 def test_results_are_left_alone(mode):
-    body = {"group": {"id": "g", "name": "OK"}, "member": NOOR, "groupDrillableMemberResults": [RESULT]}
-    assert masked(mode, body, "results")["groupDrillableMemberResults"] == [RESULT]
+    body = {"group": {"id": "g", "name": "OK"}, "member": NOOR, "groupDrillableMemberResults": [example.result]}
+    assert masked(mode, body, "results")["groupDrillableMemberResults"] == [example.result]
     for item in (
-        {"user": NOOR, "testResults": [ATTEMPT]},
-        {**ATTEMPT, "user": NOOR},
-        {"user": {**NOOR, "testResults": [ATTEMPT]}},
+        {"user": NOOR, "testResults": [example.attempt]},
+        {**example.attempt, "user": NOOR},
+        {"user": {**NOOR, "testResults": [example.attempt]}},
     ):
-        assert text(ATTEMPT).strip("{}") in text(masked(mode, {"memberTestResults": [item]}, "test_results"))
+        assert text(example.attempt).strip("{}") in text(masked(mode, {"memberTestResults": [item]}, "test_results"))
 
 
 def test_the_address_of_an_organization_is_hidden_and_its_name_is_not():
