@@ -23,20 +23,6 @@ def pool_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("crawl-")]
 
 
-def test_tasks_are_done_by_rank_and_then_as_they_were_added() -> None:
-    done: list[str] = []
-
-    def work(task: str) -> None:
-        done.append(task)
-        if len(task) < 3:
-            pool.add([f"{task}2", f"{task}1"])
-
-    pool = make(work, 1, rank=lambda task: task[0])
-    run(pool, "b", "a")
-    assert done == ["a", "a2", "a1", "a22", "a21", "a12", "a11", "b", "b2", "b1", "b22", "b21", "b12", "b11"]
-    assert pool.waiting == 0
-
-
 def test_every_thread_has_work_as_long_as_there_is_some() -> None:
     # Each round, all four must be there at the same time; a thread that was not woken would break the barrier.
     meeting = threading.Barrier(4)

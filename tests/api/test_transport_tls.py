@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import ipaddress
 import logging
 import select
 import socket
@@ -14,14 +12,11 @@ import threading
 import traceback
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from drillster_pipeline.api.retry import CancelToken
 from drillster_pipeline.api.transport import Limits, Transport, TransportError
 from drillster_pipeline.errors import SettingsError
+from tests.support.tls import self_signed
 
 from .scripted import HEADERS, Reply, ScriptedServer, head
 
@@ -34,49 +29,33 @@ def send(url, **limits):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory, rsa_key, private_key):
-    """A self-signed certificate for localhost: the file, and a server's context that uses it."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    today = dt.datetime.now(dt.UTC)
-    addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(rsa_key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + dt.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(rsa_key.public_key()), critical=False)
-        .sign(rsa_key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    chain, key = folder / "certificate.pem", folder / "key.pem"
-    chain.write_bytes(made.public_bytes(Encoding.PEM))
-    key.write_text(private_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, key)
-    return chain, context
+def certificate(tmp_path_factory):
+    return self_signed(tmp_path_factory.mktemp("tls"), "localhost", host="localhost")
 
 
 @pytest.fixture
 def secure(certificate):
-    with ScriptedServer(lambda _: Reply(body=b'{"tls":true}'), context=certificate[1]) as server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with ScriptedServer(lambda _: Reply(body=b'{"tls":true}'), context=context) as server:
         yield server
 
 
-def test_https_works_with_the_authorities_that_the_environment_names(secure, certificate, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
-    assert send(secure.url)[0].body == b'{"tls":true}'
+@pytest.fixture
+def trusted(secure, certificate, monkeypatch):
+    """The server, whose certificate the environment names."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    return secure
 
 
-def test_a_secure_response_that_comes_byte_by_byte_is_cut_too(secure, certificate, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
-    secure.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
+def test_https_works_with_the_authorities_that_the_environment_names(trusted):
+    assert send(trusted.url)[0].body == b'{"tls":true}'
+
+
+def test_a_secure_response_that_comes_byte_by_byte_is_cut_too(trusted):
+    trusted.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
     with pytest.raises(TransportError, match="no complete answer"):
-        send(secure.url, answer_seconds=0.3)
+        send(trusted.url, answer_seconds=0.3)
 
 
 def test_a_certificate_that_is_not_trusted_is_a_wrong_setting(secure, monkeypatch):
@@ -129,20 +108,17 @@ def make_proxy():
         yield lambda *args: stack.enter_context(contextlib.closing(ConnectProxy(*args)))
 
 
-def test_https_goes_through_the_proxy_of_the_environment_that_gets_no_token(
-    secure, certificate, make_proxy, monkeypatch
-):
+def test_https_goes_through_the_proxy_of_the_environment_that_gets_no_token(trusted, make_proxy, monkeypatch):
     proxy = make_proxy()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pa55@{proxy.address}")
-    with contextlib.closing(Transport(secure.url)) as transport:
+    with contextlib.closing(Transport(trusted.url)) as transport:
         for _ in range(2):
-            assert transport.send("GET", f"{secure.url}/x", headers=HEADERS, cancel=CancelToken()).status == 200
+            assert transport.send("GET", f"{trusted.url}/x", headers=HEADERS, cancel=CancelToken()).status == 200
     (seen,) = proxy.heads
-    assert seen.startswith(f"CONNECT localhost:{secure.port} ".encode())
+    assert seen.startswith(f"CONNECT localhost:{trusted.port} ".encode())
     assert b"Proxy-Authorization: Basic dXNlcjpwYTU1" in seen
     assert b"Bearer" not in seen
-    for request in secure.requests:
+    for request in trusted.requests:
         assert request.headers["authorization"] == "Bearer s3cret-token"
         assert "proxy-authorization" not in request.headers
 
@@ -156,14 +132,11 @@ def test_https_goes_through_the_proxy_of_the_environment_that_gets_no_token(
         ({"ALL_PROXY": "socks5://user:pa55@[nonsense", "no_proxy": "localhost"}, False),
     ],
 )
-def test_the_environment_says_whether_there_is_a_proxy(
-    secure, certificate, make_proxy, monkeypatch, environment, is_proxied
-):
+def test_the_environment_says_whether_there_is_a_proxy(trusted, make_proxy, monkeypatch, environment, is_proxied):
     proxy = make_proxy()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate[0]))
     for name, value in environment.items():
         monkeypatch.setenv(name, value.format(proxy.address))
-    response, transport = send(secure.url)
+    response, transport = send(trusted.url)
     assert response.status == 200
     assert transport.has_proxy is is_proxied
     assert len(proxy.heads) == is_proxied

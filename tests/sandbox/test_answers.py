@@ -10,7 +10,7 @@ import pytest
 
 from drillster_pipeline.sandbox.endpoints import LISTS
 
-from .caller import BY_CURSOR, BY_INDEX, NOW, Caller, Start
+from .caller import BY_CURSOR, BY_INDEX, NOW, Caller
 
 NOBODY = "AAAAAAAAAAAAAAAAAAAAAA"
 ERRORS: dict[str, tuple[str, dict[str, Any], int, str]] = {
@@ -125,23 +125,6 @@ def test_lists_are_in_the_documented_order(caller: Caller, paths: dict[str, str]
     signed_up = [one.get("joined", one.get("invited")) for one in members]
     assert (created, ids, signed_up) == (sorted(created), sorted(ids), sorted(signed_up))
     assert any("invited" in one for one in members)
-
-
-def test_a_cursor_remains_valid_when_its_item_is_gone(start: Start) -> None:
-    caller = start(accounts=200)
-    organization = caller.sandbox.organization
-    later = next(
-        moment
-        for moment in (NOW + timedelta(days=day) for day in range(60))
-        if set(organization.at(NOW).present_groups()) - set(organization.at(moment).present_groups())
-    )
-    gone = min(
-        {one.id for one in organization.at(NOW).present_groups()}
-        - {one.id for one in organization.at(later).present_groups()}
-    )
-    caller.sandbox.now = later
-    rest = caller.every("groups", "groups", resultFrom=gone)
-    assert [one["id"] for one in rest] == [one["id"] for one in caller.every("groups", "groups") if one["id"] > gone]
 
 
 def test_a_window_of_events_takes_its_start_and_leaves_its_end_and_is_a_week_by_default(

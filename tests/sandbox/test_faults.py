@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-import requests
 
-from tests.drillster import Failure, Faults, FieldFault, How, PageFault, Shapes, closed
+from tests.drillster import Failure, Faults, FieldFault, How, PageFault, Shapes
 
 from .caller import Caller
 
@@ -96,41 +93,3 @@ def test_a_fault_that_has_done_nothing_is_known_until_it_has(caller: Caller) -> 
 
 
 # -- how
-
-
-@pytest.mark.parametrize("how", [How.CUT, How.RESET], ids=lambda how: how.name)
-def test_an_answer_can_break_off(caller: Caller, how: How) -> None:
-    caller.sandbox.faults = failing(at="groups", how=how)
-    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)) as caught:
-        caller.call("groups")
-    assert ("reset" in str(caught.value)) == (how is How.RESET)
-    record = caller.sandbox.requests[-1]
-    assert (record.path, record.status) == ("/api/2.1.1/groups", None if how is How.RESET else 200)
-    assert caller.call("organization").status_code == 200
-
-
-def test_the_clock_of_the_server_can_be_another(caller: Caller) -> None:
-    caller.sandbox.faults = Faults(clock_skew=-600.0)
-    date = parsedate_to_datetime(caller.call("version").headers["Date"]).timestamp()
-    assert -605 < date - time.time() < -595
-    assert caller.grant().json()["error"] == "invalid_grant"
-    assert caller.grant(assertion=caller.assertion(iat=int(time.time()) - 605)).status_code == 200
-
-
-def test_a_group_can_be_closed_hidden_unlisted_or_empty(caller: Caller) -> None:
-    ids = [group["id"] for group in caller.every("groups", "groups")]
-    shut, hidden, unlisted, empty = ids[:4]
-    caller.sandbox.faults = Faults(
-        failures=closed(shut),
-        hidden_groups=frozenset({hidden}),
-        unlisted_groups=frozenset({unlisted}),
-        empty_groups=frozenset({empty}),
-    )
-    assert [group["id"] for group in caller.every("groups", "groups")] == [shut, *ids[3:]]
-    for path in ("", "/members", "/objectives"):
-        found = {group: caller.call(f"group/{group}{path}") for group in ids[:4]}
-        assert [answer.status_code for answer in found.values()] == [403, 404, 200, 200]
-        assert [found[group].json()["id"] for group in (shut, hidden)] == ["no_group_access", "group_not_found"]
-    assert caller.get(f"group/{empty}")["counts"] == {"members": 0, "drillables": 0, "tests": 0}
-    for name in ("members", "drillables", "objectives"):
-        assert caller.get(f"group/{empty}/{name}")[name] == []

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox.endpoints import LISTS
 from tests.drillster import Faults, Shapes
 from tests.drillster.shapes import alternatives
 
@@ -55,23 +54,3 @@ def test_another_form_is_another_answer(
 ) -> None:
     caller.sandbox.faults = Faults(shapes=Shapes(**form))
     assert any(_answer(caller, request) != before for request, before in usual)
-
-
-@pytest.mark.parametrize("inclusive", [frozenset(), frozenset({"*"})], ids=["exclusive", "inclusive"])
-@pytest.mark.parametrize("form", [{"cursors": kind} for kind in ("documented", "index", "id", "timestamp")], ids=str)
-def test_pages_with_other_cursors_follow_one_another(
-    caller: Caller, paths: dict[str, str], form: dict[str, Any], inclusive: frozenset[str]
-) -> None:
-    for name in BY_CURSOR:
-        path, key = paths[name], LISTS[name]
-        caller.sandbox.faults = Faults(shapes=Shapes(**form, inclusive=inclusive))
-        everything, first = caller.get(path, resultSize=100)[key], caller.get(path, resultSize=1)
-        second = caller.get(path, resultSize=1, resultFrom=first["pagination"]["lastOnPage"])
-        at = everything.index(second[key][0])
-        assert (at == 0) if inclusive else (at == 1 or form == {"cursors": "timestamp"}), name
-
-
-def test_accounts_can_come_newest_first(caller: Caller) -> None:
-    oldest_first = caller.every("organizations/self/accounts", "accounts")
-    caller.sandbox.faults = Faults(shapes=Shapes(accounts_order="newest_first"))
-    assert caller.every("organizations/self/accounts", "accounts", resultSize=7) == oldest_first[::-1]

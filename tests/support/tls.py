@@ -27,9 +27,10 @@ TLS_REQUEST = 80877103
 
 
 def self_signed(folder: Path, name: str, *, host: str = "127.0.0.1") -> Path:
-    """A certificate for a host, in a file with its key."""
+    """A certificate for a host (an address, or ``localhost``), in a file with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    alternative = x509.DNSName(host) if host == "localhost" else x509.IPAddress(ip_address(host))
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -39,7 +40,7 @@ def self_signed(folder: Path, name: str, *, host: str = "127.0.0.1") -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
