@@ -68,14 +68,7 @@ def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
         for name in ("requirements.lock", "deploy/requirements.lock")
     )
     assert {name: version for name, version in deployed.items() if tested.get(name, version) != version} == {}
-    assert deployed.keys() - tested.keys() <= KUBERNETES
     assert {"pytest", "ruff", "mypy", "moto"}.isdisjoint(deployed)
-
-
-KUBERNETES = {"dagster-k8s", "kubernetes", "durationpy", "google-auth", "oauthlib", "requests-oauthlib"} | {
-    *("pyasn1", "pyasn1-modules", "cachetools", "rsa", "websocket-client"),
-}
-"""What only the launcher of Kubernetes needs."""
 
 
 def test_every_volume_secret_and_service_that_is_named_is_declared() -> None:

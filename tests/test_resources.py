@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.response_shapes import field_name, named_total, shown
+from drillster_pipeline.response_shapes import field_name, named_total
 from tests.fuzz.mutations import values
 
 LISTS = [name for name, resource in RESOURCES.items() if resource.is_list]
@@ -102,10 +102,6 @@ def test_a_total_is_read_from_wherever_drillster_names_it(body: Any, total: int 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_a_name_that_is_shown_is_a_plain_word(name: str) -> None:
     assert field_name(name) == "*" or (name.isascii() and not any(mark in name for mark in "@.- "))
-
-
-def test_the_names_of_an_empty_object_are_said_in_words() -> None:
-    assert shown({}) == "an empty object"
 
 
 @given(st.sampled_from(sorted(LISTS)), values)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, local
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 
-from .conftest import DAY, NOW, PURPOSE, add, begin, newest, pages, seal, sealed
+from .conftest import DAY, NOW, PURPOSE, add, begin, newest, pages, sealed
 
 
 def unsealed(archive: Archive) -> CaptureRef:
@@ -58,35 +55,6 @@ def test_a_url_with_a_scheme_for_files_is_a_folder(tmp_path: Path, scheme: str) 
     sealed(archive)
     assert type(archive.storage) is local.LocalStorage
     assert Archive(str(tmp_path / "my archive")).dates() == [DAY]
-
-
-SEAL = """
-import os, signal, sys
-from datetime import UTC, date, datetime
-from drillster_pipeline.archive import Archive, UnitFooter, local
-
-def killed(file):
-    if b"superseded" in open(file.name, "rb").read():
-        os.truncate(file.name, 40)  # the rest had not reached the disk
-        os.kill(os.getpid(), signal.SIGKILL)
-
-now = datetime(2026, 1, 2, 1, 30, tzinfo=UTC)
-writer = Archive(sys.argv[1]).begin(date(2026, 1, 1), "snapshot", {}, now)
-writer.append("results", {"account_id": "a"}, 1, now, b'{"member":"a","page":1}', footer=UnitFooter(1, None))
-local.sync = lambda file: (file.flush(), killed(file))
-writer.seal({"resources": {"results": {}}})
-"""
-
-
-@pytest.mark.slow
-def test_a_capture_that_is_killed_while_it_is_sealed_is_not_sealed_and_can_be_resumed(archive: Archive) -> None:
-    killed = subprocess.run([sys.executable, "-c", SEAL, archive.url], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    (ref,) = archive.captures(DAY)
-    assert not ref.sealed
-    assert archive.newest_sealed(DAY, "snapshot") is None
-    assert pages(seal(archive.resume(ref))) == [("a", 1)]
-    assert archive.captures(DAY)[0].sealed
 
 
 @pytest.mark.parametrize(
@@ -134,7 +102,7 @@ def test_a_capture_that_was_killed_before_it_was_described_is_removed(archive: A
     assert not empty.exists()
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "flipped", "cut", "swapped"])
+@pytest.mark.parametrize("damage", ["missing", "flipped", "swapped"])
 def test_a_damaged_part_is_named_when_it_is_read(
     archive: Archive, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -145,14 +113,8 @@ def test_a_damaged_part_is_named_when_it_is_read(
     if damage == "missing":
         second.unlink()
     else:
-        second.write_bytes(
-            {
-                "empty": b"",
-                "flipped": content[:30] + bytes([content[30] ^ 1]) + content[31:],
-                "cut": content[:-1],
-                "swapped": first.read_bytes(),
-            }[damage]
-        )
+        flipped = content[:30] + bytes([content[30] ^ 1]) + content[31:]
+        second.write_bytes(flipped if damage == "flipped" else first.read_bytes())
     records = newest(archive).pages("results")
     assert next(records).body["member"] == "a"
     with pytest.raises(ArchiveCorrupt, match=rf"{capture.ref.folder}/results/part-00002\.jsonl\.gz.*restore it from a"):

@@ -142,25 +142,6 @@ def test_an_upload_that_is_cut_is_reported_and_the_capture_can_be_resumed(
     assert pages(seal(writer)) == [("a", 1), ("b", 1), ("c", 1)]
 
 
-def test_a_manifest_whose_upload_is_cut_is_no_seal(url: str, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = Archive(url)
-    writer = begin(archive)
-    add(writer, "a")
-    write = archive.storage.write
-
-    def cut_at_the_end(name: str, content: bytes) -> None:
-        wire.cut = name.endswith("manifest.json")
-        write(name, content)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(archive.storage, "write", cut_at_the_end)
-        with pytest.raises(Unavailable):
-            seal(writer)
-    wire.cut = False
-    assert archive.newest_sealed(DAY, "snapshot") is None
-    assert pages(seal(resume(archive, writer))) == [("a", 1)]
-
-
 def test_a_store_that_does_not_answer_is_unavailable_in_every_way(wire: Wire) -> None:
     archive = Archive("s3://bucket/archive")
     wire.close()

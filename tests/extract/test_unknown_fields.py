@@ -84,7 +84,7 @@ def test_the_memory_for_shapes_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("body", [None, 5, "x", [1, [2]], {"accounts": 3}, {"accounts": [{"account": [NOOR]}]}])
-def test_no_answer_breaks_the_look(body: Any) -> None:
+def test_no_answer_breaks_the_search(body: Any) -> None:
     assert unknown("accounts", body) == {}
 
 

@@ -6,9 +6,6 @@ import sqlite3
 import zipfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.tables import (
@@ -19,7 +16,6 @@ from drillster_pipeline.tables import (
     Kind,
     Table,
     Type,
-    resources_of,
     tables_of,
 )
 from drillster_pipeline.warehouse import CONTRACT
@@ -116,18 +112,3 @@ def test_what_says_who_a_person_is_is_personal() -> None:
 def test_a_snapshot_and_the_events_publish_each_data_table_once() -> None:
     assert tables_of("events") == ("objective_events",)
     assert sorted(tables_of("snapshot") + tables_of("events")) == sorted(DATA_TABLES)
-
-
-@pytest.mark.parametrize(
-    ("tables", "resources"),
-    [
-        ((), ()),
-        (("results",), ("results",)),
-        (("objective_evaluations",), ("objectives", "objective_evaluations")),
-        (("group_playables", "organizations"), ("organization", "groups", "group_drillables")),
-        (tuple(DATA_TABLES), tuple(RESOURCES)),
-    ],
-    ids=["nothing", "results", "evaluations with their norm", "two tables", "everything"],
-)
-def test_resources_of_tables_are_those_they_are_read_from_in_the_order_of_the_walk(tables: Any, resources: Any) -> None:
-    assert resources_of(tables) == resources
