@@ -38,7 +38,7 @@ def test_a_day_begins_at_local_midnight_or_with_the_skip_of_it() -> None:
 @given(days, zones)
 @example(date(2026, 3, 29), AMSTERDAM)
 @example(date(2011, 12, 30), APIA)
-@example(date(2011, 11, 6), ST_JOHNS)
+@example(date(2010, 11, 7), ST_JOHNS)
 @example(date(1995, 1, 1), ZoneInfo("Pacific/Kiritimati"))
 def test_the_windows_of_two_days_abut_and_never_run_backwards(day: date, zone: ZoneInfo) -> None:
     today, tomorrow = day_window(day, zone), day_window(day + timedelta(days=1), zone)
@@ -66,7 +66,7 @@ def test_every_moment_lies_in_the_window_of_its_local_date(moment: datetime, zon
 
 
 @given(moments, zones)
-@example(datetime(2011, 11, 6, 2, 45, tzinfo=UTC), ST_JOHNS)
+@example(datetime(2010, 11, 7, 2, 45, tzinfo=UTC), ST_JOHNS)
 @example(datetime(2011, 12, 30, 9, 59, 59, tzinfo=UTC), APIA)
 @example(datetime(2011, 12, 30, 10, 0, tzinfo=UTC), APIA)
 def test_the_newest_complete_date_has_ended_and_the_next_has_not(moment: datetime, zone: ZoneInfo) -> None:
