@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -112,3 +113,38 @@ def test_any_answer_gives_a_list_of_its_own_or_a_contract_error(resource: str, b
     except ContractError:
         found = []
     assert found == [] or any(found is value for value in inside)
+
+
+IDENTIFIED: dict[str, list[list[str]]] = {
+    "accounts": [['{"account": {"id": "?"}}', '{"id": "?"}']],
+    "results": [['{"drillable": {"id": "?"}}', '{"id": "?", "proficiency": 1}']],
+    "group_members": [
+        ['{"member": {"id": "?", "name": "a"}}', '{"member": {"id": "?"}, "joined": "2024-01-01T00:00:00Z"}'],
+        ['{"member": {"emailAddress": "?"}}'],
+        ['{"member": {"emailAddress": "?@x.example"}}', '{"member": {"emailAddress": "?@X.example"}, "status": "x"}'],
+        ['{"member": {"inviteeKey": "?"}}', '{"user": {"inviteeKey": "?"}}'],
+    ],
+    "objective_events": [['{"eventId": "?", "type": "a"}', '{"eventId": "?", "type": "b"}'], ['{"type": "?"}']],
+    "test_results": [
+        ['{"user": {"id": "?"}, "testResults": []}', '{"user": {"id": "?"}, "testResults": [{"id": "2"}]}'],
+        ['{"user": {"id": "1"}, "id": "?", "started": "2024-01-01T00:00:00Z"}', '{"id": "?", "score": {}}'],
+    ],
+}
+"""Items with the same key, for each kind of key."""
+
+
+@pytest.mark.parametrize("resource", IDENTIFIED)
+def test_items_are_the_same_by_their_key_and_by_nothing_else(resource: str) -> None:
+    found = [
+        {RESOURCES[resource].identity(json.loads(item.replace("?", key))) for item in items}
+        for items in IDENTIFIED[resource]
+        for key in "ab"
+    ]
+    assert [len(one) for one in found] == [1] * len(found)
+    assert len(set.union(*found)) == len(found)
+
+
+def test_items_without_a_key_are_the_same_by_their_content() -> None:
+    items = [None, "text", 7, [], {}, {"id": 5}, {"id": ""}, {"drillable": {"name": "id"}}]
+    for resource in LISTS:
+        assert len({RESOURCES[resource].identity(item) for item in items}) == len(items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -165,36 +166,31 @@ def test_a_second_pass_ends_its_pages_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("items", "total", "expected", "short_of"),
+    ("items", "total", "expected", "moved", "short_of"),
     [
-        *((100, total, None, total if total > 103 else None) for total in (100, 101, 103, 104)),
-        (3000, 3030, None, None),
-        (3000, 3031, None, 3031),
-        (12, 10, None, None),
-        (4, 5, None, None),
-        (3, 5, None, 5),
-        (0, 1, None, 1),
-        (0, None, 1, 1),
-        (0, 0, 1, None),
-        (0, 0, 40, 40),
-        (41, 43, 50, 50),
-        (41, None, 41, None),
+        *((100, total, None, True, total if total > 103 else None) for total in (100, 101, 103, 104)),
+        (3000, 3030, None, True, None),
+        (3000, 3031, None, True, 3031),
+        (12, 10, None, True, None),
+        (4, 5, None, True, None),
+        (3, 5, None, True, 5),
+        (0, 1, None, True, 1),
+        (0, None, 1, True, 1),
+        (0, 0, 1, True, None),
+        (0, 0, 40, True, 40),
+        (41, 43, 50, True, 50),
+        (41, None, 41, True, None),
+        (100, 100, 130, False, 130),
+        (100, 101, None, False, 101),
+        (3000, 3001, 3001, False, 3001),
+        (1, 2, None, False, 2),
+        (2, 1, None, False, None),
     ],
 )
-def test_of_a_total_that_changed_a_few_may_be_missing(
-    items: int, total: int | None, expected: int | None, short_of: int | None
+def test_a_few_items_may_be_missing_only_if_the_total_changed(
+    items: int, total: int | None, expected: int | None, moved: bool, short_of: int | None
 ) -> None:
-    assert count_if_short(UnitFooter(items, total, expected, moved=True)) == short_of
-
-
-@pytest.mark.parametrize(
-    ("items", "total", "expected", "short_of"),
-    [(100, 100, 130, 130), (100, 101, None, 101), (3000, 3001, 3001, 3001), (1, 2, None, 2), (2, 1, None, None)],
-)
-def test_of_a_total_that_did_not_change_not_one_may_be_missing(
-    items: int, total: int, expected: int | None, short_of: int | None
-) -> None:
-    assert count_if_short(UnitFooter(items, total, expected)) == short_of
+    assert count_if_short(UnitFooter(items, total, expected, moved=moved)) == short_of
 
 
 @pytest.mark.parametrize(
@@ -371,63 +367,16 @@ def test_a_list_with_an_odd_page_is_read_to_its_end(pages: Any, total: int, item
     assert len(read(by_cursor(*pages, total=total)).seen) == items
 
 
-def deep() -> Any:
-    value: Any = []
-    for _ in range(3_000):
-        value = [value]
-    return value
-
-
 @pytest.mark.parametrize(
     "body",
     [
         {"playables": [], "pagination": []},
         {"playables": [], "pagination": {"moreAvailable": "yes"}},
         {"playables": "none"},
-        {"a": [{"id": "1"}], "b": [{"id": "2"}]},
-        "text",
-        None,
-        {"playables": [{"name": deep()}]},
+        {"playables": [{"name": reduce(lambda inside, _: [inside], range(3_000), [])}]},
     ],
-    ids=["pagination", "moreAvailable", "no list", "two lists", "text", "null", "an item that is too deep"],
+    ids=["pagination", "moreAvailable", "no list", "an item that is too deep"],
 )
-def test_an_answer_without_a_readable_list_is_a_contract_error(body: Any) -> None:
+def test_a_page_that_cannot_be_read_is_a_contract_error(body: Any) -> None:
     with pytest.raises(AnswerError, match=r"endpoint catalog/\{catalog_id\}/content"):
         Listing(api.CATALOG_CONTENT).add_page(body, 100)
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "same", "other"),
-    [
-        (
-            api.GROUP_MEMBERS,
-            [{"member": {"emailAddress": "a@x.example"}}, {"member": {"emailAddress": "A@X.example"}, "status": "x"}],
-            {"member": {"emailAddress": "b@x.example"}},
-        ),
-        (
-            api.GROUP_MEMBERS,
-            [{"member": {"id": "1", "name": "a"}}, {"member": {"id": "1"}, "joined": "2024-01-01T00:00:00Z"}],
-            {"member": {"emailAddress": "1"}},
-        ),
-        (
-            api.GROUP_MEMBERS,
-            [{"member": {"inviteeKey": "9"}}, {"user": {"inviteeKey": "9"}}],
-            {"member": {"name": "somebody"}},
-        ),
-        (
-            api.OBJECTIVE_EVENTS,
-            [{"eventId": "1", "type": "a"}, {"eventId": "1", "type": "b"}],
-            {"type": "a", "user": {"id": "1"}},
-        ),
-        (
-            api.TEST_RESULTS,
-            [{"user": {"id": "1"}, "testResults": []}, {"user": {"id": "1"}, "testResults": [{"id": "2"}]}],
-            {"user": {"id": "1"}, "id": "1", "started": "2024-01-01T00:00:00Z"},
-        ),
-        (api.ACCOUNTS, [{"account": {"id": "1"}}, {"id": "1"}], {"account": {"name": "1"}}),
-        *((api.RESULTS, [item, item], {"id": "other"}) for item in (None, "text", 7, [], {}, {"id": 5}, {"id": ""})),
-    ],
-)
-def test_items_have_an_identity(endpoint: Any, same: list[Any], other: Any) -> None:
-    assert len({endpoint.identity(item) for item in same}) == 1
-    assert endpoint.identity(other) not in {endpoint.identity(item) for item in same}

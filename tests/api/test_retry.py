@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillster_pipeline.api.retry import RETRY_AFTER_CAP, Backoff, RetryState, http_date, retry_after
+from drillster_pipeline.api.retry import RETRY_AFTER_CAP, Backoff, RetryState, retry_after
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 
@@ -31,11 +31,6 @@ def attempts_until_the_end(fake_time, state, **failure):
 def test_delays_double_up_to_the_cap(fake_time):
     state = retrying(fake_time, chance=1.0, first=0.2, cap=20)
     assert [state.add_failure("x") for _ in range(9)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20]
-
-
-def test_attempts_end(fake_time):
-    state = retrying(fake_time, attempts=3)
-    assert [state.add_failure("status 503") for _ in range(3)] == [0.0, 0.0, None]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,6 +88,7 @@ def test_it_says_what_kept_happening_how_often_and_for_how_long(fake_time):
         *((value, RETRY_AFTER_CAP) for value in ("120", "121", "21600", "9" * 5000)),
         (" 7 ", 7),
         ("Tue, 24 Nov 2026 12:00:30 GMT", 30),
+        ("Tue, 24 Nov 2026 12:00:30 -0000", 30),
         ("Tuesday, 24-Nov-26 12:00:30 GMT", 30),
         ("Tue Nov 24 12:00:30 2026", 30),
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0),
@@ -108,10 +104,6 @@ def test_retry_after_is_read_in_every_form(value, seconds):
 @given(st.text() | st.text("0123456789 :,GMTNov+-") | st.datetimes().map(format_datetime))
 def test_no_retry_after_is_an_error(value):
     assert 0 <= retry_after({"Retry-After": value}, NOW) <= RETRY_AFTER_CAP
-
-
-def test_a_date_without_a_zone_is_utc():
-    assert http_date("Tue, 24 Nov 2026 12:00:00 -0000") == NOW
 
 
 def test_a_date_is_compared_with_the_date_of_the_answer():

@@ -80,12 +80,15 @@ def test_processes_that_begin_together_do_not_renew_together(make_tokens, fake_t
 # Many threads
 
 
-def test_sixteen_cold_threads_cost_one_grant(make_tokens, drillster):
+@pytest.mark.parametrize("has_token", [False, True], ids=["cold", "with a token that may expire on its way"])
+def test_sixteen_threads_without_a_usable_token_cost_one_grant(make_tokens, drillster, fake_time, has_token):
+    source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
+    if has_token:
+        source.token()
+        fake_time.seconds += 7199 - 29
     drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
-    source = make_tokens()
-    tokens = together(16, source.token)
-    assert {token.value for token in tokens} == {"token-1"}
-    assert drillster.grants == source.grants == 1
+    assert {token.value for token in together(16, source.token)} == {f"token-{1 + has_token}"}
+    assert drillster.grants == source.grants == 1 + has_token
 
 
 def test_one_thread_renews_early_while_the_others_use_the_old_token(make_tokens, drillster, fake_time):
@@ -108,15 +111,6 @@ def test_one_thread_renews_early_while_the_others_use_the_old_token(make_tokens,
         go_on.set()
         assert renewer.result().value == "token-2"
     assert source.token().value == "token-2"
-    assert drillster.grants == 2
-
-
-def test_no_thread_uses_a_token_that_may_expire_on_its_way(make_tokens, drillster, fake_time):
-    source = make_tokens(clock=fake_time.clock, random=lambda: 0.0)
-    source.token()
-    drillster.grant = lambda request: (time.sleep(0.1), drillster.issue(request))[1]
-    fake_time.seconds += 7199 - 29
-    assert {token.value for token in together(16, source.token)} == {"token-2"}
     assert drillster.grants == 2
 
 
@@ -208,13 +202,6 @@ def test_the_old_token_serves_until_it_expires(source, drillster, fake_time):
 # After a 401
 
 
-def test_renewing_what_another_thread_has_renewed_costs_no_request(source, drillster):
-    refused = source.token()
-    source.renew(refused)
-    assert source.renew(refused).value == "token-2"
-    assert drillster.grants == 2
-
-
 def test_a_refused_token_is_no_fallback(source, drillster):
     refused = source.token()
     drillster.grant = lambda _: Reply(status=503)
@@ -259,9 +246,6 @@ def test_a_capture_that_stops_leaves_the_source_to_the_others(make_tokens, drill
         assert isinstance(first.exception(timeout=5), Cancelled)
         assert waiting.result(timeout=5).value == "token-1"
         hanging.set()
-
-
-# What is shown
 
 
 # Refusals

@@ -18,8 +18,7 @@ from tests.drillster import Sandbox
 
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-BY_INDEX = ("group_drillables", "group_staff", "objectives", "test_results")
-BY_CURSOR = tuple(LISTS.keys() - set(BY_INDEX))
+BY_CURSOR = tuple(LISTS.keys() - {"group_drillables", "group_staff", "objectives", "test_results"})
 
 _loaded = cache(load_pem_private_key)
 """A key is checked when it is loaded, which takes longer than anything else that a test does."""

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.sandbox.endpoints import LISTS
-
-from .caller import BY_CURSOR, BY_INDEX, NOW, Caller
+from .caller import NOW, Caller
 
 NOBODY = "AAAAAAAAAAAAAAAAAAAAAA"
 ERRORS: dict[str, tuple[str, dict[str, Any], int, str]] = {
@@ -95,27 +93,6 @@ def test_the_moment_can_be_moved_at_any_time(caller: Caller) -> None:
 
 
 # -- pages
-
-
-@pytest.mark.parametrize("name", sorted(BY_CURSOR))
-def test_pages_of_any_size_add_up_to_the_same_list(caller: Caller, paths: dict[str, str], name: str) -> None:
-    path, key = paths[name], LISTS[name]
-    everything, first = caller.every(path, key), caller.get(path)
-    assert first["pagination"]["total"] == len(everything) > 1
-    assert len(first[key]) == min(100 if name == "objective_events" else 10, len(everything))
-    pages = list(caller.cursor_pages(path, key, resultSize=3))
-    assert [item for page in pages for item in page] == everything
-    assert {len(page) for page in pages[:-1]} <= {3}
-
-
-@pytest.mark.parametrize("name", BY_INDEX)
-def test_pages_by_index_add_up_and_end_on_a_short_one(caller: Caller, paths: dict[str, str], name: str) -> None:
-    path, key = paths[name], LISTS[name]
-    everything = caller.get(path, resultSize=100)[key]
-    found: list[Any] = []
-    while page := caller.get(path, resultStart=len(found), resultSize=2)[key]:
-        found += page
-    assert found == everything
 
 
 def test_lists_are_in_the_documented_order(caller: Caller, paths: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jwt
@@ -27,20 +26,17 @@ def test_a_grant_is_a_token_object_without_refresh_token(caller: Caller) -> None
     assert caller.sandbox.grants == 1
 
 
-REFUSED_FORMS: dict[str, tuple[dict[str, Any], int, str]] = {
-    "no grant type": ({"grant_type": ...}, 400, "invalid_request"),
-    "another grant type": ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
-    "no assertion": ({"assertion": ...}, 400, "invalid_request"),
-    "no client id": ({"client_id": ...}, 400, "invalid_request"),
-    "no client secret": ({"client_secret": ...}, 400, "invalid_request"),
-    "two client ids": ({"client_id": ["x", "y"]}, 400, "invalid_request"),
-    "wrong client id": ({"client_id": "0" * 32}, 401, "invalid_client"),
-    "wrong client secret": ({"client_secret": "0" * 32}, 401, "invalid_client"),
-    "an assertion that is no token": ({"assertion": "a.b.c"}, 400, "invalid_grant"),
-}
-
-
-@pytest.mark.parametrize(("changes", "status", "error"), REFUSED_FORMS.values(), ids=REFUSED_FORMS)
+@pytest.mark.parametrize(
+    ("changes", "status", "error"),
+    [
+        *(({name: ...}, 400, "invalid_request") for name in ("grant_type", "assertion", "client_id", "client_secret")),
+        ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
+        ({"client_id": ["x", "y"]}, 400, "invalid_request"),
+        *(({name: "0" * 32}, 401, "invalid_client") for name in ("client_id", "client_secret")),
+        ({"assertion": "a.b.c"}, 400, "invalid_grant"),
+    ],
+    ids=str,
+)
 def test_a_wrong_form_is_refused(caller: Caller, changes: dict[str, Any], status: int, error: str) -> None:
     answer = caller.grant(**changes)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
@@ -48,50 +44,30 @@ def test_a_wrong_form_is_refused(caller: Caller, changes: dict[str, Any], status
     assert caller.sandbox.grants == 0
 
 
-def now(seconds: float) -> int:
-    return int(time.time() + seconds)
-
-
-STRANGER = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-REFUSED_ASSERTIONS: dict[str, Callable[[], dict[str, Any]]] = {
-    "issuer is somebody else": lambda: {"iss": "someone"},
-    "subject is somebody else": lambda: {"sub": "someone"},
-    "no issuer": lambda: {"iss": ...},
-    "no subject": lambda: {"sub": ...},
-    "audience is another address": lambda: {"aud": "https://www.drillster.com/daas/oauth/token"},
-    "no audience": lambda: {"aud": ...},
-    "expired": lambda: {"exp": now(-1)},
-    "no expiry": lambda: {"exp": ...},
-    "expires too far ahead": lambda: {"exp": now(3700)},
-    "expiry is no number": lambda: {"exp": "soon"},
-    "issued in the future": lambda: {"iat": now(30)},
-    "not valid yet": lambda: {"nbf": now(30)},
-    "signed with another key": lambda: {"key": STRANGER},
-    "another algorithm": lambda: {"algorithm": "RS512"},
-}
-ACCEPTED_ASSERTIONS: dict[str, Callable[[], dict[str, Any]]] = {
-    "no issue time": lambda: {"iat": ...},
-    "no identifier": lambda: {"jti": ...},
-    "issued a little in the future": lambda: {"iat": now(3)},
-    "issued a while ago": lambda: {"iat": now(-120)},
-    "expires in an hour": lambda: {"exp": now(3590)},
-}
-
-
-@pytest.mark.parametrize("changes", REFUSED_ASSERTIONS.values(), ids=REFUSED_ASSERTIONS)
-def test_a_wrong_assertion_is_an_invalid_grant(caller: Caller, changes: Callable[[], dict[str, Any]]) -> None:
-    answer = caller.grant(assertion=caller.assertion(**changes()))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({name: value} for name in ("iss", "sub", "aud", "exp") for value in (..., "somebody else")),
+        *({"exp": seconds} for seconds in (-1, 3700)),
+        *({name: 30} for name in ("iat", "nbf")),
+        {"key": rsa.generate_private_key(public_exponent=65_537, key_size=2048)},
+        {"algorithm": "RS512"},
+    ],
+    ids=lambda changes: "another key" if "key" in changes else str(changes),
+)
+def test_a_wrong_assertion_is_an_invalid_grant(caller: Caller, changes: dict[str, Any]) -> None:
+    answer = caller.grant(assertion=caller.assertion(**from_now(changes)))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
-@pytest.mark.parametrize("changes", ACCEPTED_ASSERTIONS.values(), ids=ACCEPTED_ASSERTIONS)
-def test_a_claim_that_may_differ_is_accepted(caller: Caller, changes: Callable[[], dict[str, Any]]) -> None:
-    assert caller.grant(assertion=caller.assertion(**changes())).status_code == 200
+@pytest.mark.parametrize("changes", [{"iat": ...}, {"jti": ...}, {"iat": 3}, {"iat": -120}, {"exp": 3590}], ids=str)
+def test_a_claim_that_may_differ_is_accepted(caller: Caller, changes: dict[str, Any]) -> None:
+    assert caller.grant(assertion=caller.assertion(**from_now(changes))).status_code == 200
 
 
-def test_an_unsigned_assertion_is_refused(caller: Caller) -> None:
-    unsigned = jwt.encode(caller.claims(), None, algorithm="none")
-    assert caller.grant(assertion=unsigned).json()["error"] == "invalid_grant"
+def from_now(changes: dict[str, Any]) -> dict[str, Any]:
+    """Numbers are seconds from now."""
+    return {name: int(time.time() + value) if isinstance(value, int) else value for name, value in changes.items()}
 
 
 def test_an_assertion_works_once(caller: Caller) -> None:
