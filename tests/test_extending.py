@@ -60,10 +60,8 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+def extended(folder: Path) -> Mapping[str, Any]:
     """What the program says of itself with a column and a table more."""
-    folder = tmp_path_factory.mktemp("extended")
     package = folder / "drillster_pipeline"
     shutil.copytree(Path(drillster_pipeline.__file__).parent, package)
     declarations, registry = package / "tables" / "people.py", package / "tables" / "__init__.py"
@@ -82,27 +80,22 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return found
 
 
-def test_a_new_column_and_a_new_table_are_in_the_ddl_and_in_every_document(extended: Mapping[str, Any]) -> None:
-    assert "CREATE TABLE group_labels" in extended["ddl"]
-    assert "weight" in extended["ddl"]
-    assert extended["ddl"].count("owner_name") == 2  # in the entity and in its history
+def test_a_new_column_and_a_new_table_are_described_shown_by_dagster_and_loaded(tmp_path: Path) -> None:
+    found = extended(tmp_path)
+    assert "CREATE TABLE group_labels" in found["ddl"]
+    assert "weight" in found["ddl"]
+    assert found["ddl"].count("owner_name") == 2  # in the entity and in its history
     row = "| `owner_name` | text | yes | Who owns the group. | `groups: groups[].owner.fullName` |"
-    assert row in extended["dictionary"]
-    assert "## group_labels_history" in extended["dictionary"]
-    assert "name: owner_name" in extended["dbt"]
-    assert 'groups ||--o{ group_labels : "group_id"' in extended["diagram"]
-
-
-def test_they_are_in_what_dagster_shows(extended: Mapping[str, Any]) -> None:
-    assert extended["metadata"]["groups"].index("owner_name") == 4
-    assert extended["metadata"]["group_labels"][:3] == ["group_id", "label", "weight"]
-    assert extended["lineage"]["groups.owner_name"] == ["groups[].owner.fullName"]
-    assert extended["lineage"]["group_labels.weight"] == ["groups[].counts.weight"]
-    assert {"groups[].owner.fullName", "groups[].labelText"} <= set(extended["fields"])
-
-
-def test_they_are_loaded_and_their_fields_are_known(extended: Mapping[str, Any]) -> None:
-    (group,), (label,) = extended["loaded"]["groups"], extended["loaded"]["group_labels"]
+    assert row in found["dictionary"]
+    assert "## group_labels_history" in found["dictionary"]
+    assert "name: owner_name" in found["dbt"]
+    assert 'groups ||--o{ group_labels : "group_id"' in found["diagram"]
+    assert found["metadata"]["groups"].index("owner_name") == 4
+    assert found["metadata"]["group_labels"][:3] == ["group_id", "label", "weight"]
+    assert found["lineage"]["groups.owner_name"] == ["groups[].owner.fullName"]
+    assert found["lineage"]["group_labels.weight"] == ["groups[].counts.weight"]
+    assert {"groups[].owner.fullName", "groups[].labelText"} <= set(found["fields"])
+    (group,), (label,) = found["loaded"]["groups"], found["loaded"]["group_labels"]
     assert (group["group_id"], group["owner_name"]) == ("g", "Care")
     assert [label[name] for name in ("group_id", "label", "weight")] == ["g", "red", 5]
-    assert extended["unknown"] == ["groups[].new"]
+    assert found["unknown"] == ["groups[].new"]

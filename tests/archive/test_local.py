@@ -144,33 +144,6 @@ def test_an_error_of_the_file_system_is_a_sentence_without_a_path(tmp_path: Path
     assert "secret-name" not in str(caught.value)
 
 
-HOLD = """
-import sys, time
-from pathlib import Path
-from drillster_pipeline.archive.local import LocalStorage
-with LocalStorage(Path(sys.argv[1])).locked("2026-01-01/.snapshot", "capturing"):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_a_lock_excludes_other_processes_and_ends_with_its_process(storage: LocalStorage) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(storage.root)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(Busy, match="Another run is capturing right now"),
-            storage.locked("2026-01-01/.snapshot", "capturing"),
-        ):
-            pass
-        with storage.locked("2026-01-01/.events", "capturing") as check_lock:
-            check_lock()
-        process.kill()
-    with storage.locked("2026-01-01/.snapshot", "capturing"):
-        pass
-
-
 def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

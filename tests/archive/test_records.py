@@ -90,13 +90,6 @@ def test_a_part_is_plain_gzip_that_other_programs_read(tmp_path: Path) -> None:
     assert list(read_lines(content)) == LINES
 
 
-def test_lines_that_were_flushed_are_salvaged(tmp_path: Path) -> None:
-    content = written(tmp_path, LINES[:13], flush_every=10, close=False)
-    found = list(read_lines(content, salvage=True))
-    assert LINES[:10] == found[:10]
-    assert found == LINES[: len(found)]
-
-
 @given(st.data())
 def test_a_part_that_is_cut_anywhere_gives_its_first_lines(data: st.DataObject) -> None:
     content = gzip.compress(b"".join(line + b"\n" for line in LINES))

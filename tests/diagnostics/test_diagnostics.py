@@ -51,18 +51,6 @@ def test_an_existing_warehouse_and_archive_are_described_and_not_changed(
     assert str(day) in by_step(report)["archive"].found
 
 
-def test_an_interrupted_check_keeps_what_it_found(sandbox: Sandbox) -> None:
-    def interrupt(step: str) -> None:
-        if step.endswith("/staff"):
-            raise KeyboardInterrupt
-
-    diagnostics = Diagnostics(environ=sandbox.environment())
-    with pytest.raises(KeyboardInterrupt):
-        diagnostics.run(interrupt)
-    assert by_step(diagnostics.report)["access token"].status is Status.OK
-    assert diagnostics.report.as_json()["is_complete"] is False
-
-
 def test_a_defect_in_one_step_hides_neither_the_others_nor_shows_a_value(
     check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +67,7 @@ def test_a_defect_in_one_step_hides_neither_the_others_nor_shows_a_value(
 
 ACCOUNTS = "GET organizations/{organization_id}/accounts"
 CREATED = FieldFault(resource="accounts", field="account.created", what="value", value=17)
+ELSEWHERE = "https://noor@example.org/secret?token=x"
 MISTAKES: dict[str, tuple[dict[str, str], Faults, int, str]] = {
     "a wrong secret": ({"DRILLSTER_CLIENT_SECRET": "f" * 32}, Faults(), 2, "access token"),
     "the key of another account": ({"DRILLSTER_SERVICE_ACCOUNT_ID": "x" * 22}, Faults(), 2, "access token"),
@@ -87,7 +76,7 @@ MISTAKES: dict[str, tuple[dict[str, str], Faults, int, str]] = {
     "it is down": ({}, Faults(failures=(Failure(how=How.HTML, statuses=(502,)),)), 4, "connection"),
     "the page of a proxy": ({}, Faults(failures=(Failure(how=How.HTML, statuses=(200,)),)), 4, "GET organization"),
     "connections are reset": ({}, Faults(failures=(Failure(how=How.RESET),)), 4, "connection"),
-    "a redirect": ({}, Faults(failures=(Failure(how=How.REDIRECT),)), 2, "connection"),
+    "a redirect": ({}, Faults(failures=(Failure(how=How.REDIRECT, location=ELSEWHERE),)), 2, "connection"),
     "an answer without its list": ({}, Faults(shapes=Shapes(accounts_list="pagination")), 6, ACCOUNTS),
     "rows that do not fit": ({}, Faults(fields=(CREATED,)), 6, "rows"),
     "no such database": ({"DRILLSTER_WAREHOUSE_URL": "postgresql://a:b@127.0.0.1:9/c"}, Faults(), 4, "warehouse"),

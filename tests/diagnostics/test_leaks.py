@@ -18,8 +18,10 @@ from drillster_pipeline.cli.check import print_report
 from drillster_pipeline.diagnostics import Diagnostics, write_bundle
 from drillster_pipeline.diagnostics.bundle import KeyFilter, Scrubber, shape_of
 from drillster_pipeline.settings import read_settings
-from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes
+from tests.drillster import Failure, Faults, FieldFault, How, Sandbox
 from tests.support.leaks import found_in, secrets_of
+
+from .test_diagnostics import MISTAKES
 
 DATABASE_PASSWORD = "a-password-of-the-database"
 DATABASE_USER = "noor.of.the.loaders"
@@ -59,12 +61,8 @@ FAULTS: dict[str, Faults] = {
     "none": Faults(),
     "a wrong key": Faults(),
     "no token": Faults(failures=(Failure(at="token", statuses=(401,), error="invalid_client"),)),
-    "nothing may be read": Faults(failures=(Failure(statuses=(403,), error="no_permission"),)),
-    "an error page": Faults(failures=(Failure(how=How.HTML, statuses=(502,)),)),
-    "the page of a proxy": Faults(failures=(Failure(how=How.HTML, statuses=(200,)),)),
-    "a redirect": Faults(failures=(Failure(how=How.REDIRECT, location="https://noor@example.org/secret?token=x"),)),
     "refused tokens": Faults(failures=(Failure(at="groups", how=How.REVOKE),)),
-    "an answer without its list": Faults(shapes=Shapes(accounts_list="pagination")),
+    **{what: faults for what, (_, faults, *_) in MISTAKES.items() if faults != Faults()},
 }
 
 
@@ -205,7 +203,7 @@ def test_the_bundle_has_what_is_needed(sandbox: Sandbox, environ: dict[str, str]
 
 def test_a_text_loses_what_points_to_a_machine_and_keeps_its_words(environ: dict[str, str], tmp_path: Path) -> None:
     environ |= {
-        "DRILLSTER_ARCHIVE_URL": "s3://key-of-oak:secret-of-oak@bucket-of-oak/nights",
+        "DRILLSTER_ARCHIVE_URL": "s3://key-of-oak:secret-of-oak@bucket-of-oak/captures",
         "DRILLSTER_REPORTS_FOLDER": "s3://key-of-elm:secret-of-elm@bucket-of-elm/reports",
     }
     settings, _ = read_settings(environ)

@@ -25,12 +25,8 @@ def test_the_page_of_settings_lists_each_with_its_default() -> None:
     assert table[1] == expected
 
 
-def test_the_readme_names_every_view() -> None:
-    assert [name for name in VIEWS if f"`{name}`" not in README] == []
-
-
-def test_the_readme_names_every_command_and_fits_on_four_screens() -> None:
-    assert [name for name in commands.commands if f"`{name}`" not in README] == []
+def test_the_readme_names_every_command_and_view_and_fits_on_four_screens() -> None:
+    assert [name for name in [*commands.commands, *VIEWS] if f"`{name}`" not in README] == []
     assert len(README.splitlines()) <= 150
 
 

@@ -120,13 +120,11 @@ ACCOUNTS = {
     ("text", "left"),
     [
         ("Ask Noor de Vries.", "Ask *."),
-        ("Ask noor DE  vries", "Ask *"),
         ("https://x.example/?who=Noor%20de%20Vries&n=1", "https://x.example/?who=*&n=1"),
         ("Noor de Vries, https://x.example/Noor%20de%20Vries", "*, https://x.example/*"),
         ("mail noor@localhost", "mail *"),
         ("personnel number P0042", "personnel number *"),
         ("Test your knowledge", "Test your knowledge"),
-        ("100 %, that is 100%", "100 %, that is 100%"),
     ],
 )
 @pytest.mark.parametrize("place", ["name", "description", "customReference", "somethingNew"])
