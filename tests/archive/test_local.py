@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -134,6 +135,18 @@ def test_content_and_names_reach_the_disk_in_that_order(storage: LocalStorage, m
     sink.write(b"content")
     sink.publish()
     assert order == ["sync part.partial", "name part", "sync folder"]
+
+
+def test_a_write_to_a_part_of_which_only_some_fits_is_an_error(storage: LocalStorage) -> None:
+    sink = storage.sink("folder/part")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(Unavailable, match="The archive failed while writing: File too large"):
+            sink.write(b"x" * 1001)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sink.abandon()
 
 
 def test_an_error_of_the_file_system_is_a_sentence_without_a_path(tmp_path: Path) -> None:
