@@ -17,10 +17,10 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
-from drillster_pipeline.archive import Archive, Capture, CaptureWriter, utc_text
+from drillster_pipeline.archive import Archive, Capture, CaptureRef, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window, steady
 from drillster_pipeline.privacy.pseudonymize import Privacy
-from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.resources import CAPTURED, RESOURCES, unit_of
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Organization, Sandbox, Size
 
@@ -40,7 +40,7 @@ KEEP = Privacy("keep", None)
 IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
 
 Items = dict[str, dict[str, set[str]]]
-"""Resource -> unit (as text) -> what tells its items apart."""
+"""Resource -> unit (as text) -> what identifies its items."""
 
 
 @dataclass
@@ -108,6 +108,17 @@ def forget_tokens(sandbox: Sandbox) -> None:
     """Let the next crawl begin without a token."""
     if sandbox.base_url in _TOKENS:
         _TOKENS.pop(sandbox.base_url).close()
+
+
+def finished_paths(archive: Archive, ref: CaptureRef) -> set[str]:
+    """The paths of units that an unfinished snapshot has completely."""
+    writer, paths = archive.resume(ref), set()
+    for resource in CAPTURED["snapshot"]:
+        for record in writer.recovered(resource, bodies=False):
+            if record.footer is not None:
+                one = unit_of(resource, record.unit)
+                paths.add(f"/api/2.1.1/{one.endpoint.path.format(organization_id='self', **one.params)}")
+    return paths
 
 
 def sealed(writer: CaptureWriter, result: CaptureResult) -> Capture:

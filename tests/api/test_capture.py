@@ -16,10 +16,23 @@ from drillster_pipeline import resources as api
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDenied, RequestRefused, Unauthorized
-from drillster_pipeline.resources import RESOURCES, Unit, unit_of
+from drillster_pipeline.resources import RESOURCES, Unit
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
+from tests.drillster.shapes import alternatives
 
-from .crawling import KEEP, MOMENT, WINDOW, Crawls, entry, expected_events, forget_tokens, items_in, new_tokens, unit
+from .crawling import (
+    KEEP,
+    MOMENT,
+    WINDOW,
+    Crawls,
+    entry,
+    expected_events,
+    finished_paths,
+    forget_tokens,
+    items_in,
+    new_tokens,
+    unit,
+)
 
 SMALL_PAGES = {"*": 10}
 
@@ -126,38 +139,21 @@ def test_everything_is_captured_in_spite_of_faults(crawls: Crawls, name: str) ->
 
 
 ALL = frozenset({"*"})
-PAGING: dict[str, dict[str, Any]] = {
-    "no total": {"without_total": ALL},
-    "no moreAvailable": {"without_more_available": ALL},
+OF_CURSORS = {"without_total", "without_more_available", "without_pagination", "inclusive", "cursors"}
+OF_PAGES = OF_CURSORS | {"null_cursor_on_empty", "accounts_order", "groups_total", "members_paging"}
+OF_NO_ITEM = OF_PAGES | {"optional_fields", "group_has_tests", "invitee_results", "test_results_items", "errors"}
+PAGING: dict[str, dict[str, Any]] = {name: form for name, form in alternatives() if form.keys() <= OF_PAGES} | {
     "no total and no moreAvailable": {"without_total": ALL, "without_more_available": ALL},
-    "no pagination": {"without_pagination": ALL},
-    "inclusive cursors": {"inclusive": ALL},
     "inclusive cursors that are an index": {"inclusive": ALL, "cursors": "index"},
     "inclusive cursors without moreAvailable": {"inclusive": ALL, "without_more_available": ALL},
     "inclusive cursors with neither": {"inclusive": ALL, "without_total": ALL, "without_more_available": ALL},
-    "no cursor on an empty page": {"null_cursor_on_empty": True},
-    **{f"cursors are {kind}": {"cursors": kind} for kind in ("id", "timestamp", "index")},
-    "the newest accounts first": {"accounts_order": "newest_first"},
-    "groups by index": {"groups_total": "top"},
-    "members all at once": {"members_paging": "all"},
     "the least that is required": {"optional_fields": False, "without_total": ALL},
     "flat test results without total": {"test_results_items": "flat", "without_total": ALL},
 }
-AT_ONCE = ("no pagination", "members all at once")
+AT_ONCE = ("without_pagination=*", "members_paging=all")
 """Cut down to a page, nothing would lead to the next."""
-ITEM_FORMS: dict[str, Any] = {
-    "accounts_items": "bare",
-    "accounts_list": "organizationAccounts",
-    "group_has_members": True,
-    "invitee_status": False,
-    "objectives_content": "drills",
-    "objectives_list": "array",
-    "evaluations_list": "objectiveEvaluations",
-    "test_results_list": "testResults",
-    "catalogs_list": "organizationCatalogs",
-    "content_list": "content",
-    "content_version": "3",
-    "permission_status": 401,
+ITEM_FORMS = {key: value for _, form in alternatives() for key, value in form.items() if key not in OF_NO_ITEM} | {
+    "evaluations_list": "objectiveEvaluations"  # an array has no place for a cursor
 }
 
 
@@ -175,9 +171,9 @@ def test_every_form_is_captured_completely(crawls: Crawls, name: str) -> None:
         assert {one["named_total"] for one in capture.manifest["resources"].values()} == {None}
 
 
-@pytest.mark.parametrize("name", [name for name in PAGING if "cursor" in name or name.startswith("no ")])
+@pytest.mark.parametrize("name", [name for name, form in PAGING.items() if form.keys() <= OF_CURSORS])
 def test_every_form_of_events_is_captured_completely(crawls: Crawls, name: str) -> None:
-    in_form(crawls, name, PAGING[name] | {"objectives_list": "array", "events_list": "changes", "events_type": "type"})
+    in_form(crawls, name, PAGING[name] | ITEM_FORMS)
     capture = crawls.events()
     wanted = expected_events(crawls.sandbox, WINDOW)["objective_events"]
     assert items_in(capture)["objective_events"] == wanted
@@ -452,13 +448,6 @@ def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(crawls
 # -- interrupted and resumed
 
 
-def finished_paths(crawls: Crawls, ref: Any) -> set[str]:
-    writer = crawls.archive.resume(ref)
-    records = [(resource, line) for resource in crawls.expected() for line in writer.recovered(resource, bodies=False)]
-    units = [unit_of(resource, line.unit) for resource, line in records if line.footer is not None]
-    return {f"/api/2.1.1/{one.endpoint.path.format(organization_id='self', **one.params)}" for one in units}
-
-
 @pytest.mark.parametrize(("after", "concurrency"), [(4, 1), (9, 4), (29, 4), (57, 4)])
 def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(
     crawls: Crawls, after: int, concurrency: int
@@ -471,7 +460,7 @@ def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(
     writer = crawls.begin()
     with pytest.raises(Unauthorized):
         crawls.crawl(writer)
-    done = finished_paths(crawls, writer.ref)
+    done = finished_paths(crawls.archive, writer.ref)
     assert len(done) > after / 4
     crawls.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES)
     crawls.sandbox.clear()
@@ -514,7 +503,7 @@ def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(craw
     writer = crawls.begin()
     with pytest.raises(Unauthorized):
         crawls.crawl(writer, earlier_groups=groups)
-    assert f"/api/2.1.1/group/{first}" in finished_paths(crawls, writer.ref)
+    assert f"/api/2.1.1/group/{first}" in finished_paths(crawls.archive, writer.ref)
     crawls.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
     capture = crawls.snapshot(crawls.archive.resume(writer.ref), earlier_groups=groups)
     assert items_in(capture)["results"] == crawls.expected()["results"]

@@ -275,19 +275,13 @@ def test_what_moves_to_a_page_that_was_read_by_index_is_found_by_a_second_pass(t
     ("body", "options", "pages", "short_of"),
     [
         ({"drillables": things(25)}, {"endpoint": api.GROUP_DRILLABLES}, 2, None),
+        # A page of the size that is requested.
         ({"drillables": things(50)}, {"endpoint": api.GROUP_DRILLABLES, "expected": 50}, 2, None),
         ({"playables": things(60), "pagination": {"total": 90, "moreAvailable": False}}, {}, 2, 90),
         ({"playables": things(60), "pagination": {"total": 61, "moreAvailable": False}}, {}, 1, 61),
         *((things(count), {}, 1, None) for count in (0, 99, 101, 250)),
+        # Requested again with a smaller size, it is as long.
         (things(100), {}, 3, None),
-    ],
-    ids=[
-        "everything each time",
-        "a full page that is all that is counted",
-        "far less than counted",
-        "one less than counted",
-        *(f"an array of {count}" for count in (0, 99, 101, 250)),
-        "an array that is as long when less is requested",
     ],
 )
 def test_a_list_that_is_answered_all_at_once_is_read_as_often_as_needed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import socket
 import socketserver
 import ssl
@@ -16,7 +15,7 @@ import pytest
 from drillster_pipeline.api.retry import CancelToken
 from drillster_pipeline.api.transport import Limits, Transport, TransportError
 from drillster_pipeline.errors import SettingsError
-from tests.support.tls import self_signed
+from tests.support.tls import pass_on, self_signed
 
 from .scripted import HEADERS, Reply, ScriptedServer, head
 
@@ -92,14 +91,9 @@ class _Tunnel(socketserver.StreamRequestHandler):
         if not self.server.status.startswith(b"200"):
             return
         port = int(head.split(b" ", 2)[1].rpartition(b":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as target, contextlib.suppress(OSError):
-            other = {self.connection: target, target: self.connection}
-            while True:
-                for ready in select.select(list(other), [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    other[ready].sendall(data)
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            threading.Thread(target=pass_on, args=(target, self.connection), daemon=True).start()
+            pass_on(self.connection, target)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class FaultyDrillster(Drillster):
         return body if stated in {"real", None} else body | {"expires_in": stated}
 
     def answer(self, path: str, query: dict[str, str], parameters: tuple[str, ...]) -> Json:
-        """The answer of a path, changed as the faults ask for."""
+        """The answer of a path, changed as the faults describe."""
         shapes, resource = self.faults.shapes, PATHS[path]
         if resource == "catalog_content" and shapes.content_version not in {"both", path.partition("/")[0]}:
             raise Problem(404, "not_found", "There is no such resource.")
@@ -80,7 +80,7 @@ class FaultyDrillster(Drillster):
         return reshape(resource, body, shapes)
 
     def error(self, problem: Problem, **headers: str) -> Response:
-        """An error answer, in the form that the shapes ask for."""
+        """An error answer, in the form of the shapes."""
         shapes = self.faults.shapes
         form = "oauth" if isinstance(problem, Refusal) else shapes.errors
         if problem.status == 403:

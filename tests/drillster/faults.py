@@ -102,9 +102,9 @@ class Faults:
     failures: tuple[Failure, ...] = ()
     """Rules; the first that applies counts."""
     hidden_groups: frozenset[str] = NONE
-    """Groups that are not listed, and are 404 when asked for."""
+    """Groups that are not listed, and answer 404."""
     unlisted_groups: frozenset[str] = NONE
-    """Groups that are not listed, but can be asked for."""
+    """Groups that are not listed, but can be requested."""
     empty_groups: frozenset[str] = NONE
     """Groups without members, drills, objectives and tests."""
     refused_sizes: Mapping[str, int] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from time import monotonic
 
 
@@ -24,7 +23,7 @@ class Recorder:
     """The requests of a sandbox, the latest 100,000. Only the server's event loop writes."""
 
     def __init__(self) -> None:
-        self._records: deque[Record] = deque(maxlen=100_000)
+        self.records: deque[Record] = deque(maxlen=100_000)
         self._in_flight = 0
         self.peak = 0
         """How many requests at most were in flight at once."""
@@ -32,7 +31,7 @@ class Recorder:
     def begin(self, method: str, path: str, query: str) -> Record:
         """A request has come in."""
         record = Record(method, path, query, monotonic())
-        self._records.append(record)
+        self.records.append(record)
         self._in_flight += 1
         self.peak = max(self.peak, self._in_flight)
         return record
@@ -41,21 +40,7 @@ class Recorder:
         """A request is done with, one way or another."""
         self._in_flight -= 1
 
-    @property
-    def requests(self) -> list[Record]:
-        """The requests, oldest first."""
-        return list(self._records)
-
-    def count(self, method: str | None = None, path: str = "*", *, query: str = "*") -> int:
-        """How many requests there were; ``path`` and ``query`` may be patterns (``/api/2.1.1/group/*/members``)."""
-        return sum(
-            method in {None, record.method}
-            and (path == record.path or fnmatchcase(record.path, path))
-            and (query == record.query or fnmatchcase(record.query, query))
-            for record in self.requests
-        )
-
     def clear(self) -> None:
         """Forget all of them."""
-        self._records.clear()
+        self.records.clear()
         self.peak = self._in_flight

@@ -32,7 +32,7 @@ class Shapes:
     """No total, neither in the pagination nor beside the list."""
     without_more_available: frozenset[str] = NONE
     without_pagination: frozenset[str] = NONE
-    """No pagination object at all (the list goes on all the same, if the size asked for is smaller)."""
+    """No pagination object at all (the list goes on all the same, if the requested size is smaller)."""
     inclusive: frozenset[str] = NONE
     """The next page starts at the cursor, not after it."""
     null_cursor_on_empty: bool = False
@@ -119,7 +119,7 @@ def items_of(resource: str, body: Json) -> list[Json]:
 
 
 def reshape(resource: str, body: Json, shapes: Shapes) -> Json:
-    """A documented answer in the form that the shapes ask for. The body may be changed in place."""
+    """A documented answer in the form of the shapes. The body may be changed in place."""
     if not shapes.optional_fields and resource in _REQUIRED:
         for item in items_of(resource, body):
             _keep(item.get("account", item), _REQUIRED[resource])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import re
@@ -33,19 +34,9 @@ from tests.support.installation import DAY, NOW, Installation
 
 from .mutations import ENDPOINTS, Mutation, Reply
 
-ITEMS = {
-    "accounts": "accounts",
-    "catalogs": "catalogs",
+ITEMS = {name: name for name, resource in RESOURCES.items() if resource.is_list and name in DATA_TABLES} | {
     "catalog_playables": "catalog_content",
-    "groups": "groups",
-    "group_members": "group_members",
-    "group_staff": "group_staff",
     "group_playables": "group_drillables",
-    "objectives": "objectives",
-    "objective_evaluations": "objective_evaluations",
-    "results": "results",
-    "test_results": "test_results",
-    "objective_events": "objective_events",
 }
 """Tables that have a row for each item of a list, and the resource of that list."""
 MOST_REQUESTS = 3_000
@@ -126,7 +117,8 @@ class Fuzzed:
         self._installation.now = NOW + timedelta(days=days)
         self.sandbox.clear()
         self.sandbox.app.rewrite = _Rewriter(mutations, run.given)
-        listener = _Listener()
+        log = io.StringIO()
+        listener = logging.StreamHandler(log)
         logging.getLogger("drillster_pipeline").addHandler(listener)
         context = self._installation.new_context()
         vars(context)["tokens"] = self._tokens
@@ -141,7 +133,7 @@ class Fuzzed:
         context.warehouse.close()
         logging.getLogger("drillster_pipeline").removeHandler(listener)
         self.sandbox.app.rewrite = None
-        run.log = listener.text
+        run.log = log.getvalue()
         return run
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -168,17 +160,6 @@ class Fuzzed:
 
     def close(self) -> None:
         self._installation.close()
-
-
-class _Listener(logging.Handler):
-    """Collects what is logged, as text."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text += self.format(record) + "\n"
 
 
 class _Rewriter:

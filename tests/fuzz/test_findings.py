@@ -8,16 +8,14 @@ import pytest
 
 from drillster_pipeline.archive import records
 from drillster_pipeline.errors import ContractError
+from drillster_pipeline.resources import RESOURCES
 from tests.drillster import Failure, Faults, PageFault, Shapes, closed
 
 from .mutations import Mutation
 from .runs import Fuzzed, Run, check, check_deletions
 
 SNAPSHOT = ("snapshot",)
-GROUP = "group/{group_id}"
-MEMBERS = "group/{group_id}/members"
-ACCOUNTS = "organizations/{organization_id}/accounts"
-PATHS = {"groups": "groups", "accounts": ACCOUNTS, "group_members": MEMBERS}
+MEMBERS, ACCOUNTS = RESOURCES["group_members"].path, RESOURCES["accounts"].path
 
 
 def second_run(fuzzed: Fuzzed, *changes: Mutation) -> Run:
@@ -38,7 +36,7 @@ def entry(run: Run, resource: str) -> dict[str, Any]:
     ("resource", "total"), [("groups", "9" * 5_000), ("accounts", 10**400), ("group_members", "9" * 19)]
 )
 def test_a_total_that_no_list_can_have_deletes_nothing(loaded: Fuzzed, resource: str, total: Any) -> None:
-    path = PATHS[resource]
+    path = RESOURCES[resource].path
     run = second_run(loaded, Mutation(path, "total", value=total), Mutation(path, "the last one missing"))
     assert loaded.deleted() == {}
     (short,) = entry(run, resource)["short"]
@@ -127,6 +125,6 @@ def test_items_that_move_to_another_page_while_the_list_shrinks_are_not_deleted(
 
 
 def test_counts_of_zero_do_not_hide_what_is_there(fuzzed: Fuzzed) -> None:
-    run = fuzzed.run(Mutation("groups", "counts"), Mutation(GROUP, "counts"), kinds=SNAPSHOT)
+    run = fuzzed.run(Mutation("groups", "counts"), Mutation("group/{group_id}", "counts"), kinds=SNAPSHOT)
     assert run.errors == {}
     assert fuzzed.keys("group_members") == {"group_members": fuzzed.known["group_members"]}

@@ -15,8 +15,7 @@ from drillster_pipeline.archive import Archive, lease
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import Busy, Unavailable
 from drillster_pipeline.pipeline.capture import How, capture
-from drillster_pipeline.resources import CAPTURED, unit_of
-from tests.api.crawling import TINY, expected, items_in
+from tests.api.crawling import TINY, expected, finished_paths, items_in
 from tests.drillster import Faults, Sandbox
 from tests.support.installation import DAY, NOW, Installation
 from tests.support.object_store import ObjectStore
@@ -62,15 +61,7 @@ def finished(installation: Installation) -> set[str]:
     folder.mkdir(exist_ok=True, parents=True)  # it may have been killed before that
     shutil.copytree(folder, copy)
     archive = Archive(str(copy))
-    paths = set()
-    for ref in archive.captures(DAY)[-1:]:
-        writer = archive.resume(ref)
-        for resource in CAPTURED["snapshot"]:
-            for line in writer.recovered(resource, bodies=False):
-                if line.footer is not None:
-                    unit = unit_of(resource, line.unit)
-                    paths.add(f"/api/2.1.1/{unit.endpoint.path.format(organization_id='self', **unit.params)}")
-    return paths
+    return {path for ref in archive.captures(DAY)[-1:] for path in finished_paths(archive, ref)}
 
 
 def check_that_it_is_resumed(installation: Installation) -> None:

@@ -36,29 +36,6 @@ def test_a_rule_fails_the_calls_that_it_is_about(caller: Caller, rule: dict[str,
         assert [caller.call("groups", resultSize=2).status_code for _ in statuses] == statuses
 
 
-def test_a_share_of_the_calls_fails_the_same_ones_every_time(caller: Caller) -> None:
-    def statuses(paths: list[str]) -> dict[str, int]:
-        caller.sandbox.faults = failing(rate=0.2, statuses=(500, 502, 503))
-        return {path: caller.call(path).status_code for path in paths}
-
-    paths = [f"group/{number}" for number in range(60)]
-    first = statuses(paths)
-    assert first == statuses(paths[::-1])
-    failed = [status for status in first.values() if status != 404]
-    assert set(failed) == {500, 502, 503}
-    assert 4 < len(failed) < 24
-
-
-@pytest.mark.idle_faults
-def test_rules_for_everything_leave_the_token_endpoint_alone(caller: Caller) -> None:
-    caller.sandbox.faults = failing(statuses=(500,))
-    assert caller.grant().status_code == 200
-    caller.sandbox.faults = failing(at="token", statuses=(400,), error="invalid_grant")
-    answer = caller.grant()
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
-    assert caller.call("groups").status_code == 200
-
-
 @pytest.mark.parametrize(
     "fault",
     [

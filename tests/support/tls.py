@@ -74,9 +74,9 @@ def behind_tls(place: Place, certificate: Path | None, query: str) -> Iterator[P
                 server = opened.enter_context(socket.socket(socket.AF_UNIX))
                 server.connect(f"{folder}/.s.PGSQL.5432")
                 server.sendall(first)
-                answers = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+                answers = threading.Thread(target=pass_on, args=(server, client), daemon=True)
                 answers.start()
-                _pass_on(client, server)
+                pass_on(client, server)
                 answers.join()
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Gate) as gate:
@@ -85,7 +85,8 @@ def behind_tls(place: Place, certificate: Path | None, query: str) -> Iterator[P
         gate.shutdown()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Send what one socket receives to another, until it is closed."""
     with suppress(OSError):
         while chunk := source.recv(1 << 16):
             target.sendall(chunk)
