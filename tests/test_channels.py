@@ -1,4 +1,4 @@
-"""Channels on real sockets: a web server, a mail server, and servers that are rude."""
+"""Channels on real sockets: a web server, a mail server, and servers whose answers do not end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")  # of the mail 
 def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No test shows an address, at any level of ours."""
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # when asked for it, it logs paths
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs paths
     yield
     assert "very-secret" not in caplog.text
 
@@ -54,7 +54,7 @@ class Mailbox(Message):
 
 @contextmanager
 def mail_server(box: Mailbox, password: bytes = b"very-secret") -> Iterator[str]:
-    """A real one, that asks for a password; its address and port."""
+    """A real one, which requires a password; its address and port."""
 
     def login(*arguments: Any) -> AuthResult:
         given = arguments[-1]
@@ -137,7 +137,7 @@ def test_who_does_not_speak_tls_is_named_by_the_exception(hook: Webhook) -> None
 
 
 @pytest.mark.parametrize("kind", ["http", "json", "mailto"])
-def test_an_answer_that_comes_in_drips_holds_up_nothing(kind: str) -> None:
+def test_an_answer_that_comes_in_drips_delays_nothing(kind: str) -> None:
     send = post if kind == "http" else notify
     with dripping_server() as address:
         problem = bounded(lambda: send(f"{kind}://user:very-secret@{address}/{MAIL}", "x", "x"), 0.3)

@@ -1,6 +1,7 @@
-"""A column is one line, and a table one declaration and its place in the registry: the rest follows from them.
+"""A column is one line, a table one declaration and its place in the registry, a dialect one class.
 
-Both are added to a copy of the program, which then describes itself and loads an answer that has them.
+The rest follows from them. Column and table are added to a copy of the program, which then describes itself and loads
+an answer that has them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 import drillster_pipeline
+from drillster_pipeline.tables.schema import Column
+from drillster_pipeline.warehouse import Warehouse, dialects
+from drillster_pipeline.warehouse.dialects import Dialect
+from tests.warehouse.support import account, day, load
 
-pytestmark = pytest.mark.slow
 COLUMN = '    text("owner_name", "Who owns the group.", "owner.fullName | owner.name"),\n'
 TABLE = """
 
@@ -64,13 +72,13 @@ def extended(folder: Path) -> Mapping[str, Any]:
     """What the program says of itself with a column and a table more."""
     package = folder / "drillster_pipeline"
     shutil.copytree(Path(drillster_pipeline.__file__).parent, package)
-    declarations, registry = package / "tables" / "people.py", package / "tables" / "__init__.py"
+    declarations, tables = package / "tables" / "people.py", package / "tables" / "__init__.py"
     text = declarations.read_text(encoding="utf-8")
     place = next(line for line in text.splitlines(keepends=True) if '"custom_reference"' in line)
     declarations.write_text(text.replace(place, place + COLUMN) + TABLE, encoding="utf-8")
-    text = registry.read_text(encoding="utf-8")
+    text = tables.read_text(encoding="utf-8")
     text = text.replace("from .people import ", "from .people import GROUP_LABELS, ")
-    registry.write_text(
+    tables.write_text(
         text.replace("GROUP_MEMBERS, GROUP_STAFF),", "GROUP_MEMBERS, GROUP_STAFF, GROUP_LABELS),"), "utf-8"
     )
     run = [sys.executable, "-P", "-c", PROGRAM]
@@ -80,6 +88,7 @@ def extended(folder: Path) -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_new_column_and_a_new_table_are_described_shown_by_dagster_and_loaded(tmp_path: Path) -> None:
     found = extended(tmp_path)
     assert "CREATE TABLE group_labels" in found["ddl"]
@@ -99,3 +108,62 @@ def test_a_new_column_and_a_new_table_are_described_shown_by_dagster_and_loaded(
     assert (group["group_id"], group["owner_name"]) == ("g", "Care")
     assert [label[name] for name in ("group_id", "label", "weight")] == ["g", "red", 5]
     assert found["unknown"] == ["groups[].new"]
+
+
+class MadeUp(SQLiteDialect_pysqlite):
+    """A database that SQLAlchemy supports, and this package does not yet."""
+
+    name = "made_up"
+    supports_statement_cache = True
+
+
+def test_a_database_without_a_dialect_of_its_own_is_called_not_tested(tmp_path: Path) -> None:
+    registry.register("made_up", __name__, "MadeUp")
+    warehouse = Warehouse(f"made_up:///{tmp_path}/warehouse.db")
+    assert (warehouse.caution or "").startswith("made_up is not tested")
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """A dialect as its file would have it: how many rows it has written to each staging table."""
+    registry.register("made_up", __name__, "MadeUp")
+    monkeypatch.setattr(dialects, "_REGISTERED", dict(dialects._REGISTERED))
+    monkeypatch.setattr(dialects, "_dialects", lambda: dialects._REGISTERED)
+    found: dict[str, int] = {}
+
+    class Ours(Dialect):
+        names = ("made_up",)
+        is_tested = True
+        expressions = dialects.dialect_named("sqlite").expressions
+
+        def to_driver(self, moment: Any) -> Any:
+            return moment.isoformat()
+
+        def timestamp_type(self) -> sa.Text:
+            return sa.Text()
+
+        def write(
+            self,
+            connection: sa.Connection,
+            target: sa.Table,
+            columns: Sequence[Column],
+            frame: pd.DataFrame,
+            first_row: int,
+        ) -> None:
+            found[target.name] = found.get(target.name, 0) + len(frame)
+            super().write(connection, target, columns, frame, first_row)
+
+    return found
+
+
+def test_a_dialect_is_one_class_that_names_itself(written: dict[str, int], tmp_path: Path) -> None:
+    warehouse = Warehouse(f"made_up:///{tmp_path}/warehouse.db")
+    assert warehouse.caution is None
+    warehouse.prepare()
+    report = load(warehouse, day(1), {"accounts": [account("a"), account("b")]})
+    load(warehouse, day(2), {"accounts": [account("a")]}, allow_mass_delete=True)
+    assert report.tables["accounts"].rows_inserted == 2
+    assert written == {"drillster_staged_accounts": 3}
+    assert warehouse.row_counts(["accounts", "accounts_history"]) == {"accounts": 2, "accounts_history": 2}
+    assert sa.inspect(warehouse.engine).get_view_names()
+    warehouse.close()

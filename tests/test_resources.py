@@ -1,4 +1,4 @@
-"""Where the items of an answer are, and what is said where they are nowhere."""
+"""Where the items of an answer are, and the message where there are none."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "met"),
+    ("body", "fields"),
     [
         ({}, "an empty object"),
         ({"id": "x", "description": "no access"}, "description, id"),
@@ -62,8 +62,8 @@ def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
         ({letter * 3: 1 for letter in "abcdefghijkl"}, "jjj and 2 more"),
     ],
 )
-def test_an_answer_without_a_list_is_a_contract_error_that_names_what_was_met(body: Any, met: str) -> None:
-    with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', met .*{met}"):
+def test_an_answer_without_a_list_is_a_contract_error_that_names_the_fields(body: Any, fields: str) -> None:
+    with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', met .*{fields}"):
         RESOURCES["groups"].items(body)
 
 

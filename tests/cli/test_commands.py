@@ -63,8 +63,8 @@ class TestRun:
         assert query("SELECT kind, export_date FROM loads") == [("events", str(oldest))]
         assert sandbox.count("GET", "*/member-results/*") == 0
         # Events are requested from the midnight, in Amsterdam, that begins the day before the date.
-        asked = f"*{second - timedelta(days=2)}*"
-        failure = Failure(at="objectives/*/events", query=asked, statuses=(400,), error="no_such_thing")
+        requested = f"*{second - timedelta(days=2)}*"
+        failure = Failure(at="objectives/*/events", query=requested, statuses=(400,), error="no_such_thing")
         sandbox.faults = Faults(failures=(failure,))
         with running_webhook() as hook:
             monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
@@ -118,14 +118,6 @@ class TestRun:
         assert ended.code == code
         assert words in ended.err
         assert "Traceback" not in ended.out + ended.err
-
-
-def test_wrong_settings_end_a_command_with_code_2_and_all_mistakes(command: Command) -> None:
-    ended = command("run")
-    assert ended.code == 2
-    assert "DRILLSTER_CLIENT_ID is missing" in ended.err
-    assert "DRILLSTER_PRIVATE_KEY is missing" in ended.err
-    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("what", [("report",), ("evidence", "--objective=x")])

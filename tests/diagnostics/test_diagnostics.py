@@ -164,8 +164,8 @@ def test_the_estimate_is_close_to_what_a_run_then_costs() -> None:
         settings = load_settings({**sandbox.environment(), "DRILLSTER_ARCHIVE_URL": "memory://n"})
         with PipelineContext(settings=settings) as context:
             captures = [capture(context, kind, context.newest_complete) for kind in ("snapshot", "events")]
-        asked = sandbox.count("GET")
-    assert 0.9 * asked <= estimate.requests <= 1.1 * asked
+        requested = sandbox.count("GET")
+    assert 0.9 * requested <= estimate.requests <= 1.1 * requested
     received = sum(outcome.capture.manifest["walk"]["received_bytes"] for outcome in captures)
     assert 0.5 * received <= estimate.received_bytes <= 2 * received
 

@@ -81,7 +81,7 @@ def environ(sandbox: Sandbox) -> dict[str, str]:
 
 @pytest.fixture
 def people(sandbox: Sandbox) -> list[str]:
-    """Names, addresses, keys and ids of everyone and everything that the first pages of this Drillster hold."""
+    """Names, addresses, keys and ids of everyone and everything on the first pages of this Drillster."""
     report = Diagnostics(environ=sandbox.environment()).run()
     values = {value for bodies in report.pages.values() for body in bodies for value in _values(body, "")}
     assert len(values) > 200

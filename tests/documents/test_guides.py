@@ -74,7 +74,7 @@ def test_the_analyst_reads_what_a_later_version_adds(ask: Query, postgresql_url:
     assert ask("analyst", "SELECT one FROM later") == [(1,)]
 
 
-def test_the_dashboard_counts_and_names_nobody(ask: Query) -> None:
+def test_the_dashboard_counts_and_names_no_account(ask: Query) -> None:
     assert ask("dashboard", "SELECT count(*) > 0 FROM group_compliance") == [(True,)]
     for name in ("accounts", "results", "overdue_objectives", "learner_progress", "group_members"):
         with pytest.raises(sa.exc.DBAPIError, match="permission denied"):

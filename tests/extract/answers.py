@@ -17,7 +17,7 @@ example = SimpleNamespace(**yaml.safe_load(Path(__file__).with_name("answers.yam
 FORMS: dict[str, dict[str, Any]] = example.forms
 """By resource, an item in each form, and by table the rows that it gives."""
 LISTS = {resource: (*RESOURCES[resource].list_names, "things") for resource in FORMS}
-"""Known names of the list of a resource, and one that nobody documents."""
+"""Known names of the list of a resource, and one that is not documented."""
 PARAMETERS = {"catalog_id": "c", "group_id": "g", "account_id": "noor", "objective_id": "o", "test_id": "t"}
 
 

@@ -38,7 +38,7 @@ def test_every_reference_of_a_capture_is_among_its_rows() -> None:
                 assert values <= set(found.column(parent, field)), f"{table.name}.{column.name}"
 
 
-def test_a_table_that_is_asked_for_alone_is_as_it_is_among_all() -> None:
+def test_a_table_that_is_loaded_alone_is_as_it_is_among_all() -> None:
     together = extract(*CAPTURE)
     for name in tables_of("snapshot"):
         alone = extract(*CAPTURE, tables=(name,))
@@ -60,7 +60,7 @@ def test_pages_that_no_table_is_read_from_are_not_read() -> None:
         ([{"id": None, "playables": []}], {"objectives"}),
     ],
 )
-def test_a_table_that_nobody_asked_for_is_unreadable_where_a_row_of_it_is(
+def test_a_table_that_is_not_loaded_is_unreadable_where_a_row_of_it_is(
     objectives: list[Any], unreadable: set[str]
 ) -> None:
     found = extract(page("objectives", objectives, group_id="g"), tables=("playables",))
@@ -71,7 +71,7 @@ def test_a_table_that_nobody_asked_for_is_unreadable_where_a_row_of_it_is(
 @pytest.mark.parametrize(
     ("table", "unreadable"), [("accounts", "groups"), ("accounts", "objectives"), ("playables", "catalogs")]
 )
-def test_a_list_is_unreadable_where_what_it_leads_to_could_not_be_asked_for(table: str, unreadable: str) -> None:
+def test_a_list_is_unreadable_where_what_it_leads_to_could_not_be_requested(table: str, unreadable: str) -> None:
     assert extract(page(unreadable, [{"id": [5]}]), tables=(table,)).unreadable == {unreadable}
 
 
@@ -83,10 +83,10 @@ def test_events_add_the_people_that_they_refer_to() -> None:
 def test_batches_are_cut_into_chunks_and_lose_nothing() -> None:
     items = [[{"drillable": {"id": f"d{number}-{place}"}} for place in range(30)] for number in range(10)]
     pages = [page("results", some, group_id="g", account_id=f"a{number}") for number, some in enumerate(items)]
-    whole, cut = extract(*pages), extract(*pages, chunk_rows=70)
+    together, cut = extract(*pages), extract(*pages, chunk_rows=70)
     sizes = [len(batch.frame) for batch in cut.batches if batch.table.name == "results"]
     assert sizes == [70, 20, 70, 20, 70, 20, 30]
-    assert cut.rows("results") == whole.rows("results")
+    assert cut.rows("results") == together.rows("results")
     assert max(len(batch.frame) for batch in cut.batches) <= 70
 
 

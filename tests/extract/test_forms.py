@@ -132,7 +132,7 @@ def test_the_norm_of_an_evaluation_is_its_own_else_that_of_its_objective() -> No
     )
 
 
-def test_a_norm_that_does_not_fit_costs_the_objective_but_nobodys_evaluation() -> None:
+def test_a_norm_that_does_not_fit_costs_the_objective_but_no_evaluation() -> None:
     objectives = [
         {"id": "o", "minimumProficiency": "much", "reviewDate": "2026-05-01"},
         {"id": "p", "reviewDate": "soon"},
@@ -184,7 +184,7 @@ def test_an_attempt_is_passed_by_the_first_transformation_that_says_so(attempt: 
     assert (row["progress"], row["score_percentage"], row["passed"]) == expected
 
 
-def test_attempts_by_nobody_known_and_scores_that_are_numbers_load_too() -> None:
+def test_attempts_by_unknown_accounts_and_scores_that_are_numbers_load_too() -> None:
     found = read(
         "test_results", [{**example.attempt, "ticket": {"id": "x"}, "drills": [{"drill": example.drill, "score": 57}]}]
     )

@@ -61,7 +61,7 @@ def test_the_person_and_the_test_of_the_path_are_known_even_if_nothing_names_the
     [(None, True), ([{"id": "a"}], False), ([{"id": "a"}, {"name": "No id"}], True), ([{"id": "a"}, "nothing"], True)],
     ids=["no list", "a list that is known to be short", "a person without an id", "no person at all"],
 )
-def test_nobody_is_said_to_be_of_another_organization_while_the_list_has_holes(listed: Any, is_complete: bool) -> None:
+def test_no_account_is_of_another_organization_while_the_list_is_incomplete(listed: Any, is_complete: bool) -> None:
     pages = [] if listed is None else [page("accounts", listed)]
     found = extract(*pages, PEOPLE["member"], accounts_complete=is_complete)
     assert {row["account_id"]: row["is_managed"] for row in found.rows("accounts")}["sam"] is None

@@ -57,12 +57,12 @@ def test_a_path_is_listed_with_the_first_answer_that_had_it() -> None:
     assert unknown("accounts", [{"account": {"shoeSize": 39}}]) == {"accounts[].account.shoeSize": "page 1"}
 
 
-def test_a_list_under_another_name_is_known_as_it_is_loaded_and_is_looked_into() -> None:
+def test_a_list_under_another_name_is_known_and_its_fields_are_read() -> None:
     body = {"happened": [{"eventType": "OBJECTIVE_BECAME_OK", "mood": "good"}]}
     assert set(unknown("objective_events", body)) == {"happened[].mood"}
 
 
-def test_an_object_used_as_a_map_is_one_path_whatever_it_holds() -> None:
+def test_an_object_used_as_a_map_is_one_path_whatever_it_has() -> None:
     scores = {f"noor{number}@example.org": number for number in range(500)}
     assert set(unknown("results", {"group": {"id": "g", **scores}})) == {"group.*"}
 

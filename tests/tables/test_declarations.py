@@ -16,7 +16,6 @@ from drillster_pipeline.tables import (
     Kind,
     Table,
     Type,
-    tables_of,
 )
 from drillster_pipeline.warehouse import CONTRACT
 
@@ -92,13 +91,6 @@ def test_every_column_of_a_data_table_says_where_it_comes_from() -> None:
         assert resources <= {*read, "export_date"}
 
 
-def test_a_kind_decides_key_and_managed_columns() -> None:
-    for table in TABLES.values():
-        names = {column.name for column in table.managed_columns}
-        assert (table.key[0] == "export_date") == (table.kind is Kind.SNAPSHOT)
-        assert ({"row_hash", "deleted_on", "first_seen_on", "last_seen_on"} <= names) == (table.kind is Kind.ENTITY)
-
-
 def test_what_says_who_a_person_is_is_personal() -> None:
     personal = set(names_of(*((table, column) for table, column in COLUMNS if column.personal)))
     of_history = {name for name in personal if name.partition(".")[0] in HISTORY_TABLES}
@@ -107,8 +99,3 @@ def test_what_says_who_a_person_is_is_personal() -> None:
         *("accounts.name", "accounts.email_address", "accounts.year_of_birth", "account_external_ids.external_id"),
         *("group_members.member_key", "group_members.name", "group_members.email_address"),
     }
-
-
-def test_a_snapshot_and_the_events_publish_each_data_table_once() -> None:
-    assert tables_of("events") == ("objective_events",)
-    assert sorted(tables_of("snapshot") + tables_of("events")) == sorted(DATA_TABLES)

@@ -39,14 +39,8 @@ def test_the_dictionary_describes_every_table_and_column() -> None:
             assert ("*Personal.*" in row) == column.personal
 
 
-def test_every_grid_of_the_dictionary_is_even_and_every_link_leads_somewhere() -> None:
+def test_every_link_of_the_dictionary_leads_somewhere_and_views_are_described_too() -> None:
     document = data_dictionary(views=(VIEW,))
-    width = 0
-    for line in document.splitlines():
-        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
-        width = width or cells
-        assert cells in {0, width}, line
-        width = cells
     links = set(re.findall(r"\]\(#([^)]+)\)", document))
     assert {*TABLES, "latest_load"} <= links <= {*re.findall(r"^## (\S+)$", document, re.MULTILINE)}
     assert "## latest_load\n\nThe newest load." in document
