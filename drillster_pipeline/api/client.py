@@ -257,10 +257,6 @@ class EndpointClient:
         assert refused is not None
         raise refused
 
-    def working_path(self, endpoint: Endpoint) -> Path | None:
-        """The path of an endpoint that has answered; None where none has."""
-        return self._working.get(endpoint)
-
     def get(self, unit: Unit, query: Mapping[str, str | int]) -> JsonResponse:
         """One answer, from the endpoint's path that works. Raises what :meth:`Client.get` raises."""
         endpoint = unit.endpoint
