@@ -12,6 +12,7 @@ P = "drillster_pipeline"
 Backoff = find(f"{P}.api.retry:Backoff", f"{P}.api.backoff:Backoff", f"{P}.api.retry:RetryBudget")
 Client = find(f"{P}.api.client:Client")
 TokenSource = find(f"{P}.api.tokens:TokenSource")
+TokenEndpoint = find(f"{P}.api.auth:TokenEndpoint")
 Context = find(f"{P}.pipeline.context:PipelineContext", f"{P}.pipeline.context:Session")
 capture = find(f"{P}.pipeline.capture:capture", f"{P}.pipeline:capture")
 publish = find(f"{P}.pipeline.publish:publish", f"{P}.pipeline:publish")
@@ -33,13 +34,6 @@ WANTED = {"attempts": 4, "seconds": 60.0, "first": 0.0, "cap": 0.0}
 IMPATIENT = Backoff(**{name: value for name, value in WANTED.items() if name in inspect.signature(Backoff).parameters})
 
 
-def reveal(secret):
-    for name in ("reveal", "get_secret_value"):
-        if hasattr(secret, name):
-            return getattr(secret, name)()
-    return secret
-
-
 def impatient(made):
     """What ``make`` would make, with other retries."""
     return {
@@ -57,15 +51,7 @@ def client(context):
 
 
 def tokens(context):
-    settings = context.settings
-    return TokenSource(
-        token_url=f"{settings.base_url}/daas/oauth/token",
-        client_id=settings.client_id,
-        client_secret=reveal(settings.client_secret),
-        service_account_id=settings.service_account_id,
-        private_key=reveal(settings.private_key),
-        **impatient(TokenSource),
-    )
+    return TokenSource(TokenEndpoint(context.settings), **impatient(TokenSource))
 
 
 if __name__ == "__main__":
