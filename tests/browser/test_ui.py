@@ -71,6 +71,7 @@ def newest(installation: Installation) -> date:
     return newest_complete(installation.now, AMSTERDAM)
 
 
+@pytest.mark.deep
 def test_a_backfill_is_launched_and_looked_at_by_clicking(
     installation: Installation, browser: Browser, newest: date
 ) -> None:

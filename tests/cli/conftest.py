@@ -77,6 +77,7 @@ def sandbox(command: Command, running: Sandbox, monkeypatch: pytest.MonkeyPatch)
 def first_load(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive and the warehouse with the newest export date."""
     folder = tmp_path_factory.mktemp("first-load")
+    running.faults = Faults()  # those of a test that ran before
     with Installation(folder, running, now=datetime.now(UTC)) as installation:
         for kind in ("snapshot", "events"):
             installation.load(kind)

@@ -185,7 +185,9 @@ def test_there_is_one_tick_for_every_day_of_a_year_of_changing_clocks(defs: dg.D
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["dagster definitions validate -w workspace.yaml", "dg check defs"])
+@pytest.mark.parametrize(
+    "command", ["dagster definitions validate -w workspace.yaml", pytest.param("dg check defs", marks=pytest.mark.deep)]
+)
 def test_the_repository_passes_as_it_stands(command: str, tmp_path: Path) -> None:
     """The one with a DAGSTER_HOME, the other without."""
     home = {"DAGSTER_HOME": str(tmp_path)} if "workspace" in command else {}

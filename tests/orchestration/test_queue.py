@@ -37,7 +37,7 @@ CAPTURED = [dg.AssetKey(["drillster", name]) for name in RESOURCES]
 PUBLISHED = [dg.AssetKey(["warehouse", name]) for name in DATA_TABLES]
 DATES = [str(FIRST + timedelta(days=index)) for index in range(5)]
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.deep,
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of Dagster's own calls
 ]

@@ -56,6 +56,7 @@ def process_of(installation: Installation, script: str, *arguments: str) -> subp
     return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.deep
 def test_a_run_whose_process_was_killed_is_marked_as_failed_also_after_its_container_was_replaced(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_one_that_is_killed_again_and_again_is_finished_in_the_end(
     check_that_it_is_resumed(installation)
 
 
+@pytest.mark.deep
 class TestInAnObjectStore:
     """A lease stands for the lock."""
 

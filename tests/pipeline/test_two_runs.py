@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 BEFORE, OLD = DAY - timedelta(days=1), DAY - timedelta(days=8)
 
 
-@pytest.fixture(params=["folder", "object store"])
+@pytest.fixture(params=["folder", pytest.param("object store", marks=pytest.mark.deep)])
 def installation(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Installation]:
     """The processes of all runs use it; in an object store they may be on several hosts."""
     settings = {"DRILLSTER_ARCHIVE_DAYS": "3"}

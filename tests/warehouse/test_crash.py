@@ -61,6 +61,11 @@ def undisturbed(tmp_path: Path) -> Iterator[Callable[[int], Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "place",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.deep), pytest.param("mariadb", marks=pytest.mark.deep)],
+    indirect=True,
+)
 def test_a_load_that_is_killed_leaves_the_warehouse_as_before_or_as_after(
     place: Place, killed_load: Callable[[int, str, float], str], undisturbed: Callable[[int], Any]
 ) -> None:
