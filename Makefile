@@ -29,7 +29,7 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 	sandbox=$$!; trap 'kill $$sandbox 2>/dev/null' EXIT INT TERM; \
 	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
 
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 test: install  ## Run the tests
 	$(PYTEST) -m "not deep"
 
