@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from drillster_pipeline.api.auth import TokenEndpoint
@@ -89,25 +89,21 @@ class Crawls:
         return expected(self.sandbox)
 
 
-_TOKENS: dict[str, TokenSource] = {}
-
-
-def tokens_of(sandbox: Sandbox) -> TokenSource:
-    """The source of tokens of all crawls over a sandbox: to read the key takes longer than a crawl."""
-    if sandbox.base_url not in _TOKENS:
-        _TOKENS[sandbox.base_url] = new_tokens(sandbox)
-    return _TOKENS[sandbox.base_url]
-
-
 def new_tokens(sandbox: Sandbox, *, clock: Callable[[], float] = steady, **options: Any) -> TokenSource:
     storage = {"DRILLSTER_ARCHIVE_URL": "-", "DRILLSTER_WAREHOUSE_URL": "sqlite://"}
     return TokenSource(TokenEndpoint(load_settings({**sandbox.environment(), **storage}), clock=clock), **options)
 
 
+@cache
+def tokens_of(sandbox: Sandbox) -> TokenSource:
+    """The source of tokens of all crawls over a sandbox: to read the key takes longer than a crawl."""
+    return new_tokens(sandbox)
+
+
 def forget_tokens(sandbox: Sandbox) -> None:
     """Let the next crawl begin without a token."""
-    if sandbox.base_url in _TOKENS:
-        _TOKENS.pop(sandbox.base_url).close()
+    tokens_of(sandbox).close()
+    tokens_of.cache_clear()
 
 
 def finished_paths(archive: Archive, ref: CaptureRef) -> set[str]:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -135,16 +136,10 @@ class _Connection(socketserver.StreamRequestHandler):
         return not reply.reset and reply.pieces is None
 
 
-class Play:
-    """An ``answer`` that plays replies in turn; the last one is repeated for ever."""
-
-    def __init__(self, *replies: Reply) -> None:
-        self._replies = list(replies)
-        self._lock = threading.Lock()
-
-    def __call__(self, _: Request) -> Reply:
-        with self._lock:
-            return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+def play(*replies: Reply) -> Callable[[Request], Reply]:
+    """An ``answer`` that gives replies in turn; the last one is repeated for ever."""
+    rest = chain(replies, repeat(replies[-1]))
+    return lambda _: next(rest)
 
 
 def head(**headers: object) -> bytes:

@@ -201,15 +201,6 @@ def test_a_page_size_that_is_refused_is_requested_once(crawls: Crawls) -> None:
     assert sum("resultSize=50" in query for query in sizes) >= len(crawls.expected()["results"])
 
 
-def test_tokens_are_renewed_in_time_during_a_capture(crawls: Crawls) -> None:
-    with new_tokens(crawls.sandbox) as crawls.tokens:
-        crawls.concurrency = 2
-        crawls.sandbox.faults = Faults(token_lifetime=1.5, stated_lifetime=0.5, latency=0.04)
-        assert_complete(crawls, crawls.snapshot())
-    assert crawls.sandbox.grants >= 3
-    assert {record.status for record in crawls.sandbox.requests} == {200}
-
-
 # -- lists that do not add up
 
 

@@ -26,7 +26,7 @@ from drillster_pipeline.errors import (
     Unavailable,
 )
 
-from .scripted import Play, Reply, json_reply
+from .scripted import Reply, json_reply, play
 
 MEMBERS = "group/{group_id}/members"
 
@@ -110,7 +110,7 @@ def test_a_second_401_is_final(make_client, drillster, body):
 
 
 def test_a_401_after_other_failures_is_still_only_replayed_once(make_client, drillster):
-    drillster.api = Play(Reply(status=503), Reply(status=401), Reply(status=503), Reply(status=401))
+    drillster.api = play(Reply(status=503), Reply(status=401), Reply(status=503), Reply(status=401))
     with pytest.raises(Unauthorized):
         get(make_client(sleep=lambda _: None))
     assert [request.token for request in drillster.calls] == ["token-1", "token-1", "token-2", "token-2"]
@@ -229,7 +229,7 @@ def test_every_thread_ends_at_once(make_client, drillster, where):
 
 
 def test_what_was_done_is_counted(make_client, drillster):
-    drillster.api = Play(Reply(status=500), Reply(status=401), json_reply([1, 2, 3]))
+    drillster.api = play(Reply(status=500), Reply(status=401), json_reply([1, 2, 3]))
     client = make_client(random=lambda: 0.1)
     get(client)
     counted = client.metrics.snapshot()
@@ -276,7 +276,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_it_is_tried_again(patient, drillster, failure):
-    drillster.api = Play(failure, failure, OK)
+    drillster.api = play(failure, failure, OK)
     client = patient()
     assert get(client).body == {"groups": []}
     assert len(drillster.calls) == 3
@@ -299,7 +299,7 @@ def test_attempts_end(patient, drillster):
 
 
 def test_an_answer_that_does_not_come_is_tried_again(make_client, drillster):
-    drillster.api = Play(Reply(wait=5), OK)
+    drillster.api = play(Reply(wait=5), OK)
     assert get(make_client(limits=Limits(read_seconds=0.2))).status == 200
     assert len(drillster.calls) == 2
 
@@ -317,14 +317,14 @@ def test_an_answer_that_is_too_large_is_not_requested_again(make_client, drillst
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize(("value", "waited"), [("7", 7), ("21600", 120), ("Tue, 24 Nov 2026 12:00:09 GMT", 9)])
 def test_retry_after_is_honoured_and_capped(patient, drillster, fake_time, status, value, waited):
-    drillster.api = Play(Reply(status=status, headers={"Retry-After": value}), OK)
+    drillster.api = play(Reply(status=status, headers={"Retry-After": value}), OK)
     began = fake_time.seconds
     get(patient(random=lambda: 0.0))
     assert fake_time.seconds - began == pytest.approx(waited)
 
 
 def test_the_wait_for_a_turn_is_not_of_the_budget(patient, drillster, fake_time):
-    drillster.api = Play(*[Reply(status=502)] * 5, OK)
+    drillster.api = play(*[Reply(status=502)] * 5, OK)
     began = fake_time.seconds
     assert get(patient(requests_per_second=0.01, random=lambda: 0.0)).status == 200
     assert fake_time.seconds - began == pytest.approx(500)
@@ -340,7 +340,7 @@ def test_the_wait_for_a_turn_is_not_of_the_budget(patient, drillster, fake_time)
 )
 def test_the_token_is_taken_after_every_wait(patient, make_tokens, drillster, fake_time, rate, replies):
     drillster.expires_in = 60
-    drillster.api = Play(*replies)
+    drillster.api = play(*replies)
     client = patient(tokens=make_tokens(clock=fake_time.clock), requests_per_second=rate)
     get(client)
     get(client)
@@ -375,14 +375,14 @@ def test_a_retry_after_of_an_overload_pauses_every_thread(make_client, drillster
 
 
 def test_overload_lowers_the_number_of_requests_in_flight(patient, drillster):
-    drillster.api = Play(*[Reply(status=429)] * 10, OK)
+    drillster.api = play(*[Reply(status=429)] * 10, OK)
     client = patient(concurrency=16)
     get(client)
     assert client._throttle.limit == pytest.approx(16 * 0.97**10 * 1.006)
 
 
 def test_the_rate_counts_retries_and_replays_too(make_client, drillster):
-    drillster.api = Play(Reply(status=500), Reply(status=401), Reply(status=500), OK)
+    drillster.api = play(Reply(status=500), Reply(status=401), Reply(status=500), OK)
     client = make_client(concurrency=4, requests_per_second=20)
     began = time.monotonic()
     with ThreadPoolExecutor(4) as threads:

@@ -71,16 +71,6 @@ def test_a_server_that_requests_a_wait_gets_it_and_the_random_delay_on_top(fake_
     assert state.add_failure("x", minimum=5) == pytest.approx(5.2)
 
 
-def test_it_says_what_kept_happening_how_often_and_for_how_long(fake_time):
-    state = retrying(fake_time)
-    state.add_failure("status 503")
-    assert str(state) == "1 attempt in 0 s: status 503 (once)"
-    for reason in ("connection lost", "status 503"):
-        fake_time.seconds += 62
-        state.add_failure(reason)
-    assert str(state) == "3 attempts in 124 s: status 503 (2 times), connection lost (once)"
-
-
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

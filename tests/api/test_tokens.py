@@ -13,7 +13,7 @@ from drillster_pipeline.api.retry import Backoff, Cancelled, CancelToken
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
 
 from .conftest import CLIENT_ID, CLIENT_SECRET, SERVICE_ACCOUNT, TOKEN_PATH, together
-from .scripted import Play, Reply, json_reply
+from .scripted import Reply, json_reply, play
 
 DENIED = json_reply({"error": "invalid_client"}, 401)
 TWO_HOURS = 7200.0
@@ -332,7 +332,7 @@ def test_the_token_endpoint_is_tried_again(source, drillster, fake_time, failure
 
 
 def test_a_token_endpoint_that_stays_away_is_unavailable(source, drillster, fake_time):
-    drillster.grant = Play(Reply(status=503), Reply(reset=True))
+    drillster.grant = play(Reply(status=503), Reply(reset=True))
     with pytest.raises(
         ApiUnavailable, match=r"8 attempts in .* connection lost \(7 times\), status 503 \(once\)"
     ) as raised:

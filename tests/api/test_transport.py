@@ -12,7 +12,7 @@ import pytest
 from drillster_pipeline.api.retry import CancelToken
 from drillster_pipeline.api.transport import Limits, ResponseTooLarge, Transport, TransportError
 
-from .scripted import HEADERS, Play, Reply, ScriptedServer, head
+from .scripted import HEADERS, Reply, ScriptedServer, head, play
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 
@@ -59,7 +59,7 @@ def test_a_connection_is_kept_and_nothing_of_the_environment_or_of_earlier_respo
         Reply(headers={"Set-Cookie": "session=1; Path=/"}),
         Reply(),
     ]
-    with serving(Play(*replies)) as (server, send):
+    with serving(play(*replies)) as (server, send):
         assert [send().status for _ in replies] == [reply.status for reply in replies]
     assert {request.connection for request in server.requests} == {1}
     assert {request.target for request in server.requests} == {"/x?y=1"}

@@ -51,7 +51,6 @@ class FaultyDrillster(Drillster):
         self.faults = faults
         self.fired: set[int] = set()
         """``id()`` of the faults that have done something."""
-        self.grants.lifetime = faults.token_lifetime
         self.bodies.cache_clear()
         self._calls: Counter[str] = Counter()
         self._matches: Counter[int] = Counter()

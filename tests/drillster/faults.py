@@ -91,8 +91,6 @@ class Faults:
     """How the sandbox misbehaves. Set ``sandbox.faults`` to another one at any time; counts then start anew."""
 
     shapes: Shapes = field(default_factory=Shapes)
-    token_lifetime: float = 7200.0
-    """Seconds that a token is valid for."""
     stated_lifetime: int | float | str | None = "real"
     """What ``expires_in`` says of that: ``real`` (in seconds), None (left out), or any other value as it stands."""
     clock_skew: float = 0.0

@@ -13,12 +13,10 @@ import jwt
 import requests
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from drillster_pipeline.sandbox.endpoints import LISTS
 from tests.drillster import Sandbox
 
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-BY_CURSOR = tuple(LISTS.keys() - {"group_drillables", "group_staff", "objectives", "test_results"})
 
 _loaded = cache(load_pem_private_key)
 """A key is checked when it is loaded, which takes longer than anything else that a test does."""
@@ -96,32 +94,6 @@ class Caller:
 
     def every(self, path: str, name: str, **query: Any) -> list[Any]:
         return [item for page in self.cursor_pages(path, name, **{"resultSize": 100} | query) for item in page]
-
-
-def paths_of(sandbox: Sandbox) -> dict[str, str]:
-    """Where the resources of a sandbox are: those of its largest group, and of the objective with most events."""
-    seen = sandbox.organization.at(NOW)
-    group = max(seen.present_groups(), key=lambda one: len(seen.memberships(one)))
-    objectives = seen.objectives(group)
-    permanent = next(one for one in objectives if one.type == "PERMANENT")
-    busiest = max(objectives, key=lambda one: len(seen.events(one, 0, seen.moment).things))
-    return {
-        "organization": "organization",
-        "accounts": "organizations/self/accounts",
-        "catalogs": "organization/self/catalogs",
-        "catalog": f"catalog/{seen.catalogs()[0].id}",
-        "catalog_content": f"catalog/{seen.catalogs()[0].id}/content",
-        "groups": "groups",
-        "group": f"group/{group.id}",
-        "group_members": f"group/{group.id}/members",
-        "group_staff": f"group/{group.id}/staff",
-        "group_drillables": f"group/{group.id}/drillables",
-        "objectives": f"group/{group.id}/objectives",
-        "objective_evaluations": f"group/{group.id}/objective/{permanent.id}/evaluations",
-        "objective_events": f"objectives/{busiest.id}/events?fromDate=2024-01-01",
-        "results": f"group/{group.id}/member-results/{seen.learners(group)[0].stay.id}",
-        "test_results": f"group/{group.id}/test-results/{group.tests[0].id}",
-    }
 
 
 Start = Callable[..., Caller]

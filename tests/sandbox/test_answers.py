@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,11 +13,8 @@ NOBODY = "AAAAAAAAAAAAAAAAAAAAAA"
 ERRORS: dict[str, tuple[str, dict[str, Any], int, str]] = {
     "another organization": ("organization/{nobody}", {}, 403, "not_permitted"),
     "too many accounts": ("organizations/self/accounts", {"resultSize": 101}, 400, "invalid_result_size"),
-    "no accounts": ("organizations/self/accounts", {"resultSize": 0}, 400, "invalid_result_size"),
-    "a size in words": ("organizations/self/accounts", {"resultSize": "ten"}, 400, "invalid_result_size"),
     "a cursor in words": ("organizations/self/accounts", {"resultFrom": "start"}, 400, "invalid_result_from"),
     "a group that is none": ("group/{nobody}/members", {}, 404, "group_not_found"),
-    "members after no moment": ("group/{group}/members", {"resultFrom": "x"}, 400, "invalid_result_from"),
     "drillables before the first": ("group/{group}/drillables", {"resultStart": -1}, 400, "invalid_result_start"),
     "results of somebody else": ("group/{group}/member-results/{nobody}", {}, 404, "not_group_member"),
     "a test of another group": ("group/{group}/test-results/{foreign_test}", {}, 404, "unknown_test"),
@@ -43,20 +39,6 @@ def test_only_get_is_allowed_and_only_of_what_is_there(caller: Caller) -> None:
     assert [caller.call(path).status_code for path in ("nothing", "group", "groups/")] == [404] * 3
 
 
-def nulls(value: Any) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return value is None or any(map(nulls, inside))
-
-
-def test_every_answer_is_compact_json_without_nulls(caller: Caller, paths: dict[str, str]) -> None:
-    for path in paths.values():
-        answer = caller.call(path)
-        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json;charset=UTF-8"), path
-        body = answer.json()
-        assert answer.content.decode() == json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-        assert not nulls(body), path
-
-
 def test_accounts_are_of_three_kinds_and_the_service_account_shows_little(caller: Caller) -> None:
     accounts = caller.every("organizations/self/accounts", "accounts")
     mine = next(one for one in accounts if one["account"]["id"] == caller.sandbox.credentials.service_account_id)
@@ -71,16 +53,6 @@ def test_some_resources_have_two_paths(caller: Caller, paths: dict[str, str]) ->
     content, events = paths["catalog_content"], paths["objective_events"]
     assert caller.get(content) == caller.get(content, version="3")
     assert caller.get(events) == caller.get(events.replace("objectives/", "objective/"))
-
-
-def test_answers_are_compressed_where_the_client_accepts_it(caller: Caller) -> None:
-    plain, packed = (
-        caller.call("groups", headers={"Authorization": f"Bearer {caller.token}", "Accept-Encoding": encoding})
-        for encoding in ("identity", "gzip")
-    )
-    assert packed.headers["Content-Encoding"] == "gzip"
-    assert int(packed.headers["Content-Length"]) < int(plain.headers["Content-Length"])
-    assert packed.json() == plain.json()
 
 
 def test_the_moment_can_be_moved_at_any_time(caller: Caller) -> None:
