@@ -88,7 +88,6 @@ class Drillster(ScriptedServer):
         self.grant: Callable[[Request], Reply] | None = None
         """Answers token requests in place of a new token."""
         self.expires_in: object = 7199
-        self.claims: list[dict[str, object]] = []
         self._public_key = key.public_key()
         self._issued = 0
         self._lock = threading.Lock()
@@ -104,7 +103,7 @@ class Drillster(ScriptedServer):
         return [request for request in list(self.requests) if request.path != TOKEN_PATH]
 
     def issue(self, request: Request) -> Reply:
-        claims = jwt.decode(
+        jwt.decode(
             request.form["assertion"],
             self._public_key,
             algorithms=["RS256"],
@@ -112,7 +111,6 @@ class Drillster(ScriptedServer):
             options={"verify_exp": False, "verify_iat": False},
         )
         with self._lock:
-            self.claims.append(claims)
             self._issued += 1
             number = self._issued
         return json_reply({"access_token": f"token-{number}", "token_type": "bearer", "expires_in": self.expires_in})

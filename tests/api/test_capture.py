@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from drillster_pipeline import resources as api
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
+from drillster_pipeline.archive import CaptureRef
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDenied, RequestRefused, Unauthorized
 from drillster_pipeline.resources import RESOURCES, Unit
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
@@ -25,6 +26,7 @@ from .crawling import (
     MOMENT,
     WINDOW,
     Crawls,
+    calm,
     entry,
     expected_events,
     finished_paths,
@@ -35,6 +37,10 @@ from .crawling import (
 )
 
 SMALL_PAGES = {"*": 10}
+
+
+def failing(clamped_sizes: Mapping[str, int] | None = None, **failure: Any) -> Faults:
+    return Faults(clamped_sizes=clamped_sizes or {}, failures=(Failure(**failure),))
 
 
 def without(everything: Any, gone: Callable[[str], bool]) -> Any:
@@ -113,20 +119,16 @@ def test_groups_are_read_one_after_the_other_the_largest_first_and_the_lists_of_
 
 # -- faults that cost nothing
 
+FIRST = frozenset({1})
 HARMLESS: dict[str, Faults] = {
     **{f"pages cut down to {size}": Faults(clamped_sizes={"*": size}) for size in (10, 37)},
     **{f"more than {size} refused": Faults(refused_sizes={"*": size}) for size in (60, 10, 1)},
     "more than 50 refused by HTML": Faults(refused_sizes={"*": 50}, shapes=Shapes(errors="html")),
-    "an item named by a cursor is gone": Faults(
-        clamped_sizes=SMALL_PAGES,
-        failures=(
-            Failure(
-                at="*/accounts", query="*resultFrom*", statuses=(400,), error="invalid_result_from", nth=frozenset({1})
-            ),
-        ),
+    "an item named by a cursor is gone": failing(
+        SMALL_PAGES, at="*/accounts", query="*resultFrom*", statuses=(400,), error="invalid_result_from", nth=FIRST
     ),
     **{
-        f"{at} does not answer at first": Faults(failures=(Failure(at=at, first=4, statuses=(500,)),))
+        f"{at} does not answer at first": failing(at=at, first=4, statuses=(500,))
         for at in ("organizations/*", "groups", "group/*/test-results/*")
     },
 }
@@ -270,10 +272,7 @@ def test_a_group_is_closed_or_gone_only_if_nothing_of_it_can_be_read(
 
 def test_the_pages_of_a_list_that_closes_while_it_is_read_do_not_count(crawls: Crawls, groups: list[str]) -> None:
     shut = groups[0]
-    crawls.sandbox.faults = Faults(
-        clamped_sizes=SMALL_PAGES,
-        failures=(Failure(at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,)),),
-    )
+    crawls.sandbox.faults = failing(SMALL_PAGES, at=f"group/{shut}/members", query="*resultFrom*", statuses=(403,))
     capture = crawls.snapshot()
     assert unit(group_id=shut) not in items_in(capture)["group_members"]
     assert {"unit": {"group_id": shut}, "status": 403} in entry(capture, "group_members")["lost"]
@@ -299,7 +298,7 @@ def test_what_is_refused_everywhere_is_unavailable_and_the_rest_is_read(
     crawls: Crawls, resource: str, status: int, error: str
 ) -> None:
     at = re.sub(r"\{\w+\}", "*", RESOURCES[resource].path)
-    crawls.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(status,), error=error),))
+    crawls.sandbox.faults = failing(at=at, statuses=(status,), error=error)
     capture, wanted = crawls.snapshot(), crawls.expected()
     below = BELOW.get(resource, {resource})
     entries = capture.manifest["resources"]
@@ -311,13 +310,13 @@ def test_what_is_refused_everywhere_is_unavailable_and_the_rest_is_read(
 
 
 def test_an_account_that_may_read_nothing_is_a_missing_permission(crawls: Crawls) -> None:
-    crawls.sandbox.faults = Faults(failures=(Failure(statuses=(403,), error="not_permitted"),))
+    crawls.sandbox.faults = failing(statuses=(403,), error="not_permitted")
     with pytest.raises(PermissionDenied, match="neither the organization nor its accounts nor any group"):
         crawls.crawl(crawls.begin())
 
 
 def test_events_are_unavailable_where_objectives_are(crawls: Crawls) -> None:
-    crawls.sandbox.faults = Faults(failures=(Failure(at="group/*/objectives", statuses=(404,)),))
+    crawls.sandbox.faults = failing(at="group/*/objectives", statuses=(404,))
     capture = crawls.events()
     assert entry(capture, "objective_events")["status"] == "unavailable"
     assert "objectives" in entry(capture, "objective_events")["why"]
@@ -348,7 +347,7 @@ def test_a_unit_that_never_answers_is_left_out_after_it_was_requested_again(craw
     group, key = groups[0], next(key for key in crawls.expected()["results"] if groups[0] in key)
     account = json.loads(key)["account_id"]
     at = f"group/{group}/member-results/{account}"
-    crawls.sandbox.faults = Faults(failures=(Failure(at=at, statuses=(500,)),))
+    crawls.sandbox.faults = failing(at=at, statuses=(500,))
     capture = crawls.snapshot()
     assert entry(capture, "results")["lost"] == [{"unit": {"group_id": group, "account_id": account}, "status": 503}]
     assert items_in(capture) == without(crawls.expected(), lambda other: other == key)
@@ -361,9 +360,7 @@ def test_a_unit_that_never_answers_is_left_out_after_it_was_requested_again(craw
 
 def test_a_list_is_read_on_from_the_page_that_gave_no_answer(crawls: Crawls, groups: list[str]) -> None:
     members = f"group/{groups[0]}/members"
-    crawls.sandbox.faults = Faults(
-        clamped_sizes=SMALL_PAGES, failures=(Failure(at=members, query="*resultFrom*", first=4, statuses=(500,)),)
-    )
+    crawls.sandbox.faults = failing(SMALL_PAGES, at=members, query="*resultFrom*", first=4, statuses=(500,))
     assert_complete(crawls, crawls.snapshot())
     read = Counter((one.path, one.query) for one in crawls.sandbox.requests if one.status == 200)
     assert {(path, times) for (path, _), times in read.items() if times > 1} == {("/api/2.1.1/organization", 2)}
@@ -393,16 +390,15 @@ def test_an_outage_of_the_token_endpoint_is_not_a_fault_of_the_unit_that_was_rea
 @pytest.mark.parametrize(
     ("failure", "lost"),
     [
-        (Failure(at="group/{}/members", how=How.CUT), {"group_members": 503, "results": 503}),
-        (Failure(at="group/{}/staff", statuses=(400,), error="odd"), {"group_staff": 400}),
+        ({"at": "group/{}/members", "how": How.CUT}, {"group_members": 503, "results": 503}),
+        ({"at": "group/{}/staff", "statuses": (400,), "error": "odd"}, {"group_staff": 400}),
     ],
     ids=["no answer", "not understood"],
 )
 def test_a_list_that_cannot_be_read_is_lost_with_what_it_leads_to(
-    crawls: Crawls, groups: list[str], failure: Failure, lost: dict[str, int]
+    crawls: Crawls, groups: list[str], failure: dict[str, Any], lost: dict[str, int]
 ) -> None:
-    options = {"at": failure.at.format(groups[0]), "how": failure.how, "statuses": failure.statuses}
-    crawls.sandbox.faults = Faults(failures=(Failure(**options, error=failure.error),))
+    crawls.sandbox.faults = failing(**failure | {"at": failure["at"].format(groups[0])})
     entries = crawls.snapshot().manifest["resources"]
     assert {name: one["lost"] for name, one in entries.items() if one["lost"]} == {
         name: [{"unit": {"group_id": groups[0]}, "status": status}] for name, status in lost.items()
@@ -429,7 +425,7 @@ def test_what_is_no_exception_ends_the_capture(crawls: Crawls, failure: Failure,
 def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(crawls: Crawls) -> None:
     # From the members of the last group on, Drillster does not answer at all.
     crawls.concurrency = 1
-    crawls.sandbox.faults = Faults(failures=(Failure(after=30, statuses=(502,)),))
+    crawls.sandbox.faults = failing(after=30, statuses=(502,))
     with pytest.raises(ApiUnavailable):
         crawls.crawl(crawls.begin())
     refused = Counter(record.path for record in crawls.sandbox.requests if record.status == 502)
@@ -439,23 +435,27 @@ def test_an_outage_ends_the_capture_though_only_few_units_were_read_in_it(crawls
 # -- interrupted and resumed
 
 
+def interrupted(crawls: Crawls, faults: Faults, **options: Any) -> CaptureRef:
+    """A capture that a 401 ends; then the sandbox is as usual."""
+    crawls.sandbox.faults = faults
+    writer = crawls.begin()
+    with pytest.raises(Unauthorized):
+        crawls.crawl(writer, **options)
+    calm(crawls.sandbox)
+    return writer.ref
+
+
 @pytest.mark.parametrize(("after", "concurrency"), [(4, 1), (9, 4), (29, 4), (57, 4)])
 def test_an_interrupted_capture_is_resumed_and_requests_nothing_again(
     crawls: Crawls, after: int, concurrency: int
 ) -> None:
     # The first responses to several threads may be pages of lists that go on: none of them is finished.
     crawls.concurrency = concurrency
-    crawls.sandbox.faults = Faults(
-        clamped_sizes=SMALL_PAGES, failures=(Failure(after=after, statuses=(401,), error="x"),)
-    )
-    writer = crawls.begin()
-    with pytest.raises(Unauthorized):
-        crawls.crawl(writer)
-    done = finished_paths(crawls.archive, writer.ref)
+    ref = interrupted(crawls, failing(SMALL_PAGES, after=after, statuses=(401,), error="x"))
+    done = finished_paths(crawls.archive, ref)
     assert len(done) > after / 4
     crawls.sandbox.faults = Faults(clamped_sizes=SMALL_PAGES)
-    crawls.sandbox.clear()
-    assert_complete(crawls, crawls.snapshot(crawls.archive.resume(writer.ref)))
+    assert_complete(crawls, crawls.snapshot(crawls.archive.resume(ref)))
     assert not done & {record.path for record in crawls.sandbox.requests}
 
 
@@ -463,20 +463,14 @@ def test_a_resumed_capture_requests_again_what_was_left_out_and_keeps_what_was_l
     crawls: Crawls, groups: list[str]
 ) -> None:
     crawls.concurrency = 1
-    crawls.sandbox.faults = Faults(
-        pages=(PageFault(resource="accounts", what="total_off", n=30),),
-        failures=(
-            Failure(at=f"group/{groups[0]}/drillables", statuses=(500,)),
-            *closed(groups[1], what="staff"),
-            Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
-        ),
+    failures = (
+        Failure(at=f"group/{groups[0]}/drillables", statuses=(500,)),
+        *closed(groups[1], what="staff"),
+        Failure(at=f"group/{groups[1]}/member-results/*", statuses=(401,), error="token_expired"),
     )
-    writer = crawls.begin()
-    with pytest.raises(Unauthorized):
-        crawls.crawl(writer)
-    crawls.sandbox.faults = Faults()
-    crawls.sandbox.clear()
-    capture = crawls.snapshot(crawls.archive.resume(writer.ref))
+    too_many = PageFault(resource="accounts", what="total_off", n=30)
+    ref = interrupted(crawls, Faults(pages=(too_many,), failures=failures))
+    capture = crawls.snapshot(crawls.archive.resume(ref))
     assert items_in(capture)["group_drillables"] == crawls.expected()["group_drillables"]
     assert entry(capture, "accounts")["short"] != []
     assert entry(capture, "group_staff")["lost"] == [{"unit": {"group_id": groups[1]}, "status": 403}]
@@ -486,16 +480,11 @@ def test_a_resumed_capture_requests_again_what_was_left_out_and_keeps_what_was_l
 def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(crawls: Crawls, groups: list[str]) -> None:
     # The capture has read the group itself by its id, and is interrupted before it reads what is in it.
     crawls.concurrency = 1
-    first = groups[0]
-    crawls.sandbox.faults = Faults(
-        unlisted_groups=frozenset({first}),
-        failures=(Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired"),),
-    )
-    writer = crawls.begin()
-    with pytest.raises(Unauthorized):
-        crawls.crawl(writer, earlier_groups=groups)
-    assert f"/api/2.1.1/group/{first}" in finished_paths(crawls.archive, writer.ref)
-    crawls.sandbox.faults = Faults(unlisted_groups=frozenset({first}))
-    capture = crawls.snapshot(crawls.archive.resume(writer.ref), earlier_groups=groups)
+    first, unlisted = groups[0], frozenset({groups[0]})
+    failure = Failure(at=f"group/{first}/members", statuses=(401,), error="token_expired")
+    ref = interrupted(crawls, Faults(unlisted_groups=unlisted, failures=(failure,)), earlier_groups=groups)
+    assert f"/api/2.1.1/group/{first}" in finished_paths(crawls.archive, ref)
+    crawls.sandbox.faults = Faults(unlisted_groups=unlisted)
+    capture = crawls.snapshot(crawls.archive.resume(ref), earlier_groups=groups)
     assert items_in(capture)["results"] == crawls.expected()["results"]
     assert capture.manifest["groups"]["listed"] == groups

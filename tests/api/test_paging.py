@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -38,23 +39,21 @@ def things(count: int) -> list[dict[str, Any]]:
     return [{"id": f"id{number:04d}"} for number in range(count)]
 
 
+@dataclass
 class Server:
     """A list in pages, in any of the styles."""
 
-    def __init__(
-        self,
-        count: int,
-        *,
-        clamp: int = 100,
-        by: str = "id",
-        ties: int = 1,
-        inclusive: bool = False,
-        total: int | None = None,
-        more: bool = True,
-    ) -> None:
-        self.items = things(count)
-        self.clamp, self.by, self.ties, self.inclusive = clamp, by, ties, inclusive
-        self.total, self.more = (total if total is not None else count), more
+    count: int
+    clamp: int = 100
+    by: str = "id"
+    ties: int = 1
+    inclusive: bool = False
+    total: int | None = None
+    more: bool = True
+
+    def __post_init__(self) -> None:
+        self.items = things(self.count)
+        self.named = self.count if self.total is None else self.total
         self.requests: list[dict[str, Any]] = []
 
     def key(self, index: int) -> str:
@@ -64,7 +63,7 @@ class Server:
     def __call__(self, query: dict[str, Any]) -> Any:
         self.requests.append(query)
         size = min(query["resultSize"], self.clamp)
-        total = {"total": self.total} if self.total >= 0 else {}
+        total = {"total": self.named} if self.named >= 0 else {}
         if self.by == "index":
             start = int(query.get("resultStart", 0))
             return {"playables": self.items[start : start + size], **total}
@@ -263,7 +262,7 @@ def test_what_moves_to_a_page_that_was_read_by_index_is_found_by_a_second_pass(t
         body = server(query)
         if len(server.requests) == 1:
             del server.items[first]
-            server.total -= total is None
+            server.named -= total is None
         return body
 
     listing = read(answer)
