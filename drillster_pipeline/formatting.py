@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 
-def count(value: float) -> str:
-    """``12,345``."""
-    return f"{round(value):,}"
+def count(value: float, noun: str = "") -> str:
+    """``12,345``; with a noun ``12,345 rows``, or ``1 row``."""
+    number = round(value)
+    return f"{number:,} {noun}{'s' * (number != 1)}" if noun else f"{number:,}"
 
 
 def size(value: float) -> str:

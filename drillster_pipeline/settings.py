@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
     SecretStr,
     ValidationError,
     ValidationInfo,
+    WrapValidator,
     field_validator,
 )
 
@@ -49,13 +49,18 @@ def _setting(default: Any, meaning: str, **limits: Any) -> Any:
     return Field(default, description=meaning, **limits)
 
 
-def _matching(pattern: str, complaint: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(complaint)
-        return value
+def _matching(pattern: str, complaint: str) -> WrapValidator:
+    """A text that fits the pattern and then the field's type, with the same complaint about both."""
 
-    return BeforeValidator(check)
+    def check(value: Any, to_type: Callable[[Any], Any]) -> Any:
+        if not isinstance(value, str) or re.fullmatch(pattern, value, re.ASCII):
+            try:
+                return to_type(value)
+            except ValidationError:
+                pass
+        raise ValueError(complaint)
+
+    return WrapValidator(check)
 
 
 def _web_address(value: str) -> str:
@@ -256,9 +261,9 @@ def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool =
     """
     settings, problems = read_settings(environ, needs_api=needs_api)
     if problems:
-        count = "One setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        count, them = ("One setting is", "it") if len(problems) == 1 else (f"{len(problems)} settings are", "them")
         raise SettingsError(
-            f"{count} wrong; put them right in the environment or in .env:\n"
+            f"{count} wrong; put {them} right in the environment or in .env:\n"
             + "\n".join(f"  - {problem}" for problem in problems)
         )
     return settings
@@ -279,12 +284,21 @@ def read_settings(
         settings = Settings.model_validate(given)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False):
-            is_ours = each["type"] == "value_error"
-            complaint = str(each["ctx"]["error"]) if is_ours else each["msg"].replace("Input should be", "must be")
-            mistakes[str(each["loc"][0])] = complaint
+            is_ours, name = each["type"] == "value_error", str(each["loc"][0])
+            mistakes[name] = str(each["ctx"]["error"]) if is_ours else _complaint(name, each["msg"])
         settings = Settings.model_validate({name: text for name, text in given.items() if name not in mistakes})
     mistakes |= _mistakes_between(settings, given, needs_api=needs_api)
     return settings, tuple(f"{PREFIX}{name.upper()} {mistakes[name]}" for name in fields if name in mistakes)
+
+
+def _complaint(name: str, found: str) -> str:
+    """What a field without a complaint of its own must be: a number within its limits, or as pydantic says it."""
+    field = Settings.model_fields[name]
+    limits = [each for limit in field.metadata for each in (getattr(limit, "ge", None), getattr(limit, "le", None))]
+    if numbers := [each for each in limits if each is not None]:
+        kind = "number" if float in (field.annotation, *get_args(field.annotation)) else "whole number"
+        return f"must be a {kind} from {min(numbers)} to {max(numbers)}"
+    return found.replace("Input should be", "must be")
 
 
 def _mistakes_between(settings: Settings, given: Mapping[str, str], *, needs_api: bool) -> dict[str, str]:
@@ -313,7 +327,12 @@ def _mistakes_between(settings: Settings, given: Mapping[str, str], *, needs_api
 
 
 def environment() -> Mapping[str, str]:
-    """The environment over the ``.env`` of the current folder."""
+    """The environment over the ``.env`` of the current folder. Raises SettingsError where that can't be read."""
     from dotenv import dotenv_values
 
-    return {**{k: v for k, v in dotenv_values(Path(".env")).items() if v is not None}, **os.environ}
+    try:
+        in_file = dotenv_values(Path(".env"))
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not a text in UTF-8: save it as one"
+        raise SettingsError(f"The settings in {Path.cwd() / '.env'} can't be read ({reason})") from None
+    return {**{name: value for name, value in in_file.items() if value is not None}, **os.environ}

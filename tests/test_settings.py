@@ -89,6 +89,24 @@ def test_a_wrong_value_is_refused_by_name(name: str, values: list[str]) -> None:
             load_settings({**GOOD, f"DRILLSTER_{name}": value})
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "complaint"),
+    [
+        ("CONCURRENCY", ["0", "65", "many"], "a whole number from 1 to 64"),
+        ("REQUESTS_PER_SECOND", ["0", "many"], "a number from 0.01 to 100000"),
+        ("SNAPSHOT_DAYS", ["0", "many"], "a whole number from 1 to 100000"),
+        ("FIRST_EXPORT_DATE", ["1-1-2026", "2026-13-01"], "a date such as 2026-01-01"),
+        ("NIGHTLY_AT", ["2:30", "25:00"], "a time of day such as 02:30"),
+        ("KEEP_MONTH_ENDS", ["perhaps"], "yes or no"),
+        ("PERSONAL_DATA", ["all"], "'keep', 'pseudonymize' or 'drop'"),
+    ],
+)
+def test_a_complaint_says_what_the_value_must_be(name: str, values: list[str], complaint: str) -> None:
+    for value in values:
+        _, problems = read_settings({**GOOD, f"DRILLSTER_{name}": value})
+        assert problems == (f"DRILLSTER_{name} must be {complaint}",)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8780", "localhost", "[::1]:80", "sandbox.localhost"])
 def test_plain_http_is_for_loopback_addresses(host: str) -> None:
     assert load_settings({**GOOD, "DRILLSTER_BASE_URL": f"http://{host}/"}).base_url == f"http://{host}"

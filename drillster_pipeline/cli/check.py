@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from drillster_pipeline.diagnostics import Diagnostics, Item, Part, Status, write_bundle
-from drillster_pipeline.formatting import duration
+from drillster_pipeline.formatting import count, duration
 
 from .rendering import console, progress_display
 
@@ -76,7 +76,7 @@ def print_report(console: Console, report: DiagnosticsReport) -> None:
             console.print(Padding(_table(items, console.width), (0, 0, 1, 1)))
     numbers = {status: sum(item.status is status for item in report.items) for status in Status}
     counts = ", ".join(f"{number} {_STYLES[status][2]}" for status, number in numbers.items() if number)
-    console.print(Text(f"{counts}; {report.requests} requests, {duration(report.seconds)}.", style="dim"))
+    console.print(Text(f"{counts}; {count(report.requests, 'request')}, {duration(report.seconds)}.", style="dim"))
     if not report.is_complete:
         console.print("Interrupted: the steps after these were not tried.", style="yellow")
     elif report.verdict is Status.FAILED:

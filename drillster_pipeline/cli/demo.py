@@ -57,9 +57,10 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         settings = _settings(folder, sandbox, first=days[0])
         _write_env(folder / ENV_FILE, settings, accounts)
         os.environ.update(settings)
+        dates = count(nights, "date") + (f", {days[0]} to {days[-1]}" if nights > 1 else f", {days[0]}")
         output.print(
             f"[bold]A local Drillster[/] with {accounts} accounts listens on {sandbox.base_url}.\n"
-            f"Exporting {nights} dates, {days[0]} to {days[-1]}, with the job that runs for real:\n"
+            f"Exporting {dates}, with the job that runs for real:\n"
         )
         with dg.DagsterInstance.get() as instance:
             for day in days:
@@ -70,7 +71,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
                     return outcome.exit_code
         requests, grants = sandbox.request_count, sandbox.grants
     took = duration(time.monotonic() - started)
-    output.print(f"\n{count(requests)} requests, {grants} access tokens, {took} in all.\n")
+    output.print(f"\n{count(requests, 'request')}, {count(grants, 'access token')}, {took} in all.\n")
     with PipelineContext(settings=load_settings()) as session:
         _show(output, session.warehouse, days[-1])
     _what_next(output, folder, days)

@@ -28,7 +28,10 @@ def write_evidence(console: Console, session: PipelineContext, claim: Claim, out
     described = json.dumps(evidence.provenance, indent=1).encode()
     for where, content in ((path, evidence.content), (provenance, described)):
         _write(where, content)
-    lines = [f"{count(evidence.rows)} evaluations of {claim.export_date} in {path}", f"Their provenance: {provenance}"]
+    lines = [
+        f"{count(evidence.rows, 'evaluation')} of {claim.export_date} in {path}",
+        f"Their provenance: {provenance}",
+    ]
     lines += [f"[yellow]{note}[/]" for note in evidence.notes]
     load, capture = evidence.provenance["load"], evidence.provenance["capture"]
     if capture is not None:

@@ -30,15 +30,14 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
     for day in outcome.kept_month_ends:
         click.echo(f"Kept {day}, the last of its month")
     for table, rows in outcome.snapshot_rows.items():
-        click.echo(f"Removed {count(rows)} rows of {table} of dates before {outcome.snapshots_before}")
+        click.echo(f"Removed {count(rows, 'row')} of {table} of dates before {outcome.snapshots_before}")
     if dry_run and outcome.snapshots_before is not None:
         click.echo(f"Would remove rows of snapshot tables of dates before {outcome.snapshots_before}")
     ensure_home()
     with dg.DagsterInstance.get() as instance:
         runs = delete_old_runs(instance, outcome.before, dry_run=dry_run)
-    click.echo(
-        f"{verb} {len(outcome.captures)} captures and {runs} Dagster runs; dates before {outcome.before} are old."
-    )
+    removed = f"{count(len(outcome.captures), 'capture')} and {count(runs, 'Dagster run')}"
+    click.echo(f"{verb} {removed}; dates before {outcome.before} are old.")
 
 
 def run_forget(session: PipelineContext, account_id: str) -> None:
@@ -46,13 +45,13 @@ def run_forget(session: PipelineContext, account_id: str) -> None:
     from drillster_pipeline.pipeline.forget import forget
 
     outcome = forget(session, account_id)
-    rows = sum(outcome.rows.values())
-    click.echo(f"Erased {rows} rows of the warehouse: {', '.join(f'{n} {t}' for t, n in outcome.rows.items()) or '-'}.")
-    click.echo(f"Changed {outcome.lines} archived answers in {outcome.captures} captures.")
+    erased = ", ".join(f"{number} {table}" for table, number in outcome.rows.items()) or "-"
+    click.echo(f"Erased {count(sum(outcome.rows.values()), 'row')} of the warehouse: {erased}.")
+    click.echo(f"Changed {count(outcome.lines, 'archived response')} in {count(outcome.captures, 'capture')}.")
     if outcome.reports:
         click.echo(f"Removed reports that named the person, to be written anew: {', '.join(outcome.reports)}.")
     if outcome.unfinished:
-        click.echo(f"Removed {outcome.unfinished} captures that were never finished.")
+        click.echo(f"Removed {count(outcome.unfinished, 'unfinished capture')}.")
     click.echo("Evidence and pages that were written elsewhere are not found: remove them yourself.")
     click.echo("If Drillster still has the account, the next run brings it back: remove it there first.")
 

@@ -19,6 +19,8 @@ from .rendering import console, progress_display
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drillster_pipeline.settings import Settings
+
 
 def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: bool) -> int:
     """Run the job for a date, or for the newest complete one and then past events; returns the exit code."""
@@ -27,42 +29,55 @@ def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: boo
     from drillster_pipeline.settings import load_settings
 
     output = console()
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        _report_wrong_settings(day, str(error))
+        raise
+    with PipelineContext(settings=settings) as context:
+        export_date = day or context.newest_complete
+        context.require_ended(export_date)
+    if export_date < (first := settings.first_export_date):
+        raise SettingsError(
+            f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
+        )
     ensure_home()
     with dg.DagsterInstance.get() as instance:
-        try:
-            settings = load_settings()
-        except SettingsError as error:
-            report_alerts(instance, day, str(error))
-            raise
-        with PipelineContext(settings=settings) as session:
-            export_date = day or session.newest_complete
-            session.require_ended(export_date)
-        if export_date < (first := settings.first_export_date):
-            raise SettingsError(
-                f"{export_date} is before DRILLSTER_FIRST_EXPORT_DATE ({first}): the job has no partition for it"
-            )
-        report_alerts(instance, export_date)
+        report_alerts(instance, settings, export_date)
         outcome = run_date(
             output, instance, export_date, allow_mass_delete=allow_mass_delete, capture_again=capture_again
         )
         if outcome.success and day is None:
             fetch_missing_events(output, instance)
-        report_alerts(instance, export_date)
+        report_alerts(instance, settings, export_date)
     return outcome.exit_code
 
 
-def report_alerts(instance: dg.DagsterInstance, coming: date | None, settings_error: str | None = None) -> None:
+def _report_wrong_settings(day: date | None, settings_error: str) -> None:
+    """Alert that the run can't begin. Makes Dagster's files only where there is a channel."""
+    from drillster_pipeline.alert_channels import channels_of
+    from drillster_pipeline.orchestration.home import ensure_home
+    from drillster_pipeline.settings import read_settings
+
+    settings, _ = read_settings(needs_api=False)
+    if channels_of(settings):
+        ensure_home()
+        with dg.DagsterInstance.get() as instance:
+            report_alerts(instance, settings, day, settings_error)
+
+
+def report_alerts(
+    instance: dg.DagsterInstance, settings: Settings, coming: date | None, settings_error: str | None = None
+) -> None:
     """Send alerts before and after a run, as a sensor does where a daemon runs: nobody reads the output of cron.
 
     ``settings_error``: why the run can't even begin.
     """
     from drillster_pipeline.orchestration.alerts import send_alerts
     from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.settings import read_settings
 
-    settings, _ = read_settings(needs_api=False)
-    with PipelineContext(settings=settings) as session:
-        send_alerts(instance, session, pending=coming or session.newest_complete, settings_error=settings_error)
+    with PipelineContext(settings=settings) as context:
+        send_alerts(instance, context, pending=coming or context.newest_complete, settings_error=settings_error)
 
 
 def run_date(
@@ -80,9 +95,13 @@ def run_date(
         run = RunContext(on_progress=show, now=now)
         outcome = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
-    total = count(sum(outcome.rows.values()))
+    total = sum(outcome.rows.values())
     if outcome.success:
-        done = f"{total} events that were missing" if only_events else f"{total} rows in {len(outcome.rows)} tables"
+        done = (
+            count(total, "missing event")
+            if only_events
+            else f"{count(total, 'row')} in {count(len(outcome.rows), 'table')}"
+        )
         console.print(f"[green]✓[/] {export_date}: {done}, {took}")
     else:
         console.print(f"[red]✗[/] {export_date}: failed after {took} (Dagster run {outcome.run_id})")

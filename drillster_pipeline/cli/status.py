@@ -101,7 +101,7 @@ def _show_dates(
         console.print("The archive is empty.")
         return
     number = max(len(dates), published)
-    title = f"The newest {nights} of {number} dates" if number > nights else f"{number} date{'s' * (number > 1)}"
+    title = f"The newest {nights} of {number} dates" if number > nights else count(number, "date")
     found = table(title, "export date", "in the archive", "unfinished", "in the warehouse")
     for day in dates[:nights]:
         captures = session.archive.captures(day) if day in captured else []

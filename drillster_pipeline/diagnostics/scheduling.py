@@ -69,12 +69,12 @@ def check_daemon(report: DiagnosticsReport, daemon: Daemon) -> None:
             return
         is_set = dagster["home"] == "set"
         home = "DAGSTER_HOME is set" if is_set else "DAGSTER_HOME is not set: data/dagster is used"
-        by_cron = "Without a daemon no run starts: see docs/deployment.md, or let cron call drillster-pipeline run."
+        by_cron = "without a daemon, cron has to call drillster-pipeline run (docs/deployment.md)"
         silent = dagster["silent_seconds"]
         if not dagster["exists"]:
-            step.ok(f"{home}; nothing has run there yet", by_cron)
+            step.ok(f"{home}; nothing has run there yet; {by_cron}")
         elif silent is None:
-            step.ok(f"{home}; runs are stored in {dagster['storage']}; no daemon has run there", by_cron)
+            step.ok(f"{home}; runs are stored in {dagster['storage']}; no daemon has run there; {by_cron}")
         elif silent > SILENT_SECONDS:
             step.warning(
                 f"{home}; the daemon's last heartbeat is {duration(silent)} old.",
@@ -95,8 +95,8 @@ def check_alerts(report: DiagnosticsReport, settings: Settings, *, send: bool) -
     if not trials:
         with report.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK and DRILLSTER_ALERT_URLS") as step:
             step.ok(
-                "neither DRILLSTER_ALERT_WEBHOOK nor DRILLSTER_ALERT_URLS is set, so a failed run sends no message",
-                "Set one: docs/deployment.md has examples.",
+                "a failed run sends no message, as neither DRILLSTER_ALERT_WEBHOOK nor DRILLSTER_ALERT_URLS is set "
+                "(docs/deployment.md has examples)"
             )
     if settings.heartbeat_url:
         url = settings.heartbeat_url.get_secret_value()

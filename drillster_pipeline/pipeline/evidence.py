@@ -24,6 +24,7 @@ from drillster_pipeline.archive import Capture
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.extract.batches import RANK
 from drillster_pipeline.extract.extractor import Extractor
+from drillster_pipeline.formatting import count
 from drillster_pipeline.tables import DATA_TABLES
 
 from .context import PipelineContext
@@ -261,10 +262,10 @@ def difference(expected: list[Row], rows: list[Row], columns: Sequence[str] = EV
     differing = sum(any(left[key][name] != right[key][name] for name in changed) for key in both)
     missing, added = len(left.keys() - right.keys()), len(right.keys() - left.keys())
     words = [
-        *([f"{differing:,} rows differ in {', '.join(changed)}"] if differing else []),
-        *([f"{missing:,} rows are missing"] if missing else []),
-        *([f"{added:,} rows were added"] if added else []),
-        *(["rows are repeated"] if len(expected) != len(rows) and not missing and not added else []),
+        *([f"{count(differing, 'row')} with other values in {', '.join(changed)}"] if differing else []),
+        *([f"{count(missing, 'row')} missing"] if missing else []),
+        *([f"{count(added, 'row')} added"] if added else []),
+        *(["repeated rows"] if len(expected) != len(rows) and not missing and not added else []),
     ]
     return f"they do not agree: {', '.join(words)}" if words else ""
 

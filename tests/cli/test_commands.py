@@ -70,7 +70,7 @@ class TestRun:
             monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
             ended = command("run")
         assert ended.code == 0
-        assert re.search(rf"✓ {first}: \d+ events that were missing", ended.out)
+        assert re.search(rf"✓ {first}: \d+ missing events?", ended.out)
         dates = query("SELECT export_date FROM loads WHERE kind = 'events' ORDER BY 1")
         assert dates == [(str(day),) for day in (oldest, first, NEWEST)]
         (text,) = (message["text"] for message in hook.got)
@@ -118,6 +118,23 @@ class TestRun:
         assert ended.code == code
         assert words in ended.err
         assert "Traceback" not in ended.out + ended.err
+
+
+def test_a_run_with_wrong_settings_makes_nothing(command: Command, tmp_path: Path) -> None:
+    ended = command("run")
+    assert ended.code == 2
+    assert "DRILLSTER_CLIENT_ID is missing" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["status", "check", "run"])
+def test_a_file_of_settings_in_another_encoding_ends_a_command_with_code_2(
+    command: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / ".env").write_bytes("DRILLSTER_OWNERS=team:études".encode("latin-1"))
+    ended = command(name)
+    assert ended.code == 2
+    assert re.fullmatch(r"The settings in \S+\.env can't be read .*UTF-8.*\n", ended.err)
 
 
 @pytest.mark.parametrize("what", [("report",), ("evidence", "--objective=x")])

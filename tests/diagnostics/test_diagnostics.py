@@ -12,7 +12,7 @@ import pytest
 from drillster_pipeline.diagnostics import Diagnostics, DiagnosticsReport, Status
 from drillster_pipeline.diagnostics.endpoints import MOST_REQUESTS, ORDER
 from drillster_pipeline.diagnostics.scheduling import check_daemon
-from drillster_pipeline.formatting import duration, size
+from drillster_pipeline.formatting import count, duration, size
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
@@ -277,8 +277,8 @@ def test_a_file_with_secrets_that_everybody_may_read_is_a_warning(
         (duration(0.34), "340 ms"), (duration(4.25), "4.2 s"), (duration(59), "59 s"), (duration(92), "1 min 32 s"),
         (duration(600), "10 min"), (duration(9000), "2 h 30 min"), (duration(3e5), "3 days"),
         (size(12), "12 bytes"), (size(1400), "1.4 kB"), (size(357_000), "357 kB"), (size(8.03e10), "80.3 GB"),
-        (size(5e12), "5.0 TB"),
+        (size(5e12), "5.0 TB"), (count(1234), "1,234"), (count(1, "row"), "1 row"), (count(1234, "row"), "1,234 rows"),
     ],
 )  # fmt: skip
-def test_durations_and_sizes_are_for_people(words: str, text: str) -> None:
+def test_durations_sizes_and_counts_are_for_people(words: str, text: str) -> None:
     assert words == text

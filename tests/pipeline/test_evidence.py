@@ -116,7 +116,7 @@ def test_a_changed_file_is_found(loaded: Installation, evidence: Evidence) -> No
     assert changed != evidence.content
     found = wrong(loaded, evidence, content=changed)
     assert "changed" in found["file"]
-    assert found["rows and the warehouse"] == "they do not agree: 1 rows differ in met"
+    assert found["rows and the warehouse"] == "they do not agree: 1 row with other values in met"
     for content in (b"", b"\xff\xfe", b"a,b\r\n1\r\n", b'"'):
         assert "file" in wrong(loaded, evidence, content=content)
 
@@ -126,7 +126,7 @@ def test_a_changed_file_is_found(loaded: Installation, evidence: Evidence) -> No
     [
         (
             lambda rows: [{**rows[0], "account_name": rows[1]["account_name"]}, *rows[1:]],
-            {"rows and the archived answers": "they do not agree: 1 rows differ in account_name"},
+            {"rows and the archived answers": "they do not agree: 1 row with other values in account_name"},
         ),
         (
             lambda rows: [{**row, "verdict": "fine"} for row in rows],
@@ -165,7 +165,7 @@ def test_a_changed_provenance_file_is_found(loaded: Installation, evidence: Evid
 def test_a_changed_warehouse_is_found(loaded: Installation, claim: Claim, evidence: Evidence) -> None:
     loaded.query("UPDATE objective_evaluations SET met = 1 - met")
     assert set(wrong(loaded, evidence)) == {"rows and the warehouse"}
-    with pytest.raises(ArchiveCorrupt, match="rows differ in met"):
+    with pytest.raises(ArchiveCorrupt, match="other values in met"):
         collect_evidence(loaded.context, claim)
 
 
