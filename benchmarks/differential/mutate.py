@@ -87,8 +87,8 @@ MUTANTS = [
     # what a load could not observe
     Mutant("U1", "unobserved", "_matches", r"yield sa\.and_\(\w+\.c\.scope == GROUP, .*\)", "pass", "warehouse/test_entities.py warehouse/test_order.py", True),
     Mutant("U2", "unobserved", "stage_exceptions|stage_unobserved", r"staging\.rejected\[table\.name\](?=:)", "staging.rejected[table.name] < 0", "warehouse/test_entities.py warehouse/test_order.py"),
-    Mutant("U3", "unobserved", "_own_holes|_own_gaps", r"not in gone:", "is not None:", "pipeline/test_plans.py export/test_plans.py pipeline/test_load_types.py"),
-    Mutant("U4", "unobserved", "_holes|_gaps", r"for parent in LISTED_IN\.get\(resource, \(\)\):|for parent in RESOURCES\[resource\]\.parents:", "for parent in ():", "pipeline/test_plans.py export/test_plans.py pipeline/test_load_types.py", True),
+    Mutant("U3", "unobserved", "_own_holes|_own_gaps", r"not in gone:", "is not None:", "pipeline/test_guard.py pipeline/test_loads.py"),
+    Mutant("U4", "unobserved", "_holes|_gaps", r"for parent in RESOURCES\[resource\]\.parents for", "for parent in () for", "pipeline/test_guard.py pipeline/test_loads.py", True),
     # erasure
     Mutant("E1", "erase", "redact", r"named\[\"unit\"\] = dict\(unit\(named\[\"unit\"\]\)\)", "pass", FORGET, True),
     Mutant("E2", "erase", "_is_person", r"email\.lower\(\) in self\._emails", "email in self._emails", FORGET),
@@ -96,7 +96,7 @@ MUTANTS = [
     Mutant("E4", "erase", "_renew_seals", r"if earlier:", "if False:", FORGET),
     # privacy
     Mutant("V1", "privacy", "_person", r"\(self\._drop and name in _DROPPED\)", "False", "privacy/test_modes.py privacy/test_where_people_are.py", True),
-    Mutant("V2", "privacy", "unit", r"return \{name: without_addresses\(value, self\._address\) for name, value in params\.items\(\)\}", "return params", "privacy/*.py api/test_leaks.py pipeline/test_captures_private.py export/test_captures_private.py"),
+    Mutant("V2", "privacy", "unit", r"return \{name: without_addresses\(value, self\.address\) for name, value in params\.items\(\)\}", "return params", "privacy/*.py api/test_leaks.py pipeline/test_captures*.py"),
     Mutant("V3", "privacy", "_note_names|_add_names", r"if isinstance\(email, str\) and email\.strip\(\):", "if False:", "privacy/*.py"),
     Mutant("V4", "privacy", "_require_as_private", r"_PRIVACY\.index\(then\) < _PRIVACY\.index\(now\)", "False", "pipeline/test_captures_private.py export/test_captures_private.py pipeline/test_loads.py export/test_loads.py", True),
     # the seal
