@@ -204,7 +204,7 @@ class Tree:
                 os.killpg(process.pid, 9)
                 output, _ = process.communicate()
                 return "timeout", output[-300:]
-        failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+        failed = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", output, re.MULTILINE)
         if process.returncode == 0:
             return "survived", ""
         return ("killed", failed[0]) if failed else ("error", output[-500:])
