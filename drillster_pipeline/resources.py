@@ -32,7 +32,9 @@ class Endpoint:
     paths: tuple[Path, ...]
     """The first that does not answer 404 to everybody is remembered."""
     unit: tuple[str, ...] = ()
-    """The path parameters that make a unit, in the order of the path."""
+    """The path parameters that make a unit, in the order of the path: those of its first parent, and an item's id."""
+    counted_as: str | None = None
+    """The field of ``counts`` of that item which says how long the list is."""
 
     @property
     def is_list(self) -> bool:
@@ -51,7 +53,10 @@ class Resource(Endpoint):
 
     description: str
     parents: tuple[str, ...] = ()
-    """The resources whose items lead to its units; the first is the one without which nothing is known of it."""
+    """The resources whose items lead to its units; the first is the one without which nothing is known of it.
+
+    It is requested for each item of that list, but for test results, which :mod:`drillster_pipeline.api.crawler` finds.
+    """
     detail: Endpoint | None = None
     """The endpoint of a single item, where there is one besides the list."""
     list_names: tuple[str, ...] = ()
@@ -227,6 +232,7 @@ GROUP_MEMBERS = Resource(
     description="Members and invitees of each group (`group/{g}/members`).",
     paths=(Path("group/{group_id}/members"),),
     unit=("group_id",),
+    counted_as="members",
     parents=("groups",),
     list_names=("members",),
     item_in=("member", "user"),
@@ -246,6 +252,7 @@ GROUP_DRILLABLES = Resource(
     description="Drills and courses of each group (`group/{g}/drillables`).",
     paths=(Path("group/{group_id}/drillables"),),
     unit=("group_id",),
+    counted_as="drillables",
     parents=("groups",),
     list_names=("drillables",),
     # The answer is a Group object, which may carry its tests and members as well.
@@ -327,6 +334,21 @@ CAPTURED: Mapping[str, tuple[str, ...]] = {
     "events": (OBJECTIVE_EVENTS.resource,),
 }
 """The resources of each kind of capture."""
+
+NOT_CAPTURED: Mapping[str, Any] = {
+    "status": "not captured",
+    "why": "not captured, as this resource was added later",
+    **dict.fromkeys(("units", "pages", "items"), 0),
+    **dict.fromkeys(("lost", "short", "parts"), ()),
+    "named_total": None,
+}
+"""The entry of a resource that a manifest lacks: an earlier version of this program made the capture."""
+
+
+def entry_of(manifest: Mapping[str, Any], resource: str) -> Mapping[str, Any]:
+    """What a manifest says of a resource of its kind."""
+    entry: Mapping[str, Any] = manifest["resources"].get(resource, NOT_CAPTURED)
+    return entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
-from drillster_pipeline.resources import CAPTURED, RESOURCES, Unit, unit_of
+from drillster_pipeline.resources import CAPTURED, RESOURCES, Endpoint, Unit, unit_of
 from drillster_pipeline.response_shapes import Json
 
 from .auth import ENDPOINT as TOKEN_ENDPOINT
@@ -38,6 +39,8 @@ MOST_GIVEN_UP = 10
 WITHOUT_ANSWER = 503
 """The status that is kept for a unit that gave no usable answer."""
 
+_LEADING_TO_EVENTS = ("groups", "objectives", *CAPTURED["events"])
+"""What a capture of events reads where no snapshot of the date names the objectives."""
 _PARENTS = frozenset(parent for resource in RESOURCES.values() for parent in resource.parents)
 """Resources from whose answers other units follow."""
 
@@ -109,9 +112,10 @@ class Crawler:
         Raises PermissionDenied where nothing at all may be read; ApiUnavailable, AnswerError and Unauthorized as they
         come; Unavailable and Busy of the archive.
         """
+        roots = [root for name in CAPTURED["snapshot"] if not (root := RESOURCES[name]).unit]
         # The long lists first, one page of which leads to the next.
-        roots = [Unit(root, {}) for root in (api.ACCOUNTS, api.GROUPS, api.ORGANIZATION, api.CATALOGS)]
-        result = self.run(roots, CAPTURED["snapshot"])
+        roots.sort(key=lambda root: root not in {api.ACCOUNTS, api.GROUPS})
+        result = self.run([Unit(root, {}) for root in roots], CAPTURED["snapshot"])
         if all(entry["status"] == "unavailable" for entry in result.resources.values()):
             raise PermissionDenied(
                 "The service account may read neither the organization nor its accounts nor any group: give it the "
@@ -128,7 +132,7 @@ class Crawler:
         given, the groups and their objectives are listed first. Raises what :meth:`snapshot` raises.
         """
         if objectives is None:
-            return self.run([Unit(api.GROUPS, {})], ("groups", "objectives", *CAPTURED["events"]))
+            return self.run([Unit(api.GROUPS, {})], _LEADING_TO_EVENTS)
         pairs = sorted(set(objectives))
         roots = [Unit(api.OBJECTIVE_EVENTS, {"group_id": group, "objective_id": key}) for group, key in pairs]
         return self.run(roots, CAPTURED["events"])
@@ -305,10 +309,11 @@ class Crawler:
 
     def _open(self, groups: list[Json]) -> None:
         """Queue all that is to be read of groups, each once: those with most members first, as they take longest."""
-        found = [units for group in groups if (units := group_units(group, events=self._events))]
-        for units in sorted(found, key=lambda units: units[-1].expected or 0, reverse=True):
+        root = Unit(api.GROUPS, {})
+        found = [units for group in groups if (units := followers(root, [group], events=self._events))]
+        for units in sorted(found, key=lambda units: _members(units) or 0, reverse=True):
             if self._summary.open_group(self._archived_as(units[0])["group_id"]):
-                self._progress.group_listed(units[-1].expected)
+                self._progress.group_listed(_members(units))
                 self._add(units)
 
     def _open_by_id(self, unit: Unit, body: Json) -> None:
@@ -342,45 +347,50 @@ class Crawler:
             self._add_unlisted()
 
 
+@cache
+def _following(resource: str, *, events: bool) -> tuple[Endpoint, ...]:
+    """What is requested for each item of a list: the item by itself, and the resources whose unit ends with its id.
+
+    Objectives come first, as evaluations and tests follow from them, and the members of a group last: their results
+    are the many short units that fill every gap.
+    """
+    parent = RESOURCES[resource]
+    requested = _LEADING_TO_EVENTS if events else CAPTURED["snapshot"]
+    declared = [RESOURCES[name] for name in reversed(requested)]
+    units = [each for each in declared if each.parents[:1] == (resource,) and each.unit[:-1] == parent.unit]
+    details = [parent.detail] if parent.detail is not None and not events else []
+    return tuple(sorted([*details, *units], key=lambda endpoint: endpoint is not api.OBJECTIVES))
+
+
 def followers(unit: Unit, found: list[Json], *, events: bool) -> list[Unit]:
-    """The units that follow from things in an answer, but for groups (see :func:`group_units`).
+    """The units that follow from things in an answer; nothing from an item without an id.
 
     A test may follow from a group and from an objective, so it may be given more than once.
     """
     endpoint, group = unit.endpoint, unit.group or ""
     if endpoint is api.GROUP:
         return [test for thing in found for test in _tests(group, thing, "tests")]
-    if endpoint not in {api.CATALOGS, api.GROUP_MEMBERS, api.OBJECTIVES}:
+    if not endpoint.is_list or not (following := _following(unit.resource, events=events)):
         return []
-    keys = [key for item in found if (key := RESOURCES[unit.resource].id_of(item))]
-    if endpoint is api.CATALOGS:
-        return [Unit(each, {"catalog_id": key}) for key in keys for each in (api.CATALOG, api.CATALOG_CONTENT)]
-    if endpoint is api.GROUP_MEMBERS:
-        return [Unit(api.RESULTS, {"group_id": group, "account_id": key}) for key in keys]
-    following = api.OBJECTIVE_EVENTS if events else api.OBJECTIVE_EVALUATIONS
-    units = [Unit(following, {"group_id": group, "objective_id": key}) for key in keys]
-    if events:
+    id_of = RESOURCES[unit.resource].id_of
+    units = [
+        Unit(each, {**unit.params, each.unit[-1]: key}, _count_of(item, each.counted_as))
+        for item in found
+        if (key := id_of(item))
+        for each in following
+    ]
+    if endpoint is not api.OBJECTIVES or events:
         return units
     tests = [item for item in found if isinstance(item, Mapping) and item.get("type") == "TEST"]
     return [*units, *(unit for item in tests for unit in _tests(group, item, "playables"))]
 
 
-def group_units(group: Json, *, events: bool) -> list[Unit]:
-    """What is to be read of a group as the list gives it, its members last; nothing where it has no id."""
-    key = api.GROUPS.id_of(group)
-    if key is None:
-        return []
-    params = {"group_id": key}
-    if events:
-        return [Unit(api.OBJECTIVES, params)]
-    counts = group.get("counts") if isinstance(group, Mapping) else None
-    return [
-        Unit(api.OBJECTIVES, params),
-        Unit(api.GROUP, params),
-        Unit(api.GROUP_DRILLABLES, params, count_in(counts, "drillables")),
-        Unit(api.GROUP_STAFF, params),
-        Unit(api.GROUP_MEMBERS, params, count_in(counts, "members")),
-    ]
+def _members(units: list[Unit]) -> int | None:
+    return next((unit.expected for unit in units if unit.endpoint is api.GROUP_MEMBERS), None)
+
+
+def _count_of(item: Json, name: str | None) -> int | None:
+    return count_in(item.get("counts"), name) if name and isinstance(item, Mapping) else None
 
 
 def count_in(counts: Any, name: str) -> int | None:

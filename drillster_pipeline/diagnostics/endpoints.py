@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.api.crawler import count_in, followers, group_units
+from drillster_pipeline.api.crawler import count_in, followers
 from drillster_pipeline.api.paging import PAGE_SIZES, Listing
 from drillster_pipeline.errors import (
     ContractError,
@@ -174,7 +174,7 @@ class Probe:
 def _units_of(page: ProbedPage) -> list[Unit]:
     """Units of other endpoints that a page leads to."""
     if page.unit.endpoint is api.GROUPS:
-        return [unit for group in _chosen_groups(page.items) for unit in group_units(group, events=False)]
+        return followers(page.unit, _chosen_groups(page.items), events=False)
     events = followers(page.unit, page.items, events=True) if page.unit.endpoint is api.OBJECTIVES else []
     return [*followers(page.unit, page.items, events=False), *events]
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.resources import RESOURCES, unit_of
 from drillster_pipeline.response_shapes import Json, named_total
 from drillster_pipeline.tables import DATA_TABLES
 
@@ -324,7 +324,7 @@ def _read_all(table: str) -> Callable[[Page, ExtractionState], None]:
     bind, (resource, *_) = row_reader(declared), declared.sources
 
     def read(page: Page, state: ExtractionState) -> None:
-        items = state.items(resource, page) if RESOURCES[resource].list_names else [page.body]
+        items = state.items(resource, page) if unit_of(resource, page.unit).endpoint.is_list else [page.body]
         read_row = bind(state.context)
         state.rows[table].extend(map(read_row, state.objects(table, items, resource)))
 

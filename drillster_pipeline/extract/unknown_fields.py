@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from drillster_pipeline.errors import ContractError
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.response_shapes import Json, field_name, shown_id
-from drillster_pipeline.tables import DATA_TABLES
+from drillster_pipeline.tables import DATA_TABLES, FIRST_TABLES
 
 from .batches import Page
 
@@ -186,11 +186,11 @@ class UnknownFields:
 
     def add_page(self, resource: str, page: Page) -> None:
         """List what is new in one page."""
-        item = ITEMS.get(resource)
         names = RESOURCES[resource].list_names
         if resource not in self._answers:
-            fields = {**ANSWERS[resource], **{name: [item] for name in names}}
-            self._answers[resource] = _Node("", fields, unnamed=item)
+            item = ITEMS.get(resource) or (_loaded(FIRST_TABLES[resource]) if resource in FIRST_TABLES else {})
+            fields = {**ANSWERS.get(resource, _PAGED if names else item), **{name: [item] for name in names}}
+            self._answers[resource] = _Node("", fields, unnamed=item if names else None)
         body = {names[0]: page.body} if type(page.body) is list and names else page.body
         if type(body) is dict:
             self._check(self._answers[resource], [body], resource, page)

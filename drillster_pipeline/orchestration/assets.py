@@ -93,11 +93,11 @@ def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
                 partial(_ended_well, context.instance),
             )
             outcome = capture_date(drillster.pipeline, kind, day, again=config.capture_again)
-        context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
-        for resource in resources:
-            if specs.resource_key(resource) in context.selected_asset_keys:
-                yield metadata.captured(resource, outcome)
-                yield from _selected(context, drillster, [checks.complete(resource, outcome.capture.manifest)])
+            context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
+            for resource in resources:
+                if specs.resource_key(resource) in context.selected_asset_keys:
+                    yield metadata.captured(resource, outcome)
+                    yield from _selected(context, drillster, [checks.complete(resource, outcome.capture.manifest)])
 
     return capture
 
@@ -129,18 +129,18 @@ def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
                 allow_mass_delete=config.allow_mass_delete,
             )
             quality = load_quality(drillster.pipeline, outcome)
-        seconds = time.monotonic() - started
-        load, rows = outcome.report.load_id, sum(table.rows_read for table in outcome.report.tables.values())
-        context.log.info("%s of %s: load %s of %s rows, in %.1f s", kind, day, load, f"{rows:,}", seconds)
-        if kind == "snapshot" and len(selected) == len(tables) and day == drillster.pipeline.newest_complete:
-            _ping_heartbeat(context, drillster)
-        for name, reason in outcome.unavailable.items():
-            context.log.warning("warehouse/%s stays as it is: %s", name, reason)
-        for table in selected:
-            if table.name not in outcome.unavailable:  # its partition is as empty as it was
-                drillster.rows[table.name] = metadata.rows_of(outcome.report.tables[table.name])
-                yield metadata.published(table, outcome, quality, seconds)
-            yield from _selected(context, drillster, checks.published(table, outcome, quality))
+            seconds = time.monotonic() - started
+            load, rows = outcome.report.load_id, sum(table.rows_read for table in outcome.report.tables.values())
+            context.log.info("%s of %s: load %s of %s rows, in %.1f s", kind, day, load, f"{rows:,}", seconds)
+            if kind == "snapshot" and len(selected) == len(tables) and day == drillster.pipeline.newest_complete:
+                _ping_heartbeat(context, drillster)
+            for name, reason in outcome.unavailable.items():
+                context.log.warning("warehouse/%s stays as it is: %s", name, reason)
+            for table in selected:
+                if table.name not in outcome.unavailable:  # its partition is as empty as it was
+                    drillster.rows[table.name] = metadata.rows_of(outcome.report.tables[table.name])
+                    yield metadata.published(table, outcome, quality, seconds)
+                yield from _selected(context, drillster, checks.published(table, outcome, quality))
 
     return publish
 

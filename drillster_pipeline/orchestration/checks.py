@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from drillster_pipeline.formatting import listed
-from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.resources import entry_of
 from drillster_pipeline.response_shapes import shown_unit
-from drillster_pipeline.tables import DATA_TABLES, Table
+from drillster_pipeline.tables import FIRST_TABLES, Table
 
 from .specs import resource_key, table_key
 
@@ -26,10 +26,7 @@ NO_REJECTS = "no_rejects"
 NO_UNKNOWN_FIELDS = "no_unknown_fields"
 AGREES = "agrees_with_drillster"
 
-REPORTED_AT: Mapping[str, str] = {
-    next(name for name, table in DATA_TABLES.items() if table.sources[:1] == (resource,)): resource
-    for resource in RESOURCES
-}
+REPORTED_AT: Mapping[str, str] = {table: resource for resource, table in FIRST_TABLES.items()}
 """The first table of each resource: where unknown fields of the resource are reported."""
 _SHOWN, _FIELDS_SHOWN, _REASONS_SHOWN = 5, 10, 3
 _WHAT_TO_DO = (
@@ -61,14 +58,14 @@ def publish_checks(tables: Sequence[Table]) -> list[dg.AssetCheckSpec]:
 
 def complete(resource: str, manifest: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Whether a resource was read completely."""
-    entry = manifest["resources"][resource]
+    entry = entry_of(manifest, resource)
     gone_groups = set(manifest["groups"]["gone"]) - set(manifest["groups"]["closed"])
     units: dict[str, list[Mapping[str, str]]] = {"closed": [], "gone": [], "hidden": [], "failed": []}
     for lost in entry["lost"]:
         is_gone = lost["unit"].get("group_id") in gone_groups
         reason = {403: "closed", 404: "gone" if is_gone else "hidden"}.get(lost["status"], "failed")
         units[reason].append(lost["unit"])
-    if entry["status"] == "unavailable":
+    if "why" in entry:
         problems = [f"It could not be read: {entry['why']}. Its tables stay as they are. {_WHAT_TO_DO}"]
     else:
         problems = [

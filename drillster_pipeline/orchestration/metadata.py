@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from drillster_pipeline.report.charts import picture
+from drillster_pipeline.resources import entry_of
 from drillster_pipeline.tables import Kind, Table
 
 from .specs import REPORT, resource_key, table_key
@@ -33,7 +34,7 @@ _COMPLETE = {
 def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any]:
     """The asset of a resource, after its capture."""
     manifest = outcome.capture.manifest
-    entry, walk = manifest["resources"][resource], manifest["walk"]
+    entry, walk = entry_of(manifest, resource), manifest["walk"]
     cost = {name: walk[name] for name in ("requests", "retries", "seconds")} | {"tokens": walk["grants"]}
     return dg.MaterializeResult(
         asset_key=resource_key(resource),
@@ -47,7 +48,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
             "bytes": sum(part["bytes"] for part in entry["parts"]),
             "captured_until": manifest["captured_until"],
             "capture_id": outcome.capture.capture_id,
-            **({"unavailable": entry["why"]} if entry["status"] == "unavailable" else {}),
+            **({"unavailable": entry["why"]} if "why" in entry else {}),
             **({f"capture_{name}": value for name, value in cost.items()} if outcome.made_requests else {}),
         },
     )

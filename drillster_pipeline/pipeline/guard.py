@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Any
 
 from drillster_pipeline.archive import CaptureRef
-from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.resources import RESOURCES, entry_of
 from drillster_pipeline.response_shapes import shown_unit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table
 from drillster_pipeline.warehouse import LoadType, TablePlan
@@ -82,12 +82,11 @@ def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collectio
 
 def unavailable_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dict[str, str]:
     """The selected tables that stay as they are, with the reason."""
-    resources = manifest["resources"]
     return {
-        name: f"{resource}: {resources[resource]['why']}"
+        name: f"{resource}: {why}"
         for name in selected
         for resource in DATA_TABLES[name].sources
-        if resources.get(resource, {}).get("status") == "unavailable"
+        if (why := entry_of(manifest, resource).get("why"))
     }
 
 

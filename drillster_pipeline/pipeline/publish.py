@@ -256,7 +256,7 @@ def _compared(connection: sa.Connection, table: Tables, outcome: PublishOutcome,
         found = reads.count_differences(connection, table, name, outcome.export_date)
         found = [each for each in found if not _is_change_during_capture(each[1], each[2])]
         return Comparison(not found, _words(found) if found else agree)
-    expected = outcome.capture.manifest["resources"][name]["named_total"]
+    expected = outcome.capture.manifest["resources"][DATA_TABLES[name].sources[0]]["named_total"]
     if name == "results":
         rows = reads.count_rows(connection, table(name), table(name).c.export_date == outcome.export_date)
     else:

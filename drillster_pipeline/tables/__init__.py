@@ -23,6 +23,7 @@ from .schema import Column, Kind, Table, Type, history_name, history_of
 
 __all__ = [
     "DATA_TABLES",
+    "FIRST_TABLES",
     "HISTORY_TABLES",
     "SUBJECTS",
     "TABLES",
@@ -45,6 +46,9 @@ SUBJECTS: Mapping[str, tuple[Table, ...]] = {
 
 DATA_TABLES: dict[str, Table] = {table.name: table for tables in SUBJECTS.values() for table in tables}
 """The tables that come from Drillster, parents before children."""
+
+FIRST_TABLES: Mapping[str, str] = {table.sources[0]: name for name, table in reversed(DATA_TABLES.items())}
+"""The first table of each resource that tables are read from."""
 
 HISTORY_TABLES: dict[str, Table] = {
     history_name(table.name): history_of(table) for table in DATA_TABLES.values() if table.kind is Kind.ENTITY
