@@ -49,7 +49,7 @@ fuzz: install  ## Only the property tests, with TIMES=10 as many examples, other
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
 	@tests/browser/install
 
-pictures: install browser  ## Make the pictures of the README again, from the UI in a browser
+pictures: install browser  ## Make the pictures of docs/ui.md again, from the UI in a browser
 	PICTURES=docs/pictures $(BIN)/python -m pytest tests/browser
 
 lint: install  ## Linters, type checker, and whether generated documents are up to date

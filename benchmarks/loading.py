@@ -40,11 +40,11 @@ ABOUT = """
 has its tables made before the clock starts; dlt makes them as it loads, which is a small part. *Frames to staging*
 leaves normalization out: the same typed frames into tables without a key, by our staging and by `DataFrame.to_sql`
 as it comes. The limit is what the database itself takes for rows that
-were written out beforehand: COPY from memory, or on SQLite `executemany` of ready tuples. *Staged, judged and
+were written out beforehand: COPY from memory, or on SQLite `executemany` of ready tuples. *Staged, validated and
 published* sets all that a load does, keys, references and indexes included, against `to_sql` into tables without a
 key. Beside both is what the database itself takes for ready rows in tables with those keys and indexes: nobody
 who keeps them can be further ahead of `to_sql` than that. Ours writes each row twice, to staging and from there to
-its table, for nothing is shown before all of it was judged; and a small load pays for some 190 statements.
+its table, for nothing is shown before all of it was validated; and a small load pays for some 190 statements.
 """
 
 

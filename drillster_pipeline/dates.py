@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+STALE_AFTER = timedelta(hours=6)
+"""How long after the hour of the schedule the newest date may still be missing before alerts and the UI report it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -19,6 +22,11 @@ class Window:
 
     start: datetime
     end: datetime
+
+
+def wall_clock() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
 
 
 def midnight(day: date, timezone: ZoneInfo) -> datetime:

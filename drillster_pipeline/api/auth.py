@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from drillster_pipeline import __version__
-from drillster_pipeline.dates import steady
+from drillster_pipeline.dates import steady, wall_clock
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, AuthenticationError, PipelineError, SettingsError
 
 from .responses import described, error_for, error_id, is_transient, redirect_error
@@ -80,7 +80,7 @@ class TokenEndpoint:
         *,
         answer_seconds: float = 30.0,
         clock: Callable[[], float] = steady,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_clock,
     ) -> None:
         self._settings = settings
         self._url = f"{settings.base_url}/{ENDPOINT}"

@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn, Self
 from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
+from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, NotFound, RequestRefused, Unauthorized
 from drillster_pipeline.resources import OBJECTIVE_EVENTS, ORGANIZATION, Endpoint, Path, Unit
 from drillster_pipeline.response_shapes import Json, decoded
@@ -75,7 +76,7 @@ class Client:
         backoff: Backoff | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_clock,
         sleep: Callable[[float], None] | None = None,
         random: Callable[[], float] = chance.random,
     ) -> None:

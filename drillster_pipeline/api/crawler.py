@@ -12,12 +12,13 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
+from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
 from drillster_pipeline.resources import CAPTURED, RESOURCES, Endpoint, Unit, unit_of
 from drillster_pipeline.response_shapes import Json
@@ -82,7 +83,7 @@ class Crawler:
         window: Window | None = None,
         earlier_groups: Collection[str] = (),
         concurrency: int = 8,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_clock,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._summary = CaptureSummary()

@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
 
-from drillster_pipeline.dates import midnight, newest_complete
+from drillster_pipeline.dates import midnight, newest_complete, wall_clock
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.pipeline.context import PipelineContext
@@ -51,7 +51,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
     started = time.monotonic()
     folder = folder.absolute()
     _clear(folder)
-    last = newest_complete(datetime.now(UTC), TIMEZONE)
+    last = newest_complete(wall_clock(), TIMEZONE)
     days = [last - timedelta(days=back) for back in reversed(range(nights))]
     with Sandbox(accounts=accounts, seed=SEED, port=_free_port(), key_file=folder / KEY_FILE) as sandbox:
         settings = _settings(folder, sandbox, first=days[0])
@@ -183,7 +183,7 @@ def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path)
 
     def write_settings(sandbox: Sandbox) -> None:
         env_file = folder / "client.env"
-        first = {"DRILLSTER_FIRST_EXPORT_DATE": str(newest_complete(datetime.now(UTC), TIMEZONE))}
+        first = {"DRILLSTER_FIRST_EXPORT_DATE": str(newest_complete(wall_clock(), TIMEZONE))}
         write_environment(env_file, sandbox.environment() | first)
         click.echo(f"Settings of a client are in {env_file}. Copy them to .env, then: drillster-pipeline check")
 

@@ -8,12 +8,12 @@ import re
 import stat
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.api.client import Client, EndpointClient
-from drillster_pipeline.dates import Window, events_window, midnight, newest_complete
+from drillster_pipeline.dates import Window, events_window, midnight, newest_complete, wall_clock
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import SETTINGS, environment, read_settings
 
@@ -47,7 +47,7 @@ class Diagnostics:
         self,
         *,
         environ: Mapping[str, str] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = wall_clock,
         daemon: Daemon | None = None,
         send_alert: bool = False,
     ) -> None:

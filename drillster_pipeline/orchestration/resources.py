@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import dagster as dg
 
-from drillster_pipeline.pipeline.context import PipelineContext, wall_clock
+from drillster_pipeline.dates import wall_clock
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
 
 try:

@@ -6,12 +6,13 @@ Each has one partition per export date. All of it is derived from the declaratio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 
 import dagster as dg
 import sqlalchemy as sa
 
+from drillster_pipeline.dates import STALE_AFTER
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.resources import CAPTURED, RESOURCES
 from drillster_pipeline.settings import Settings
@@ -24,8 +25,6 @@ NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
 ASSET_FOLDERS = {"drillster", "warehouse", "report"}
 """What keys of assets begin with."""
 REPORT = dg.AssetKey(["report", "nightly"])
-LATE_AFTER = timedelta(hours=6)
-"""How long after the hour of the schedule a run may end before Dagster shows its tables as overdue."""
 MAY_BREAK = "\u200b"
 """A place where a word may be broken: the UI's column of descriptions is narrow."""
 _KINDS = {
@@ -156,9 +155,9 @@ def qualified_name(table: str, settings: Settings) -> str:
 @cache  # Dagster computes a thousand of its times when it is made
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     """Written since the schedule's hour. Dagster compares when, not of which date: for that is the view latest_load."""
-    deadline = datetime.combine(date.min, settings.nightly_at) + LATE_AFTER
+    deadline = datetime.combine(date.min, settings.nightly_at) + STALE_AFTER
     cron, zone = f"{deadline.minute} {deadline.hour} * * *", settings.timezone.key
-    return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=LATE_AFTER, timezone=zone)
+    return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=STALE_AFTER, timezone=zone)
 
 
 def column_schema(table: Table) -> dg.TableSchema:

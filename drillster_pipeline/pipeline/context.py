@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from drillster_pipeline.dates import newest_complete, steady
+from drillster_pipeline.dates import newest_complete, steady, wall_clock
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.settings import Settings
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from drillster_pipeline.api.tokens import TokenSource
     from drillster_pipeline.archive import Archive
     from drillster_pipeline.warehouse import Warehouse
-
-
-def wall_clock() -> datetime:
-    """The time now."""
-    return datetime.now(UTC)
 
 
 @dataclass(kw_only=True)

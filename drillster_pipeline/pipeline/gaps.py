@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from drillster_pipeline.archive import KINDS
-from drillster_pipeline.dates import midnight
+from drillster_pipeline.dates import STALE_AFTER, midnight
 
 from .context import PipelineContext
 from .guard import is_refused
@@ -15,8 +15,6 @@ FETCHED_FOR = timedelta(days=31)
 """How far back missing events are fetched automatically: Drillster answers for any past date, older ones on request."""
 MOST_EXAMINED = 60
 """Dates, the newest, that are read in the archive one by one; an object store takes some requests for each."""
-STALE_AFTER = timedelta(hours=6)
-"""How long after the hour of the schedule the newest date may still be missing from the warehouse."""
 
 
 class State(StrEnum):

@@ -1,4 +1,4 @@
-"""The warehouse: any SQL database that the contract lives in."""
+"""The warehouse: any SQL database that has the tables of the contract."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Self
 
 import sqlalchemy as sa
 
+from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind
@@ -33,10 +34,6 @@ Erase = Callable[..., dict[str, int]]
 logger = logging.getLogger(__name__)
 LOCK_WAIT_SECONDS = 300.0
 """How long a writer waits for another one: a nightly load of a large organization publishes within minutes."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Database:
@@ -84,7 +81,7 @@ class Warehouse(Database):
         *,
         schema: str | None = None,
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = wall_clock,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

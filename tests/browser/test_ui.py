@@ -1,6 +1,6 @@
 """The Dagster UI and the report, as people see them: in a real browser, by clicking.
 
-``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of the README as well, of a larger
+``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of docs/ui.md as well, of a larger
 organization and a week.
 """
 
@@ -172,7 +172,7 @@ def wrong(page: Page) -> list[str]:
 
 
 def taken(page: Page, name: str, *, clip: tuple[int, int, int, int], full: bool = False) -> None:
-    """A picture for the README, where these are wanted."""
+    """A picture for docs/ui.md, where these are wanted."""
     if PICTURES:
         PICTURES.mkdir(exist_ok=True, parents=True)
         page.settle(1)

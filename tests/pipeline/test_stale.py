@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drillster_pipeline.pipeline.gaps import STALE_AFTER, expected_date, why_stale
+from drillster_pipeline.dates import STALE_AFTER
+from drillster_pipeline.pipeline.gaps import expected_date, why_stale
 from tests.support.installation import DAY, NOW, Installation
 
 DUE = NOW + STALE_AFTER
