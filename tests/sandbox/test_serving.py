@@ -23,25 +23,25 @@ from .caller import Start
 
 @pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted_and_keeps_its_credentials(tmp_path: Path) -> None:
-    kept = []
-    for _ in range(2):
-        command = [sys.executable, "-c", "from drillster_pipeline.cli.main import main; main()", "sandbox"]
-        command += ["--accounts", "20", "--port", "0", "--folder", str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert f"Settings of a client are in {tmp_path / 'client.env'}" in process.stdout.readline()
-            settings = dotenv_values(tmp_path / "client.env")
-            base_url = settings.pop("DRILLSTER_BASE_URL")
-            assert requests.get(f"{base_url}/api/2.1.1/version", timeout=20).status_code == 200
-            process.send_signal(signal.SIGINT)
-            output, log = process.communicate(timeout=20)
-        assert process.returncode == 0
-        assert f"listens on {base_url}" in log
-        secrets = (settings["DRILLSTER_CLIENT_SECRET"], "PRIVATE KEY", settings["DRILLSTER_PRIVATE_KEY"][60:120])
-        assert not any(secret in output + log for secret in secrets)
-        kept.append(settings)
-    assert kept[0] == kept[1]
+    command = [sys.executable, "-c", "from drillster_pipeline.cli.main import main; main()", "sandbox"]
+    command += ["--accounts", "20", "--seed", "5", "--port", "0", "--folder", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert f"Settings of a client are in {tmp_path / 'client.env'}" in process.stdout.readline()
+        settings = dotenv_values(tmp_path / "client.env")
+        base_url = settings["DRILLSTER_BASE_URL"]
+        assert requests.get(f"{base_url}/api/2.1.1/version", timeout=20).status_code == 200
+        process.send_signal(signal.SIGINT)
+        output, log = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert f"listens on {base_url}" in log
+    secrets = (settings["DRILLSTER_CLIENT_SECRET"], "PRIVATE KEY", settings["DRILLSTER_PRIVATE_KEY"][60:120])
+    assert not any(secret in output + log for secret in secrets)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    with Sandbox(accounts=20, seed=5, key_file=tmp_path / "service-account.pem") as again:
+        assert again.environment() | {"DRILLSTER_BASE_URL": base_url} == {
+            name: value for name, value in settings.items() if name != "DRILLSTER_FIRST_EXPORT_DATE"
+        }
 
 
 def test_the_settings_of_a_client_survive_a_file(tmp_path: Path, start: Start) -> None:
