@@ -72,8 +72,8 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         requests, grants = sandbox.request_count, sandbox.grants
     took = duration(time.monotonic() - started)
     output.print(f"\n{count(requests, 'request')}, {count(grants, 'access token')}, {took} in all.\n")
-    with PipelineContext(settings=load_settings()) as session:
-        _show(output, session.warehouse, days[-1])
+    with PipelineContext(settings=load_settings()) as context:
+        _show(output, context.warehouse, days[-1])
     _what_next(output, folder, days)
     return 0
 

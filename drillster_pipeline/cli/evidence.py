@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from drillster_pipeline.pipeline.evidence import Claim
 
 
-def write_evidence(console: Console, session: PipelineContext, claim: Claim, output: Path | None) -> None:
+def write_evidence(console: Console, context: PipelineContext, claim: Claim, output: Path | None) -> None:
     """Write the CSV and its provenance."""
     from drillster_pipeline.pipeline.evidence import collect_evidence
 
-    evidence = collect_evidence(session, claim)
+    evidence = collect_evidence(context, claim)
     path = output or Path(f"evidence-{_plain(claim.objective_id)}-{claim.export_date}.csv")
     provenance = _provenance_of(path)
     described = json.dumps(evidence.provenance, indent=1).encode()
@@ -47,11 +47,11 @@ def write_evidence(console: Console, session: PipelineContext, claim: Claim, out
     console.print("\n".join(lines), soft_wrap=True)
 
 
-def verify_evidence(console: Console, session: PipelineContext, path: Path) -> int:
+def verify_evidence(console: Console, context: PipelineContext, path: Path) -> int:
     """Verify a file, and print what was found; returns the exit code."""
     from drillster_pipeline.pipeline.evidence_check import verify
 
-    findings = verify(session, path.read_bytes(), _read_provenance(path))
+    findings = verify(context, path.read_bytes(), _read_provenance(path))
     table = Table(show_edge=False, pad_edge=False, show_header=False)
     for finding in findings:
         table.add_row(finding.what, "[green]✓[/]" if finding.is_right else "[red]✗[/]", finding.text)

@@ -45,7 +45,7 @@ def commands() -> None:
     """Export the data of Drillster into a SQL warehouse every night, completely or not at all."""
 
 
-def _session(*, needs_api: bool) -> PipelineContext:
+def _open_context(*, needs_api: bool) -> PipelineContext:
     from drillster_pipeline.pipeline.context import PipelineContext
     from drillster_pipeline.settings import load_settings
 
@@ -107,8 +107,8 @@ def status(nights: int) -> None:
     from .rendering import console
     from .status import show_status
 
-    with _session(needs_api=False) as session:
-        error = show_status(console(), session, nights=nights)
+    with _open_context(needs_api=False) as context:
+        error = show_status(console(), context, nights=nights)
     raise click.exceptions.Exit(error.exit_code if error else 0)
 
 
@@ -174,8 +174,8 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
     """Remove captures older than DRILLSTER_ARCHIVE_DAYS, Dagster runs of that age, and old snapshots if wanted."""
     from .maintenance import run_prune
 
-    with _session(needs_api=False) as session:
-        run_prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+    with _open_context(needs_api=False) as context:
+        run_prune(context, keep_month_ends=keep_month_ends, dry_run=dry_run)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
@@ -187,8 +187,8 @@ def forget(account_id: str, yes: bool) -> None:
 
     if not yes:
         click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
-    with _session(needs_api=False) as session:
-        run_forget(session, account_id)
+    with _open_context(needs_api=False) as context:
+        run_forget(context, account_id)
 
 
 @commands.command()
@@ -199,8 +199,8 @@ def report(day: date | None, names: bool, output: Path | None) -> None:
     """Write the report of an export date: one HTML page, to read, print or forward."""
     from .maintenance import run_report
 
-    with _session(needs_api=False) as session:
-        run_report(session, day, names=names, output=output)
+    with _open_context(needs_api=False) as context:
+        run_report(context, day, names=names, output=output)
 
 
 @commands.command()
@@ -223,12 +223,12 @@ def evidence(
     from .evidence import verify_evidence, write_evidence
     from .rendering import console
 
-    with _session(needs_api=False) as session:
+    with _open_context(needs_api=False) as context:
         if verified is not None:
             if objective or day or group or output:
                 raise click.UsageError("--verify takes all it needs from the provenance file: give no other option")
-            raise click.exceptions.Exit(verify_evidence(console(), session, verified))
+            raise click.exceptions.Exit(verify_evidence(console(), context, verified))
         if not objective or day is None:
             raise click.UsageError("Name --objective and --date, or a file to --verify")
-        session.require_ended(day)
-        write_evidence(console(), session, Claim(objective, day, group), output)
+        context.require_ended(day)
+        write_evidence(console(), context, Claim(objective, day, group), output)

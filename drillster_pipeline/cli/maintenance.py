@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
 
 
-def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool) -> None:
+def run_prune(context: PipelineContext, *, keep_month_ends: bool, dry_run: bool) -> None:
     """Prune the archive and Dagster's runs, and print what was removed."""
     import dagster as dg
 
@@ -23,7 +23,7 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
     from drillster_pipeline.orchestration.jobs import delete_old_runs
     from drillster_pipeline.pipeline.prune import prune
 
-    outcome = prune(session, keep_month_ends=keep_month_ends, dry_run=dry_run)
+    outcome = prune(context, keep_month_ends=keep_month_ends, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     for ref in outcome.captures:
         click.echo(f"{verb} {ref.folder}{'' if ref.sealed else ' (unfinished)'}")
@@ -40,11 +40,11 @@ def run_prune(session: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
     click.echo(f"{verb} {removed}; dates before {outcome.before} are old.")
 
 
-def run_forget(session: PipelineContext, account_id: str) -> None:
+def run_forget(context: PipelineContext, account_id: str) -> None:
     """Erase a person, and print what was removed."""
     from drillster_pipeline.pipeline.forget import forget
 
-    outcome = forget(session, account_id)
+    outcome = forget(context, account_id)
     erased = ", ".join(f"{number} {table}" for table, number in outcome.rows.items()) or "-"
     click.echo(f"Erased {count(sum(outcome.rows.values()), 'row')} of the warehouse: {erased}.")
     click.echo(f"Changed {count(outcome.lines, 'archived response')} in {count(outcome.captures, 'capture')}.")
@@ -56,18 +56,18 @@ def run_forget(session: PipelineContext, account_id: str) -> None:
     click.echo("If Drillster still has the account, the next run brings it back: remove it there first.")
 
 
-def run_report(session: PipelineContext, day: date | None, *, names: bool, output: Path | None) -> None:
+def run_report(context: PipelineContext, day: date | None, *, names: bool, output: Path | None) -> None:
     """Write the page of a date, or of the newest one in the warehouse."""
     from drillster_pipeline.pipeline.report import write_report
 
     if day is not None:
-        session.require_ended(day)
+        context.require_ended(day)
     else:
         # Of a date that is not complete, the page says what is missing.
-        day = session.warehouse.ledger.last_date_before("snapshot", date.max)
+        day = context.warehouse.ledger.last_date_before("snapshot", date.max)
     if day is None:
         raise Refused("There is nothing in the warehouse to report on yet: `drillster-pipeline run` fills it")
-    written = write_report(session, day, names=names, output=output)
+    written = write_report(context, day, names=names, output=output)
     click.echo(f"The report of {day} is {written.location} ({size(written.size)}): open it in a browser.")
     if names:
         click.echo("It has names: keep it as you keep the warehouse.")

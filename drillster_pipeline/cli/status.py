@@ -10,7 +10,7 @@ from rich.console import Console
 from drillster_pipeline.archive import KINDS
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.formatting import count, duration
-from drillster_pipeline.pipeline.gaps import FETCHED_FOR, State, find_gaps
+from drillster_pipeline.pipeline.gaps import FETCHED_FOR, GapState, find_gaps
 
 from .rendering import escape, table
 
@@ -20,46 +20,46 @@ if TYPE_CHECKING:
 
 MOST_GAPS = 12
 _REMEDIES = {
-    State.NEVER_CAPTURED: "can't be had any more, unless a copy of that date's archive is put back",
-    State.NOT_FETCHED: f"the sensor missing_events, or the next drillster-pipeline run, fetches those of the last "
+    GapState.NEVER_CAPTURED: "can't be had any more, unless a copy of that date's archive is put back",
+    GapState.NOT_FETCHED: f"the sensor missing_events, or the next drillster-pipeline run, fetches those of the last "
     f"{FETCHED_FOR.days} days; for older ones launch a backfill of the job events",
-    State.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
-    State.REFUSED: "the failed run says why; if it is right: drillster-pipeline run --date DATE --allow-mass-delete",
-    State.UNEXAMINED: "not examined any closer; launch a backfill of these dates to publish what was captured",
+    GapState.UNPUBLISHED: "launch a backfill of these dates, or for each: drillster-pipeline run --date DATE",
+    GapState.REFUSED: "the failed run says why; if it is right: drillster-pipeline run --date DATE --allow-mass-delete",
+    GapState.UNEXAMINED: "not examined any closer; launch a backfill of these dates to publish what was captured",
 }
 
 
-def show_status(console: Console, session: PipelineContext, *, nights: int = 14) -> PipelineError | None:
+def show_status(console: Console, context: PipelineContext, *, nights: int = 14) -> PipelineError | None:
     """Print it; returns the first error, if warehouse or archive could not be read. The other is shown then."""
     loads: list[EffectiveLoad] | None = None
     first_error, published = None, 0
     try:
-        loads, published = _loads(session, nights)
-        _show_newest(console, session, loads)
+        loads, published = _loads(context, nights)
+        _show_newest(console, context, loads)
     except PipelineError as error:
         first_error = error
         console.print(f"[red]✗[/] The warehouse can't be shown. {escape(str(error))}")
     console.print()
     try:
-        _show_dates(console, session, loads, nights, published)
+        _show_dates(console, context, loads, nights, published)
         if loads:
-            _show_gaps(console, session)
+            _show_gaps(console, context)
     except PipelineError as error:
         first_error = first_error or error
         console.print(f"[red]✗[/] The archive can't be shown. {escape(str(error))}")
     return first_error
 
 
-def _loads(session: PipelineContext, nights: int) -> tuple[list[EffectiveLoad], int]:
+def _loads(context: PipelineContext, nights: int) -> tuple[list[EffectiveLoad], int]:
     from drillster_pipeline.warehouse.inspection import Inspection
 
-    settings = session.settings
+    settings = context.settings
     with Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection:
         return inspection.loaded(max(nights, 1))
 
 
-def _show_newest(console: Console, session: PipelineContext, loads: list[EffectiveLoad]) -> None:
-    newest, now = session.newest_complete, session.now()
+def _show_newest(console: Console, context: PipelineContext, loads: list[EffectiveLoad]) -> None:
+    newest, now = context.newest_complete, context.now()
     if not loads:
         console.print(
             "Nothing is in the warehouse yet: [bold]drillster-pipeline run[/] fills it. If it was filled before, check "
@@ -93,9 +93,9 @@ def _show_newest(console: Console, session: PipelineContext, loads: list[Effecti
 
 
 def _show_dates(
-    console: Console, session: PipelineContext, loads: list[EffectiveLoad] | None, nights: int, published: int
+    console: Console, context: PipelineContext, loads: list[EffectiveLoad] | None, nights: int, published: int
 ) -> None:
-    captured = session.archive.dates()
+    captured = context.archive.dates()
     dates = sorted({*captured, *(load.export_date for load in loads or ())}, reverse=True)
     if not dates:
         console.print("The archive is empty.")
@@ -104,7 +104,7 @@ def _show_dates(
     title = f"The newest {nights} of {number} dates" if number > nights else count(number, "date")
     found = table(title, "export date", "in the archive", "unfinished", "in the warehouse")
     for day in dates[:nights]:
-        captures = session.archive.captures(day) if day in captured else []
+        captures = context.archive.captures(day) if day in captured else []
         unfinished = sum(not ref.sealed for ref in captures)
         found.add_row(
             str(day),
@@ -115,9 +115,9 @@ def _show_dates(
     console.print(found)
 
 
-def _show_gaps(console: Console, session: PipelineContext) -> None:
-    ranges: list[tuple[date, date, dict[str, State]]] = []  # the newest first
-    for day, known in reversed(find_gaps(session).items()):
+def _show_gaps(console: Console, context: PipelineContext) -> None:
+    ranges: list[tuple[date, date, dict[str, GapState]]] = []  # the newest first
+    for day, known in reversed(find_gaps(context).items()):
         if ranges and ranges[-1][0] == day + timedelta(days=1) and ranges[-1][2] == known:
             ranges[-1] = (day, *ranges[-1][1:])
         else:
@@ -128,7 +128,7 @@ def _show_gaps(console: Console, session: PipelineContext) -> None:
     title = f"Gaps, the newest {MOST_GAPS} of {len(ranges)}" if len(ranges) > MOST_GAPS else "Gaps"
     found = table(title, "export dates", *KINDS)
     for first, last, known in shown:
-        states = (part if part is State.PUBLISHED else f"[yellow]{part}[/]" for part in known.values())
+        states = (part if part is GapState.PUBLISHED else f"[yellow]{part}[/]" for part in known.values())
         found.add_row(str(first) if first == last else f"{first} to {last}", *states)
     console.print()
     console.print(found)

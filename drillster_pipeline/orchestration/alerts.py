@@ -61,7 +61,7 @@ class AlertState:
     """``title``, ``text``, and ``done``: keys of the channels that took it."""
 
 
-class Cause(NamedTuple):
+class FailureCause(NamedTuple):
     """Why a step failed."""
 
     text: str
@@ -97,7 +97,7 @@ def send_alerts(
         if settings_error is None:
             alerts.read_warehouse(pending)
         elif pending is not None:
-            alerts.add_failure(NIGHTLY, str(pending), [Cause(settings_error)])
+            alerts.add_failure(NIGHTLY, str(pending), [FailureCause(settings_error)])
         state = alerts.state
         _save(instance, state)
         _deliver(channels, state.messages)
@@ -214,11 +214,11 @@ class _Alerts:
         self.add_failure(run.job_name, self._day(run), self._causes(run))
         return True
 
-    def _causes(self, run: dg.DagsterRun) -> list[Cause]:
+    def _causes(self, run: dg.DagsterRun) -> list[FailureCause]:
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         found = {cause.key: cause for cause in map(_cause, entries)}
         ended = f"Run {run.run_id} ended before it was done: it could not start, or was killed. See it in Dagster"
-        return list(found.values()) or [Cause(ended)]
+        return list(found.values()) or [FailureCause(ended)]
 
     def _read_unavailable(self, run: dg.DagsterRun) -> None:
         """Report the resources that a new capture could not read; also one whose own run was killed."""
@@ -288,7 +288,7 @@ class _Alerts:
             self._add("The warehouse is up to date again", f"Its newest complete load describes {expected} or later")
             del self.state.failing[STALE]
 
-    def add_failure(self, job: str, day: str, causes: Sequence[Cause]) -> None:
+    def add_failure(self, job: str, day: str, causes: Sequence[FailureCause]) -> None:
         """Report a failure of a job for a date, but for causes that were reported for them before."""
         causes = [cause for cause in causes if self._is_new(job, day, cause.key)]
         if not causes:
@@ -326,7 +326,7 @@ class _Alerts:
         return " to ".join(sorted(map(str, {*dates})))
 
 
-def _cause(entry: dg.EventLogEntry) -> Cause:
+def _cause(entry: dg.EventLogEntry) -> FailureCause:
     """Why a step failed: the sentence of an error of ours, or the type of any other."""
     assert entry.dagster_event is not None
     data = entry.dagster_event.step_failure_data
@@ -335,12 +335,12 @@ def _cause(entry: dg.EventLogEntry) -> Cause:
     known = data.user_failure_data.metadata if data.user_failure_data else {}
     if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
         is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
-        return Cause(data.user_failure_data.description, work, is_refusal)
+        return FailureCause(data.user_failure_data.description, work, is_refusal)
     if ERROR_TYPE in known:
         kind = known[ERROR_TYPE].value
     else:
         kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
-    return Cause(f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work)
+    return FailureCause(f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work)
 
 
 def _is_ours(job: str, assets: Any) -> bool:

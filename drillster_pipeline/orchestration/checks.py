@@ -119,7 +119,9 @@ def published(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> li
 def _no_rejects(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.AssetCheckResult:
     key, day = table_key(table.name), str(outcome.export_date)
     if why := outcome.unavailable.get(table.name):
-        what = "Only what other answers name was added" if table.name in outcome.plans else "The table stays as it is"
+        what = (
+            "Only what other answers name was added" if table.name in outcome.load_types else "The table stays as it is"
+        )
         return _result(key, NO_REJECTS, day, f"{what}: {why}. {_WHAT_TO_DO}", passed=False)
     report, rounded = outcome.report.tables[table.name], outcome.rounded[table.name]
     words = f"All {report.rows_read:,} rows fitted"

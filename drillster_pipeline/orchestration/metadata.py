@@ -43,7 +43,7 @@ def captured(resource: str, outcome: CaptureOutcome) -> dg.MaterializeResult[Any
             "how": str(outcome.how),
             "status": entry["status"],
             "dagster/partition_row_count": entry["items"],
-            "answers": entry["units"],
+            "units": entry["units"],
             "pages": entry["pages"],
             "bytes": sum(part["bytes"] for part in entry["parts"]),
             "captured_until": manifest["captured_until"],

@@ -30,7 +30,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from .context import PipelineContext
 from .publish import pages_of
 
-RESOURCES = ("accounts", "groups", "group_members", "objectives", "objective_evaluations")
+SOURCES = ("accounts", "groups", "group_members", "objectives", "objective_evaluations")
 """What the rows of evidence and the names in them are read from, in the order of the capture."""
 EVALUATION = ("export_date", "objective_id", "group_id", "account_id", "met", "proficiency")
 NORM = ("minimum_proficiency", "evaluated_at", "review_at", "captured_at")
@@ -210,7 +210,7 @@ def archived(capture: Capture, claim: Claim) -> list[Row]:
     extractor = Extractor(export_date=claim.export_date, tables=tuple(frames))
     pages = (
         (resource, page)
-        for resource, page in pages_of(capture, RESOURCES)
+        for resource, page in pages_of(capture, SOURCES)
         if page.unit.get("objective_id", claim.objective_id) == claim.objective_id
     )
     for batch in extractor.batches(pages):
@@ -303,7 +303,7 @@ def captured(capture: Capture) -> dict[str, Any]:
         **{name: manifest.get(name) for name in _OF_CAPTURE},
         "parts": {
             f"{resource}/{part['name']}": part["sha256"]
-            for resource in RESOURCES
+            for resource in SOURCES
             for part in resources.get(resource, {"parts": ()})["parts"]
         },
     }

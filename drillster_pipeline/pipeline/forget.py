@@ -61,10 +61,10 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
         person = Person(account_id)
         is_begun = _recall(context, person, note)
         # What is no valid text (an argument in another encoding) is no id that a database can store or find.
-        is_known = account_id.isprintable() and context.warehouse.knows(person)
+        is_known = account_id.isprintable() and context.warehouse.has_account(person)
         if not (_learn(context, person) or is_known or is_begun):
             raise SettingsError(
-                "Neither the warehouse nor the archive knows an account of that id (nor an erasure that was "
+                "Neither the warehouse nor the archive has an account of that id (nor an erasure that was "
                 "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
             )
         if "@" in account_id:

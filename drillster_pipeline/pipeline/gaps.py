@@ -17,7 +17,7 @@ MOST_EXAMINED = 60
 """Dates, the newest, that are read in the archive one by one; an object store takes some requests for each."""
 
 
-class State(StrEnum):
+class GapState(StrEnum):
     """What is known of one kind of data on one date."""
 
     PUBLISHED = "yes"
@@ -28,7 +28,7 @@ class State(StrEnum):
     UNEXAMINED = "in the archive"
 
 
-def find_gaps(context: PipelineContext, *, since: date = date.min) -> dict[date, dict[str, State]]:
+def find_gaps(context: PipelineContext, *, since: date = date.min) -> dict[date, dict[str, GapState]]:
     """The dates without all of their data, the oldest first, with what is known of each kind.
 
     They are between the oldest published date (not before ``since``) and the newest complete one, which is not among
@@ -46,15 +46,15 @@ def find_gaps(context: PipelineContext, *, since: date = date.min) -> dict[date,
     archived = sorted({*missing}.intersection(context.archive.dates())) if missing else []
     examined = {day: context.archive.captures(day) for day in archived[-MOST_EXAMINED:]}
 
-    def state(day: date, kind: str) -> State:
+    def state(day: date, kind: str) -> GapState:
         if (day, kind) in published:
-            return State.PUBLISHED
+            return GapState.PUBLISHED
         if day in examined:
             if sealed := [ref for ref in examined[day] if ref.kind == kind and ref.sealed]:
-                return State.REFUSED if is_refused(context, sealed[-1]) else State.UNPUBLISHED
+                return GapState.REFUSED if is_refused(context, sealed[-1]) else GapState.UNPUBLISHED
         elif day in archived:
-            return State.UNEXAMINED
-        return State.NOT_FETCHED if kind == "events" else State.NEVER_CAPTURED
+            return GapState.UNEXAMINED
+        return GapState.NOT_FETCHED if kind == "events" else GapState.NEVER_CAPTURED
 
     return {day: {kind: state(day, kind) for kind in KINDS} for day in missing}
 
@@ -63,7 +63,7 @@ def missing_events(context: PipelineContext) -> list[date]:
     """Dates of the last 31 days whose events can be fetched or published and were not, the oldest first."""
     since = max(context.settings.first_export_date, context.newest_complete - FETCHED_FOR)
     gaps = find_gaps(context, since=since)
-    return [day for day, known in gaps.items() if known["events"] in {State.NOT_FETCHED, State.UNPUBLISHED}]
+    return [day for day, known in gaps.items() if known["events"] in {GapState.NOT_FETCHED, GapState.UNPUBLISHED}]
 
 
 def expected_date(context: PipelineContext, *, pending: date | None = None) -> date | None:

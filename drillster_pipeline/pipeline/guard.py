@@ -38,7 +38,7 @@ _REFUSALS = frozenset({403, 404})
 logger = logging.getLogger(__name__)
 
 
-class Cause(StrEnum):
+class GapCause(StrEnum):
     """Why something was not read."""
 
     FAILED = "failed"
@@ -60,7 +60,7 @@ class ReadGap:
     """The group that it is confined to; None: it may be anywhere."""
     is_in_list: bool = False
     """Whether it is one of the list itself, not of an item on it."""
-    cause: Cause = Cause.FAILED
+    cause: GapCause = GapCause.FAILED
 
     def __str__(self) -> str:
         return f"{self.resource} {self.what}"
@@ -71,13 +71,13 @@ def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collectio
 
     A selected table that is missing from the answer stays as it is: its resource was unavailable.
     """
-    plans = {name: plan for name in selected if (plan := _plan(DATA_TABLES[name], manifest)) is not None}
-    for name in _referred(plans):
-        plans.setdefault(name, TablePlan(load_type=LoadType.ADDITIVE))
+    load_types = {name: plan for name in selected if (plan := _plan(DATA_TABLES[name], manifest)) is not None}
+    for name in _referred(load_types):
+        load_types.setdefault(name, TablePlan(load_type=LoadType.ADDITIVE))
     if kind == "events":
         # Events name accounts; what they have of them is incomplete, so it only adds rows.
-        plans["accounts"] = TablePlan(load_type=LoadType.ADDITIVE)
-    return {name: plans[name] for name in DATA_TABLES if name in plans}
+        load_types["accounts"] = TablePlan(load_type=LoadType.ADDITIVE)
+    return {name: load_types[name] for name in DATA_TABLES if name in load_types}
 
 
 def unavailable_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dict[str, str]:
@@ -96,14 +96,14 @@ def unread_tables(manifest: Mapping[str, Any], selected: Collection[str]) -> dic
     What is closed within a resource that can be read is no part of what the service account is given.
     """
     gaps = {name: read_gaps_of(DATA_TABLES[name], manifest) for name in selected}
-    causes = {name: {gap.cause for gap in found} - {Cause.CLOSED} for name, found in gaps.items()}
-    return {name: found == {Cause.REFUSED} for name, found in causes.items() if found}
+    causes = {name: {gap.cause for gap in found} - {GapCause.CLOSED} for name, found in gaps.items()}
+    return {name: found == {GapCause.REFUSED} for name, found in causes.items() if found}
 
 
 def requests_refused(manifest: Mapping[str, Any]) -> int:
     """How many single requests were answered with 403 or 404, but for those of groups that are gone."""
     return sum(
-        gap.cause is Cause.CLOSED
+        gap.cause is GapCause.CLOSED
         for name, entry in manifest["resources"].items()
         if entry["status"] != "unavailable"
         for gap in _own_gaps(name, entry, manifest["groups"])
@@ -150,7 +150,7 @@ def _gaps(resource: str, manifest: Mapping[str, Any]) -> list[ReadGap]:
     if entry is None:
         return []  # not part of this kind of capture
     if entry["status"] == "unavailable":
-        cause = Cause.REFUSED if _is_refused(resource, manifest["resources"]) else Cause.FAILED
+        cause = GapCause.REFUSED if _is_refused(resource, manifest["resources"]) else GapCause.FAILED
         return [ReadGap(resource=resource, what=f"could not be read ({entry['why']})", cause=cause)]
     of_lists = (gap for parent in RESOURCES[resource].parents for gap in _gaps_of_list(parent, manifest))
     return [*_own_gaps(resource, entry, manifest["groups"]), *of_lists]
@@ -183,13 +183,13 @@ def _own_gaps(resource: str, entry: Mapping[str, Any], groups: Mapping[str, Any]
     gone = set(groups["gone"]) - set(groups["closed"])
     for lost in entry["lost"]:
         if lost["unit"].get("group_id") not in gone:
-            cause = Cause.CLOSED if lost["status"] in _REFUSALS else Cause.FAILED
+            cause = GapCause.CLOSED if lost["status"] in _REFUSALS else GapCause.FAILED
             yield _gap(resource, lost["unit"], str(lost["status"]), cause)
     for short in entry["short"]:
-        yield _gap(resource, short["unit"], f"{short['items']} of {short['expected']}", Cause.FAILED)
+        yield _gap(resource, short["unit"], f"{short['items']} of {short['expected']}", GapCause.FAILED)
 
 
-def _gap(resource: str, unit: Mapping[str, str], what: str, cause: Cause) -> ReadGap:
+def _gap(resource: str, unit: Mapping[str, str], what: str, cause: GapCause) -> ReadGap:
     where = f"of {shown_unit(unit)}" if unit else "list"
     return ReadGap(
         resource=resource, what=f"{where}: {what}", group=unit.get("group_id"), is_in_list=not unit, cause=cause

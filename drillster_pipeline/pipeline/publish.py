@@ -71,7 +71,7 @@ class PublishOutcome:
     capture: Capture
     report: LoadReport
     validation: ValidationResult
-    plans: dict[str, TablePlan]
+    load_types: dict[str, TablePlan]
     unavailable: dict[str, str]
     """Selected tables that stay as they are, with the reason."""
     unknown_fields: dict[str, dict[str, str]]
@@ -152,20 +152,20 @@ def _publish(
         )
     _require_as_private(context, capture)
     selected = [name for name in tables_of(kind) if tables is None or name in tables]
-    plans = table_load_types(capture.manifest, kind, selected)
+    load_types = table_load_types(capture.manifest, kind, selected)
     unavailable = unavailable_tables(capture.manifest, selected)
-    if not plans:
+    if not load_types:
         raise Refused(
             f"Nothing of {export_date} ({kind}) was published: Drillster did not answer the requests for it. "
             + " ".join(f"{name} stays as it is, {why}." for name, why in unavailable.items())
         )
-    unpublished = unpublished_captures(context, kind, export_date, plans)
+    unpublished = unpublished_captures(context, kind, export_date, load_types)
     zone = ZoneInfo(capture.manifest["timezone"])
     plan = LoadPlan(
         export_date=export_date,
         kind=kind,
         run_id=run_id,
-        tables=plans,
+        tables=load_types,
         captured_from=utc_moment(capture.manifest["captured_from"]),
         captured_until=utc_moment(capture.manifest["captured_until"]),
         archive_url=f"{context.archive.url}/{capture.ref.folder}",
@@ -183,16 +183,16 @@ def _publish(
     )
     extractor = Extractor(
         export_date=export_date,
-        tables=plans,
+        tables=load_types,
         accounts_complete=not read_gaps_of(DATA_TABLES["accounts"], capture.manifest),
     )
-    rounded: dict[str, Counter[str]] = {name: Counter() for name in plans}
+    rounded: dict[str, Counter[str]] = {name: Counter() for name in load_types}
     with context.warehouse.loading(plan) as load:
         # While this waited for the lock, a person may have been erased from it: its parts have other names then.
         capture = context.archive.open(capture.ref)
         try:
             with infrequent_gc():
-                for batch in extractor.batches(pages_of(capture, resources_of(plans))):
+                for batch in extractor.batches(pages_of(capture, resources_of(load_types))):
                     load.stage(batch)
                     rounded[batch.table.name].update(batch.rounded)
                     on_rows(batch.table.name, batch.rows_read)
@@ -205,7 +205,7 @@ def _publish(
     if validation.mass_deletions:
         mark_confirmed(context, capture.ref, validation.mass_deletions)
     return PublishOutcome(
-        kind, export_date, capture, report, validation, plans, unavailable, extractor.unknown_fields, rounded
+        kind, export_date, capture, report, validation, load_types, unavailable, extractor.unknown_fields, rounded
     )
 
 
@@ -230,7 +230,7 @@ def pages_of(capture: Capture, resources: Iterable[str]) -> Iterator[tuple[str, 
 
 def load_quality(context: PipelineContext, outcome: PublishOutcome) -> LoadQuality:
     """Read what the warehouse has after a load that was just published."""
-    day, names, ledger = outcome.export_date, outcome.plans, context.warehouse.ledger
+    day, names, ledger = outcome.export_date, outcome.load_types, context.warehouse.ledger
     newest = ledger.last_date_before(outcome.kind, date.max) or day
     counted = [name for name in names if DATA_TABLES[name].counts and outcome.kind == "snapshot"]
     with context.warehouse.reading() as (connection, table):
@@ -276,7 +276,7 @@ def _why_not_compared(outcome: PublishOutcome, name: str, newest: date) -> str |
     if newest > outcome.export_date:
         return f"this table is as of {newest}, the newest date in the warehouse"
     for needed in (name, COUNTED_BY.get(name, name)):
-        if needed not in outcome.plans or outcome.plans[needed].load_type is LoadType.ADDITIVE:
+        if needed not in outcome.load_types or outcome.load_types[needed].load_type is LoadType.ADDITIVE:
             return f"this load has not read {needed} completely, but only added what was missing"
     return None
 

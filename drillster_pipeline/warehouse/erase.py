@@ -62,7 +62,7 @@ def erase_person(
     return {name: count for name, count in erased.items() if count}
 
 
-def knows(connection: sa.Connection, tables: Tables, person: Person) -> bool:
+def has_account(connection: sa.Connection, tables: Tables, person: Person) -> bool:
     """Whether any table has the account; names and addresses that it has, or had, are added to the person."""
     found = False
     for name in ("accounts", history_name("accounts"), *_INVITING):
@@ -123,17 +123,17 @@ def _kept_of(
     connection: sa.Connection, tables: Tables, account_id: str
 ) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
     """The rows in which loads have kept something about the account: what was rejected, and what they could not see."""
-    rejected, exceptions = tables("rejected_rows"), tables("load_exceptions")
+    rejected, unobserved = tables("rejected_rows"), tables("load_exceptions")
     naming = {name: columns for name, table in DATA_TABLES.items() if (columns := _naming(table))}
     for row in connection.execute(sa.select(rejected).where(rejected.c.table_name.in_(list(naming)))).all():
         record = json.loads(row.record)
         if any(record.get(column.name) == account_id for column in naming[row.table_name]):
             yield rejected, sa.and_(*(column == getattr(row, column.name) for column in rejected.primary_key))
-    for row in connection.execute(sa.select(exceptions).where(exceptions.c.scope == ROW)).all():
+    for row in connection.execute(sa.select(unobserved).where(unobserved.c.scope == ROW)).all():
         table = DATA_TABLES[row.table_name]
         values = dict(zip(table.key, row.value.split(KEY_SEPARATOR), strict=False))
         if any(values.get(column.name) == account_id for column in _naming(table)):
-            yield exceptions, sa.and_(*(column == getattr(row, column.name) for column in exceptions.primary_key))
+            yield unobserved, sa.and_(*(column == getattr(row, column.name) for column in unobserved.primary_key))
 
 
 def _naming(table: Table) -> list[Column]:

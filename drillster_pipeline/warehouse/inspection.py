@@ -23,7 +23,7 @@ from .schema_sync import compare
 from .views import VIEWS
 from .warehouse import Database
 
-__all__ = ["NOT_ENCRYPTED", "Inspection", "Server", "State"]
+__all__ = ["NOT_ENCRYPTED", "Inspection", "SchemaState", "Server"]
 
 FILE_BUSY_SECONDS = 2
 """`check` does not wait for a load that writes to the file."""
@@ -41,7 +41,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class SchemaState:
     """How far the tables are those of this version of the program."""
 
     tables: int
@@ -79,7 +79,7 @@ class Inspection(Database):
         with database_errors("trying what loads do"):
             return self._dialect.try_rights(self.engine, self.schema, [*CONTRACT, *VIEWS], self.file)
 
-    def state(self) -> State:
+    def state(self) -> SchemaState:
         """Compare what is there with what this version of the program needs."""
         with self.reading("reading the schema") as (connection, _):
             difference = compare(connection, self._metadata)
@@ -88,7 +88,9 @@ class Inspection(Database):
         if kinds["comment"]:
             additions.append(f"{kinds['comment']} comments")
         tables = len(CONTRACT) - kinds["table"]
-        return State(tables=tables, additions=tuple(additions) if tables else (), problems=tuple(difference.problems))
+        return SchemaState(
+            tables=tables, additions=tuple(additions) if tables else (), problems=tuple(difference.problems)
+        )
 
     def writer(self) -> str | None:
         """Who is writing now; None where nobody is."""

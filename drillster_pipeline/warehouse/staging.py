@@ -76,8 +76,8 @@ class StagingTables:
             {"table_name": KEY_TEXT, "row_number": sa.BigInteger()},
             dict.fromkeys(("reason", "record", "row_key", "required"), TEXT),
         )
-        self.placeholders = self._work_table("stubs", {"table_name": KEY_TEXT, "row_key": TEXT})
-        self.unobserved = self._work_table("exceptions", {"table_name": KEY_TEXT, "scope": KEY_TEXT, "value": TEXT})
+        self.placeholders = self._work_table("placeholders", {"table_name": KEY_TEXT, "row_key": TEXT})
+        self.unobserved = self._work_table("unobserved", {"table_name": KEY_TEXT, "scope": KEY_TEXT, "value": TEXT})
         self.changes = self._work_table(
             "changes",
             dict.fromkeys((*KEY_PARTS, "row_hash"), KEY_TEXT),

@@ -20,7 +20,7 @@ from drillster_pipeline.tables.schema import Kind
 from . import engine as engines
 from .dialects import BEGIN_OPTION, dialect_of
 from .engine import LockWait, database_errors, writer_lock
-from .erase import erase_person, knows
+from .erase import erase_person, has_account
 from .ledger import CONTRACT, Ledger
 from .load import Load
 from .load_plan import LoadPlan
@@ -207,10 +207,10 @@ class Warehouse(Database):
                 renewed.where(loads.c.capture_id == capture_id, loads.c.manifest_sha256.in_(list(earlier)))
             )
 
-    def knows(self, person: Person) -> bool:
+    def has_account(self, person: Person) -> bool:
         """Whether any table has the account; the names and addresses that it has of it are added to the person."""
         with self.reading() as (connection, tables):
-            return knows(connection, tables, person)
+            return has_account(connection, tables, person)
 
     def row_counts(self, tables: Iterable[str] = DATA_TABLES) -> dict[str, int]:
         """How many rows each table has, rows marked deleted included."""

@@ -175,24 +175,24 @@ READ_GAPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 @pytest.mark.parametrize(("what", "expected"), READ_GAPS.values(), ids=READ_GAPS)
 def test_absence_is_deletion_but_where_a_capture_has_not_read(what: dict[str, Any], expected: dict[str, str]) -> None:
-    plans = plans_of(**what)
+    load_types = plans_of(**what)
     differing = {
-        name: in_short(plans.get(name))
+        name: in_short(load_types.get(name))
         for name in ALL
-        if plans.get(name) != TablePlan() and (name not in plans or DATA_TABLES[name].kind is not Kind.EVENT)
+        if load_types.get(name) != TablePlan() and (name not in load_types or DATA_TABLES[name].kind is not Kind.EVENT)
     }
     assert differing == {name: plan for names, plan in expected.items() for name in names.split()}
 
 
 def test_a_table_alone_brings_what_it_refers_to_parents_first_and_only_adds_to_that() -> None:
     for name in ALL:
-        plans = plans_of(selected=[name])
-        assert plans[name] == TablePlan(), name
-        assert all(plan.load_type is LoadType.ADDITIVE for other, plan in plans.items() if other != name), name
-        assert list(plans) == [known for known in DATA_TABLES if known in plans], name
-        for loaded in plans:
+        load_types = plans_of(selected=[name])
+        assert load_types[name] == TablePlan(), name
+        assert all(plan.load_type is LoadType.ADDITIVE for other, plan in load_types.items() if other != name), name
+        assert list(load_types) == [known for known in DATA_TABLES if known in load_types], name
+        for loaded in load_types:
             parents = {(column.references or "").split(".")[0] for column in DATA_TABLES[loaded].columns}
-            assert parents & DATA_TABLES.keys() <= plans.keys(), name
+            assert parents & DATA_TABLES.keys() <= load_types.keys(), name
 
 
 def test_events_add_people_and_change_nothing_of_them() -> None:
