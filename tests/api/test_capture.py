@@ -8,20 +8,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drillster_pipeline import resources as api
+from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
-from drillster_pipeline.archive import CaptureRef
+from drillster_pipeline.archive import Archive, CaptureRef
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDenied, RequestRefused, Unauthorized
-from drillster_pipeline.resources import RESOURCES, Unit
+from drillster_pipeline.resources import CAPTURED, RESOURCES, Unit
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
 from tests.drillster.shapes import alternatives
 
+from .conftest import Drillster
 from .crawling import (
+    DAY,
     KEEP,
     MOMENT,
     WINDOW,
@@ -35,6 +39,7 @@ from .crawling import (
     new_tokens,
     unit,
 )
+from .scripted import json_reply
 
 SMALL_PAGES = {"*": 10}
 
@@ -488,3 +493,18 @@ def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(craw
     capture = crawls.snapshot(crawls.archive.resume(ref), earlier_groups=groups)
     assert items_in(capture)["results"] == crawls.expected()["results"]
     assert capture.manifest["groups"]["listed"] == groups
+
+
+def test_every_declared_resource_is_requested(
+    drillster: Drillster, make_client: Callable[..., Client], tmp_path: Path
+) -> None:
+    """Whatever is asked, the answer is a list of one item that has an id, and tests."""
+    item = {"id": "x", "type": "TEST", "playables": [{"id": "y"}]}
+    drillster.api = lambda _: json_reply([item])
+    archive = Archive(str(tmp_path))
+    for kind, names in CAPTURED.items():
+        writer = archive.begin(DAY, kind, {"kind": kind}, MOMENT)
+        crawler = Crawler(make_client(), writer, privacy=KEEP, window=WINDOW if kind == "events" else None)
+        found = crawler.snapshot() if kind == "snapshot" else crawler.events()
+        assert [name for name in names if not found.resources[name]["units"]] == []
+        writer.abandon()
