@@ -18,6 +18,24 @@ from .support.copies import ProgramCopy
 from .support.installation import REPOSITORY
 
 pytestmark = pytest.mark.slow
+SECOND_TABLE = """
+ # drillster_pipeline/tables/people.py
++GROUP_SIZES = entity(
++    "group_sizes",
++    "The size of a group, from the list of groups and from each group.",
++    key("group_id", "The group.", "{group_id} | id", references="groups.group_id"),
++    integer("members", "Members, as Drillster counts them.", "counts.members"),
++    sources=("groups",),
++)
+ GROUP_STAFF = entity(
+
+ # drillster_pipeline/tables/__init__.py
++from .people import GROUP_SIZES
+ from .schema import Column, Kind, Table, Type, history_name, history_of
+
+     "Content": (PLAYABLES, CATALOGS, CATALOG_PLAYABLES, CATALOG_SUBJECTS, GROUP_PLAYABLES),
++    "Sizes": (GROUP_SIZES,),
+"""
 PROGRAM = """
 import json, sys
 from datetime import timedelta
@@ -62,7 +80,7 @@ with (
                 "checks": checks_of(installation.instance, result.run_id),
                 "rows": {
                     table: [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()]
-                    for table in ("groups", "catalogs", "catalog_subjects")
+                    for table in ("groups", "group_sizes", "catalogs", "catalog_subjects")
                 },
             }
 tables = [DATA_TABLES[name] for name in ("groups", "catalog_subjects")]
@@ -86,6 +104,7 @@ def extended(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappin
     page = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for diff in re.findall(r"```diff\n(.*?)```", page, re.DOTALL):
         copy.apply(diff)
+    copy.apply(SECOND_TABLE)
     for path, text in re.findall(r"```python\n# (\S+)\n(.*?)```", page, re.DOTALL):
         copy.write(path, text)
     folder = tmp_path_factory.mktemp("installation")
@@ -97,7 +116,7 @@ def extended(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Mappin
 def test_ddl_documents_and_metadata_follow_from_the_declarations(extended: Mapping[str, Any]) -> None:
     assert "CREATE TABLE catalog_subjects" in extended["ddl"]
     assert extended["ddl"].count("owner_name") == 2  # in the entity and in its history
-    row = "| `owner_name` | text | yes | Who owns the group. | `groups: groups[].owner.fullName` |"
+    row = "| `owner_name` | text | yes | Who owns the group. *Personal.* | `groups: groups[].owner.fullName` |"
     assert row in extended["dictionary"]
     assert "## catalog_subjects_history" in extended["dictionary"]
     assert "name: owner_name" in extended["dbt"]
@@ -111,7 +130,7 @@ def test_ddl_documents_and_metadata_follow_from_the_declarations(extended: Mappi
 
 
 def test_the_dialect_of_a_file_is_found(extended: Mapping[str, Any]) -> None:
-    assert "finished_at DATETIME2(6) NOT NULL" in extended["mssql"]
+    assert "run_id NVARCHAR(max) NULL" in extended["mssql"]
 
 
 def test_the_new_resource_is_captured_and_loaded_with_the_new_column(extended: Mapping[str, Any]) -> None:
@@ -121,6 +140,8 @@ def test_the_new_resource_is_captured_and_loaded_with_the_new_column(extended: M
     subjects = run["rows"]["catalog_subjects"]
     assert {row["catalog_id"] for row in subjects} == catalogs != set()
     assert {(row["subject_id"], row["name"], row["playable_count"]) for row in subjects} == {("s", "Safety", 5)}
+    sizes = {row["group_id"]: row["members"] for row in run["rows"]["group_sizes"]}
+    assert sizes == {row["group_id"]: row["member_count"] for row in run["rows"]["groups"]}
     assert {"Noor"} <= {row["owner_name"] for row in run["rows"]["groups"]}
     assert "Noor" not in str(run["metadata"])  # it is personal
     captured = run["metadata"]["drillster/catalog_subjects"]
