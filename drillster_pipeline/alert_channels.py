@@ -65,13 +65,13 @@ def ping(url: str) -> str | None:
 
 def bounded(work: Callable[[], str | None], seconds: float) -> str | None:
     """What ``work`` returns: why it failed, or None; or that it took longer than it may."""
-    answer: list[str | None] = []
-    run_bounded([lambda: answer.append(work())], seconds)
-    return answer[0] if answer else f"no end of the answer within {seconds:.0f} s"
+    found: list[str | None] = []
+    run_bounded([lambda: found.append(work())], seconds)
+    return found[0] if found else f"no end of the response within {seconds:.0f} s"
 
 
 def run_bounded(works: Iterable[Callable[[], None]], seconds: float) -> None:
-    """Do all at once, in threads that nobody waits for any longer than that: answers may come in drips for ever."""
+    """Do all at once, in threads that nobody waits for any longer than that: responses may come in drips for ever."""
     deadline = time.monotonic() + seconds
     threads = [threading.Thread(target=work, name="channel", daemon=True) for work in works]
     for thread in threads:
@@ -97,8 +97,10 @@ def _request(method: str, url: str, seconds: float, content: Any = None) -> str 
 
     try:
         # Only the status is read: a body that never ends delays nothing.
-        with requests.request(method, url, json=content, timeout=seconds, allow_redirects=False, stream=True) as answer:
-            return None if 200 <= answer.status_code < 300 else f"status {answer.status_code}"
+        with requests.request(
+            method, url, json=content, timeout=seconds, allow_redirects=False, stream=True
+        ) as response:
+            return None if 200 <= response.status_code < 300 else f"status {response.status_code}"
     except (requests.RequestException, OSError, ValueError) as problem:
         return type(problem).__name__
 

@@ -61,7 +61,7 @@ def events_window(day: date, timezone: ZoneInfo) -> Window:
 
 
 def newest_complete(now: datetime, timezone: ZoneInfo) -> date:
-    """The newest export date that has ended at ``now``: the only one that Drillster's answers still describe."""
+    """The newest export date that has ended at ``now``: the only one that Drillster's responses still describe."""
     day = now.astimezone(timezone).date() - timedelta(days=1)
     # Clocks that show midnight twice show the old date again after the new one has begun.
     return day + timedelta(days=1) if midnight(day + timedelta(days=2), timezone) <= now else day

@@ -14,7 +14,7 @@
         └── ArchiveCorrupt   a part of the archive is not what its seal says
 
 A message is a sentence to an operator: what happened, where, and what to do now. It never has a token, a
-secret, a body of an answer or a personal value.
+secret, a body of a response or a personal value.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AuthenticationError(SettingsError):
 
 
 class ApiError(PipelineError):
-    """An answer of Drillster that is an error; mixed into the errors below that stem from an answer.
+    """A response of Drillster that is an error; mixed into the errors below that stem from a response.
 
     ``endpoint`` is the path template (``group/{group_id}/members``), never the filled path; ``status`` the HTTP
     status or None; ``error_id`` Drillster's own id of the error (object ``Error``) or None.
@@ -81,7 +81,7 @@ class Unavailable(PipelineError):
 
 
 class ApiUnavailable(ApiError, Unavailable):
-    """Drillster did not give a usable answer within the retry budget."""
+    """Drillster did not give a usable response within the retry budget."""
 
 
 class Busy(Unavailable):
@@ -113,7 +113,7 @@ class ContractError(PipelineError):
 
 
 class AnswerError(ApiError, ContractError):
-    """An answer of Drillster breaks its contract: unknown shape, a cursor that stands still, and the like."""
+    """A response of Drillster breaks its contract: unknown shape, a cursor that stands still, and the like."""
 
 
 class ArchiveCorrupt(ContractError):

@@ -100,7 +100,7 @@ class Resource(Endpoint):
         if isinstance(body, list):
             return body
         if not isinstance(body, dict):
-            raise ContractError(f"{self.resource}: expected an object or a list, met {type(body).__name__}")
+            raise ContractError(f"{self.resource}: expected an object or a list, found {type(body).__name__}")
         for name in self.list_names:
             if (found := body.get(name)) is not None:
                 if not isinstance(found, list):
@@ -116,12 +116,12 @@ class Resource(Endpoint):
         filled = {name: value for name, value in candidates.items() if value}
         expected = " or ".join(f"'{name}'" for name in self.list_names)
         if len(filled) > 1:
-            raise ContractError(f"{self.resource}: expected one list under {expected}, met several: {shown(filled)}")
+            raise ContractError(f"{self.resource}: expected one list under {expected}, found several: {shown(filled)}")
         if filled or len(candidates) == 1:
             return next(iter((filled or candidates).values()))
         if candidates or self.list_is_optional or _is_stated_to_be_empty(body):
             return []
-        raise ContractError(f"{self.resource}: expected a list under {expected}, met {shown(body)}")
+        raise ContractError(f"{self.resource}: expected a list under {expected}, found {shown(body)}")
 
 
 def _is_stated_to_be_empty(body: Mapping[str, Json]) -> bool:

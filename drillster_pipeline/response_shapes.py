@@ -48,7 +48,7 @@ _MOST_DIGITS = len(str(MOST_ITEMS))
 
 
 def named_total(body: Json) -> int | None:
-    """How many items the query matches, as Drillster says in this answer; None where it does not say.
+    """How many items the query matches, as Drillster says in this response; None where it does not say.
 
     Read from ``pagination.total``, else from a top-level ``total`` or ``count`` (API 2.1.1, "Pagination"); at most
     ``MOST_ITEMS``, since a text may hold more digits than Python reads.

@@ -141,7 +141,7 @@ def test_an_answer_that_comes_in_drips_delays_nothing(kind: str) -> None:
     send = post if kind == "http" else notify
     with dripping_server() as address:
         problem = bounded(lambda: send(f"{kind}://user:very-secret@{address}/{MAIL}", "x", "x"), 0.3)
-    assert problem == "no end of the answer within 0 s"
+    assert problem == "no end of the response within 0 s"
 
 
 def test_an_answer_whose_body_never_ends_is_an_answer(hook: Webhook) -> None:
@@ -155,7 +155,7 @@ def test_a_heartbeat_is_tried_twice_and_no_longer_than_it_may(hook: Webhook, mon
     assert (ping(hook.url), hook.pings) == ("status 503", 3)
     monkeypatch.setattr(channels, "PING_SECONDS", 0.1)
     with dripping_server() as address:
-        assert ping(f"http://{address}/very-secret") == "no end of the answer within 0 s"
+        assert ping(f"http://{address}/very-secret") == "no end of the response within 0 s"
 
 
 def test_a_wrong_url_is_named_by_its_position_and_the_others_are_kept() -> None:

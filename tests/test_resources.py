@@ -63,13 +63,13 @@ def test_an_answer_that_says_so_is_empty(body: dict[str, Any]) -> None:
     ],
 )
 def test_an_answer_without_a_list_is_a_contract_error_that_names_the_fields(body: Any, fields: str) -> None:
-    with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', met .*{fields}"):
+    with pytest.raises(ContractError, match=f"^groups: expected a list under 'groups', found .*{fields}"):
         RESOURCES["groups"].items(body)
 
 
 def test_an_answer_that_is_neither_object_nor_list_is_a_contract_error() -> None:
     for body in ("<html>", 7, None, True):
-        with pytest.raises(ContractError, match="expected an object or a list, met"):
+        with pytest.raises(ContractError, match="expected an object or a list, found"):
             RESOURCES["groups"].items(body)
     with pytest.raises(ContractError, match="'groups' should be a list, is dict"):
         RESOURCES["groups"].items({"groups": {"id": "g"}})

@@ -51,12 +51,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """An access token and the seconds it lives."""
+    """An access token and its lifetime in seconds."""
 
     access_token: str = field(repr=False)
     lifetime: float
     is_stated: bool = field(default=True, compare=False)
-    """Whether the answer named a lifetime at all."""
+    """Whether the response named a lifetime at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ class Skew:
 class TokenEndpoint:
     """Requests tokens with the client's secret and the service account's assertion.
 
-    ``answer_seconds`` is the longest wait for an answer, ``clock`` counts seconds, ``now`` is the wall clock, by which
-    assertions are dated. Raises SettingsError for a private key that cannot sign; it never quotes the key.
+    ``response_seconds`` is the longest wait for a response, ``clock`` counts seconds, ``now`` is the wall clock, by
+    which assertions are dated. Raises SettingsError for a private key that cannot sign; it never quotes the key.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        answer_seconds: float = 30.0,
+        response_seconds: float = 30.0,
         clock: Callable[[], float] = steady,
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
@@ -87,17 +87,17 @@ class TokenEndpoint:
         self._key = _rsa_key(settings.private_key.get_secret_value())
         self.clock = clock
         self._now = now
-        limits = Limits(read_seconds=answer_seconds, answer_seconds=answer_seconds)
+        limits = Limits(read_seconds=response_seconds, response_seconds=response_seconds)
         self._transport = Transport(self._url, limits=limits)
         self.host = self._transport.host
         self.skew: Skew | None = None
-        """How far our clock was from Drillster's at the last answer that carried a date."""
+        """How far our clock was from Drillster's at the last response that carried a date."""
 
     def request(self, retry: RetryState, cancel: CancelToken) -> tuple[Grant, float]:
         """A grant, and the moment before the attempt that brought it.
 
         Raises AuthenticationError where it is refused, SettingsError where there is no such endpoint, AnswerError where
-        the answer makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Cancelled with ``cancel``.
+        the response makes no sense, ApiUnavailable where the budget of ``retry`` is spent, Cancelled with ``cancel``.
         """
         while True:
             started = self.clock()
@@ -139,7 +139,7 @@ class TokenEndpoint:
         except TransportError as error:
             return str(error), 0.0
         if 200 <= response.status < 300:
-            return parse_grant(response) or ("answer that is not JSON", 0.0)
+            return parse_grant(response) or ("response that is not JSON", 0.0)
         identifier = error_id(response.body)
         if is_transient(response.status) or identifier in _TRANSIENT_IDS:
             return f"status {described(response.status, identifier)}", retry_after(response.headers, self._now())
@@ -196,14 +196,14 @@ def parse_grant(response: RawResponse) -> Grant | None:
     else:
         return Grant(token, lifetime(body.get("expires_in")), is_stated=body.get("expires_in") is not None)
     raise AnswerError(
-        f"The answer to a token request {complaint}. Check that DRILLSTER_BASE_URL is Drillster's address.",
+        f"The response to a token request {complaint}. Check that DRILLSTER_BASE_URL is Drillster's address.",
         endpoint=ENDPOINT,
         status=response.status,
     )
 
 
 def lifetime(expires_in: Any) -> float:
-    """Seconds that a token lives, from an ``expires_in`` that may be an int, a string, missing, zero or absurd."""
+    """A token's lifetime in seconds, from an ``expires_in`` that may be an int, a string, missing, zero or absurd."""
     if isinstance(expires_in, bool):
         return DEFAULT_LIFETIME
     try:
@@ -214,7 +214,7 @@ def lifetime(expires_in: Any) -> float:
 
 
 def skew_between(headers: Mapping[str, str], sent: datetime, answered: datetime) -> Skew | None:
-    """How far the clocks are apart, at an answer with these headers; None without a usable Date.
+    """How far the clocks are apart, at a response with these headers; None without a usable Date.
 
     The header has whole seconds, rounded down (RFC 9110, section 6.6.1), and was written at some moment in between.
     """

@@ -1,4 +1,4 @@
-"""What a crawl read, counted per resource: what the manifest says and the publication relies on."""
+"""What a crawl read, counted per resource: what the manifest says and publishing relies on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CaptureSummary:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._moments: tuple[datetime, datetime] | None = None
-        """Of the earliest and the latest answer, also of those that an earlier process got."""
+        """Of the earliest and the latest response, also of those that an earlier process got."""
         self._resources = {name: _ResourceSummary() for name in RESOURCES}
         self._listed: set[str] = set()
         self._missing: set[str] = set()
@@ -105,7 +105,7 @@ class CaptureSummary:
             self._missing.add(group)
 
     def add_moment(self, moment: datetime) -> None:
-        """Note when an answer came."""
+        """Note when a response came."""
         with self._lock:
             first, last = self._moments or (moment, moment)
             self._moments = min(first, moment), max(last, moment)

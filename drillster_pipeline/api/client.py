@@ -1,7 +1,7 @@
 """GET requests to Drillster's API, whatever happens on the way.
 
 Each attempt waits for its turn, then takes a token, then sends: retries sit above the authentication, so that a
-replay carries a token that is good now, and no thread ever sleeps with a token in hand. An answer is decoded, or tried
+replay carries a token that is good now, and no thread ever sleeps with a token in hand. A response is decoded, or tried
 again, or raised as an error that says what to do. See docs/decisions/0004-retries-above-authentication.md.
 """
 
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """A successful answer: its decoded JSON, its HTTP status, and the same JSON as it came."""
+    """A successful response: its decoded JSON, its HTTP status, and the same JSON as it came."""
 
     body: Json = field(repr=False)  # has personal values
     status: int
@@ -61,7 +61,7 @@ class JsonResponse:
 
 
 class Client:
-    """Gets answers from Drillster, from any number of threads, at most ``concurrency`` at a time.
+    """Gets responses from Drillster, from any number of threads, at most ``concurrency`` at a time.
 
     ``clock`` counts seconds, ``now`` is the wall clock, ``random`` gives numbers from 0 to 1.
     """
@@ -94,7 +94,7 @@ class Client:
     def get(
         self, path: str, unit: Mapping[str, str], query: Mapping[str, str | int], *, version: str = VERSION
     ) -> JsonResponse:
-        """The answer of ``path`` (a template such as ``group/{group_id}/members``), filled from ``unit``.
+        """The response of ``path`` (a template such as ``group/{group_id}/members``), filled from ``unit``.
 
         Raises PermissionDenied, NotFound, RequestRefused (also for an id that makes no address), Unauthorized (a
         second 401), ApiUnavailable (the retry budget is spent), AnswerError (too large), SettingsError (a
@@ -136,12 +136,12 @@ class Client:
         return f"{url}?{urlencode(query, quote_via=quote, errors=_ANY_TEXT)}" if query else url
 
     def _attempt(self, call: _Call) -> JsonResponse | tuple[str, float] | None:
-        """Send one attempt. Returns the answer, (reason, minimum delay) to retry, or None to retry at once."""
+        """Send one attempt. Returns the response, (reason, minimum delay) to retry, or None to retry at once."""
         try:
             response, token = self._exchange(call)
         except ResponseTooLarge:
             raise AnswerError(
-                f"An answer of {call.path} is too large to be kept in memory; that is not what Drillster's lists are.",
+                f"A response of {call.path} is too large to be kept in memory; that is not what Drillster's lists are.",
                 endpoint=call.path,
             ) from None
         except TransportError as error:
@@ -199,7 +199,7 @@ class Client:
         wait = call.retry.add_failure(reason, minimum=minimum)
         if wait is None:
             raise ApiUnavailable(
-                f"Drillster gave no usable answer for {call.path}: {call.retry}. It may be down or being upgraded: "
+                f"Drillster gave no usable response for {call.path}: {call.retry}. It may be down or being upgraded: "
                 "run again later, what was captured until now is kept.",
                 endpoint=call.path,
             )
@@ -221,7 +221,7 @@ class _Call:
 
 
 class EndpointClient:
-    """Requests units: remembers, for all threads of a crawl, which path of an endpoint works and which page size."""
+    """Requests units: keeps, for all threads of a crawl, which path of an endpoint works and which page size."""
 
     def __init__(self, client: Client, *, organization_id: str, window: Window | None = None) -> None:
         self._client = client
@@ -259,7 +259,7 @@ class EndpointClient:
         raise refused
 
     def get(self, unit: Unit, query: Mapping[str, str | int]) -> JsonResponse:
-        """One answer, from the endpoint's path that works. Raises what :meth:`Client.get` raises."""
+        """One response, from the endpoint's path that works. Raises what :meth:`Client.get` raises."""
         endpoint = unit.endpoint
         params = {"organization_id": self._organization_id, **unit.params}
         if endpoint is OBJECTIVE_EVENTS and self._window is not None:
@@ -291,13 +291,13 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _decoded(response: RawResponse) -> JsonResponse | tuple[str, float]:
-    """The answer in a success, or (reason, minimum delay) to retry where it has none."""
+    """The response in a success, or (reason, minimum delay) to retry where it has none."""
     if not response.body.strip():
-        return "empty answer", 0.0
+        return "empty response", 0.0
     try:
         return JsonResponse(decoded(response.body, _decoded_strictly), response.status, response.body)
     except (ValueError, RecursionError):
-        return "answer that is not JSON", 0.0
+        return "response that is not JSON", 0.0
 
 
 def _decoded_strictly(content: bytes) -> Json:

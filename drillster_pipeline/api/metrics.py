@@ -23,7 +23,7 @@ class Metrics:
         self.replays = 0
         """Requests that were sent again with another token after a 401."""
         self.received_bytes = 0
-        """Size of all answers, decompressed."""
+        """Size of all responses, decompressed."""
         self.seconds_throttled = 0.0
         """Time that threads waited for their turn: rate, pauses, requests in flight. Summed over threads."""
         self.seconds_backing_off = 0.0

@@ -1,7 +1,7 @@
 """Reading a list to its end: the paging styles, and the proof that nothing was left out.
 
-API 2.1.1 pages by cursor (``resultFrom``, the answer's ``pagination.lastOnPage`` copied verbatim) or by index
-(``resultStart``). Which one an endpoint uses is documented for most and shown by the answer for all, so the answer
+API 2.1.1 pages by cursor (``resultFrom``, the response's ``pagination.lastOnPage`` copied verbatim) or by index
+(``resultStart``). Which one an endpoint uses is documented for most and shown by the response for all, so the response
 decides. A list that cannot be followed to its end is a ContractError, never an endless loop and never a short read
 that looks complete. Where Drillster's own count says that something was missed, the list is read a second time, and
 what either pass gave counts.
@@ -29,20 +29,20 @@ Query = dict[str, str | int]
 
 @dataclass(slots=True)
 class _Page:
-    """An answer that was asked for with ``resultSize=size``."""
+    """A response that was asked for with ``resultSize=size``."""
 
     items: list[Json]
     size: int
     total: int | None
     pagination: dict[str, Any] | None
     more: bool | None
-    """``pagination.moreAvailable``; older answers lack it."""
+    """``pagination.moreAvailable``; older responses lack it."""
     news: int = 0
     """Items that this pass did not have before."""
 
     @classmethod
     def of(cls, endpoint: Resource, body: Json, size: int) -> _Page:
-        """Raises ContractError for an answer without a list, or with paging fields of another type."""
+        """Raises ContractError for a response without a list, or with paging fields of another type."""
         pagination = body.get("pagination") if isinstance(body, dict) else None
         items, total = endpoint.items(body), named_total(body)
         if pagination is not None and not isinstance(pagination, dict):
@@ -83,7 +83,7 @@ class _Pass:
     last_id: str | None = None
     """Identity of the last item of the last page that brought anything new."""
     by_id: bool = False
-    """Read by that id, as the answers give no cursor and ``resultStart`` was not heeded."""
+    """Read by that id, as the responses give no cursor and ``resultStart`` was not heeded."""
 
 
 class Listing:
@@ -134,7 +134,7 @@ class Listing:
 
         Where a list has several pages, that is so for any difference: a cursor that is a moment skips those who share
         the moment with the last one on the page, and the same ones in every run. So it is where nothing is counted and
-        the pages go by index: no answer says what changed between two of them.
+        the pages go by index: no response says what changed between two of them.
         """
         this = self._pass
         counted = self.expected if self.total is None else self.total
@@ -224,20 +224,20 @@ class Listing:
         return count < min(page.size, SMALLEST_PAGE)
 
     def _by_cursor(self, page: _Page, cursor: Any) -> Query | None:
-        """The next query of a list whose answers name a cursor."""
+        """The next query of a list whose responses name a cursor."""
         this, count, more = self._pass, len(page.items), page.more
         if more is None and self.total is not None:
             more = not self._is_reached and count > 0 and cursor is not None
         elif more is None:
             more = count > 0 and cursor is not None and not this.idle_pages and not self._ends_with(page)
         elif count == 0 and cursor is None and self._is_reached:
-            more = False  # whatever the answer promises: all that it counts is here
+            more = False  # whatever the response promises: all that it counts is here
         if not more:
             return None
         if problem := self._problem_with(cursor, page.size):
             if not self._has_ended:
                 self._raise_stuck(problem)
-            # What the other pass gave is good all the same. It was doubtful: only a count can say that it is all.
+            # What the other pass gave is good all the same. It may be incomplete: only a count can say that it is all.
             this.is_cut = self.total is None or len(self.seen) < self.total
             return None
         this.cursor = str(cursor)
@@ -255,7 +255,7 @@ class Listing:
         return None
 
     def _by_index(self, page: _Page) -> Query | None:
-        """The next query of a list whose answers name no cursor."""
+        """The next query of a list whose responses name no cursor."""
         this, count, smallest = self._pass, len(page.items), min(page.size, SMALLEST_PAGE)
         attempt_by = self.endpoint.attempt_by
         if attempt_by is not None and not self._counts_items:

@@ -1,4 +1,4 @@
-"""Answers that are no success: the error id, in whatever form it comes, and the error to raise.
+"""Responses that are no success: the error id, in whatever form it comes, and the error to raise.
 
 Drillster's API answers errors as ``{"id", "description"}`` (API 2.1.1, object Error), its token endpoint probably
 as ``{"error", "error_description"}`` (RFC 6749, section 5.2), and what stands in between may answer HTML or nothing.
@@ -34,17 +34,17 @@ _LONGEST_ERROR_BODY = 65_536
 
 
 def error_id(body: bytes) -> str | None:
-    """The id of the error that an answer names, if it is a plain identifier such as ``not_found``; else None."""
+    """The id of the error that a response names, if it is a plain identifier such as ``not_found``; else None."""
     if len(body) > _LONGEST_ERROR_BODY:
         return None
     try:
-        answer = json.loads(body)
+        decoded = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(answer, dict):
+    if not isinstance(decoded, dict):
         return None
     for name in ("error", "id"):
-        value = answer.get(name)
+        value = decoded.get(name)
         if isinstance(value, str) and len(value) <= _LONGEST_ID and _PLAIN.fullmatch(value):
             return value
     return None
@@ -65,7 +65,7 @@ def described(status: int, identifier: str | None) -> str:
 
 
 def is_transient(status: int) -> bool:
-    """Whether another attempt may succeed after an answer of this status."""
+    """Whether another attempt may succeed after a response of this status."""
     return status in {408, 429} or (status >= 500 and status not in _FINAL)
 
 
@@ -82,7 +82,7 @@ def redirect_error(response: RawResponse, endpoint: str) -> SettingsError:
 
 
 def error_for(status: int, identifier: str | None, endpoint: str) -> ApiError:
-    """The error for an answer that another attempt would not change; ``endpoint`` is the path template."""
+    """The error for a response that another attempt would not change; ``endpoint`` is the path template."""
     said = described(status, identifier)
     if status == 403 or (status in {400, 401} and identifier in PERMISSION_IDS):
         kind: type[ApiError] = PermissionDenied

@@ -59,7 +59,7 @@ class Backoff:
     Excused is what the server asks to wait, and the wait for a turn or a token. Delays grow from ``first`` to ``cap``.
     The defaults outlast an upgrade of Drillster of two minutes ("502: down or being upgraded", API 2.1.1): the last
     attempt is made 160 seconds after the first failure, or later. The first wait is short, because a failure that comes
-    by chance is over at once, and a wait of several times an answer would cost more than the failure itself.
+    by chance is over at once, and a wait of several times a response would cost more than the failure itself.
     """
 
     attempts: int | None = None
@@ -125,7 +125,7 @@ class RetryState:
 def retry_after(headers: Mapping[str, str], now: datetime) -> float:
     """Seconds that a Retry-After header asks for, capped; 0.0 where it is absent, past or not understood.
 
-    RFC 9110, section 10.2.3: whole seconds or an HTTP date. A date is compared with the answer's own Date where there
+    RFC 9110, section 10.2.3: whole seconds or an HTTP date. A date is compared with the response's own Date where there
     is one, so that a wrong clock here does no harm.
     """
     value = headers.get("Retry-After", "").strip()

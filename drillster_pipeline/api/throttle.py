@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from .retry import CancelToken
 
-# Per answer the limit shrinks by 3 % if it meant overload, and grows by a fifth of that if not. The two balance
-# where one answer in six means overload: failures that come by chance, one in ten say, never lower it, while a
+# Per response the limit shrinks by 3 % if it meant overload, and grows by a fifth of that if not. The two balance
+# where one response in six means overload: failures that come by chance, one in ten say, never lower it, while a
 # server that is truly too busy lowers it until it refuses less than that.
 _SHRINK = 0.97
 _GROW = 1.006
@@ -22,7 +22,7 @@ _CHECK_SECONDS = 0.5
 
 
 class Throttle:
-    """Turns to send: ``enter`` before a request, ``leave`` after its answer.
+    """Turns to send: ``enter`` before a request, ``leave`` after its response.
 
     ``requests_per_second`` None: no rate. ``clock`` in seconds, never going back.
     """
@@ -57,7 +57,7 @@ class Throttle:
         return self._clock() - began
 
     def leave(self, *, overload: bool | None = None) -> None:
-        """Give the turn back. ``overload``: whether the answer meant that; None when there was no answer."""
+        """Give the turn back. ``overload``: whether the response meant that; None when there was no response."""
         with self._turn:
             self._in_flight -= 1
             if overload is not None:

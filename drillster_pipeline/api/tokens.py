@@ -1,8 +1,8 @@
 """Access tokens: one source per process, shared by all threads.
 
-A token lives about an hour and a crawl can take longer. So it is renewed before it expires, by one thread while the
-others go on with the old one: no request carries an expired token, sixteen threads never request sixteen tokens, and
-a refused token request is not repeated by each of them. The reasons are in docs/decisions/0003-token-lifecycle.md.
+A token is valid for about an hour and a crawl can take longer. So it is renewed before it expires, by one thread while
+the others go on with the old one: no request carries an expired token, sixteen threads never request sixteen tokens,
+and a refused token request is not repeated by each of them. The reasons are in docs/decisions/0003-token-lifecycle.md.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class TokenSource:
         """A token that is good for a request that is sent now. Waiting for it ends when ``cancel`` is cancelled.
 
         Raises AuthenticationError where Drillster refuses to issue one, ApiUnavailable where it does not answer
-        within the budget, AnswerError where its answer makes no sense, Cancelled.
+        within the budget, AnswerError where its response makes no sense, Cancelled.
         """
         token = self._current
         now = self._clock()

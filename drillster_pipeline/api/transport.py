@@ -1,11 +1,11 @@
-"""One request sent, and its complete answer received: within a time, a size, and without anyone else's additions.
+"""One request sent, and its complete response received: within a time, a size, and without anyone else's additions.
 
 ``requests`` is used at the level of its HTTPAdapter, which keeps the connections and is safe to share between
 threads. A Session on top would add what must not happen here (an Authorization header from ~/.netrc, cookies,
 redirects that are followed unasked) and would read the environment anew for every request, which doubles the CPU
 time of each. Its two useful services are done here once: the proxy and the CA bundle that the environment names.
 
-A read timeout alone does not end an answer that comes in drips; so a watchdog aborts what takes too long, and
+A read timeout alone does not end a response that comes in drips; so a watchdog aborts what takes too long, and
 everything when the work is cancelled.
 """
 
@@ -36,28 +36,28 @@ _MOST_INFLATED = 1032
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long an exchange may take, and how large an answer may be."""
+    """How long an exchange may take, and how large a response may be."""
 
     connect_seconds: float = 10.0
     read_seconds: float = 60.0
-    """Longest silence while an answer is awaited or read."""
-    answer_seconds: float = 180.0
-    """Longest time for one complete answer, however steadily it comes."""
+    """Longest silence while a response is awaited or read."""
+    response_seconds: float = 180.0
+    """Longest time for one complete response, however steadily it comes."""
     answer_bytes: int = 256 * 2**20
-    """After decompression: many times the members of the largest organization in one answer."""
+    """After decompression: many times the members of the largest organization in one response."""
 
 
 class TransportError(Exception):
-    """No complete answer came. The message is one of a few fixed phrases: nothing of the request or the answer."""
+    """No complete response came. The message is one of a few fixed phrases: nothing of the request or the response."""
 
 
 class ResponseTooLarge(TransportError):
-    """The answer is larger than what is kept in memory."""
+    """The response is larger than what is kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A complete answer: its status, its headers (any case), and its body, decompressed."""
+    """A complete response: its status, its headers (any case), and its body, decompressed."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -80,14 +80,14 @@ class Transport:
         self.has_proxy = self._proxy is not None
         """Whether requests go through a proxy that the environment names for the base URL."""
         self._adapter = HostAdapter(connections=connections)
-        self._watchdog = Watchdog(answer_seconds=self._limits.answer_seconds)
+        self._watchdog = Watchdog(response_seconds=self._limits.response_seconds)
 
     def send(
         self, method: str, url: str, *, headers: Mapping[str, str], cancel: CancelToken, body: str | None = None
     ) -> RawResponse:
-        """Send one request and read its answer to the end.
+        """Send one request and read its response to the end.
 
-        Raises TransportError where no complete answer came (worth another attempt), ResponseTooLarge, SettingsError
+        Raises TransportError where no complete response came (worth another attempt), ResponseTooLarge, SettingsError
         where none ever will (certificate, proxy), and Cancelled.
         """
         request = requests.PreparedRequest()
@@ -107,7 +107,7 @@ class Transport:
         cancel.check()
         # Asked first: a head that is cut short looks like a complete one with fewer lines.
         if exchange.is_aborted:
-            raise TransportError(f"no complete answer within {self._limits.answer_seconds:g} s")
+            raise TransportError(f"no complete response within {self._limits.response_seconds:g} s")
         if failure is not None:
             raise failure
         return received
@@ -204,9 +204,9 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     # Before the one below, of which urllib3 makes it a kind.
     ((urllib3.exceptions.NewConnectionError,), "no connection"),
     ((urllib3.exceptions.ConnectTimeoutError,), "no connection in time"),
-    ((urllib3.exceptions.ReadTimeoutError, TimeoutError), "no answer in time"),
-    ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "answer cut short"),
-    ((urllib3.exceptions.DecodeError,), "answer with broken compression"),
+    ((urllib3.exceptions.ReadTimeoutError, TimeoutError), "no response in time"),
+    ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "response cut short"),
+    ((urllib3.exceptions.DecodeError,), "response with broken compression"),
     ((ssl.SSLError,), "encryption failed"),
 )
 

@@ -1,7 +1,7 @@
 """Connections that can be aborted: exchanges that take too long, and all of them when the work is cancelled.
 
 A socket's timeout counts from one piece to the next: a server (or something in between) that sends a byte now and
-then blocks a thread for hours, and a thread that awaits an answer does not notice that the work was cancelled. So one
+then blocks a thread for hours, and a thread that awaits a response does not notice that the work was cancelled. So one
 thread watches all exchanges of a transport, and shuts the socket down under those that must end; the thread that
 reads from it then fails at once.
 
@@ -62,9 +62,9 @@ class Exchange:
 class Watchdog:
     """Watches the exchanges of one transport; its thread starts with the first of them."""
 
-    def __init__(self, *, answer_seconds: float) -> None:
-        self._answer_seconds = answer_seconds
-        self._interval = min(_LONGEST_INTERVAL, answer_seconds / 4)
+    def __init__(self, *, response_seconds: float) -> None:
+        self._response_seconds = response_seconds
+        self._interval = min(_LONGEST_INTERVAL, response_seconds / 4)
         self._lock = threading.Lock()
         self._exchanges: set[Exchange] = set()
         self._thread: threading.Thread | None = None
@@ -72,7 +72,7 @@ class Watchdog:
 
     def begin(self, cancel: CancelToken) -> Exchange:
         """Note that this thread begins an exchange, which ends early when ``cancel`` is cancelled."""
-        exchange = Exchange(time.monotonic() + self._answer_seconds, cancel)
+        exchange = Exchange(time.monotonic() + self._response_seconds, cancel)
         with self._lock:
             self._exchanges.add(exchange)
             if self._thread is None:
@@ -127,7 +127,7 @@ class HostAdapter(HTTPAdapter):
         return request.path_url
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:  # noqa: ARG002 - the same
-        """An answer (called by HTTPAdapter) without cookies, and without the request and the token in it."""
+        """A response (called by HTTPAdapter) without cookies, and without the request and the token in it."""
         response = requests.Response()
         response.status_code, response.raw = resp.status, resp
         return response
@@ -148,7 +148,7 @@ class HostAdapter(HTTPAdapter):
 class PlainHeadResponse(http.client.HTTPResponse):
     """A response whose head is read without the parser of e-mails that http.client uses for it.
 
-    That parser takes an eighth of all CPU time of a request. The head of nearly every answer is a dozen plain lines,
+    That parser takes an eighth of all CPU time of a request. The head of nearly every response is a dozen plain lines,
     for which one regular expression is enough. Anything else (any status but 200, lines that are folded or malformed,
     a head that has not arrived in one piece) is left to http.client, from the first byte on.
     """
@@ -190,7 +190,7 @@ _DIGITS = re.compile("[0-9]{1,18}")
 
 
 class _Watched:
-    """Mixed into the connections of urllib3: the watchdog learns on which socket an answer comes."""
+    """Mixed into the connections of urllib3: the watchdog learns on which socket a response comes."""
 
     response_class = PlainHeadResponse
     sock: socket.socket | None

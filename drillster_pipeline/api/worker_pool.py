@@ -19,7 +19,7 @@ class WorkerPool(Generic[Task]):
     """Runs ``work`` on tasks with ``size`` threads; ``work`` may ``add`` tasks.
 
     ``rank`` says which tasks go before others: those of the lowest; of the same, the one that was added first.
-    ``interrupt`` is called once when something failed, to wake threads that wait for an answer or sleep.
+    ``interrupt`` is called once when something failed, to wake threads that wait for a response or sleep.
     """
 
     def __init__(

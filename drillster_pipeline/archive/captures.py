@@ -107,9 +107,9 @@ class Capture:
         return self.ref.capture_id
 
     def pages(self, resource: str) -> Iterator[PageRecord]:
-        """The answers of a resource that count.
+        """The responses of a resource that count.
 
-        Left out are units that gave no answer (gone or closed to us) and pages of attempts that were begun again.
+        Left out are units that gave no response (gone or closed to us) and pages of attempts that were begun again.
         Raises what :meth:`lines` raises.
         """
         entry = self.manifest["resources"].get(resource, {})
@@ -242,7 +242,7 @@ class CaptureWriter:
         attempt: int = 1,
         footer: UnitFooter | None = None,
     ) -> None:
-        """Add an answer; ``footer`` comes with the last one of a unit and makes the unit finished.
+        """Add a response; ``footer`` comes with the last one of a unit and makes the unit finished.
 
         Pages of an attempt are numbered from 1, without a gap; 0 is for a unit that gave none. Raises Unavailable.
         """

@@ -134,7 +134,7 @@ class LocalStorage:
         with explained("locking", self.place):
             descriptor = _flock(self.root / f"{name}.lock", what)
         try:
-            yield lambda: None  # the kernel gives it to no other process as long as we live
+            yield lambda: None  # the kernel gives it to no other process while this process runs
         finally:
             os.close(descriptor)
 

@@ -46,7 +46,7 @@ class RemoteStorage:
         path = self._path(folder)
 
         def listed() -> set[str]:
-            # Drivers remember listings, and another process may have written since.
+            # Drivers cache listings, and another process may have written since.
             self.fs.invalidate_cache()
             try:
                 return {str(name).rstrip("/") for name in self.fs.ls(path, detail=False)}

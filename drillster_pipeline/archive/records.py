@@ -1,4 +1,4 @@
-"""Page records, one archived answer each, and parts: files of them as gzipped JSON lines.
+"""Page records, one archived response each, and parts: files of them as gzipped JSON lines.
 
 A record has the body last, as it came (but for privacy). A part that is being written is flushed to the operating
 system after every finished unit, so that a killed process loses no finished unit: its lines are salvaged from the
@@ -25,7 +25,7 @@ from .storage import PARTIAL, Storage
 
 # No text before the body can have this: in JSON a quote inside a text has a backslash before it.
 _BODY = b',"body":'
-# json.dumps makes an encoder anew each time; these are used several times for every answer.
+# json.dumps makes an encoder anew each time; these are used several times for every response.
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 _encoded_sorted = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
@@ -50,7 +50,7 @@ class UnitFooter:
     status: int = 200
     """HTTP status of the unit: 200; 403 or 404 for one that is closed to us or gone; another that it always gave."""
     cut: bool = False
-    """The list ends like one that continues, and nothing in the answers leads further."""
+    """The list ends like one that continues, and nothing in the responses leads further."""
     moved: bool = False
     """The total changed while the list was read, the last time."""
     doubled: int = 0
@@ -67,7 +67,7 @@ _FOOTER_FIELDS = {field.name for field in fields(UnitFooter)}
 
 @dataclass(frozen=True, slots=True)
 class PageRecord:
-    """One archived answer."""
+    """One archived response."""
 
     unit: Mapping[str, str]
     page: int
@@ -83,7 +83,7 @@ def unit_key(unit: Mapping[str, str]) -> str:
 
 
 def body_bytes(body: Any) -> bytes:
-    """An answer as JSON text without line breaks, which is UTF-8 whatever is in it."""
+    """A response as JSON text without line breaks, which is UTF-8 whatever is in it."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # half a surrogate pair has no UTF-8, but an escape
@@ -122,7 +122,7 @@ def parse_line(text: bytes, where: str = "A part", *, body: bool = True) -> Page
     except (ValueError, KeyError, TypeError, AttributeError):
         raise _corrupt(where, "has a line that is no record") from None
     except RecursionError:  # how much can be read depends on how deep the caller stands
-        too_deep = ContractError(f"{where} in the archive has an answer nested far deeper than any of Drillster's")
+        too_deep = ContractError(f"{where} in the archive has a response nested far deeper than any of Drillster's")
     raise too_deep
 
 

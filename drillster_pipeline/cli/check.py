@@ -64,7 +64,9 @@ def run_check(form: str, *, bundle: Path | None, send_alert: bool) -> int:
         except OSError as problem:
             message = f"{bundle} can't be written ({problem.strerror}): choose another --bundle"
             raise click.ClickException(message) from None
-        click.echo(f"Wrote {bundle}: it has no secret and no value of an answer. Read it before you send it.", err=True)
+        click.echo(
+            f"Wrote {bundle}: it has no secret and no value of a response. Read it before you send it.", err=True
+        )
     return report.exit_code if report.is_complete else INTERRUPTED
 
 

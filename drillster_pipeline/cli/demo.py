@@ -166,7 +166,7 @@ def _what_next(console: Console, folder: Path, days: list[date]) -> None:
     program = _from_here(Path(sys.argv[0]).absolute())
     console.print(
         f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
-        f"the raw answers are in {shown / 'archive'}.\n"
+        f"the raw responses are in {shown / 'archive'}.\n"
         f"[bold]The report[/] of the last date: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
         f"  make ui                the same runs in the Dagster UI; backfill {days[0]}: it replays the archive\n"

@@ -55,7 +55,7 @@ shapes.json         a page of each endpoint, with every value replaced by its ty
 loads.json          the newest loads in the warehouse: kind, dates, version
 dagster.json        where Dagster keeps its runs, by kind
 
-It has no secret, no token and no value of an answer. Read it before you send it all the same.
+It has no secret, no token and no value of a response. Read it before you send it all the same.
 """
 
 

@@ -22,7 +22,7 @@ from .report import DiagnosticsReport, Part
 if TYPE_CHECKING:
     from drillster_pipeline.settings import Settings
 
-LIMITS = Limits(read_seconds=20.0, answer_seconds=20.0)
+LIMITS = Limits(read_seconds=20.0, response_seconds=20.0)
 """Less than in a run: somebody waits for the result."""
 BACKOFF = Backoff(attempts=3, longest=15.0, first=0.5, cap=4.0)
 NOTICEABLE_SECONDS = 30.0
@@ -69,7 +69,7 @@ def request_token(
     """Request a token. Returns its source, or None if there is no token, and the difference of the clocks."""
     source = None
     with report.step(Part.DRILLSTER, "access token", f"POST {ENDPOINT}, with a signed assertion") as step:
-        endpoint = TokenEndpoint(settings, answer_seconds=LIMITS.answer_seconds, now=now)
+        endpoint = TokenEndpoint(settings, response_seconds=LIMITS.response_seconds, now=now)
         source = TokenSource(endpoint, backoff=BACKOFF)
         source.token()
         assert source.granted is not None
@@ -84,9 +84,9 @@ def request_token(
 def check_clock(report: DiagnosticsReport, skew: Skew | None, *, is_refused: bool) -> None:
     """Compare the clocks. A difference is a failure only if it explains why a token ``is_refused``."""
     if skew is None:
-        report.skip(Part.DRILLSTER, "clock", "no answer had a date to compare with")
+        report.skip(Part.DRILLSTER, "clock", "no response had a date to compare with")
         return
-    with report.step(Part.DRILLSTER, "clock", "the Date of Drillster's answers, and this machine's clock") as step:
+    with report.step(Part.DRILLSTER, "clock", "the Date of Drillster's responses, and this machine's clock") as step:
         off, is_ahead = abs(skew.ahead), skew.ahead > 0
         found = "the same as Drillster's"
         if off > skew.within:

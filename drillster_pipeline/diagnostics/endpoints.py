@@ -43,9 +43,9 @@ MOST_UNITS = 5
 MOST_REQUESTS = 120
 LONGEST_SECONDS = 180.0
 MOST_OUTAGES = 2
-"""So many endpoints in a row without an answer: the fault is not theirs."""
+"""So many endpoints in a row without a response: the fault is not theirs."""
 ORDER = tuple(each for resource in api.RESOURCES.values() for each in (resource, resource.detail) if each)
-"""Each after those whose answers lead to it."""
+"""Each after those whose responses lead to it."""
 _OF_EACH_GROUP = frozenset({api.GROUP, api.GROUP_MEMBERS, api.OBJECTIVES})
 """These are requested for all five groups: other endpoints, and the estimate, depend on them."""
 
@@ -61,7 +61,7 @@ class ProbedPage:
     number: int
     """Of items in the complete list, as far as Drillster says."""
     seconds: float | None
-    """How long the answer took; None where it took more than one attempt."""
+    """How long the response took; None where it took more than one attempt."""
 
 
 class Probe:
@@ -128,16 +128,16 @@ class Probe:
     def _read(self, unit: Unit) -> ProbedPage:
         before, started = self._client.metrics.requests, time.monotonic()
         if isinstance(unit.endpoint, api.Resource) and unit.endpoint.is_list:
-            answer, page_size = self._endpoint_client.page(unit, {})
+            response, page_size = self._endpoint_client.page(unit, {})
             listing = Listing(unit.endpoint, unit.expected)
-            items = listing.add_page(answer.body, page_size)
+            items = listing.add_page(response.body, page_size)
             number = len(items) if listing.total is None else listing.total
         else:
-            answer = self._endpoint_client.get(unit, {})
-            items, number = [answer.body], 1
+            response = self._endpoint_client.get(unit, {})
+            items, number = [response.body], 1
         seconds = time.monotonic() - started
         is_single = self._client.metrics.requests == before + 1
-        return ProbedPage(unit, answer.body, items, number, seconds if is_single else None)
+        return ProbedPage(unit, response.body, items, number, seconds if is_single else None)
 
     def _add_result(self, step: Step, endpoint: Endpoint, refusals: list[PipelineError]) -> None:
         pages = self.pages[endpoint.path]
@@ -165,8 +165,8 @@ class Probe:
         found = ""
         for permission in ("VIEW", "MANAGE"):
             with suppress(PipelineError):
-                answer, _ = self._endpoint_client.page(Unit(api.GROUPS, {}), {"permission": permission})
-                if (number := named_total(answer.body)) is not None:
+                response, _ = self._endpoint_client.page(Unit(api.GROUPS, {}), {"permission": permission})
+                if (number := named_total(response.body)) is not None:
                     found += f"; {count(number)} with {permission}"
         return found
 
@@ -265,7 +265,7 @@ def add_estimate(report: DiagnosticsReport, probe: Probe, settings: Settings) ->
             f"{count(found.memberships)} memberships and {count(found.objectives)} objectives"
         )
         step.ok(
-            f"about {duration(60 * found.minutes)}, at {duration(found.latency_ms / 1000)} an answer and "
+            f"about {duration(60 * found.minutes)}, at {duration(found.latency_ms / 1000)} a response and "
             f"DRILLSTER_CONCURRENCY={settings.concurrency}"
         )
         step.ok(

@@ -130,7 +130,7 @@ class DiagnosticsReport:
         except PipelineError as error:
             step.failed(str(error), exit_code=error.exit_code)
         except Exception as error:  # noqa: BLE001 - a defect in one step must not hide the results of the others
-            # The place, but not the message, which may quote an answer.
+            # The place, but not the message, which may quote a response.
             last = traceback.extract_tb(error.__traceback__)[-1]
             step.failed(
                 f"an unexpected error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}.",

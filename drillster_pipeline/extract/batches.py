@@ -1,4 +1,4 @@
-"""Pages of answers, and batches of typed rows: those that fit in a frame, the others as rejects that say why."""
+"""Pages of responses, and batches of typed rows: those that fit in a frame, the others as rejects that say why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MASKED = "(masked)"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One archived answer: ``unit`` has the path parameters of the request, ``number`` counts from 1."""
+    """One archived response: ``unit`` has the path parameters of the request, ``number`` counts from 1."""
 
     unit: Mapping[str, str]
     number: int

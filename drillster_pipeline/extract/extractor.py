@@ -17,9 +17,9 @@ from .unknown_fields import UnknownFields
 class Extractor:
     """Reads the pages of one capture into the requested tables.
 
-    Pages come resource by resource in the order of the walk; those of resources that no requested table is read from
+    Pages come resource by resource in the order of the crawl; those of resources that no requested table is read from
     are skipped (``resources_of`` says which beforehand). ``accounts_complete`` is false where the list of accounts
-    is known to lack some: then nobody is said to be of another organization. Raises ContractError where an answer has
+    is known to lack some: then nobody is said to be of another organization. Raises ContractError where a response has
     no list, or several; anything smaller becomes a reject.
     """
 

@@ -1,4 +1,4 @@
-"""Values of answers: single ones as readers need them, and columns of them as typed arrays.
+"""Values of responses: single ones as readers need them, and columns of them as typed arrays.
 
 Nothing here raises: a value that does not fit becomes a :class:`ParseError`, which makes its row a reject later. A
 column is checked as one first (which Python types occur in it?); only where something is off are its values read one by
@@ -393,7 +393,7 @@ def _timestamps(_column: Column, values: Sequence[Any]) -> Typed:
 
 
 def _dates(_column: Column, values: Sequence[Any]) -> Typed:
-    """Dates never come from answers: the caller's own, so only their absence is possible."""
+    """Dates never come from responses: the caller's own, so only their absence is possible."""
     objects = _objects(values)
     return Typed(objects, pd.isna(objects), {})
 

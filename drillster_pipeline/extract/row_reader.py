@@ -21,7 +21,7 @@ _STEP = re.compile(r"(\?\.|[./]|^)(\w+|@)")
 
 
 def row_reader(table: Table, *given: str) -> Callable[[Mapping[str, Any]], RowReader]:
-    """What makes a reader of rows from the context of an answer (``{group_id}`` in paths).
+    """What makes a reader of rows from the context of a response (``{group_id}`` in paths).
 
     The reader takes an item and, in this order, the values of the ``given`` columns, which are read elsewhere.
     """

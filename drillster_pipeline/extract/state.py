@@ -19,7 +19,7 @@ from .row_reader import Row, row_reader
 _PAGES = 1 << 16
 _BITS = 48
 _READABLE = 1 << 80
-"""What a value that could be read has over all orders of answers."""
+"""What a value that could be read has over all orders of responses."""
 
 _read_account = row_reader(DATA_TABLES["accounts"], "is_managed", "is_admin")({})
 _read_playable = row_reader(DATA_TABLES["playables"], "playable_id")({})
@@ -29,9 +29,9 @@ _ORDER = {resource: number for number, resource in enumerate(RESOURCES)}
 
 
 def rank_of(page: Page) -> int:
-    """A place for an answer among those of its resource, 48 bits, from the request: of two, the higher one counts.
+    """A place for a response among those of its resource, 48 bits, from the request: of two, the higher one counts.
 
-    A list that was requested without parameters comes before the answer on one thing, a page before the next one. The
+    A list that was requested without parameters comes before the response on one thing, a page before the next one. The
     order of units is arbitrary (that of a checksum), but every run has the same.
     """
     unit = page.unit
@@ -40,10 +40,10 @@ def rank_of(page: Page) -> int:
 
 
 class Merged:
-    """Rows by key, put together from several answers so that it does not matter which of them came first.
+    """Rows by key, put together from several responses so that it does not matter which of them came first.
 
-    Of each field the value counts that the answer with the highest ``order`` gives. A value that is left out never
-    counts, and one that could not be read only where no answer has one that could.
+    Of each field the value counts that the response with the highest ``order`` gives. A value that is left out never
+    counts, and one that could not be read only where no response has one that could.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Merged:
         self._orders: dict[Any, list[int]] = {}
 
     def add(self, key: Hashable, row: Sequence[Any]) -> None:
-        """Add what the answer that is being read says of a thing."""
+        """Add what the response that is being read says of a thing."""
         if key not in self.rows:
             self.rows[key], self._orders[key] = [None] * len(row), [-_READABLE] * len(row)
         values, orders, readable = self.rows[key], self._orders[key], self.order + _READABLE
@@ -67,7 +67,7 @@ class ExtractionState:
     """Filled page by page. Of what is kept to the end, nothing grows with the number of results.
 
     The list of accounts alone counts for the people on it. Others are put together from all that refers to them, in the
-    order of the walk (members, staff, evaluations, results, tests, events): a later resource only adds what is missing.
+    order of the crawl (members, staff, evaluations, results, tests, events): a later one only adds what is missing.
     """
 
     def __init__(self, export_date: date, *, accounts_complete: bool) -> None:
@@ -75,9 +75,9 @@ class ExtractionState:
         self.rejects: dict[str, list[Reject]] = {name: [] for name in DATA_TABLES}
         """What never became a row."""
         self.context: dict[str, Any] = {}
-        """What paths of columns call by name: the parameters of the answer that is being read, and its time."""
+        """What paths of columns call by name: the parameters of the response that is being read, and its time."""
         self.rank = 0
-        """Of the answer that is being read. Of two rows with the same key that of the higher rank is loaded."""
+        """Of the response that is being read. Of two rows with the same key that of the higher rank is loaded."""
         self.listed: set[str] = set()
         """The accounts on the organization's list."""
         self.is_list_read = False
@@ -178,7 +178,7 @@ class ExtractionState:
         self._untyped.clear()
 
     def _type_of(self, playable_id: Hashable) -> Any:
-        """The type that an answer gives, else the one assumed; None where neither is known."""
+        """The type that a response gives, else the one assumed; None where neither is known."""
         row = self._playables.rows[playable_id]
         return row[-1] if row[_TYPE] is None else row[_TYPE]
 

@@ -1,4 +1,4 @@
-"""Alerts: what an operator must know of the finished runs and backfills that Dagster remembers, once each.
+"""Alerts: what an operator must know of the finished runs and backfills that Dagster has recorded, once each.
 
 :func:`send_alerts` serves the sensor and the command ``run`` alike. What was read and reported, and messages that a
 channel has not taken yet, are one record in Dagster's own database, beside the runs that they are about: so a daemon

@@ -1,6 +1,6 @@
 """The five operations that carry all assets.
 
-One walk keeps all connections busy and one transaction publishes all tables, so each is one operation that many
+One crawl keeps all connections busy and one transaction publishes all tables, so each is one operation that many
 assets come out of. A run of some of its assets does what these need, and reports on these.
 
 Annotations are evaluated here (no ``from __future__ import annotations``): Dagster reads those of operations.

@@ -72,7 +72,7 @@ def drillster(context: dg.InitResourceContext) -> Iterator[RunContext]:
 def run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Lock a file while this process works on a run; the kernel unlocks it with the end of the process.
 
-    Dagster's code server notices when the process of a run dies, unless it dies as well (a power cut, a replaced
+    Dagster's code server notices when the process of a run dies, unless it ends as well (a power cut, a replaced
     container), or a command made the run. The files are in Dagster's storage folder, which outlives a container. A run
     goes on without a lock that it can't have.
     """

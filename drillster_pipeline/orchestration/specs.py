@@ -204,9 +204,9 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 
 @cache
 def field_schemas() -> dict[str, dg.TableSchema]:
-    """Per resource, the fields of its answers that are loaded: their paths, and the columns that they become.
+    """Per resource, the fields of its responses that are loaded: their paths, and the columns that they become.
 
-    ``{group_id}`` is no field of the answer but a part of the address that was requested.
+    ``{group_id}`` is no field of the response but a part of the address that was requested.
     """
     uses: dict[tuple[str, str], list[tuple[Table, Column]]] = {}
     for table in DATA_TABLES.values():

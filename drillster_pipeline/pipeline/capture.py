@@ -213,9 +213,9 @@ def _read(
 
 
 def _awake(context: PipelineContext, export_date: date) -> Callable[[], datetime]:
-    """The clock of a capture of the present, read before each answer is written.
+    """The clock of a capture of the present, read before each response is written.
 
-    A machine that was suspended may resume on another day, which the answers then describe: raises PastDateRefused.
+    A machine that was suspended may resume on another day, which the responses then describe: raises PastDateRefused.
     One whose clock is wrong from the start would store them under a wrong date: raises Refused.
     """
     started, last = context.now(), context.steady()
@@ -245,7 +245,7 @@ def _require_same_day(context: PipelineContext, export_date: date, started: date
     if abs(skew) > SKEW_SECONDS and newest != export_date:
         raise Refused(
             f"The clock of this machine is {abs(skew) / 3600:.1f} hours {'ahead of' if skew > 0 else 'behind'} "
-            f"Drillster's, by which {newest} is the newest date that has ended: its answers would be "
+            f"Drillster's, by which {newest} is the newest date that has ended: its responses would be "
             f"stored under {export_date}, which they are not of. Set the clock, then run again"
         )
 
@@ -278,7 +278,7 @@ def _groups_before(context: PipelineContext, export_date: date) -> set[str]:
 
 
 def _groups_of(capture: Capture) -> set[str]:
-    """The groups that a capture names: also one that gave no answer, so that the next capture requests it again."""
+    """The groups that a capture names: also one that gave no response, so that the next capture requests it again."""
     groups = capture.manifest["groups"]
     lost = capture.manifest["resources"].get("groups", {}).get("lost", ())
     unanswered = {unit["unit"]["group_id"] for unit in lost if unit["status"] not in {403, 404} and unit["unit"]}

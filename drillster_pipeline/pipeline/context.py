@@ -35,7 +35,7 @@ class PipelineContext:
     """Seconds that go only forward, also while the machine sleeps."""
     on_progress: Callable[[Progress], None] = field(default=lambda _: None)
     run_id: str | None = None
-    """Dagster's id of the run that this context serves; every capture remembers it."""
+    """Dagster's id of the run that this context serves; every capture records it."""
     ended_well: Callable[[str], bool] = field(default=lambda _: True)
     """Whether a run came to its end. If it did not, its captures are used again instead of new requests."""
 
@@ -80,7 +80,7 @@ class PipelineContext:
         )
 
     def client(self) -> Client:
-        """A client of its own for one walk, since a walk that fails closes it; all share the tokens."""
+        """A client of its own for one crawl, since a crawl that fails closes it; all share the tokens."""
         from drillster_pipeline.api.client import Client
 
         return Client(
@@ -92,7 +92,7 @@ class PipelineContext:
 
     @property
     def newest_complete(self) -> date:
-        """The export date that Drillster's answers describe now. A clock that is set back makes it no older."""
+        """The export date that Drillster's responses describe now. A clock that is set back makes it no older."""
         self._newest = max(self._newest, newest_complete(self.now(), self.settings.timezone))
         return self._newest
 
@@ -120,7 +120,7 @@ class PipelineContext:
 def infrequent_gc() -> Iterator[None]:
     """Search for reference cycles less often than after every 700 new objects, in the complete process.
 
-    A page of answers is some thousand objects, and none of them refers back to another: the search through them, and
+    A page of responses is some thousand objects, and none of them refers back to another: the search through them, and
     at times through everything in the process, is a sixth of the cost of reading and typing, a tenth of a capture.
     """
     before = gc.get_threshold()

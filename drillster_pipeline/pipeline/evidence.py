@@ -1,7 +1,7 @@
 """Evidence for an auditor: who met an objective on a date, by which norm, and where that is known from.
 
-The rows are read twice, from the warehouse and from the archived answers, and must agree. The result is a CSV file and
-a provenance file, which names the load, the capture and the checksums of everything that the rows were read from.
+The rows are read twice, from the warehouse and from the archived responses, and must agree. The result is a CSV file
+and a provenance file, which names the load, the capture and the checksums of everything that the rows were read from.
 :mod:`.evidence_check` reads all of it again.
 """
 

@@ -1,7 +1,7 @@
 """Prove evidence: a change to the file, its provenance, the archive or the warehouse shows.
 
 Nothing in the provenance file is trusted: its load and its capture are compared with ledger and archive, and every
-cell of the CSV, names too, with the archived answers.
+cell of the CSV, names too, with the archived responses.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _archive(
     yield _provenance(capture, was, timezone)
     if read is not None:
         columns = EVALUATION + NORM if was is None else COLUMNS
-        yield _compared("rows and the archived answers", rows, read, columns)
+        yield _compared("rows and the archived responses", rows, read, columns)
 
 
 def _ledger(context: PipelineContext, claim: Claim, load_id: str, was: Mapping[str, Any]) -> Finding:

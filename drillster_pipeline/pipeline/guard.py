@@ -42,7 +42,7 @@ class GapCause(StrEnum):
     """Why something was not read."""
 
     FAILED = "failed"
-    """There was no usable answer, or a list was cut short."""
+    """There was no usable response, or a list was cut short."""
     CLOSED = "closed"
     """One request was answered with 403 or 404: closed to the service account, or not to be found."""
     REFUSED = "refused"
@@ -69,7 +69,7 @@ class ReadGap:
 def table_load_types(manifest: Mapping[str, Any], kind: str, selected: Collection[str]) -> dict[str, TablePlan]:
     """A plan per table to load: the selected ones that could be read, and what they refer to.
 
-    A selected table that is missing from the answer stays as it is: its resource was unavailable.
+    A selected table that is missing from the response stays as it is: its resource was unavailable.
     """
     load_types = {name: plan for name in selected if (plan := _plan(DATA_TABLES[name], manifest)) is not None}
     for name in _referred(load_types):

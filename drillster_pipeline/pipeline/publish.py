@@ -64,7 +64,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PublishOutcome:
-    """What a load did, and what is noteworthy in the answers that it was made from."""
+    """What a load did, and what is noteworthy in the responses that it was made from."""
 
     kind: str
     export_date: date
@@ -75,7 +75,7 @@ class PublishOutcome:
     unavailable: dict[str, str]
     """Selected tables that stay as they are, with the reason."""
     unknown_fields: dict[str, dict[str, str]]
-    """Fields of answers that this program does not know: resource -> path -> where it was found first."""
+    """Fields of responses that this program does not know: resource -> path -> where it was found first."""
     rounded: Mapping[str, Mapping[str, int]]
     """Values that had a fraction where whole numbers are documented: table -> column -> how many."""
 

@@ -1,4 +1,4 @@
-"""One person taken out of decoded answers, for the right to be forgotten.
+"""One person taken out of decoded responses, for the right to be forgotten.
 
 Out go the person's own objects, the items of lists that are about the person, and the account id where ids of people
 stand (where that is, :mod:`.fields` declares). In running text names and e-mail addresses of the person are replaced.
@@ -42,7 +42,7 @@ class Person:
 
 
 class Eraser:
-    """Takes a person out of answers and texts, by what is known of the person when it is made."""
+    """Takes a person out of responses and texts, by what is known of the person when it is made."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
@@ -63,9 +63,9 @@ class Eraser:
         return {**unit, persons.UNIT_OF_PERSON: FORGOTTEN}
 
     def body(self, resource: str, body: Json) -> Json:
-        """An answer without the person: the same object where nothing changes, GONE where nothing is left.
+        """A response without the person: the same object where nothing changes, GONE where nothing is left.
 
-        ``person`` learns the names and addresses that the answer has under the account id.
+        ``person`` learns the names and addresses that the response has under the account id.
         """
         return self._value(resource, body, persons.place_of_body(resource), depth=0)
 

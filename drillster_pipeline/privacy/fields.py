@@ -1,6 +1,6 @@
-"""Where people are in Drillster's answers, and which of their fields say who they are.
+"""Where people are in Drillster's responses, and which of their fields say who they are.
 
-Drillster's documentation is known in part and its answers may grow, so people are found by their shape and their
+Drillster's documentation is known in part and its responses may grow, so people are found by their shape and their
 place rather than by a list of paths; and of a person only the fields that are known to be harmless are kept.
 They do not follow from the personal columns of tables: what is hidden before it is archived is every field of a person
 but a few, whether a table has it or not.
@@ -78,7 +78,7 @@ SUBJECT_PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 An item of accounts or members may also be the person itself.
 """
 UNIT_OF_PERSON = "account_id"
-"""The path parameter that says whom an answer is about."""
+"""The path parameter that says whom a response is about."""
 
 _PLACES = _names(
     "account actor admin administrator author coach contact createdBy creator editor invitedBy invitee",
@@ -87,7 +87,7 @@ _PLACES = _names(
 )
 _LISTS = frozenset({f"{place}s" for place in _PLACES} | {"organizationAccounts", "groupStaffUsers", "people", "staff"})
 _RESOURCES = frozenset({"accounts", "group_members", "group_staff"})
-"""Resources whose answers list people."""
+"""Resources whose responses list people."""
 _TRAITS = frozenset({EMAIL, "realName", "yearOfBirth", "biography", "lastLogin", THIRD_PARTY_IDS})
 """Fields that only people have (and organizations, of which the first)."""
 _OTHER_PLACES = _names("organization group catalog playable drillable drill course test objective")
@@ -108,12 +108,12 @@ def is_person(value: Mapping[str, Any], place: str) -> bool:
 
 
 def place_of_body(resource: str) -> str:
-    """The place of a complete answer."""
+    """The place of a complete response."""
     return ORGANIZATION if resource == ORGANIZATION else ""
 
 
 def place_of_items(resource: str, place: str, depth: int) -> str:
-    """The place of the items of a list in an answer of ``resource``, ``depth`` levels below its top."""
+    """The place of the items of a list in a response of ``resource``, ``depth`` levels below its top."""
     return "people" if resource in _RESOURCES and depth <= 1 else place
 
 

@@ -1,6 +1,6 @@
-"""Finds people in running text: e-mail addresses, and names that are known from the answers.
+"""Finds people in running text: e-mail addresses, and names that are known from the responses.
 
-The names are looked up word by word in an index, so that a text costs the same whether the answer has one person
+The names are looked up word by word in an index, so that a text costs the same whether the response has one person
 or a hundred thousand.
 """
 

@@ -38,7 +38,7 @@ _MEMBER_PLACES = frozenset({"member", "people"})
 
 
 class Privacy:
-    """One of the three modes, to be applied to the body of every answer. Safe for any number of threads.
+    """One of the three modes, to be applied to the body of every response. Safe for any number of threads.
 
     ``key`` is the pseudonym key; ``pseudonymize`` needs it (SettingsError), ``drop`` uses it for the keys of invitees
     if it is there. Without it these are derived from ``organization_id`` alone, and whoever has that and a list of
@@ -61,7 +61,7 @@ class Privacy:
         self._key = (key or f"drillster-pipeline invitees of {organization_id}").encode()
 
     def apply(self, resource: str, body: Json) -> Json:
-        """The body of an answer of ``resource`` as it may be written. Its argument is never changed.
+        """The body of a response of ``resource`` as it may be written. Its argument is never changed.
 
         Raises ContractError where it is nested too deeply to be gone through.
         """
@@ -70,7 +70,7 @@ class Privacy:
         return self._walk(resource, lambda: _Pass(self, resource, KnownNames(self.address)).run(body))
 
     def learn(self, resource: str, body: Json) -> None:
-        """Add everyone in an answer to those who are known, so that their names are found in all others.
+        """Add everyone in a response to those who are known, so that their names are found in all others.
 
         Not to be called while other threads apply. Raises ContractError where it is nested too deeply.
         """
@@ -81,7 +81,7 @@ class Privacy:
         try:
             return walk()
         except RecursionError:
-            too_deep = ContractError(f"{resource}: an answer is nested far deeper than any that Drillster gives.")
+            too_deep = ContractError(f"{resource}: a response is nested far deeper than any that Drillster gives.")
         raise too_deep
 
     def unit(self, params: Mapping[str, str]) -> Mapping[str, str]:

@@ -71,7 +71,7 @@ def tables_of(kind: str) -> tuple[str, ...]:
 
 
 def resources_of(tables: Collection[str]) -> tuple[str, ...]:
-    """The resources that these tables are read from, in the order of the walk: pages of others need not be read.
+    """The resources that these tables are read from, in the order of the crawl: pages of others need not be read.
 
     With the lists that lead to whatever may refer to a thing: an item without a readable id hides all that is
     requested by it, so that things may be there although nothing refers to them.

@@ -13,9 +13,9 @@ LOADS = bookkeeping(
     text("kind", "What was loaded.", nullable=False, values=("snapshot", "events")),
     timestamp("started_at", "When staging began.", nullable=False),
     timestamp("finished_at", "When all of it was written, just before it was committed.", nullable=False),
-    timestamp("captured_from", "When the first of its answers came in."),
-    timestamp("captured_until", "When the last of its answers came in."),
-    text("archive_url", "Where the answers are kept."),
+    timestamp("captured_from", "When the first of its responses came in."),
+    timestamp("captured_until", "When the last of its responses came in."),
+    text("archive_url", "Where the responses are kept."),
     text("program_version", "Version of drillster-pipeline that made it."),
     text("capture_id", "The capture in the archive that it was read from."),
     text(
@@ -25,7 +25,7 @@ LOADS = bookkeeping(
     ),
     boolean(
         "is_whole",
-        "Whether all tables of its kind were loaded for which Drillster gave answers; false for a load of selected "
+        "Whether all tables of its kind were loaded for which Drillster gave responses; false for a load of selected "
         "tables only.",
     ),
     boolean(
@@ -55,7 +55,7 @@ LOAD_TABLES = bookkeeping(
     "What a load did to each table.",
     key("load_id", "The load.", references="loads.load_id"),
     key("table_name", "The table."),
-    integer("rows_read", "Rows read from the answers, each once, rejected ones included.", nullable=False),
+    integer("rows_read", "Rows read from the responses, each once, rejected ones included.", nullable=False),
     integer("rows_rejected", "Rows that did not fit; see rejected_rows.", nullable=False),
     integer("rows_inserted", "Rows that were new.", nullable=False),
     integer("rows_updated", "Rows that differed.", nullable=False),
@@ -69,7 +69,7 @@ LOAD_TABLES = bookkeeping(
     boolean(
         "is_fully_loaded",
         "Whether everything was read that Drillster gives the service account (no list cut short, no request "
-        "without a usable answer), and at most half of the rows were rejected. NULL: the table was only filled "
+        "without a usable response), and at most half of the rows were rejected. NULL: the table was only filled "
         "from references, or loaded by a version that did not record it; is_complete counts then.",
     ),
     boolean(

@@ -1,6 +1,6 @@
 """What a table of the warehouse is, as data, and the words that declarations are written in.
 
-DDL with comments, pandas dtypes, the reading of answers, Dagster column schemas and lineage, the data dictionary, the
+DDL with comments, pandas dtypes, the reading of responses, Dagster column schemas and lineage, the data dictionary, the
 entity diagram, dbt sources and checks are all derived from these declarations.
 """
 
@@ -39,11 +39,11 @@ class Type(StrEnum):
 
 
 class Form(StrEnum):
-    """What an answer contains at the path of a column, where that is not simply a value of the column's type."""
+    """What a response contains at the path of a column, where that is not simply a value of the column's type."""
 
     ID = "id"  # opaque: text, or an integer that is taken as its digits; empty is missing
     CODE = "code"  # a word of an enumeration, loaded in upper case
-    STRICT_TEXT = "strict_text"  # anything but text is refused at once, so that another answer's text is preferred
+    STRICT_TEXT = "strict_text"  # anything but text is refused at once, so that another response's text is preferred
     DURATION = "duration"  # ISO 8601, loaded in seconds
     LOGIN = "login"  # a timestamp, or milliseconds since 1970
 
@@ -105,15 +105,15 @@ timestamp = partial(Column, Type.TIMESTAMP)
 boolean = partial(Column, Type.BOOLEAN)
 """True or false; NULL where Drillster does not say."""
 date = partial(Column, Type.DATE)
-"""An export date: the pipeline's own, never read from an answer."""
+"""An export date: the pipeline's own, never read from a response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table: its kind, its columns in order, and the resources that its rows are read from.
 
-    ``columns`` are those that are read from answers (and ``export_date`` of a snapshot); those that the warehouse adds
-    (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
+    ``columns`` are those that are read from responses (and ``export_date`` of a snapshot); those that the warehouse
+    adds (``load_id``, ``first_seen_on``, …) are in ``managed_columns``.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Table:
         set_field("columns", tuple(replace(one, source=one.source or self._source(one)) for one in self.columns))
 
     def _source(self, column: Column) -> str | None:
-        """The lineage of a column: the first of its paths that leads into an answer, else the parameter it is."""
+        """The lineage of a column: the first of its paths that leads into a response, else the parameter it is."""
         if column.path is None or column.type is Type.DATE:
             return None
         if ": " in column.path:
@@ -162,7 +162,7 @@ class Table:
 
     @property
     def managed_columns(self) -> tuple[Column, ...]:
-        """The columns that the warehouse writes, after those of the answers."""
+        """The columns that the warehouse writes, after those of the responses."""
         return MANAGED[self.kind]
 
     @property
@@ -200,7 +200,7 @@ EXPORT_DATE = date(
     nullable=False,
 )
 CAPTURED_AT = timestamp(
-    "captured_at", "When Drillster gave the answer that this row was read from.", "{captured_at}", nullable=False
+    "captured_at", "When Drillster gave the response that this row was read from.", "{captured_at}", nullable=False
 )
 """Both are in every snapshot."""
 

@@ -50,7 +50,7 @@ ERASURES = bookkeeping(
     text("account_digest", "SHA-256 of the account id, in hex: proves that it was this account.", nullable=False),
     timestamp("erased_at", "When.", nullable=False),
     integer("rows_erased", "Rows of the warehouse that were deleted."),
-    integer("archive_lines", "Archived answers that were changed or removed."),
+    integer("archive_lines", "Archived responses that were changed or removed."),
     text("program_version", "The version of this program that did it."),
 )
 
@@ -167,7 +167,7 @@ class TableLoad(TableReport):
 
     @property
     def rows(self) -> int:
-        """Rows of the answers that are in the table."""
+        """Rows of the responses that are in the table."""
         return self.rows_inserted + self.rows_updated + self.rows_unchanged
 
 

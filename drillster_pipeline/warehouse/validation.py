@@ -312,7 +312,7 @@ class Validator:
                 accepted = f"{limit:,} are accepted" if own > limit else "one at least must fit"
                 yield (
                     f"{name}: {table.rows_rejected:,} of {table.rows_read:,} rows did not fit, where {accepted}"
-                    f". Most often: {'; '.join(self._reasons(name))}. The answers are kept in the archive: "
+                    f". Most often: {'; '.join(self._reasons(name))}. The responses are kept in the archive: "
                     "report these reasons, and backfill the date once they are fixed."
                 )
 

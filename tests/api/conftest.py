@@ -148,7 +148,7 @@ def make_tokens(settings: Settings) -> Iterator[Callable[..., TokenSource]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> TokenSource:
-            of_endpoint = {name: options.pop(name) for name in ("clock", "now", "answer_seconds") if name in options}
+            of_endpoint = {name: options.pop(name) for name in ("clock", "now", "response_seconds") if name in options}
             # Waits may be none at all here, and then time ends nothing.
             usual = {"backoff": Backoff(attempts=8)}
             return stack.enter_context(TokenSource(TokenEndpoint(settings, **of_endpoint), **{**usual, **options}))

@@ -79,7 +79,7 @@ def test_no_secret_is_shown_however_it_fails(
         drillster.grant = ANSWERS[answer]
     else:
         drillster.api = ANSWERS[answer]
-    tokens = make_tokens(backoff=Backoff(attempts=2, first=0), answer_seconds=0.2)
+    tokens = make_tokens(backoff=Backoff(attempts=2, first=0), response_seconds=0.2)
     client = make_client(tokens=tokens, backoff=Backoff(attempts=2), limits=Limits(read_seconds=0.2))
     objects = [client, tokens, client.metrics, vars(client), vars(tokens), vars(tokens.endpoint)]
     error = None

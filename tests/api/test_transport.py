@@ -109,15 +109,15 @@ def test_a_connection_that_the_server_closed_while_it_was_idle_is_made_anew():
     [
         pytest.param([], "connection lost", id="nothing at all"),
         pytest.param([b"HTTP/1.1 20"], "connection lost", id="half a status line"),
-        pytest.param([head(Content_Length=9) + b"{}"], "answer cut short", id="less than announced"),
-        pytest.param([head(Transfer_Encoding="chunked") + b"2\r\n{}\r\n"], "answer cut short", id="no last chunk"),
+        pytest.param([head(Content_Length=9) + b"{}"], "response cut short", id="less than announced"),
+        pytest.param([head(Transfer_Encoding="chunked") + b"2\r\n{}\r\n"], "response cut short", id="no last chunk"),
         pytest.param(
-            [head(Transfer_Encoding="chunked") + b"zz\r\n{}"], "answer cut short", id="a chunk without a size"
+            [head(Transfer_Encoding="chunked") + b"zz\r\n{}"], "response cut short", id="a chunk without a size"
         ),
         pytest.param([head(Content_Encoding="gzip") + b"no gzip"], "broken compression", id="broken gzip"),
         pytest.param(
             [head(Content_Encoding="gzip", Content_Length=99) + gzip.compress(b"{}" * 99)[:20]],
-            "answer cut short",
+            "response cut short",
             id="half a gzip",
         ),
     ],
@@ -155,8 +155,8 @@ def test_a_refusal_counts_even_if_its_body_is_cut():
 def test_an_answer_that_comes_byte_by_byte_is_cut(pieces):
     began = time.monotonic()
     with (
-        serving(Reply(pieces=pieces, piece_wait=0.05), read_seconds=5, answer_seconds=0.3) as (_, send),
-        pytest.raises(TransportError, match=r"no complete answer within 0\.3 s"),
+        serving(Reply(pieces=pieces, piece_wait=0.05), read_seconds=5, response_seconds=0.3) as (_, send),
+        pytest.raises(TransportError, match=r"no complete response within 0\.3 s"),
     ):
         send()
     assert time.monotonic() - began < 4
@@ -169,7 +169,7 @@ def test_a_steady_answer_is_not_cut_while_another_is():
         return Reply(body=b"x" * 20)
 
     with (
-        serving(answer, read_seconds=5, answer_seconds=0.4, connections=2) as (_, send),
+        serving(answer, read_seconds=5, response_seconds=0.4, connections=2) as (_, send),
         ThreadPoolExecutor(1) as threads,
     ):
         slow = threads.submit(send)

@@ -53,8 +53,8 @@ def test_https_works_with_the_authorities_that_the_environment_names(trusted):
 
 def test_a_secure_response_that_comes_byte_by_byte_is_cut_too(trusted):
     trusted.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
-    with pytest.raises(TransportError, match="no complete answer"):
-        send(trusted.url, answer_seconds=0.3)
+    with pytest.raises(TransportError, match="no complete response"):
+        send(trusted.url, response_seconds=0.3)
 
 
 def test_a_certificate_that_is_not_trusted_is_a_wrong_setting(secure, monkeypatch):

@@ -126,7 +126,7 @@ def test_a_changed_file_is_found(loaded: Installation, evidence: Evidence) -> No
     [
         (
             lambda rows: [{**rows[0], "account_name": rows[1]["account_name"]}, *rows[1:]],
-            {"rows and the archived answers": "they do not agree: 1 row with other values in account_name"},
+            {"rows and the archived responses": "they do not agree: 1 row with other values in account_name"},
         ),
         (
             lambda rows: [{**row, "verdict": "fine"} for row in rows],
@@ -191,7 +191,7 @@ def test_a_changed_archive_is_found(loaded: Installation, claim: Claim, evidence
     if sealed_anew:
         manifest = part.parent.parent / "manifest.json"
         manifest.write_text(manifest.read_text().replace(was, hashlib.sha256(part.read_bytes()).hexdigest()))
-    expected = {"seal", "provenance", "rows and the archived answers"} if sealed_anew else {"parts"}
+    expected = {"seal", "provenance", "rows and the archived responses"} if sealed_anew else {"parts"}
     assert expected <= set(wrong(loaded, evidence))
     with pytest.raises(ArchiveCorrupt, match="not the one that was loaded" if sealed_anew else "This is no evidence"):
         collect_evidence(loaded.context, claim)
@@ -232,7 +232,7 @@ def test_erasing_a_person_is_no_tampering_but_takes_the_person_out_of_the_proof(
     after = collect_evidence(loaded.context, claim)
     assert after.rows == evidence.rows - 1
     assert wrong(loaded, after) == {}
-    assert set(wrong(loaded, evidence)) == {"rows and the archived answers", "rows and the warehouse"}
+    assert set(wrong(loaded, evidence)) == {"rows and the archived responses", "rows and the warehouse"}
 
 
 def test_it_is_proven_in_a_warehouse_that_was_built_anew(loaded: Installation, evidence: Evidence) -> None:
