@@ -1,7 +1,7 @@
 """The resources of Drillster's API that are captured: the one list of them.
 
 A resource is a declaration: where it is, which lists lead to it, where its own list is in an answer, what identifies
-an item of that list, and how its pages are followed. The crawler, the tables, the plans of a load and the assets
+an item of that list, and how its pages are followed. The crawler, the tables, the load types and the assets
 follow from it. Facts are those of the API 2.1.1 documentation; what that leaves open is read in every form it allows.
 """
 

@@ -77,7 +77,7 @@ MISFORTUNES: dict[str, tuple[Faults, dict[str, str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def logs_and_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Temporary files are read as well, everything is logged, and nothing waits for what is down."""
     (tmp_path / "temporary").mkdir()
     for name in ("TMPDIR", "SQLITE_TMPDIR"):

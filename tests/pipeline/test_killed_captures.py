@@ -170,7 +170,7 @@ class TestInAnObjectStore:
         assert len(stored.context.archive.captures(DAY)) == 1
 
     @pytest.mark.parametrize("resumed", [False, True])
-    def test_one_that_was_taken_for_dead_does_not_seal_what_it_has_read(
+    def test_one_whose_lease_another_run_has_taken_does_not_seal_what_it_has_read(
         self, stored: Installation, resumed: bool
     ) -> None:
         if resumed:
