@@ -495,11 +495,11 @@ def test_a_group_that_is_not_listed_is_read_to_its_end_by_a_resumed_capture(craw
     assert capture.manifest["groups"]["listed"] == groups
 
 
-def test_every_declared_resource_is_requested(
+def test_every_declared_resource_is_requested_and_compared_with_the_counts_of_its_group(
     drillster: Drillster, make_client: Callable[..., Client], tmp_path: Path
 ) -> None:
-    """Whatever is asked, the answer is a list of one item that has an id, and tests."""
-    item = {"id": "x", "type": "TEST", "playables": [{"id": "y"}]}
+    """Each response is a list of one item that has an id, counts and tests."""
+    item = {"id": "x", "type": "TEST", "playables": [{"id": "y"}], "counts": {"members": 9, "drillables": 9}}
     drillster.api = lambda _: json_reply([item])
     archive = Archive(str(tmp_path))
     for kind, names in CAPTURED.items():
@@ -507,4 +507,6 @@ def test_every_declared_resource_is_requested(
         crawler = Crawler(make_client(), writer, privacy=KEEP, window=WINDOW if kind == "events" else None)
         found = crawler.snapshot() if kind == "snapshot" else crawler.events()
         assert [name for name in names if not found.resources[name]["units"]] == []
+        short = [name for name in names if found.resources[name]["short"]]
+        assert short == (["group_members", "group_drillables"] if kind == "snapshot" else [])
         writer.abandon()
