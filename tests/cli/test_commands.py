@@ -192,7 +192,7 @@ def test_schema_names_the_schema_and_the_database_of_its_options(command: Comman
     assert "database: lake\n  schema: elsewhere\n" in sources
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_demo_exports_its_dates_and_shows_them(command: Command) -> None:
     ended = command("demo", "--nights", "2", "--accounts", "20")
     assert ended.code == 0, ended.out + ended.err

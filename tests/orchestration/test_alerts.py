@@ -118,7 +118,7 @@ class TestRuns:
             evaluate(installation)
         assert [text[:21] for text in texts(hook)] == ["The run of 2026-06-08"]
 
-    @pytest.mark.slow
+    @pytest.mark.deep
     def test_a_run_that_the_daemon_retries_is_reported_with_its_last_attempt_or_after_a_while(
         self, installation: Installation, hook: Webhook
     ) -> None:

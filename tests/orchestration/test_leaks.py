@@ -106,6 +106,7 @@ def emptied(installation: Installation) -> list[str]:
     return people
 
 
+@pytest.mark.deep
 def test_runs_that_fail_in_every_way_show_nobody_and_no_secret(
     loaded: Installation,
     hook: Webhook,
