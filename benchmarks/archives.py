@@ -6,7 +6,8 @@ import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from drillster_pipeline.archive import Archive, Capture, utc_moment
+from drillster_pipeline.archive.archive import Archive
+from drillster_pipeline.archive.captures import Capture, utc_moment
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings, load_settings

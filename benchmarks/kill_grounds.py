@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.archive.records import parse_line, read_lines
 from drillster_pipeline.resources import unit_of
 from tests.drillster import Sandbox

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from drillster_pipeline.archive import utc_moment
+from drillster_pipeline.archive.captures import utc_moment
 from drillster_pipeline.extract.batches import Batch, Page
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline.context import PipelineContext

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from drillster_pipeline.archive import UnitFooter
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.resources import RESOURCES
 
 from .paging import count_if_short

@@ -17,7 +17,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
-from drillster_pipeline.archive import CaptureWriter, UnitFooter, body_bytes, utc_moment
+from drillster_pipeline.archive.captures import CaptureWriter, utc_moment
+from drillster_pipeline.archive.records import UnitFooter, body_bytes
 from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
 from drillster_pipeline.resources import CAPTURED, RESOURCES, Endpoint, Unit, unit_of

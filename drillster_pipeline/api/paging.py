@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-from drillster_pipeline.archive import UnitFooter
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import AnswerError, ContractError
 from drillster_pipeline.resources import Resource
 from drillster_pipeline.response_shapes import Json, named_total

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from drillster_pipeline.archive import KINDS
+from drillster_pipeline.archive.archive import KINDS
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.pipeline.gaps import FETCHED_FOR, GapState, find_gaps
@@ -16,7 +16,7 @@ from .rendering import escape, table
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.warehouse import EffectiveLoad
+    from drillster_pipeline.warehouse.ledger import EffectiveLoad
 
 MOST_GAPS = 12
 _REMEDIES = {

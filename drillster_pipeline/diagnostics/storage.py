@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.archive import Archive, open_storage
+from drillster_pipeline.archive.archive import Archive, open_storage
 from drillster_pipeline.archive.local import WRITING, LocalStorage
 from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import ContractError, Refused, Unavailable

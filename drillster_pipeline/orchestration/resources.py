@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
@@ -14,11 +15,6 @@ import dagster as dg
 from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import load_settings
-
-try:
-    import fcntl
-except ImportError:  # Windows: there, a dead run is found by its age alone
-    fcntl = None  # type: ignore[assignment]  # a module or nothing
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
@@ -112,8 +108,6 @@ def _remove(path: Path) -> None:
 
 
 def _try_lock(file: IO[bytes]) -> bool:
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

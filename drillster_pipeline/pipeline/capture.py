@@ -15,7 +15,9 @@ from enum import StrEnum
 from typing import Any
 
 from drillster_pipeline import __version__
-from drillster_pipeline.archive import RESUMABLE_FOR, Capture, CaptureWriter, LockCheck, utc_moment, utc_text
+from drillster_pipeline.archive.archive import RESUMABLE_FOR
+from drillster_pipeline.archive.captures import Capture, CaptureWriter, utc_moment, utc_text
+from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.dates import Window, day_window, events_window, newest_complete
 from drillster_pipeline.errors import (
     ArchiveCorrupt,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from drillster_pipeline.api.client import Client
     from drillster_pipeline.api.metrics import Progress
     from drillster_pipeline.api.tokens import TokenSource
-    from drillster_pipeline.archive import Archive
+    from drillster_pipeline.archive.archive import Archive
     from drillster_pipeline.warehouse import Warehouse
 
 
@@ -44,7 +44,7 @@ class PipelineContext:
     @cached_property
     def archive(self) -> Archive:
         """The archive of the settings."""
-        from drillster_pipeline.archive import Archive
+        from drillster_pipeline.archive.archive import Archive
 
         return Archive(self.settings.archive_url.get_secret_value())
 

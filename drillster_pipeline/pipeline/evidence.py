@@ -20,7 +20,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
-from drillster_pipeline.archive import Capture
+from drillster_pipeline.archive.captures import Capture
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.extract.batches import RANK
 from drillster_pipeline.extract.extractor import Extractor

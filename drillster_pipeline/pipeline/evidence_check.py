@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from drillster_pipeline.archive import Capture
+from drillster_pipeline.archive.captures import Capture
 from drillster_pipeline.errors import ArchiveCorrupt, Refused
 
 from .context import PipelineContext

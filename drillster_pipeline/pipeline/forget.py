@@ -17,8 +17,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from drillster_pipeline.archive import KINDS, Capture, CaptureRef, PageRecord, open_storage
+from drillster_pipeline.archive.archive import KINDS, open_storage
+from drillster_pipeline.archive.captures import Capture, CaptureRef
 from drillster_pipeline.archive.local import WRITING
+from drillster_pipeline.archive.records import PageRecord
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.archive.storage import REPORTS, Storage
 from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavailable

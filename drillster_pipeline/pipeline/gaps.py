@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from enum import StrEnum
 
-from drillster_pipeline.archive import KINDS
+from drillster_pipeline.archive.archive import KINDS
 from drillster_pipeline.dates import STALE_AFTER, midnight
 
 from .context import PipelineContext

@@ -21,7 +21,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from drillster_pipeline.archive import CaptureRef
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.resources import RESOURCES, entry_of
 from drillster_pipeline.response_shapes import shown_unit
 from drillster_pipeline.tables import DATA_TABLES, Kind, Table

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from drillster_pipeline.archive import RESUMABLE_FOR, CaptureRef
+from drillster_pipeline.archive.archive import RESUMABLE_FOR
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.errors import Busy
 
 from .context import PipelineContext

@@ -15,22 +15,16 @@ import sqlalchemy as sa
 
 from drillster_pipeline import __version__
 from drillster_pipeline.api.paging import allowed_difference
-from drillster_pipeline.archive import Capture, utc_moment
+from drillster_pipeline.archive.captures import Capture, utc_moment
 from drillster_pipeline.dates import day_window
 from drillster_pipeline.errors import ContractError, GuardRefused, Interrupted, PastDateRefused, Refused
 from drillster_pipeline.extract.batches import Page
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.response_shapes import shown_id
 from drillster_pipeline.tables import DATA_TABLES, resources_of, tables_of
-from drillster_pipeline.warehouse import (
-    LoadPlan,
-    LoadReport,
-    LoadType,
-    TableLoad,
-    TablePlan,
-    ValidationResult,
-    reads,
-)
+from drillster_pipeline.warehouse import LoadPlan, LoadType, TablePlan, reads
+from drillster_pipeline.warehouse.ledger import TableLoad
+from drillster_pipeline.warehouse.load_plan import LoadReport, ValidationResult
 from drillster_pipeline.warehouse.model import Tables
 
 from .context import PipelineContext, infrequent_gc

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from drillster_pipeline.archive import open_storage
+from drillster_pipeline.archive.archive import open_storage
 from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import Refused, Unavailable

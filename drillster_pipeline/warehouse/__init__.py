@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .ledger import CONTRACT, EffectiveLoad, TableLoad
-from .load import Load
-from .load_plan import LoadPlan, LoadReport, LoadType, TablePlan, TableReport, ValidationResult
+from .ledger import CONTRACT
+from .load_plan import LoadPlan, LoadType, TablePlan
 from .schema_sync import ddl
 from .views import VIEWS
 from .warehouse import Warehouse
@@ -12,15 +11,9 @@ from .warehouse import Warehouse
 __all__ = [
     "CONTRACT",
     "VIEWS",
-    "EffectiveLoad",
-    "Load",
     "LoadPlan",
-    "LoadReport",
     "LoadType",
-    "TableLoad",
     "TablePlan",
-    "TableReport",
-    "ValidationResult",
     "Warehouse",
     "ddl",
 ]

@@ -19,7 +19,7 @@ from drillster_pipeline.api.auth import TokenEndpoint
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
-from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox
 

@@ -17,7 +17,8 @@ from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.tokens import TokenSource
-from drillster_pipeline.archive import Archive, Capture, CaptureRef, CaptureWriter, utc_text
+from drillster_pipeline.archive.archive import Archive
+from drillster_pipeline.archive.captures import Capture, CaptureRef, CaptureWriter, utc_text
 from drillster_pipeline.dates import Window, steady
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.resources import CAPTURED, RESOURCES, unit_of

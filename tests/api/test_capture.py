@@ -17,7 +17,8 @@ from drillster_pipeline import resources as api
 from drillster_pipeline.api.client import Client
 from drillster_pipeline.api.crawler import Crawler
 from drillster_pipeline.api.retry import Backoff
-from drillster_pipeline.archive import Archive, CaptureRef
+from drillster_pipeline.archive.archive import Archive
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDenied, RequestRefused, Unauthorized
 from drillster_pipeline.resources import CAPTURED, RESOURCES, Unit
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed

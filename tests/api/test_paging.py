@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.api.paging import Listing, allowed_difference, count_if_short
-from drillster_pipeline.archive import UnitFooter
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import AnswerError
 
 MOST = 300

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import Archive, Capture, CaptureWriter, UnitFooter
+from drillster_pipeline.archive.archive import Archive
+from drillster_pipeline.archive.captures import Capture, CaptureWriter
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.archive.storage import Storage
 from drillster_pipeline.errors import ArchiveCorrupt
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import RESUMABLE_FOR, Archive, CaptureRef, local
+from drillster_pipeline.archive import local
+from drillster_pipeline.archive.archive import RESUMABLE_FOR, Archive
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.archive.redaction import redact
 from drillster_pipeline.errors import ArchiveCorrupt, ContractError, Interrupted
 

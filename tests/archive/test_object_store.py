@@ -11,8 +11,9 @@ import boto3
 import fsspec
 import pytest
 
-from drillster_pipeline.archive import Archive, UnitFooter
+from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.archive.object_store import RemoteStorage
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
 from tests.support.object_store import ObjectStore, Wire, endpoint, object_store
 

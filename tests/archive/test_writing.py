@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import Archive, UnitFooter, local
+from drillster_pipeline.archive import local
+from drillster_pipeline.archive.archive import Archive
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, Unavailable
 
 from .conftest import DAY, LAST, NOW, PURPOSE, add, again, begin, finished, newest, pages, resume, seal

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from drillster_pipeline.archive import Capture
+from drillster_pipeline.archive.captures import Capture
 from drillster_pipeline.errors import ContractError, PipelineError
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.publish import PublishOutcome, load_quality, publish

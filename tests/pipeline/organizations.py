@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive import UnitFooter
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.pipeline.context import PipelineContext
 
 DAYS = (date(2026, 6, 8), date(2026, 6, 9))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import Archive
+from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.dates import events_window
 from drillster_pipeline.errors import ArchiveCorrupt, Busy, PastDateRefused, PermissionDenied, Refused
 from drillster_pipeline.pipeline.capture import CaptureOutcome, How

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from drillster_pipeline.archive import Capture, CaptureWriter, UnitFooter
+from drillster_pipeline.archive.captures import Capture, CaptureWriter
 from drillster_pipeline.archive.local import LocalStorage
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import Busy, SettingsError
 from drillster_pipeline.pipeline.forget import ForgetOutcome, forget
 from drillster_pipeline.warehouse import Warehouse

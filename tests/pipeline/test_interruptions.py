@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Interrupted, SettingsError
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PAUSES, PublishOutcome, publish
-from drillster_pipeline.warehouse import Load
+from drillster_pipeline.warehouse.load import Load
 from drillster_pipeline.warehouse.staging import PREFIX
 from tests.support.installation import DAY, Installation
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.archive import Archive, lease
+from drillster_pipeline.archive import lease
+from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import Busy, Unavailable
 from drillster_pipeline.pipeline.capture import How, capture

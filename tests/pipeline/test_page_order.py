@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive import Capture
+from drillster_pipeline.archive.captures import Capture
 from drillster_pipeline.archive.records import part_name, read_lines
 from drillster_pipeline.extract.extractor import Extractor
 from drillster_pipeline.pipeline import publish as loads

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drillster_pipeline.archive import CaptureRef
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.pipeline.prune import PruneOutcome, prune
 from tests.conftest import examples
 from tests.support.installation import DAY, NOW, Installation, put_capture

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.archive import CaptureRef
+from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import Unauthorized
 from drillster_pipeline.pipeline.capture import CaptureOutcome, capture

@@ -19,7 +19,8 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from drillster_pipeline.warehouse import Load, Warehouse
+from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.load import Load
 from tests.support.databases import Place
 from tests.warehouse.support import account, batch, day, group, member, plan, playable, result
 

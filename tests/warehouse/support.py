@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.extract.batches import Batch, Reject, batch_of
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
-from drillster_pipeline.warehouse import CONTRACT, LoadPlan, LoadReport, LoadType, TablePlan, TableReport, Warehouse
+from drillster_pipeline.warehouse import CONTRACT, LoadPlan, LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse.load_plan import LoadReport, TableReport
 from drillster_pipeline.warehouse.model import build, lookup
 from drillster_pipeline.warehouse.staging import PREFIX
 

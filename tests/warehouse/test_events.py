@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from drillster_pipeline.warehouse import LoadReport, Warehouse
+from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.load_plan import LoadReport
 
 from .support import ADDITIVE, account, column, counts, day, event, load, rows
 

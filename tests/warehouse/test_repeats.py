@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import PipelineError
-from drillster_pipeline.warehouse import LoadReport, LoadType, TablePlan, ValidationResult, Warehouse
+from drillster_pipeline.warehouse import LoadType, TablePlan, Warehouse
+from drillster_pipeline.warehouse.load_plan import LoadReport, ValidationResult
 
 from .support import (
     account,
