@@ -57,7 +57,7 @@ def test_a_defect_in_one_step_hides_neither_the_others_nor_shows_a_value(
     def broken(*_: object) -> None:
         raise KeyError("a value of somebody")
 
-    monkeypatch.setattr("drillster_pipeline.archive.Archive.dates", broken)
+    monkeypatch.setattr("drillster_pipeline.archive.archive.Archive.dates", broken)
     report = check()
     assert "KeyError at test_diagnostics.py" in by_step(report)["archive"].found
     assert "somebody" not in repr(report)

@@ -17,7 +17,7 @@ from tests.support.databases import Place
 from .month import LAST
 from .questions import DOCS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deep
 DOCUMENT = DOCS / "duckdb.md"
 BLOCKS = re.findall(r"^```sql\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
 (INSTALL,) = re.findall(r"^```python\n(import importlib\n.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)

@@ -151,6 +151,7 @@ def test_runs_that_fail_in_every_way_show_nobody_and_no_secret(
     assert loaded.files_with(*secrets) == []
 
 
+@pytest.mark.deep
 def test_a_run_that_succeeds_gives_dagster_no_name_of_a_person_or_a_thing(
     loaded: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_lock_of_a_run_that_has_ended_or_is_unknown_is_removed(installation: I
         assert status_of(instance, ended) is dg.DagsterRunStatus.SUCCESS
 
 
+@pytest.mark.deep
 def test_a_run_whose_process_was_killed_is_finished_by_the_next(installation: Installation) -> None:
     sandbox = installation.sandbox
     sandbox.faults = Faults(latency=0.1)

@@ -96,6 +96,7 @@ def steps(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> int:
     return steps
 
 
+@pytest.mark.deep
 def test_one_that_is_killed_at_any_step_is_resumed(steps: int, installations: Iterator[Installation]) -> None:
     chance = random.Random(2026)
     for step in [1, 2, 4, 6, *chance.sample(range(7, steps * 3 // 4), 6)]:

@@ -145,7 +145,7 @@ def published(found: Capture, lines: Lines, chunk_rows: int) -> dict[str, Counte
 OF_THE_LOAD = {"load_id", "loaded_at", "row_number"}
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.hypothesis
 def test_a_load_is_the_same_whatever_the_order_of_its_pages(pages: tuple[Capture, Lines]) -> None:
     found, lines = pages

@@ -91,7 +91,7 @@ def test_a_prune_that_was_cut_short_is_finished_by_the_next(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for function in ("archive.local.shutil.rmtree", "archive.Archive.remove_if_empty"):
+    for function in ("archive.local.shutil.rmtree", "archive.archive.Archive.remove_if_empty"):
         with monkeypatch.context() as patched:
             patched.setattr(f"drillster_pipeline.{function}", killed)
             with pytest.raises(KeyboardInterrupt):

@@ -210,7 +210,7 @@ def test_what_cannot_be_written_is_refused(template: Installation, tmp_path: Pat
         written(elsewhere)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_postgresql_gives_the_same_figures(installation: Installation, figures: Figures) -> None:
     with postgresql_server() as url:
         installation.set(DRILLSTER_WAREHOUSE_URL=url, DRILLSTER_WAREHOUSE_SCHEMA="drillster")

@@ -127,7 +127,7 @@ def test_a_merge_that_fails_halfway_shows_nothing(any_warehouse: Warehouse, monk
     assert {name: rows(any_warehouse, name, ledger=True) for name in before} == before
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("step", ["stage", "validate", "merge"])
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
 def test_a_lost_connection_is_an_error_that_says_so_and_the_next_run_loads(

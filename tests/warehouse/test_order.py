@@ -56,12 +56,12 @@ def test_tables_and_histories_are_what_happened_day_by_day_on_sqlite(sqlite_ware
     check_many(sqlite_warehouse, 12)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_tables_and_histories_are_what_happened_day_by_day_on_postgresql(postgresql_warehouse: Warehouse) -> None:
     check_many(postgresql_warehouse, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_tables_and_histories_are_what_happened_day_by_day_on_mariadb(mariadb_warehouse: Warehouse) -> None:
     check_many(mariadb_warehouse, 2)
 
