@@ -33,10 +33,10 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 test: install  ## Run the tests
 	$(PYTEST) -m "not deep"
 
-test-fast: install  ## Only those that need no service, kill or browser
+test-fast: install  ## Only those that need no service and no kill
 	$(PYTEST) -m "not slow and not deep"
 
-test-deep: install  ## Only those that take minutes: soak, kills, scale
+test-deep: install  ## Only those that take long: soak, kills, the queue, a browser
 	$(PYTEST) -m deep
 
 # No limit of time: to make an example that fails as small as it can be takes longer than to find it.

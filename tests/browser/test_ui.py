@@ -32,7 +32,7 @@ NOISE: dict[str, str] = {}
 """What Dagster's own page says on the console, as a pattern, and why that is nothing to us."""
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.deep,
     pytest.mark.skipif(chromium.BINARY is None, reason="no chromium: tests/browser/install installs Debian's"),
     pytest.mark.timeout(900 if PICTURES else 600),
 ]
@@ -71,7 +71,6 @@ def newest(installation: Installation) -> date:
     return newest_complete(installation.now, AMSTERDAM)
 
 
-@pytest.mark.deep
 def test_a_backfill_is_launched_and_looked_at_by_clicking(
     installation: Installation, browser: Browser, newest: date
 ) -> None:
