@@ -13,6 +13,8 @@ from tests.cli.conftest import Command, Query
 from tests.drillster import Failure, Faults, Sandbox
 from tests.support.webhooks import running_webhook
 
+pytestmark = pytest.mark.slow
+
 NEWEST = newest_complete(datetime.now(UTC), ZoneInfo("Europe/Amsterdam"))
 NONSENSE = Faults(failures=(Failure(at="groups", statuses=(400,), error="nonsense"),))
 

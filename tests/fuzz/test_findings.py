@@ -14,6 +14,8 @@ from tests.drillster import Failure, Faults, PageFault, Shapes, closed
 from .mutations import Mutation
 from .runs import Fuzzed, Run, check, check_deletions
 
+pytestmark = pytest.mark.slow
+
 SNAPSHOT = ("snapshot",)
 MEMBERS, ACCOUNTS = RESOURCES["group_members"].path, RESOURCES["accounts"].path
 

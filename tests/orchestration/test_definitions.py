@@ -52,6 +52,7 @@ print([name for name in heavy if name in sys.modules])
 """
 
 
+@pytest.mark.slow
 def test_loading_needs_no_settings_no_network_and_no_heavy_library(tmp_path: Path) -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", _LOAD], cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, check=True

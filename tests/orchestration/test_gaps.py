@@ -18,6 +18,8 @@ from drillster_pipeline.pipeline.guard import mark_refused
 from tests.drillster import Failure, Faults
 from tests.support.installation import AMSTERDAM, Installation, night_after, put_capture
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO, THREE, FOUR, FIVE = (
     newest_complete(datetime.now(UTC), AMSTERDAM) - timedelta(days=ago) for ago in (4, 3, 2, 1, 0)
 )

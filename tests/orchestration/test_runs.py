@@ -25,6 +25,8 @@ from tests.support.webhooks import running_webhook
 
 from .runs import checks_of, failures_of, launch, load_and_show, metadata_of
 
+pytestmark = pytest.mark.slow
+
 NEXT = DAY + timedelta(days=1)
 SHOWN_IN_PLACE = 1_000
 """Characters of a Markdown entry that the UI shows in place; a longer one is behind a button."""

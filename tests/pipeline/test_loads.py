@@ -16,6 +16,8 @@ from drillster_pipeline.tables import DATA_TABLES, Kind
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, Size, closed
 from tests.support.installation import DAY, NOW, Installation
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(accounts=14, groups=3, objectives_per_group=2, catalogs=1, playables_per_catalog=6)
 ENTITIES = [name for name, table in DATA_TABLES.items() if table.kind is Kind.ENTITY]
 LEDGER = {"load_id", "loaded_at", "last_seen_on", "row_hash", "playable_count"}

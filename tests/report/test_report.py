@@ -20,6 +20,8 @@ from tests.drillster import Sandbox
 from tests.support.databases import postgresql_server
 from tests.support.installation import DAY, NOW, Installation
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "br", "path", "use", "rect", "img", "link", "hr", "input"}
 
 
