@@ -130,8 +130,11 @@ def _lock(instance: dg.DagsterInstance, sleep: Callable[[float], None]) -> Itera
 def _load(instance: dg.DagsterInstance) -> AlertState:
     stored = instance.daemon_cursor_storage.get_cursor_values({RECORD}).get(RECORD)
     if stored:
-        known = {each.name for each in fields(AlertState)}
-        return AlertState(**{name: value for name, value in json.loads(stored).items() if name in known})
+        values, known = json.loads(stored), {each.name for each in fields(AlertState)}
+        state = AlertState(**{name: value for name, value in values.items() if name in known})
+        # An earlier version kept the ended backfills apart.
+        state.reported += [f"backfill|{backfill}|" for backfill in values.get("backfills", ())]
+        return state
     state = AlertState(0)
     for kind in _ENDED:
         for change in instance.fetch_run_status_changes(kind, limit=1).records:
@@ -142,7 +145,9 @@ def _load(instance: dg.DagsterInstance) -> AlertState:
 
 def _save(instance: dg.DagsterInstance, state: AlertState) -> None:
     state.messages = state.messages[-_MESSAGES_KEPT:]
-    state.reported = state.reported[-_REPORTED_KEPT:]
+    # Backfills are read again in every round, so that theirs are kept apart from the rest.
+    backfills = [key for key in state.reported if key.startswith("backfill|")][-2 * _BACKFILLS_READ :]
+    state.reported = backfills + [key for key in state.reported if not key.startswith("backfill|")][-_REPORTED_KEPT:]
     instance.daemon_cursor_storage.set_cursor_values({RECORD: json.dumps(asdict(state))})
 
 

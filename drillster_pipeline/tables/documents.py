@@ -27,14 +27,14 @@ class Described(Protocol):
     @property
     def name(self) -> str: ...  # noqa: D102 - says it itself
     @property
-    def description(self) -> str: ...  # noqa: D102
+    def description(self) -> str: ...  # noqa: D102 - the same
 
 
 class DescribedView(Described, Protocol):
     """A view, as far as a document needs it."""
 
     @property
-    def columns(self) -> Sequence[Described]: ...  # noqa: D102
+    def columns(self) -> Sequence[Described]: ...  # noqa: D102 - the same
 
 
 _DRAWN: Mapping[str, Sequence[str]] = {

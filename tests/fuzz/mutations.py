@@ -105,13 +105,13 @@ BYTES: Mapping[str, Callable[[bytes], Reply]] = {
     "a list twice": _with_field(b'"accounts": [], "members": [], "groups": []'),
     "a NUL": _with_field(b'"na\\u0000me": "a\\u0000b"'),
     "half an emoji": _with_field(b'"\\ud83d": "\\ud83d"'),
-    **{text: lambda _, text=text: Reply(text.encode()) for text in ("null", '"down"', "[]", "{}")},  # type: ignore[misc]
+    **{text: lambda _, text=text: Reply(text.encode()) for text in ("null", '"down"', "[]", "{}")},  # type: ignore[misc]  # a default in a lambda
     "an error with 200": lambda _: Reply(b'{"id": "not_found", "description": "gone"}'),
     "204": lambda _: Reply(b"", 204),
     "400 of the size": lambda _: Reply(b'{"id": "invalid_result_size"}', 400),
     "400 of the cursor": lambda _: Reply(b'{"id": "invalid_result_from"}', 400),
     **{
-        str(status): lambda _, status=status: Reply(b'{"id": "not_permitted"}', status)  # type: ignore[misc]
+        str(status): lambda _, status=status: Reply(b'{"id": "not_permitted"}', status)  # type: ignore[misc]  # the same
         for status in (400, 403, 404, 500)
     },
 }
