@@ -1,5 +1,7 @@
 """Authentication: the service account's signed assertion is exchanged for an access token (RFC 7523; API notes, 1.3).
 
+The token is for the service account itself, or for an end user whom its organization manages: the assertion names them.
+
 A token request is safe to repeat, since each attempt carries a fresh assertion. What Drillster refuses is not repeated:
 it is reported as settings to check.
 """
@@ -23,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from drillster_pipeline import __version__
 from drillster_pipeline.dates import steady, wall_clock
 from drillster_pipeline.errors import AnswerError, ApiUnavailable, AuthenticationError, PipelineError, SettingsError
+from drillster_pipeline.formatting import duration
 
 from .responses import described, error_for, error_id, is_transient, redirect_error
 from .retry import CancelToken, RetryState, http_date, retry_after
@@ -58,6 +61,12 @@ class Grant:
     is_stated: bool = field(default=True, compare=False)
     """Whether the response named a lifetime at all."""
 
+    @property
+    def validity(self) -> str:
+        """How long the token is valid, as the rest of a sentence about it."""
+        stated = duration(self.lifetime) + (" or more" if self.lifetime == LONGEST_LIFETIME else "")
+        return f"is valid for {stated}" if self.is_stated else f"has no lifetime: {stated} is assumed"
+
 
 @dataclass(frozen=True, slots=True)
 class Skew:
@@ -70,19 +79,23 @@ class Skew:
 class TokenEndpoint:
     """Requests tokens with the client's secret and the service account's assertion.
 
-    ``response_seconds`` is the longest wait for a response, ``clock`` counts seconds, ``now`` is the wall clock, by
-    which assertions are dated. Raises SettingsError for a private key that cannot sign; it never quotes the key.
+    ``account_id`` is whom the tokens are for: an end user, or the service account if left out. It is a personal key, so
+    no message has it. ``response_seconds`` is the longest wait for a response, ``clock`` counts seconds, ``now`` is the
+    wall clock, by which assertions are dated. Raises SettingsError for a private key that cannot sign; it never quotes
+    the key.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
+        account_id: str | None = None,
         response_seconds: float = 30.0,
         clock: Callable[[], float] = steady,
         now: Callable[[], datetime] = wall_clock,
     ) -> None:
         self._settings = settings
+        self._account_id = settings.service_account_id if account_id is None else account_id
         self._url = f"{settings.base_url}/{ENDPOINT}"
         self._key = _rsa_key(settings.private_key.get_secret_value())
         self.clock = clock
@@ -124,7 +137,7 @@ class TokenEndpoint:
         issued = int(self._now().timestamp())
         claims = {
             "iss": self._settings.service_account_id,
-            "sub": self._settings.service_account_id,
+            "sub": self._account_id,
             "aud": self._url,
             "jti": str(uuid.uuid4()),
             "iat": issued - BACKDATED_SECONDS,
@@ -175,7 +188,8 @@ class TokenEndpoint:
         if 400 <= status < 500:
             date = http_date(response.headers.get("Date"))
             ahead = None if date is None else (self._now() - date).total_seconds()
-            return AuthenticationError(_refusal(described(status, identifier), identifier, ahead))
+            is_end_user = self._account_id != self._settings.service_account_id
+            return AuthenticationError(_refusal(described(status, identifier), identifier, ahead, is_end_user))
         return error_for(status, identifier, ENDPOINT)
 
 
@@ -226,10 +240,12 @@ def skew_between(headers: Mapping[str, str], sent: datetime, answered: datetime)
     return Skew(round(ahead, 2), round(0.5 + abs(took) / 2, 2))
 
 
-def _refusal(described_status: str, identifier: str | None, ahead: float | None) -> str:
+def _refusal(described_status: str, identifier: str | None, ahead: float | None, is_end_user: bool) -> str:
     """The sentence for a refused token request. ``ahead``: seconds that our clock is ahead of Drillster's, if known."""
     client = "DRILLSTER_CLIENT_ID and DRILLSTER_CLIENT_SECRET (the secret is still listed for that client)"
     account = "DRILLSTER_SERVICE_ACCOUNT_ID (the account exists and is active)"
+    if is_end_user:
+        account = f"the end user's account (it exists, and the organization manages it); {account}"
     key = "DRILLSTER_PRIVATE_KEY (it belongs to that account)"
     clock = "the clock of this machine"
     if ahead is not None:

@@ -70,6 +70,10 @@ class Backoff:
     cap: float = 20.0
 
 
+INTERACTIVE = Backoff(attempts=3, longest=15.0, first=0.5, cap=4.0)
+"""Less than in a run: somebody waits for the result."""
+
+
 class RetryState:
     """What failed of one request so far, and whether to try again."""
 

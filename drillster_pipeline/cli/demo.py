@@ -186,6 +186,7 @@ def run_sandbox(*, host: str, port: int, accounts: int, seed: int, folder: Path)
         first = {"DRILLSTER_FIRST_EXPORT_DATE": str(newest_complete(wall_clock(), TIMEZONE))}
         write_environment(env_file, sandbox.environment() | first)
         click.echo(f"Settings of a client are in {env_file}. Copy them to .env, then: drillster-pipeline check")
+        click.echo(f"Try the element of a widget (drillster-pipeline token --widget …) at {sandbox.base_url}/widgets/")
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,8 @@ import click
 from drillster_pipeline import __version__
 from drillster_pipeline.errors import PipelineError
 
+from .token import WIDGETS, print_token
+
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
 
@@ -129,6 +131,20 @@ def schema(form: str, dialect: str, in_schema: str | None, database: str | None)
     from .maintenance import render
 
     click.echo(render(form, dialect, schema=in_schema, database=database), nl=False)
+
+
+@commands.command()
+@click.option("--account", "account_id", help="ID of the end user's account; the service account if left out.")
+@click.option("--header", is_flag=True, help="Print the Authorization header, as curl -H @- reads it.")
+@click.option("--widget", type=click.Choice(WIDGETS), help="Print the HTML element that starts this widget.")
+@click.option("--show", is_flag=True, help="Print it even on a terminal.")
+def token(account_id: str | None, header: bool, widget: str | None, show: bool) -> None:
+    """Get an access token and print it for a program; when it expires is on standard error.
+
+    It is for the service account, or with --account for an end user whom the organization manages.
+    """
+    with _open_context(needs_api=True) as context:
+        print_token(context.settings, account_id, header=header, widget=widget, show=show)
 
 
 @commands.command()

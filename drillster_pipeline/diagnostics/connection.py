@@ -11,7 +11,7 @@ from drillster_pipeline import __version__
 from drillster_pipeline.api.auth import BACKDATED_SECONDS, ENDPOINT, VALID_SECONDS, Skew, TokenEndpoint, skew_between
 from drillster_pipeline.api.client import VERSION
 from drillster_pipeline.api.responses import is_transient, redirect_error
-from drillster_pipeline.api.retry import Backoff, CancelToken
+from drillster_pipeline.api.retry import INTERACTIVE, CancelToken
 from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.api.transport import Limits, Transport, TransportError
 from drillster_pipeline.errors import SettingsError, Unavailable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LIMITS = Limits(read_seconds=20.0, response_seconds=20.0)
 """Less than in a run: somebody waits for the result."""
-BACKOFF = Backoff(attempts=3, longest=15.0, first=0.5, cap=4.0)
 NOTICEABLE_SECONDS = 30.0
 """A clock that is off by more than this should be set, though assertions are still valid."""
 
@@ -70,11 +69,10 @@ def request_token(
     source = None
     with report.step(Part.DRILLSTER, "access token", f"POST {ENDPOINT}, with a signed assertion") as step:
         endpoint = TokenEndpoint(settings, response_seconds=LIMITS.response_seconds, now=now)
-        source = TokenSource(endpoint, backoff=BACKOFF)
+        source = TokenSource(endpoint, backoff=INTERACTIVE)
         source.token()
         assert source.granted is not None
-        lifetime = duration(source.granted.lifetime)
-        validity = f"is valid for {lifetime}" if source.granted.is_stated else f"has no lifetime: {lifetime} is assumed"
+        validity = source.granted.validity
         step.ok(f"Drillster accepts the client, the service account and its key; the token {validity}")
     if source is not None and step.has_failed:
         source.close()

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.api.client import Client, EndpointClient
+from drillster_pipeline.api.retry import INTERACTIVE
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete, wall_clock
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import SETTINGS, environment, read_settings
 
-from .connection import BACKOFF, LIMITS, check_clock, check_connection, request_token
+from .connection import LIMITS, check_clock, check_connection, request_token
 from .endpoints import ORDER, Probe, add_estimate, check_rows
 from .report import DiagnosticsReport, Part
 from .scheduling import check_alerts, check_daemon, check_schedule
@@ -115,7 +116,7 @@ class Diagnostics:
             tokens=tokens,
             concurrency=settings.concurrency,
             requests_per_second=settings.requests_per_second,
-            backoff=BACKOFF,
+            backoff=INTERACTIVE,
             limits=LIMITS,
         ) as client:
             endpoint_client = EndpointClient(client, organization_id=settings.organization_id, window=window)

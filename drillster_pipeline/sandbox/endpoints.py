@@ -18,6 +18,7 @@ _DEFAULT_SIZES = {"objective_events": LARGEST_PAGE, "group_staff": None, "object
 _WINDOW = 7 * DAY
 PATHS = {
     "2.1.1/version": "version",
+    "2.1.1/user": "user",
     "2.1.1/organization": "organization",
     "2.1.1/organization/{organization_id}": "organization",
     "2.1.1/organization/{organization_id}/catalogs": "catalogs",
@@ -76,6 +77,10 @@ class Endpoints:
     def version(self) -> Json:
         """The version of Drillster, which needs no token."""
         return {"version": "2-1-1.601"}
+
+    def user(self, account_id: str) -> Json:
+        """The User that the token is for."""
+        return _found([self.at.account(account_id)], "nonexistent_user")["account"]
 
     # -- the organization ----------------------------------------------------------------------------------------
 

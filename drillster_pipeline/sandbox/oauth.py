@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -93,21 +93,26 @@ class Refusal(Problem):
 
 
 class Grants:
-    """Issues access tokens, and checks those that it issued."""
+    """Issues access tokens, and checks those that it issued.
 
-    def __init__(self, credentials: Credentials, account_key: rsa.RSAPublicKey) -> None:
+    They are for the service account, and for accounts of which ``manages`` says that its organization manages them.
+    """
+
+    def __init__(self, credentials: Credentials, account_key: rsa.RSAPublicKey, manages: Callable[[str], bool]) -> None:
         self.lifetime = 7200.0
         """Seconds that a token is valid for."""
         self.count = 0
         """How many tokens were issued."""
         self.tokens: dict[str, float] = {}
         """When each token expires; 0: it is revoked."""
-        self._credentials, self._account_key = credentials, account_key
+        self._credentials, self._account_key, self._manages = credentials, account_key, manages
+        self._accounts: dict[str, str] = {}
+        """Which account each token is for."""
         self._used: dict[str, float] = {}
         """The ``jti`` of assertions, and when they expire."""
 
-    def check(self, authorization: str, now: float) -> None:
-        """Raises Problem where a request has no valid token. Both scheme names are case sensitive."""
+    def check(self, authorization: str, now: float) -> str:
+        """The account of a request's token. Raises Problem where it is not valid. Scheme names are case sensitive."""
         scheme, _, token = authorization.partition(" ")
         if scheme not in {"Bearer", "OAuth"} or not token:
             raise Problem(401, "not_authenticated", "User was not authenticated.")
@@ -116,6 +121,7 @@ class Grants:
             raise Problem(401, "invalid_token", "The access token is not valid.")
         if expires <= now:
             raise Problem(401, "token_expired", "The access token has expired.")
+        return self._accounts[token]
 
     def grant(self, form: bytes, content_type: str, url: str, now: float) -> dict[str, Any]:
         """A Token object for a token request to the URL. Raises Refusal."""
@@ -134,11 +140,13 @@ class Grants:
             raise Refusal(401, "invalid_client", "The client could not be authenticated.")
         if values["grant_type"] != GRANT:
             raise Refusal(400, "unsupported_grant_type", "Only the JWT authorization grant is supported.")
-        self._check_assertion(values["assertion"], url, now)
-        return self._issue(now)
+        return self._issue(self._checked_account(values["assertion"], url, now), now)
 
-    def _check_assertion(self, assertion: str, url: str, now: float) -> None:
-        """RFC 7523, section 3. Tests set another clock than that of PyJWT, so its checks of time are made here."""
+    def _checked_account(self, assertion: str, url: str, now: float) -> str:
+        """The account that an assertion asks a token for: RFC 7523, section 3.
+
+        Tests set another clock than that of PyJWT, so its checks of time are made here.
+        """
         account = self._credentials.service_account_id
         try:
             claims = jwt.decode(
@@ -147,7 +155,6 @@ class Grants:
                 algorithms=["RS256"],
                 audience=url,
                 issuer=account,
-                subject=account,
                 options={"require": ["aud", "exp", "iss", "sub"], "verify_exp": False, "verify_iat": False},
             )
             expires, issued = float(claims["exp"]), float(claims.get("iat", now))
@@ -157,24 +164,27 @@ class Grants:
             raise Refusal(
                 400, "invalid_grant", "The assertion has expired, is not valid yet, or is valid for too long."
             )
+        if claims["sub"] != account and not self._manages(claims["sub"]):
+            raise Refusal(400, "invalid_grant", "The organization of the service account does not manage this account.")
         self._used = {used: until for used, until in self._used.items() if until > now}
         jti = claims.get("jti")
         if jti in self._used:
             raise Refusal(400, "invalid_grant", "The assertion has been used before.")
         if jti is not None:
             self._used[jti] = expires
+        return str(claims["sub"])
 
-    def _issue(self, now: float) -> dict[str, Any]:
+    def _issue(self, account_id: str, now: float) -> dict[str, Any]:
         jti, expires = str(uuid4()), now + self.lifetime
         claims = {
-            "sub": self._credentials.service_account_id,
+            "sub": account_id,
             "exp": int(expires),
             "jti": jti,
             "client_id": self._credentials.client_id,
             "scope": ["ROLE_USER"],
         }
         token = jwt.encode(claims, process_key(), algorithm="RS256")
-        self.tokens[token] = expires
+        self.tokens[token], self._accounts[token] = expires, account_id
         self.count += 1
         seconds = int(self.lifetime)
         return {"access_token": token, "expires_in": seconds, "jti": jti, "scope": "ROLE_USER", "token_type": "bearer"}

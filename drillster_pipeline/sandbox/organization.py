@@ -84,6 +84,11 @@ class Snapshot:
         """OrganizationAccount objects, by creation; the cursor is the millisecond of that."""
         return Listing("accounts", self.model.listed(self.moment), self._account, lambda stay: str(stay.start), int)
 
+    def account(self, account_id: str) -> Object | None:
+        """The OrganizationAccount object of an id; None where the organization does not list it."""
+        found = (stay for stay in self.accounts().things if stay.id == account_id)
+        return next(map(self._account, found), None)
+
     def _account(self, stay: Stay) -> Object:
         person = self.model.person(stay)
         relations = (["ADMIN"] if self.model.is_administrator(stay) else []) + (["ACCOUNT"] if stay.chair >= 0 else [])

@@ -22,7 +22,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from .draws import step_of
@@ -52,6 +53,7 @@ class Drillster:
             routes=[
                 Route(GRANT_PATH, self._token, methods=["POST"]),
                 *(Route(f"/api/{path}", partial(self._api, path)) for path in PATHS),
+                Mount("/widgets", StaticFiles(directory=Path(__file__).with_name("widgets"), html=True)),
             ],
             middleware=[Middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=1)],
             exception_handlers={Problem: self._problem},
@@ -88,10 +90,14 @@ class Drillster:
         return self.response(200, _encode(token).encode())
 
     async def _api(self, path: str, request: Request) -> Response:
-        if PATHS[path] != "version":
-            self.grants.check(request.headers.get("authorization", ""), self.clock())
-        body = self.bodies(self.step(), path, request.url.query, tuple(request.path_params.values()))
-        return self.response(200, body)
+        resource, parameters = PATHS[path], tuple(request.path_params.values())
+        if resource != "version":
+            account_id = self.grants.check(request.headers.get("authorization", ""), self.clock())
+            if resource == "user":
+                parameters = (account_id,)
+            elif account_id != self.organization.service_account_id:
+                raise Problem(403, "not_permitted", "An end user has no access to the data of the organization.")
+        return self.response(200, self.bodies(self.step(), path, request.url.query, parameters))
 
     def _body(self, _step: int, path: str, query: str, parameters: tuple[str, ...]) -> bytes:
         return _encode(self.answer(path, dict(parse_qsl(query, keep_blank_values=True)), parameters)).encode()
@@ -127,7 +133,7 @@ class Sandbox:
         key = process_key() if key_file is None else load_or_create(key_file)
         self.credentials = credentials_of(key, self.organization.service_account_id, self.organization.id)
         self.now = now
-        self.app = self.application(Grants(self.credentials, key.public_key()))
+        self.app = self.application(Grants(self.credentials, key.public_key(), self._manages))
         self._host, self._port = host, port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -135,6 +141,10 @@ class Sandbox:
     def application(self, grants: Grants) -> Drillster:
         """What answers the requests."""
         return Drillster(self.organization, grants, self._step)
+
+    def _manages(self, account_id: str) -> bool:
+        account = self.organization.snapshot(self._step()).account(account_id)
+        return account is not None and "ACCOUNT" in account["relationTypes"]
 
     def _step(self) -> int:
         return step_of(self.now or datetime.now(UTC))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.drillster import Faults
 
-from .caller import Caller, Start
+from .caller import NOW, Caller, Start
 
 
 def test_a_grant_is_a_token_object_without_refresh_token(caller: Caller) -> None:
@@ -58,6 +58,28 @@ def test_a_wrong_form_is_refused(caller: Caller, changes: dict[str, Any], status
 def test_a_wrong_assertion_is_an_invalid_grant(caller: Caller, changes: dict[str, Any]) -> None:
     answer = caller.grant(assertion=caller.assertion(**from_now(changes)))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+
+
+def test_the_token_of_an_end_user_is_for_their_account_and_not_for_the_data_of_the_organization(caller: Caller) -> None:
+    accounts = caller.sandbox.organization.at(NOW).accounts().all()
+    user = next(one["account"] for one in accounts if one["relationTypes"] == ["ACCOUNT"])
+    answer = caller.grant(assertion=caller.assertion(sub=user["id"]))
+    caller.token = answer.json()["access_token"]
+    assert caller.get("user") == user
+    answer = caller.call("groups")
+    assert (answer.status_code, answer.json()["id"]) == (403, "not_permitted")
+
+
+def test_an_account_that_the_organization_does_not_manage_gets_no_token(caller: Caller) -> None:
+    seen = caller.sandbox.organization.at(NOW)
+    staff = [one["account"]["id"] for one in seen.accounts().all() if one["relationTypes"] == ["ADMIN"]]
+    members = [one.stay for group in seen.present_groups() for one in seen.memberships(group)]
+    guests = [stay.id for stay in members if stay.guest_of is not None]
+    gone = [stay.id for chair in seen.model.chairs for stay in chair if stay.gone <= seen.moment]
+    for others in (set(staff) - {caller.sandbox.credentials.service_account_id}, guests, gone):
+        answer = caller.grant(assertion=caller.assertion(sub=min(others)))
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+        assert "does not manage this account" in answer.json()["error_description"]
 
 
 @pytest.mark.parametrize("changes", [{"iat": ...}, {"jti": ...}, {"iat": 3}, {"iat": -120}, {"exp": 3590}], ids=str)
