@@ -1,7 +1,9 @@
-"""What Dagster loads."""
+"""What Dagster loads of this project: one organization, with the settings of the environment and ``.env``."""
 
 from __future__ import annotations
 
-from .orchestration.definitions import build_definitions
+import dagster as dg
 
-defs = build_definitions()
+from .components import build_defs
+
+defs = dg.Definitions.merge(build_defs(), dg.Definitions(executor=dg.in_process_executor))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
@@ -244,13 +244,14 @@ SETTINGS = tuple(
     for name, field in Settings.model_fields.items()
 )
 
-_CREDENTIALS = {
+CREDENTIALS = {
     "client_id": "put the client ID of your application there",
     "client_secret": "put a client secret of your application there",
     "service_account_id": "put the ID of the service account there",
     "private_key": "put the service account's private key (PEM) there, or the name of its file in "
     f"{PREFIX}PRIVATE_KEY_FILE",
 }
+"""What is needed for requests to Drillster, and what to do where it is missing."""
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool = True) -> Settings:
@@ -259,14 +260,17 @@ def load_settings(environ: Mapping[str, str] | None = None, *, needs_api: bool =
     Without ``needs_api`` the credentials of Drillster may be missing. Raises SettingsError, whose message lists every
     mistake by name with its cure.
     """
-    settings, problems = read_settings(environ, needs_api=needs_api)
-    if problems:
-        count, them = ("One setting is", "it") if len(problems) == 1 else (f"{len(problems)} settings are", "them")
-        raise SettingsError(
-            f"{count} wrong; put {them} right in the environment or in .env:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
-        )
+    settings, mistakes = read_settings(environ, needs_api=needs_api)
+    raise_complaints(mistakes, "the environment or in .env")
     return settings
+
+
+def raise_complaints(mistakes: Sequence[str], where: str) -> None:
+    """Raise SettingsError where there is a mistake. ``where`` they are put right: ``the environment or in .env``."""
+    if mistakes:
+        count, them = ("One setting is", "it") if len(mistakes) == 1 else (f"{len(mistakes)} settings are", "them")
+        lines = "\n".join(f"  - {mistake}" for mistake in mistakes)
+        raise SettingsError(f"{count} wrong; put {them} right in {where}:\n{lines}")
 
 
 def read_settings(
@@ -277,8 +281,7 @@ def read_settings(
     The defaults are for Dagster's definitions and for messages that a setting is wrong, and for nothing else.
     """
     environ = environment() if environ is None else environ
-    fields = list(Settings.model_fields)
-    given = {name: text for name in fields if (text := environ.get(PREFIX + name.upper(), "").strip())}
+    given = {name: text for name in Settings.model_fields if (text := environ.get(PREFIX + name.upper(), "").strip())}
     mistakes: dict[str, str] = {}
     try:
         settings = Settings.model_validate(given)
@@ -287,8 +290,19 @@ def read_settings(
             is_ours, name = each["type"] == "value_error", str(each["loc"][0])
             mistakes[name] = str(each["ctx"]["error"]) if is_ours else _complaint(name, each["msg"])
         settings = Settings.model_validate({name: text for name, text in given.items() if name not in mistakes})
-    mistakes |= _mistakes_between(settings, given, needs_api=needs_api)
-    return settings, tuple(f"{PREFIX}{name.upper()} {mistakes[name]}" for name in fields if name in mistakes)
+    between = _mistakes_between(settings, given.get("alert_urls", ""), needs_api=needs_api)
+    if "private_key_file" in mistakes:  # with that put right, it is there
+        between.pop("private_key", None)
+    return settings, _listed(between | mistakes)
+
+
+def complaints(settings: Settings, *, needs_api: bool) -> tuple[str, ...]:
+    """What is missing in settings whose fields are right, each beginning with its name."""
+    return _listed(_mistakes_between(settings, "", needs_api=needs_api))
+
+
+def _listed(mistakes: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{PREFIX}{name.upper()} {mistakes[name]}" for name in Settings.model_fields if name in mistakes)
 
 
 def _complaint(name: str, found: str) -> str:
@@ -301,22 +315,20 @@ def _complaint(name: str, found: str) -> str:
     return found.replace("Input should be", "must be")
 
 
-def _mistakes_between(settings: Settings, given: Mapping[str, str], *, needs_api: bool) -> dict[str, str]:
+def _mistakes_between(settings: Settings, alert_urls: str, *, needs_api: bool) -> dict[str, str]:
     """What one field alone does not show."""
     found = {}
     if needs_api:
-        found = {name: f"is missing: {cure}" for name, cure in _CREDENTIALS.items() if name not in given}
-        if "private_key_file" in given:
-            found.pop("private_key", None)
-    if settings.personal_data == "pseudonymize" and "pseudonym_key" not in given:
+        found = {name: f"is missing: {cure}" for name, cure in CREDENTIALS.items() if not getattr(settings, name)}
+    if settings.personal_data == "pseudonymize" and not settings.pseudonym_key:
         found["pseudonym_key"] = (
             f"is missing: {PREFIX}PERSONAL_DATA=pseudonymize needs a secret of at least 16 characters there, the same "
             "for every run"
         )
-    if urls := given.get("alert_urls"):
+    if alert_urls:
         from .alert_channels import split_urls
 
-        known = [is_known for _, is_known in split_urls(urls)]
+        known = [is_known for _, is_known in split_urls(alert_urls)]
         if not all(known):
             wrong = ", ".join(str(number) for number, is_known in enumerate(known, 1) if not is_known)
             found["alert_urls"] = (

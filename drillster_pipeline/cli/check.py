@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -41,11 +42,11 @@ _STYLES = {
 }
 
 
-def run_check(form: str, *, bundle: Path | None, send_alert: bool) -> int:
+def run_check(form: str, environ: Mapping[str, str], *, bundle: Path | None, send_alert: bool) -> int:
     """Try everything, print it as ``table`` or ``json``; returns the exit code of the first failure, or 0."""
     from drillster_pipeline.orchestration.home import describe_home
 
-    diagnostics = Diagnostics(daemon=describe_home, send_alert=send_alert)
+    diagnostics = Diagnostics(environ=environ, daemon=describe_home, send_alert=send_alert)
     report = diagnostics.report
     errors = console(stderr=True)
     is_watched = form == "table" and errors.is_terminal

@@ -18,6 +18,7 @@ import click
 from drillster_pipeline import __version__
 from drillster_pipeline.errors import PipelineError
 
+from .organizations import organization_option, selected_names, selected_organization
 from .token import WIDGETS, print_token
 
 if TYPE_CHECKING:
@@ -43,15 +44,16 @@ def main() -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
+@organization_option
 def commands() -> None:
     """Export the data of Drillster into a SQL warehouse every night, completely or not at all."""
 
 
 def _open_context(*, needs_api: bool) -> PipelineContext:
     from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.settings import load_settings
 
-    return PipelineContext(settings=load_settings(needs_api=needs_api))
+    organization = selected_organization()
+    return PipelineContext(settings=organization.load(needs_api=needs_api), tables=organization.tables)
 
 
 _date_option = partial(
@@ -64,6 +66,7 @@ _date_option = partial(
 
 
 @commands.command()
+@organization_option
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="For people or programs.")
 @click.option(
     "--bundle",
@@ -78,10 +81,12 @@ def check(form: str, bundle: Path | None, send_alert: bool) -> None:
     """
     from .check import run_check
 
-    raise click.exceptions.Exit(run_check(form, bundle=bundle, send_alert=send_alert))
+    environ = selected_organization().environ()
+    raise click.exceptions.Exit(run_check(form, environ, bundle=bundle, send_alert=send_alert))
 
 
 @commands.command()
+@organization_option
 @_date_option(help="Export date; the newest complete one if left out.")
 @click.option("--allow-mass-delete", is_flag=True, help="Publish even if very many rows would be marked as deleted.")
 @click.option("--capture-again", is_flag=True, help="Capture anew even if an earlier capture waits to be published.")
@@ -92,11 +97,12 @@ def run(day: date | None, allow_mass_delete: bool, capture_again: bool) -> None:
     """
     from .run import run_command
 
-    code = run_command(day, allow_mass_delete=allow_mass_delete, capture_again=capture_again)
+    code = run_command(selected_names(), day, allow_mass_delete=allow_mass_delete, capture_again=capture_again)
     raise click.exceptions.Exit(code)
 
 
 @commands.command()
+@organization_option
 @click.option(
     "--nights",
     default=14,
@@ -184,6 +190,7 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 
 
 @commands.command()
+@organization_option
 @click.option("--keep-month-ends", is_flag=True, help="As DRILLSTER_KEEP_MONTH_ENDS=yes, this time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(keep_month_ends: bool, dry_run: bool) -> None:
@@ -191,7 +198,7 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
     from .maintenance import run_prune
 
     with _open_context(needs_api=False) as context:
-        run_prune(context, keep_month_ends=keep_month_ends, dry_run=dry_run)
+        run_prune(context, selected_names(), keep_month_ends=keep_month_ends, dry_run=dry_run)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
@@ -208,6 +215,7 @@ def forget(account_id: str, yes: bool) -> None:
 
 
 @commands.command()
+@organization_option
 @_date_option(help="Export date; the newest one in the warehouse if left out.")
 @click.option("--names", is_flag=True, help="Name the people who are overdue.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
@@ -220,6 +228,7 @@ def report(day: date | None, names: bool, output: Path | None) -> None:
 
 
 @commands.command()
+@organization_option
 @click.option("--objective", help="Id of the objective.")
 @_date_option(help="Export date.")
 @click.option("--group", help="Id of a group, for its members alone.")

@@ -12,10 +12,11 @@ from drillster_pipeline.errors import Refused
 from drillster_pipeline.formatting import count, size
 
 if TYPE_CHECKING:
+    from drillster_pipeline.orchestration.names import Names
     from drillster_pipeline.pipeline.context import PipelineContext
 
 
-def run_prune(context: PipelineContext, *, keep_month_ends: bool, dry_run: bool) -> None:
+def run_prune(context: PipelineContext, names: Names, *, keep_month_ends: bool, dry_run: bool) -> None:
     """Prune the archive and Dagster's runs, and print what was removed."""
     import dagster as dg
 
@@ -35,7 +36,7 @@ def run_prune(context: PipelineContext, *, keep_month_ends: bool, dry_run: bool)
         click.echo(f"Would remove rows of snapshot tables of dates before {outcome.snapshots_before}")
     ensure_home()
     with dg.DagsterInstance.get() as instance:
-        runs = delete_old_runs(instance, outcome.before, dry_run=dry_run)
+        runs = delete_old_runs(instance, outcome.before, names, dry_run=dry_run)
     removed = f"{count(len(outcome.captures), 'capture')} and {count(runs, 'Dagster run')}"
     click.echo(f"{verb} {removed}; dates before {outcome.before} are old.")
 

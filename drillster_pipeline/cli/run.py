@@ -12,6 +12,7 @@ from rich.console import Console
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
 from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
+from drillster_pipeline.orchestration.names import ALONE, Names
 from drillster_pipeline.orchestration.resources import RunContext
 
 from .rendering import console, progress_display
@@ -22,17 +23,16 @@ if TYPE_CHECKING:
     from drillster_pipeline.settings import Settings
 
 
-def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: bool) -> int:
+def run_command(names: Names, day: date | None, *, allow_mass_delete: bool, capture_again: bool) -> int:
     """Run the job for a date, or for the newest complete one and then past events; returns the exit code."""
     from drillster_pipeline.orchestration.home import ensure_home
     from drillster_pipeline.pipeline.context import PipelineContext
-    from drillster_pipeline.settings import load_settings
 
     output = console()
     try:
-        settings = load_settings()
+        settings = names.organization.load()
     except SettingsError as error:
-        _report_wrong_settings(day, str(error))
+        _report_wrong_settings(names, day, str(error))
         raise
     with PipelineContext(settings=settings) as context:
         export_date = day or context.newest_complete
@@ -43,31 +43,34 @@ def run_command(day: date | None, *, allow_mass_delete: bool, capture_again: boo
         )
     ensure_home()
     with dg.DagsterInstance.get() as instance:
-        report_alerts(instance, settings, export_date)
+        report_alerts(instance, names, settings, export_date)
         outcome = run_date(
-            output, instance, export_date, allow_mass_delete=allow_mass_delete, capture_again=capture_again
+            output, instance, export_date, names, allow_mass_delete=allow_mass_delete, capture_again=capture_again
         )
         if outcome.success and day is None:
-            fetch_missing_events(output, instance)
-        report_alerts(instance, settings, export_date)
+            fetch_missing_events(output, instance, names)
+        report_alerts(instance, names, settings, export_date)
     return outcome.exit_code
 
 
-def _report_wrong_settings(day: date | None, settings_error: str) -> None:
+def _report_wrong_settings(names: Names, day: date | None, settings_error: str) -> None:
     """Alert that the run can't begin. Makes Dagster's files only where there is a channel."""
     from drillster_pipeline.alert_channels import channels_of
     from drillster_pipeline.orchestration.home import ensure_home
-    from drillster_pipeline.settings import read_settings
 
-    settings, _ = read_settings(needs_api=False)
+    settings, _ = names.organization.read()
     if channels_of(settings):
         ensure_home()
         with dg.DagsterInstance.get() as instance:
-            report_alerts(instance, settings, day, settings_error)
+            report_alerts(instance, names, settings, day, settings_error)
 
 
 def report_alerts(
-    instance: dg.DagsterInstance, settings: Settings, coming: date | None, settings_error: str | None = None
+    instance: dg.DagsterInstance,
+    names: Names,
+    settings: Settings,
+    coming: date | None,
+    settings_error: str | None = None,
 ) -> None:
     """Send alerts before and after a run, as a sensor does where a daemon runs: nobody reads the output of cron.
 
@@ -77,13 +80,14 @@ def report_alerts(
     from drillster_pipeline.pipeline.context import PipelineContext
 
     with PipelineContext(settings=settings) as context:
-        send_alerts(instance, context, pending=coming or context.newest_complete, settings_error=settings_error)
+        send_alerts(instance, context, names, pending=coming or context.newest_complete, settings_error=settings_error)
 
 
 def run_date(
     console: Console,
     instance: dg.DagsterInstance,
     export_date: date,
+    names: Names = ALONE,
     *,
     only_events: bool = False,
     now: Callable[[], datetime] | None = None,
@@ -92,8 +96,8 @@ def run_date(
     """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
     started = time.monotonic()
     with progress_display(console, f"Run of {export_date}") as show:
-        run = RunContext(on_progress=show, now=now)
-        outcome = run_nightly(instance, export_date, run=run, only_events=only_events, **options)
+        run = RunContext(names.organization, on_progress=show, now=now)
+        outcome = run_nightly(instance, export_date, run=run, names=names, only_events=only_events, **options)
     took = duration(time.monotonic() - started)
     total = sum(outcome.rows.values())
     if outcome.success:
@@ -119,19 +123,23 @@ def run_date(
 
 
 def fetch_missing_events(
-    console: Console, instance: dg.DagsterInstance, *, now: Callable[[], datetime] | None = None
+    console: Console,
+    instance: dg.DagsterInstance,
+    names: Names = ALONE,
+    *,
+    now: Callable[[], datetime] | None = None,
 ) -> None:
     """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
     from drillster_pipeline.orchestration.jobs import dates_to_fetch
 
-    run = RunContext(now=now)
+    run = RunContext(names.organization, now=now)
     try:
-        dates, _ = dates_to_fetch(run.pipeline, instance)
+        dates, _ = dates_to_fetch(run.pipeline, instance, names)
     except PipelineError as problem:
         console.print(f"  ! It is not known whether events of past dates are missing: {problem}", markup=False)
         return
     finally:
         run.close()
     for day in dates:
-        if run_date(console, instance, day, only_events=True, now=now).exit_code == Unavailable.exit_code:
+        if run_date(console, instance, day, names, only_events=True, now=now).exit_code == Unavailable.exit_code:
             return

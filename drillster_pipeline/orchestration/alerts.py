@@ -29,7 +29,8 @@ from drillster_pipeline.formatting import listed
 from drillster_pipeline.pipeline.context import PipelineContext
 
 from .errors import ERROR_TYPE, EXIT_CODE, WHERE
-from .specs import ASSET_FOLDERS, JOBS, NIGHTLY, UPKEEP, export_dates
+from .names import Names
+from .specs import JOBS, NIGHTLY, UPKEEP, export_dates
 
 RECORD = "drillster-pipeline/alerts"
 LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
@@ -77,6 +78,7 @@ class FailureCause(NamedTuple):
 def send_alerts(
     instance: dg.DagsterInstance,
     pipeline: PipelineContext,
+    names: Names,
     *,
     pending: date | None = None,
     settings_error: str | None = None,
@@ -91,7 +93,7 @@ def send_alerts(
     if not channels:
         return 0, 0
     with _lock(instance, sleep):
-        alerts = _Alerts(instance, pipeline, _load(instance))
+        alerts = _Alerts(instance, pipeline, names, _load(instance, names.of(RECORD)))
         alerts.read_runs()
         alerts.read_backfills()
         if settings_error is None:
@@ -99,12 +101,12 @@ def send_alerts(
         elif pending is not None:
             alerts.add_failure(NIGHTLY, str(pending), [FailureCause(settings_error)])
         state = alerts.state
-        _save(instance, state)
+        _save(instance, names.of(RECORD), state)
         _deliver(channels, state.messages)
         left = [each for each in state.messages if {channel.key for channel in channels} - set(each["done"])]
         sent = len(state.messages) - len(left)
         state.messages = left
-        _save(instance, state)
+        _save(instance, names.of(RECORD), state)
     return sent, len(left)
 
 
@@ -127,8 +129,8 @@ def _lock(instance: dg.DagsterInstance, sleep: Callable[[float], None]) -> Itera
         yield
 
 
-def _load(instance: dg.DagsterInstance) -> AlertState:
-    stored = instance.daemon_cursor_storage.get_cursor_values({RECORD}).get(RECORD)
+def _load(instance: dg.DagsterInstance, record: str) -> AlertState:
+    stored = instance.daemon_cursor_storage.get_cursor_values({record}).get(record)
     if stored:
         values, known = json.loads(stored), {each.name for each in fields(AlertState)}
         state = AlertState(**{name: value for name, value in values.items() if name in known})
@@ -143,12 +145,12 @@ def _load(instance: dg.DagsterInstance) -> AlertState:
     return state
 
 
-def _save(instance: dg.DagsterInstance, state: AlertState) -> None:
+def _save(instance: dg.DagsterInstance, record: str, state: AlertState) -> None:
     state.messages = state.messages[-_MESSAGES_KEPT:]
     # Backfills are read again in every round, so that theirs are kept apart from the rest.
     backfills = [key for key in state.reported if key.startswith("backfill|")][-2 * _BACKFILLS_READ :]
     state.reported = backfills + [key for key in state.reported if not key.startswith("backfill|")][-_REPORTED_KEPT:]
-    instance.daemon_cursor_storage.set_cursor_values({RECORD: json.dumps(asdict(state))})
+    instance.daemon_cursor_storage.set_cursor_values({record: json.dumps(asdict(state))})
 
 
 def _deliver(channels: Sequence[Channel], messages: Sequence[dict[str, Any]]) -> None:
@@ -179,6 +181,7 @@ class _Alerts:
 
     instance: dg.DagsterInstance
     pipeline: PipelineContext
+    names: Names
     state: AlertState
 
     def read_runs(self) -> None:
@@ -189,13 +192,13 @@ class _Alerts:
         for change in self._changes():
             self.state.position = change.storage_id
             run = self.instance.get_run_by_id(change.run_id)
-            if run is None or not _is_ours(run.job_name, run.asset_selection):
+            if run is None or not self.names.is_ours(run.job_name, run.asset_selection):
                 continue
             self._read_unavailable(run)
             if "dagster/backfill" in run.tags:
                 continue  # it is reported with its backfill
             if change.event_log_entry.dagster_event_type is dg.DagsterEventType.RUN_SUCCESS:
-                self._add_success(run.job_name, self._day(run))
+                self._add_success(self.names.plain(run.job_name), self._day(run))
             elif not self._read_failure(run.run_id, self.pipeline.now()):
                 self.state.undecided[run.run_id] = self.pipeline.now().isoformat()
 
@@ -216,14 +219,32 @@ class _Alerts:
         may_be_retried = run.remote_job_origin is not None and run.tags.get("dagster/will_retry", unknown) == "true"
         if may_be_retried and self.pipeline.now() - since < RETRY_WITHIN:
             return False
-        self.add_failure(run.job_name, self._day(run), self._causes(run))
+        self.add_failure(self.names.plain(run.job_name), self._day(run), self._causes(run))
         return True
 
     def _causes(self, run: dg.DagsterRun) -> list[FailureCause]:
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        found = {cause.key: cause for cause in map(_cause, entries)}
+        found = {cause.key: cause for cause in map(self._cause, entries)}
         ended = f"Run {run.run_id} ended before it was done: it could not start, or was killed. See it in Dagster"
         return list(found.values()) or [FailureCause(ended)]
+
+    def _cause(self, entry: dg.EventLogEntry) -> FailureCause:
+        """Why a step failed: the sentence of an error of ours, or the type of any other."""
+        assert entry.dagster_event is not None
+        data = entry.dagster_event.step_failure_data
+        first = self.names.plain(entry.step_key or "").partition("_")[0]
+        work = {"capture": "capture", "publish": "publish", "write": "report"}.get(first, "run")
+        known = data.user_failure_data.metadata if data.user_failure_data else {}
+        if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
+            is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
+            return FailureCause(data.user_failure_data.description, work, is_refusal)
+        if ERROR_TYPE in known:
+            kind = known[ERROR_TYPE].value
+        else:
+            kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
+        return FailureCause(
+            f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work
+        )
 
     def _read_unavailable(self, run: dg.DagsterRun) -> None:
         """Report the resources that a new capture could not read; also one whose own run was killed."""
@@ -249,7 +270,7 @@ class _Alerts:
             runs = [record.dagster_run for record in self.instance.get_run_records(filters)]
             if all(run.is_finished for run in runs):
                 self.state.reported.append(key)
-                if _is_ours(backfill.job_name or "", backfill.asset_selection):
+                if self.names.is_ours(backfill.job_name, backfill.asset_selection):
                     self._add_backfill(backfill, runs)
 
     def _add_backfill(self, backfill: Any, runs: Sequence[dg.DagsterRun]) -> None:
@@ -322,6 +343,8 @@ class _Alerts:
         return True
 
     def _add(self, title: str, text: str) -> None:
+        if self.names.organization.name:
+            title = f"{self.names.organization.name}: {title}"
         text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
         self.state.messages.append({"title": title, "text": text, "done": []})
 
@@ -329,28 +352,6 @@ class _Alerts:
         """The export date of a run; of one without, today."""
         dates = export_dates(run.tags) or (self.pipeline.now().date(),)
         return " to ".join(sorted(map(str, {*dates})))
-
-
-def _cause(entry: dg.EventLogEntry) -> FailureCause:
-    """Why a step failed: the sentence of an error of ours, or the type of any other."""
-    assert entry.dagster_event is not None
-    data = entry.dagster_event.step_failure_data
-    first = (entry.step_key or "").partition("_")[0]
-    work = {"capture": "capture", "publish": "publish", "write": "report"}.get(first, "run")
-    known = data.user_failure_data.metadata if data.user_failure_data else {}
-    if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
-        is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
-        return FailureCause(data.user_failure_data.description, work, is_refusal)
-    if ERROR_TYPE in known:
-        kind = known[ERROR_TYPE].value
-    else:
-        kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
-    return FailureCause(f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work)
-
-
-def _is_ours(job: str, assets: Any) -> bool:
-    """Whether a run or a backfill is of this code: other code may share the instance."""
-    return job in JOBS or any(key.path[0] in ASSET_FOLDERS for key in assets or ())
 
 
 def _is_ended(backfill: Any) -> bool:

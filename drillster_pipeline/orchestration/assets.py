@@ -20,13 +20,14 @@ from drillster_pipeline.tables import DATA_TABLES, tables_of
 
 from . import checks, metadata, specs
 from .errors import error_boundary
-from .resources import RunContext
+from .names import Names
+from .resources import RESOURCE, RunContext
 
 Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 POOL = "drillster"
-"""Of one slot. It is the only pool: with one for captures and another for loads, a run that needs both is overtaken
-for as long as runs that need one of them follow each other."""
+"""Of one slot. It is the only pool of an organization: with one for captures and another for loads, a run that needs
+both is overtaken for as long as runs that need one of them follow each other."""
 PROGRESS_EVERY_SECONDS = 30.0
 
 
@@ -72,19 +73,18 @@ _PUBLISH = (
 )
 
 
-def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
+def capture_assets(kind: str, names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``; ``options`` are those of :func:`_operation`."""
     resources = CAPTURED[kind]
     assets = [specs.resource_spec(resource, settings) for resource in resources]
 
-    @_operation(f"capture_{kind}", assets, settings, checks.capture_checks(resources), pool=POOL, **options)
-    def capture(
-        context: dg.AssetExecutionContext, config: CaptureConfig, drillster: dg.ResourceParam[RunContext]
-    ) -> Iterator[Result]:
+    @_operation(f"capture_{kind}", assets, names, settings, checks.capture_checks(resources), pool=POOL, **options)
+    def capture(context: dg.AssetExecutionContext, config: CaptureConfig) -> Iterator[Result]:
         """Capture."""
         from drillster_pipeline.pipeline.capture import capture as capture_date
 
-        _tag_date(context)
+        drillster = _run_context(context, names)
+        _tag_run(context, names)
         with error_boundary(context, drillster):
             day = specs.export_date(context.run.tags)
             drillster.pipeline.on_progress = _progress(context, drillster)
@@ -95,29 +95,28 @@ def capture_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
             outcome = capture_date(drillster.pipeline, kind, day, again=config.capture_again)
             context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
             for resource in resources:
-                if specs.resource_key(resource) in context.selected_asset_keys:
-                    yield metadata.captured(resource, outcome)
-                    yield from _selected(context, drillster, [checks.complete(resource, outcome.capture.manifest)])
+                if names.key(specs.resource_key(resource)) in context.selected_asset_keys:
+                    check = checks.complete(resource, outcome.capture.manifest)
+                    yield from _selected(context, drillster, names, [metadata.captured(resource, outcome), check])
 
     return capture
 
 
-def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDefinition:
+def publish_assets(kind: str, names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``publish_snapshot`` or ``publish_events``; ``options`` are those of :func:`_operation`."""
-    tables = [DATA_TABLES[name] for name in tables_of(kind)]
-    assets = [specs.table_spec(table, kind, settings) for table in tables]
+    tables = [DATA_TABLES[name] for name in tables_of(kind) if name in names.organization.tables]
+    assets = [specs.table_spec(table, kind, settings, names.key) for table in tables]
 
-    @_operation(f"publish_{kind}", assets, settings, checks.publish_checks(tables), pool=POOL, **options)
-    def publish(
-        context: dg.AssetExecutionContext, config: PublishConfig, drillster: dg.ResourceParam[RunContext]
-    ) -> Iterator[Result]:
+    @_operation(f"publish_{kind}", assets, names, settings, checks.publish_checks(tables), pool=POOL, **options)
+    def publish(context: dg.AssetExecutionContext, config: PublishConfig) -> Iterator[Result]:
         """Publish."""
         from drillster_pipeline.pipeline.publish import load_quality
         from drillster_pipeline.pipeline.publish import publish as publish_date
 
-        selected = [table for table in tables if specs.table_key(table.name) in context.selected_asset_keys]
+        drillster = _run_context(context, names)
+        selected = [table for table in tables if names.key(specs.table_key(table.name)) in context.selected_asset_keys]
         started = time.monotonic()
-        _tag_date(context)
+        _tag_run(context, names)
         with error_boundary(context, drillster):
             day = specs.export_date(context.run.tags)
             outcome = publish_date(
@@ -135,29 +134,30 @@ def publish_assets(kind: str, settings: Settings, **options: Any) -> dg.AssetsDe
             if kind == "snapshot" and len(selected) == len(tables) and day == drillster.pipeline.newest_complete:
                 _ping_heartbeat(context, drillster)
             for name, reason in outcome.unavailable.items():
-                context.log.warning("warehouse/%s stays as it is: %s", name, reason)
+                context.log.warning("Table %s stays as it is: %s", name, reason)
             for table in selected:
+                found: list[Result] = []
                 if table.name not in outcome.unavailable:  # its partition is as empty as it was
                     drillster.rows[table.name] = metadata.rows_of(outcome.report.tables[table.name])
-                    yield metadata.published(table, outcome, quality, seconds)
-                yield from _selected(context, drillster, checks.published(table, outcome, quality))
+                    found.append(metadata.published(table, outcome, quality, seconds))
+                found += checks.published(table, outcome, quality)
+                yield from _selected(context, drillster, names, found)
 
     return publish
 
 
-def report_assets(settings: Settings, **options: Any) -> dg.AssetsDefinition:
+def report_assets(names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``write_report``; ``options`` are those of :func:`_operation`."""
 
-    @_operation("write_report", [specs.report_spec(settings)], settings, **options)
-    def write_report(
-        context: dg.AssetExecutionContext, drillster: dg.ResourceParam[RunContext]
-    ) -> dg.MaterializeResult[Any]:
+    @_operation("write_report", [specs.report_spec(settings)], names, settings, **options)
+    def write_report(context: dg.AssetExecutionContext) -> Iterator[Result]:
         """Write the page."""
         from drillster_pipeline.pipeline.report import write_report as write
 
+        drillster = _run_context(context, names)
         with error_boundary(context, drillster):
             written = write(drillster.pipeline, specs.export_date(context.run.tags))
-        return metadata.reported(written)
+        yield from _selected(context, drillster, names, [metadata.reported(written)])
 
     return write_report
 
@@ -165,6 +165,7 @@ def report_assets(settings: Settings, **options: Any) -> dg.AssetsDefinition:
 def _operation(
     name: str,
     assets: list[dg.AssetSpec],
+    names: Names,
     settings: Settings,
     check_specs: list[dg.AssetCheckSpec] | None = None,
     *,
@@ -174,37 +175,54 @@ def _operation(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """An operation of which some assets can be selected; the highest priority goes first."""
     return dg.multi_asset(
-        name=name,
-        specs=assets,
-        check_specs=check_specs or [],
+        name=names.of(name),
+        specs=[names.spec(asset) for asset in assets],
+        check_specs=[
+            spec.replace_key(dg.AssetCheckKey(names.key(spec.asset_key), spec.name)) for spec in check_specs or ()
+        ],
         partitions_def=specs.daily(settings),
         backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=check_specs is not None,
-        pool=pool,
+        pool=names.of(pool) if pool else None,
+        required_resource_keys={names.of(RESOURCE)},
         op_tags={"dagster/priority": str(priority)},
         retry_policy=retry_policy,
         description=_PUBLISH if name.startswith("publish") else _CAPTURES.get(name.removeprefix("capture_")),
     )
 
 
+def _run_context(context: dg.AssetExecutionContext, names: Names) -> RunContext:
+    """The resource of the organization."""
+    run: RunContext = getattr(context.resources, names.of(RESOURCE))
+    return run
+
+
 def _selected(
-    context: dg.AssetExecutionContext, run: RunContext, found: Iterable[dg.AssetCheckResult]
-) -> Iterator[dg.AssetCheckResult]:
-    """The checks that were not left out when the run was launched: Dagster refuses the result of any other."""
-    for check in found:
-        assert check.asset_key is not None
-        assert check.check_name is not None
-        if dg.AssetCheckKey(check.asset_key, check.check_name) in context.selected_asset_check_keys:
-            if not check.passed:
-                run.warnings.append(f"{check.asset_key.to_user_string()} {check.check_name}: {check.description}")
-            yield check
+    context: dg.AssetExecutionContext, run: RunContext, names: Names, results: Iterable[Result]
+) -> Iterator[Result]:
+    """The results with the organization's keys, without the checks that were left out when the run was launched.
+
+    Dagster refuses the result of such a check.
+    """
+    for result in results:
+        assert result.asset_key is not None
+        key = names.key(result.asset_key)
+        if isinstance(result, dg.AssetCheckResult):
+            assert result.check_name is not None
+            if dg.AssetCheckKey(key, result.check_name) not in context.selected_asset_check_keys:
+                continue
+            if not result.passed:
+                run.warnings.append(f"{key.to_user_string()} {result.check_name}: {result.description}")
+        yield result._replace(asset_key=key)
 
 
-def _tag_date(context: dg.AssetExecutionContext) -> None:
-    """Tag a run of a backfill with its date, which the page of runs does not show otherwise."""
-    tags = context.run.tags
-    if specs.PARTITION not in tags and (dates := specs.export_dates(tags)):
-        context.instance.add_run_tags(context.run.run_id, {"drillster/export_date": str(dates[0])})
+def _tag_run(context: dg.AssetExecutionContext, names: Names) -> None:
+    """Tag a run with what the page of runs does not show otherwise: the date of a backfill's, the organization."""
+    tags = {name: value for name, value in names.run_tags.items() if name not in context.run.tags}
+    if specs.PARTITION not in context.run.tags and (dates := specs.export_dates(context.run.tags)):
+        tags["drillster/export_date"] = str(dates[0])
+    if tags:
+        context.instance.add_run_tags(context.run.run_id, tags)
 
 
 def _ping_heartbeat(context: dg.AssetExecutionContext, run: RunContext) -> None:

@@ -12,8 +12,9 @@ import dagster as dg
 
 from drillster_pipeline.errors import PipelineError
 
-from .definitions import build_definitions
-from .resources import RunContext, fail_dead_runs, run_lock
+from .definitions import definitions_of
+from .names import ALONE, Names
+from .resources import RESOURCE, RunContext, fail_dead_runs, run_lock
 from .specs import EVENTS, NIGHTLY
 
 
@@ -44,8 +45,8 @@ class RunResult:
 
 
 @cache
-def _definitions() -> dg.Definitions:
-    return build_definitions(retry_policy=None)
+def _definitions(names: Names) -> dg.Definitions:
+    return definitions_of(names, retry_policy=None)
 
 
 def run_nightly(
@@ -53,6 +54,7 @@ def run_nightly(
     export_date: date,
     *,
     run: RunContext,
+    names: Names = ALONE,
     allow_mass_delete: bool = False,
     capture_again: bool = False,
     only_events: bool = False,
@@ -62,7 +64,9 @@ def run_nightly(
     options = {"capture": {"capture_again": capture_again}, "publish": {"allow_mass_delete": allow_mass_delete}}
     run_id = str(uuid.uuid4())
     fail_dead_runs(instance)
-    job = _definitions().resolve_job_def(EVENTS if only_events else NIGHTLY)
+    job = _definitions(names).resolve_job_def(names.of(EVENTS if only_events else NIGHTLY))
+    known = {node.name for node in job.nodes}
+    steps = {names.of(f"{work}_{kind}"): config for work, config in options.items() for kind in kinds}
     try:
         with run_lock(instance, run_id):
             result = job.execute_in_process(
@@ -70,9 +74,9 @@ def run_nightly(
                 partition_key=str(export_date),
                 raise_on_error=False,
                 run_id=run_id,
-                resources={"drillster": run},
+                resources={names.of(RESOURCE): run},
                 run_config={
-                    "ops": {f"{work}_{kind}": {"config": config} for work, config in options.items() for kind in kinds},
+                    "ops": {step: {"config": config} for step, config in steps.items() if step in known},
                     # What an operator needs is printed by the command; the complete log is in the UI.
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },

@@ -1,4 +1,4 @@
-"""The one resource: what the steps of a run share, and the lock by which a dead run is found."""
+"""The one resource of an organization: what the steps of a run share, and the lock by which a dead run is found."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from typing import IO, TYPE_CHECKING, Any
 import dagster as dg
 
 from drillster_pipeline.dates import wall_clock
+from drillster_pipeline.organization import Organization
 from drillster_pipeline.pipeline.context import PipelineContext
-from drillster_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from drillster_pipeline.errors import PipelineError
+
+
+RESOURCE = "drillster"
+"""Its name, where there is one organization."""
 
 
 class RunContext:
@@ -25,10 +29,12 @@ class RunContext:
 
     def __init__(
         self,
+        organization: Organization | None = None,
         *,
         on_progress: Callable[[Any], None] = lambda _: None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
+        self.organization = organization or Organization()
         self.on_progress = on_progress
         self.errors: dict[str, PipelineError] = {}
         """What steps failed with, by the name of the step: for the exit code of the command."""
@@ -41,7 +47,8 @@ class RunContext:
     @cached_property
     def pipeline(self) -> PipelineContext:
         """The pipeline. Raises SettingsError with everything that is wrong in the settings."""
-        return PipelineContext(settings=load_settings(), now=self._now or wall_clock)
+        organization = self.organization
+        return PipelineContext(settings=organization.load(), tables=organization.tables, now=self._now or wall_clock)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -49,19 +56,21 @@ class RunContext:
             self.pipeline.close()
 
 
-@dg.resource(
-    description="Drillster, its archive and the warehouse, from the DRILLSTER_… settings of the environment or .env."
-)
-def drillster(context: dg.InitResourceContext) -> Iterator[RunContext]:
-    """What the steps of a run share. Nothing is configured here, so that no secret can be shown here.
+def drillster(organization: Organization) -> dg.ResourceDefinition:
+    """What the steps of a run share. Nothing is configured in Dagster, so that no secret can be shown there.
 
     One source of tokens serves the complete run: a token is valid for about an hour, and is renewed ahead of its end
     while other requests continue.
     """
-    with ExitStack() as opened:
-        if context.instance is not None and context.run is not None:
-            opened.enter_context(run_lock(context.instance, context.run.run_id))
-        yield opened.enter_context(closing(RunContext()))
+
+    def opened(context: dg.InitResourceContext) -> Iterator[RunContext]:
+        with ExitStack() as stack:
+            if context.instance is not None and context.run is not None:
+                stack.enter_context(run_lock(context.instance, context.run.run_id))
+            yield stack.enter_context(closing(RunContext(organization)))
+
+    description = "Drillster, its archive and the warehouse, as the DRILLSTER_… settings say."
+    return dg.ResourceDefinition(opened, description=description)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """The assets: ``drillster/<resource>`` for what is captured, ``warehouse/<table>`` for what is published.
 
-Each has one partition per export date. All of it is derived from the declarations of resources and tables.
+Each has one partition per export date. All of it is derived from the declarations of resources and tables. Keys and
+groups are those of a single organization; :mod:`.names` makes of them those of one of many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import cache
 
@@ -22,8 +23,6 @@ PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
-ASSET_FOLDERS = {"drillster", "warehouse", "report"}
-"""What keys of assets begin with."""
 REPORT = dg.AssetKey(["report", "nightly"])
 MAY_BREAK = "\u200b"
 """A place where a word may be broken: the UI's column of descriptions is narrow."""
@@ -80,6 +79,10 @@ def table_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["warehouse", table])
 
 
+ASSET_KEYS = (*map(resource_key, RESOURCES), *map(table_key, DATA_TABLES), REPORT)
+"""The keys of all assets."""
+
+
 def resource_spec(resource: str, settings: Settings) -> dg.AssetSpec:
     """The asset of a resource."""
     return dg.AssetSpec(
@@ -93,13 +96,15 @@ def resource_spec(resource: str, settings: Settings) -> dg.AssetSpec:
     )
 
 
-def table_spec(table: Table, kind: str, settings: Settings) -> dg.AssetSpec:
-    """The asset of a table, with its columns and where they come from.
+def table_spec(
+    table: Table, kind: str, settings: Settings, key_of: Callable[[dg.AssetKey], dg.AssetKey]
+) -> dg.AssetSpec:
+    """The asset of a table, with its columns and where they come from; ``key_of`` gives the keys that are shown there.
 
     It depends on the resources of its own kind of capture only: events name people as well, but a failed capture of
     events must not delay the tables of the snapshot.
     """
-    lineage = column_lineage(table)
+    lineage = column_lineage(table, key_of)
     sources = [resource for resource in table.sources + table.secondary_sources if resource in CAPTURED[kind]]
     return dg.AssetSpec(
         table_key(table.name),
@@ -160,6 +165,7 @@ def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=STALE_AFTER, timezone=zone)
 
 
+@cache  # all organizations share one
 def column_schema(table: Table) -> dg.TableSchema:
     """The columns with types, descriptions and constraints."""
     return dg.TableSchema(
@@ -192,13 +198,13 @@ def _constraints(table: Table, column: Column) -> list[str]:
     return [words for words, applies in found.items() if applies]
 
 
-def column_lineage(table: Table) -> dg.TableColumnLineage:
+def column_lineage(table: Table, key_of: Callable[[dg.AssetKey], dg.AssetKey]) -> dg.TableColumnLineage:
     """Which field of which resource each column comes from."""
     deps = {}
     for column in table.columns:
         resource, field = _field(column)
         if resource in table.sources + table.secondary_sources:
-            deps[column.name] = [dg.TableColumnDep(asset_key=resource_key(resource), column_name=field)]
+            deps[column.name] = [dg.TableColumnDep(asset_key=key_of(resource_key(resource)), column_name=field)]
     return dg.TableColumnLineage(deps_by_column=deps)
 
 

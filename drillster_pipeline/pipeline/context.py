@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -15,6 +15,7 @@ from drillster_pipeline.dates import newest_complete, steady, wall_clock
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.settings import Settings
+from drillster_pipeline.tables import DATA_TABLES
 
 if TYPE_CHECKING:
     from drillster_pipeline.api.client import Client
@@ -29,6 +30,8 @@ class PipelineContext:
     """Opened lazily, so that a replay needs no network and a capture no database driver. Close it when done."""
 
     settings: Settings
+    tables: Collection[str] = tuple(DATA_TABLES)
+    """The tables that this organization loads: a load of all of them is complete."""
     now: Callable[[], datetime] = wall_clock
     sleep: Callable[[float], None] = time.sleep
     steady: Callable[[], float] = steady

@@ -145,7 +145,8 @@ def _publish(
             f"as well, or put a copy of the archive of that date back in its place"
         )
     _require_as_private(context, capture)
-    selected = [name for name in tables_of(kind) if tables is None or name in tables]
+    loaded = [name for name in tables_of(kind) if name in context.tables]
+    selected = [name for name in loaded if tables is None or name in tables]
     load_types = table_load_types(capture.manifest, kind, selected)
     unavailable = unavailable_tables(capture.manifest, selected)
     if not load_types:
@@ -167,7 +168,7 @@ def _publish(
         capture_id=capture.capture_id,
         manifest_sha256=capture.manifest_sha256,
         allow_mass_delete=allow_mass_delete,
-        all_tables=len(selected) == len(tables_of(kind)),
+        all_tables=selected == loaded,
         unread=unread_tables(capture.manifest, selected),
         requests_refused=requests_refused(capture.manifest),
         timezone=zone.key,

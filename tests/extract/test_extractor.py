@@ -130,6 +130,5 @@ def test_memory_does_not_grow_with_the_number_of_results() -> None:
             tracemalloc.stop()
 
     peak_of(5_000)
-    # What a run leaves to the garbage collector varies by some 100 kB; rows that were kept would make it five times as
-    # much.
+    # What is left to the garbage collector varies by some 100 kB; rows that were kept would make it five times as much.
     assert peak_of(25_000) < 2 * peak_of(5_000)

@@ -13,7 +13,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration import checks, metadata
 from drillster_pipeline.orchestration.alerts import send_alerts
-from drillster_pipeline.orchestration.definitions import build_definitions
+from drillster_pipeline.orchestration.definitions import definitions_of
+from drillster_pipeline.orchestration.names import ALONE
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import load_quality
 from drillster_pipeline.settings import read_settings
@@ -21,7 +22,7 @@ from drillster_pipeline.tables import DATA_TABLES, tables_of
 from tests.support.installation import DAY, Installation
 from tests.support.webhooks import Webhook
 
-DEFINITIONS = build_definitions(retry_policy=None)
+DEFINITIONS = definitions_of(ALONE, retry_policy=None)
 """Without waiting for another attempt."""
 
 
@@ -119,7 +120,7 @@ def evaluate(installation: Installation, **options: Any) -> tuple[int, int]:
     """Send alerts, by the clock of the installation; ``pending`` is a date whose load is not expected yet."""
     settings, _ = read_settings(needs_api=False)
     with PipelineContext(settings=settings, now=lambda: installation.now) as context:
-        return send_alerts(installation.instance, context, **{"pending": DAY, **options})
+        return send_alerts(installation.instance, context, ALONE, **{"pending": DAY, **options})
 
 
 def texts(hook: Webhook) -> list[str]:

@@ -14,8 +14,9 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration.alerts import RECORD
-from drillster_pipeline.orchestration.definitions import build_definitions
+from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.jobs import alerts as sensor
+from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation, night_after
 from tests.support.webhooks import Webhook, running_webhook
@@ -78,7 +79,7 @@ class TestRuns:
     ) -> None:
         (installation.folder / "file").write_text("in the way")
         installation.set(DRILLSTER_ARCHIVE_URL=str(installation.folder / "file"))
-        at_once = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
+        at_once = definitions_of(ALONE, retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
         result = at_once.execute_in_process(
             instance=installation.instance, partition_key=str(DAY), raise_on_error=False
         )

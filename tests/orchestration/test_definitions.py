@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from drillster_pipeline.orchestration.definitions import build_definitions as definitions
+from drillster_pipeline.orchestration.definitions import definitions_of
+from drillster_pipeline.orchestration.names import ALONE
 from drillster_pipeline.orchestration.specs import column_lineage, field_schemas
 from drillster_pipeline.resources import RESOURCES
 from drillster_pipeline.settings import SETTINGS
@@ -28,7 +29,7 @@ def defs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dg.Definitions:
     for setting in SETTINGS:
         monkeypatch.delenv(setting.name, raising=False)
     monkeypatch.chdir(tmp_path)
-    return definitions()
+    return definitions_of(ALONE)
 
 
 def utc(*numbers: int) -> datetime:
@@ -109,13 +110,13 @@ def test_owners_are_those_of_the_setting_and_none_by_default(defs: dg.Definition
     assert [spec.owners for spec in defs.resolve_all_asset_specs() if spec.owners] == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRILLSTER_OWNERS", "noor@oak.example, team:learning data")
-        made = definitions()
+        made = definitions_of(ALONE)
         assert {tuple(spec.owners) for spec in made.resolve_all_asset_specs()} == {
             ("noor@oak.example", "team:learning data")
         }
         for wrong in ("noor", "team:", "a@b", "a@b.example;c@d.example", "noor@oak.information"):
             patch.setenv("DRILLSTER_OWNERS", wrong)
-            assert not any(spec.owners for spec in definitions().resolve_all_asset_specs())
+            assert not any(spec.owners for spec in definitions_of(ALONE).resolve_all_asset_specs())
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,9 @@ def test_a_table_is_named_as_its_database_names_it(
     monkeypatch.setenv("DRILLSTER_WAREHOUSE_URL", url)
     monkeypatch.setenv("DRILLSTER_WAREHOUSE_SCHEMA", schema)
     specs = {
-        spec.key.path[-1]: spec for spec in definitions().resolve_all_asset_specs() if spec.key.path[0] != "drillster"
+        spec.key.path[-1]: spec
+        for spec in definitions_of(ALONE).resolve_all_asset_specs()
+        if spec.key.path[0] != "drillster"
     }
     assert specs["accounts"].metadata["dagster/table_name"] == name
 

@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from drillster_pipeline.orchestration.definitions import build_definitions
+from drillster_pipeline.orchestration.definitions import definitions_of
+from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation
 
@@ -74,7 +75,7 @@ def test_an_outage_is_retried_by_the_daemon_and_a_refusal_is_not_and_the_command
     installation: Installation,
 ) -> None:
     """Here the archive does not answer: a file is in its way."""
-    job = build_definitions(retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
+    job = definitions_of(ALONE, retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
 
     def steps() -> tuple[int, int]:
         day, instance = str(DAY), installation.instance

@@ -1,0 +1,204 @@
+"""The Dagster component: one organization, declared in a ``defs.yaml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import time
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, create_model
+
+from drillster_pipeline.orchestration.definitions import definitions_of
+from drillster_pipeline.orchestration.names import AssetProps, Names
+from drillster_pipeline.orchestration.specs import REPORT, qualified_name
+from drillster_pipeline.organization import Organization
+from drillster_pipeline.settings import PREFIX, Settings, read_settings
+from drillster_pipeline.tables import DATA_TABLES
+
+from .definitions import checked_name, checked_prefix, checked_tables
+
+
+def _literal(setting: str, value: Any) -> Any:
+    """A value as it stands in ``defs.yaml``, checked unless it is a template. Raises ValueError with the complaint."""
+    if "{{" not in (text := _text(setting, value)):
+        _, mistakes = read_settings({PREFIX + setting.upper(): text}, needs_api=False)
+        for mistake in mistakes:
+            if mistake.startswith(f"{PREFIX}{setting.upper()} "):
+                raise ValueError(mistake.partition(" ")[2])
+    return value
+
+
+def _text(setting: str, value: Any) -> str:
+    """A value of YAML as the environment would have it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, int) and setting == "nightly_at":  # YAML 1.1 takes 12:30 for a number of base 60
+        return "{:02}:{:02}".format(*divmod(value, 60))
+    return str(value)
+
+
+def _attribute(setting: str, field: Any) -> tuple[Any, Any]:
+    """The attribute of a setting: a value of YAML that is a text in the end, and never shown."""
+
+    def resolve(context: dg.ResolutionContext, value: Any) -> SecretStr | None:
+        resolved = context.resolve_value(value)
+        return None if resolved is None else SecretStr(_text(setting, resolved))
+
+    yaml_type = Annotated[str | bool | int | float | list[str], AfterValidator(partial(_literal, setting))]
+    resolver = dg.Resolver(resolve, model_field_type=yaml_type | None)
+    return Annotated[SecretStr | None, resolver], Field(None, description=field.description)
+
+
+_SettingAttributes: Any = create_model(
+    "_SettingAttributes",
+    __base__=dg.Model,
+    **{name: _attribute(name, field) for name, field in Settings.model_fields.items()},  # type: ignore[call-overload]
+)
+
+
+class DrillsterScaffolder(dg.Scaffolder[Any]):
+    """Writes a ``defs.yaml`` that takes the credentials from the environment."""
+
+    def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
+        """Write it; the variables have the name of the folder."""
+        name = request.target_path.name
+        variable = re.sub(r"\W", "_", name, flags=re.ASCII).upper()
+        secrets = ("client_id", "client_secret", "service_account_id", "private_key")
+        attributes = {each: f"{{{{ env.{variable}_{each.upper()} }}}}" for each in secrets}
+        attributes |= {
+            "warehouse_url": f"sqlite:///data/{name}/warehouse.sqlite",
+            "archive_url": f"data/{name}/archive",
+            "reports_folder": f"data/{name}/reports",
+        }
+        dg.scaffold_component(request, attributes)
+
+
+@dg.scaffold_with(DrillsterScaffolder)
+class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # type: ignore[misc]
+    """One organization of Drillster, exported into a SQL warehouse every night."""
+
+    name: Annotated[str, AfterValidator(checked_name)] | None = Field(
+        None, description="Name of the organization in this instance; by default that of its folder."
+    )
+    key_prefix: str | None = Field(
+        None, description="What precedes the keys of all assets, with / between parts; by default the name."
+    )
+    group_name: str | None = Field(None, description="Group of all assets; by default the name.")
+    tags: dict[str, str] = Field({}, description="Tags of all assets and runs.")
+    schedule: bool = Field(True, description="Whether there are schedules.")
+    select: Annotated[list[str], AfterValidator(checked_tables)] | None = Field(
+        None, description="The tables that are loaded; by default all."
+    )
+    translation: (
+        Annotated[
+            TranslationFn[AssetProps],
+            TranslationFnResolver[AssetProps](lambda props: {"asset": props}),
+        ]
+        | None
+    ) = Field(None, description="Changes assets: key, group, tags …, with {{ asset.folder }}, {{ asset.name }} in it.")
+    _file: Path | None = PrivateAttr(None)
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> Self:
+        """An instance of a file, which the folder names unless an attribute does."""
+        component: Self = super().load(attributes, context)
+        component._file = context.path if context.path.is_file() else context.path / "defs.yaml"  # noqa: SLF001 - its own
+        return component
+
+    @cached_property
+    def names(self) -> Names:
+        """What it is called, and where its settings are. Raises ValueError for a name that can't be."""
+        given = {each: value for each in Settings.model_fields if (value := getattr(self, each)) is not None}
+        name = checked_name(self.name or (self._file.parent.name if self._file else ""))
+        organization = Organization(
+            name=name,
+            values={PREFIX + each.upper(): value.get_secret_value() for each, value in given.items()},
+            empty=frozenset(each for each, value in given.items() if not value),
+            where=str(self._file or "its attributes"),
+            tables=checked_tables(self.select or DATA_TABLES),
+        )
+        return Names(
+            organization,
+            key_prefix=checked_prefix((self.key_prefix or name).split("/")),
+            group_name=self.group_name or name,
+            tags=self.tags,
+            translation=self.translation,
+        )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
+        names = self.names
+        everyone = context.component_tree.get_all_components(DrillsterComponent)
+        for other in everyone:
+            if other is not self:
+                self._require_other_places(other)
+        return definitions_of(
+            names,
+            schedule=self.schedule,
+            minutes_later=self._minutes_later(everyone),
+            watches_all=self is everyone[0],
+        )
+
+    def _require_other_places(self, other: DrillsterComponent) -> None:
+        """Raise DagsterInvalidDefinitionError where two organizations would write to one place."""
+        ours, theirs = self.places, other.places
+        for attribute in ours.keys() & theirs.keys():
+            if ours[attribute] == theirs[attribute]:
+                raise dg.DagsterInvalidDefinitionError(
+                    f"{self._line_of(attribute)}: the organizations {self.names.organization.name} and "
+                    f"{other.names.organization.name} have the same {attribute} (see {other._line_of(attribute)}): "
+                    "give each one of its own"
+                )
+
+    @cached_property
+    def places(self) -> dict[str, Any]:
+        """What no other organization may have, by the attribute that says it; without what is not known."""
+        names = self.names
+        settings, mistakes = names.organization.read()
+        wrong = {mistake.partition(" ")[0] for mistake in mistakes}
+        archive = settings.archive_url.get_secret_value()
+        found = {
+            "name": names.organization.name,
+            "key_prefix": names.key(REPORT),
+            "warehouse_schema": _warehouse_place(settings),
+            "archive_url": archive if "://" in archive else Path(archive).absolute(),
+        }
+        unknown = {"archive_url"} & wrong | (
+            {"warehouse_schema"} if wrong & {"warehouse_url", "warehouse_schema"} else set()
+        )
+        return {attribute: place for attribute, place in found.items() if attribute not in unknown}
+
+    def _minutes_later(self, everyone: Sequence[DrillsterComponent]) -> int:
+        """How long after its time the schedule begins, so that those of one time begin a minute after each other."""
+        at_our_time = [each.names.organization.name for each in everyone if each.starts_at == self.starts_at]
+        return sorted(at_our_time).index(self.names.organization.name) % 60
+
+    @cached_property
+    def starts_at(self) -> tuple[time, str]:
+        """When the settings let the schedule begin: time of day and time zone."""
+        settings, _ = self.names.organization.read()
+        return settings.nightly_at, settings.timezone.key
+
+    def _line_of(self, attribute: str) -> str:
+        """Where an attribute is, as ``file:line``."""
+        if self._file is None:
+            return "an instance made in Python"
+        lines = self._file.read_text(encoding="utf-8").splitlines()
+        found = (number for number, line in enumerate(lines, 1) if re.match(rf"\s*{attribute}\s*:", line))
+        return f"{self._file}:{next(found, 1)}"
+
+
+def _warehouse_place(settings: Settings) -> Any:
+    """Where the tables are, without credentials."""
+    url = sa.make_url(settings.warehouse_url.get_secret_value())
+    if url.get_backend_name() == "sqlite":
+        return Path(url.database or "").absolute()
+    return (url.host, url.port, qualified_name("", settings))

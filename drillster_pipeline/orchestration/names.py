@@ -1,0 +1,106 @@
+"""What the definitions of an organization are called, so that many organizations fit into one Dagster instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from drillster_pipeline.organization import Organization
+
+from . import specs
+
+ORGANIZATION_TAG = "drillster/organization"
+"""Tag of runs: ``dagster.yaml`` limits by it how many runs of one organization are under way at once."""
+
+
+class AssetProps(NamedTuple):
+    """What a translation is told of an asset."""
+
+    folder: str
+    """``drillster`` for what is captured, ``warehouse`` for what is published, ``report``."""
+    name: str
+    """Name of the resource or the table, or ``nightly``."""
+    organization: str
+    """Name of the organization."""
+
+
+Translation = Callable[[dg.AssetSpec, AssetProps], dg.AssetSpec]
+"""Changes an asset as Dagster shows it: its key, group, description, tags, owners, metadata."""
+
+
+class Names:
+    """The names of an organization's definitions. Without a name of the organization: those of :mod:`.specs`.
+
+    ``key_prefix`` precedes the keys of all assets, ``group_name`` replaces their groups, ``owners`` those of the
+    settings; ``tags`` are added to assets and runs. ``translation`` has the last word about each asset.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        *,
+        key_prefix: Sequence[str] = (),
+        group_name: str | None = None,
+        owners: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        translation: Translation | None = None,
+    ) -> None:
+        self.organization = organization
+        self._key_prefix = tuple(key_prefix)
+        self._attributes: dict[str, Any] = {"group_name": group_name, "owners": owners}
+        self._tags = dict(tags or {})
+        self._translation = translation
+        self._keys: dict[dg.AssetKey, dg.AssetKey] = {}
+
+    def of(self, what: str) -> str:
+        """The name of a job, a schedule, a sensor, a step, the pool or the resource."""
+        return f"{self.organization.name}_{what}" if self.organization.name else what
+
+    def plain(self, name: str) -> str:
+        """What :meth:`of` made this name of."""
+        return name.removeprefix(self.of(""))
+
+    @property
+    def run_tags(self) -> dict[str, str]:
+        """The tags of the runs of its jobs."""
+        return self._tags | ({ORGANIZATION_TAG: self.organization.name} if self.organization.name else {})
+
+    def spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """An asset of :mod:`.specs` with the names that it has for this organization."""
+        folder, name = spec.key.path
+        props = AssetProps(folder, name, self.organization.name)
+        changes = {name: value for name, value in self._attributes.items() if value}
+        if self._key_prefix:
+            changes["key"] = spec.key.with_prefix(self._key_prefix)
+        if self._key_prefix or self._translation:
+            changes["deps"] = [self.key(dep.asset_key) for dep in spec.deps]
+        if changes:
+            spec = spec.replace_attributes(**changes)
+        if self._tags:
+            spec = spec.merge_attributes(tags=self._tags)
+        return spec if self._translation is None else self._translation(spec, props)
+
+    def key(self, key: dg.AssetKey) -> dg.AssetKey:
+        """The key of an asset that has this one in :mod:`.specs`."""
+        if key not in self._keys:
+            self._keys[key] = self.spec(dg.AssetSpec(key)).key
+        return self._keys[key]
+
+    def keys(self, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
+        """The same of several."""
+        return [self.key(key) for key in keys]
+
+    @cached_property
+    def _own_keys(self) -> frozenset[dg.AssetKey]:
+        return frozenset(self.keys(specs.ASSET_KEYS))
+
+    def is_ours(self, job: str | None, assets: Collection[dg.AssetKey] | None) -> bool:
+        """Whether a run or a backfill is of this organization: others share the instance."""
+        return job in [self.of(each) for each in specs.JOBS] or not self._own_keys.isdisjoint(assets or ())
+
+
+ALONE = Names(Organization())
+"""Of the only organization."""
