@@ -140,6 +140,7 @@ def schema(form: str, dialect: str, in_schema: str | None, database: str | None)
 
 
 @commands.command()
+@organization_option
 @click.option("--account", "account_id", help="ID of the end user's account; the service account if left out.")
 @click.option("--header", is_flag=True, help="Print the Authorization header, as curl -H @- reads it.")
 @click.option("--widget", type=click.Choice(WIDGETS), help="Print the HTML element that starts this widget.")

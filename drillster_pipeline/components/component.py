@@ -110,7 +110,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> Self:
         """An instance of a file, which the folder names unless an attribute does."""
         component: Self = super().load(attributes, context)
-        component._file = context.path if context.path.is_file() else context.path / "defs.yaml"  # noqa: SLF001 - its own
+        component._file = context.path if context.path.is_file() else context.path / "defs.yaml"
         return component
 
     @cached_property

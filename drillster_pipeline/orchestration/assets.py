@@ -105,7 +105,7 @@ def capture_assets(kind: str, names: Names, settings: Settings, **options: Any) 
 def publish_assets(kind: str, names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``publish_snapshot`` or ``publish_events``; ``options`` are those of :func:`_operation`."""
     tables = [DATA_TABLES[name] for name in tables_of(kind) if name in names.organization.tables]
-    assets = [specs.table_spec(table, kind, settings, names.key) for table in tables]
+    assets = [specs.table_spec(table, kind, settings) for table in tables]
 
     @_operation(f"publish_{kind}", assets, names, settings, checks.publish_checks(tables), pool=POOL, **options)
     def publish(context: dg.AssetExecutionContext, config: PublishConfig) -> Iterator[Result]:

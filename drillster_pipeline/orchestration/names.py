@@ -76,12 +76,21 @@ class Names:
         if self._key_prefix:
             changes["key"] = spec.key.with_prefix(self._key_prefix)
         if self._key_prefix or self._translation:
-            changes["deps"] = [self.key(dep.asset_key) for dep in spec.deps]
+            changes["deps"] = self.keys(dep.asset_key for dep in spec.deps)
+            if (lineage := spec.metadata.get(specs.COLUMN_LINEAGE)) is not None:
+                changes["metadata"] = {**spec.metadata, specs.COLUMN_LINEAGE: self._lineage(lineage)}
         if changes:
             spec = spec.replace_attributes(**changes)
         if self._tags:
             spec = spec.merge_attributes(tags=self._tags)
         return spec if self._translation is None else self._translation(spec, props)
+
+    def _lineage(self, lineage: dg.TableColumnLineage) -> dg.TableColumnLineage:
+        deps = {
+            column: [dg.TableColumnDep(self.key(dep.asset_key), dep.column_name) for dep in of_column]
+            for column, of_column in lineage.deps_by_column.items()
+        }
+        return dg.TableColumnLineage(deps)
 
     def key(self, key: dg.AssetKey) -> dg.AssetKey:
         """The key of an asset that has this one in :mod:`.specs`."""

@@ -6,7 +6,7 @@ groups are those of a single organization; :mod:`.names` makes of them those of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
 
@@ -20,6 +20,7 @@ from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, Column, Kind, Table
 
 PARTITION = "dagster/partition"
+COLUMN_LINEAGE = "dagster/column_lineage"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
@@ -96,15 +97,13 @@ def resource_spec(resource: str, settings: Settings) -> dg.AssetSpec:
     )
 
 
-def table_spec(
-    table: Table, kind: str, settings: Settings, key_of: Callable[[dg.AssetKey], dg.AssetKey]
-) -> dg.AssetSpec:
-    """The asset of a table, with its columns and where they come from; ``key_of`` gives the keys that are shown there.
+def table_spec(table: Table, kind: str, settings: Settings) -> dg.AssetSpec:
+    """The asset of a table, with its columns and where they come from.
 
     It depends on the resources of its own kind of capture only: events name people as well, but a failed capture of
     events must not delay the tables of the snapshot.
     """
-    lineage = column_lineage(table, key_of)
+    lineage = column_lineage(table)
     sources = [resource for resource in table.sources + table.secondary_sources if resource in CAPTURED[kind]]
     return dg.AssetSpec(
         table_key(table.name),
@@ -118,8 +117,8 @@ def table_spec(
         freshness_policy=freshness_policy(settings),
         metadata={
             "dagster/table_name": qualified_name(table.name, settings),
-            "dagster/column_schema": column_schema(table),
-            **({"dagster/column_lineage": lineage} if lineage.deps_by_column else {}),
+            "dagster/column_schema": column_schema(table.name),
+            **({COLUMN_LINEAGE: lineage} if lineage.deps_by_column else {}),
         },
     )
 
@@ -166,8 +165,9 @@ def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
 
 
 @cache  # all organizations share one
-def column_schema(table: Table) -> dg.TableSchema:
-    """The columns with types, descriptions and constraints."""
+def column_schema(name: str) -> dg.TableSchema:
+    """The columns of a table with types, descriptions and constraints."""
+    table = DATA_TABLES[name]
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -198,13 +198,13 @@ def _constraints(table: Table, column: Column) -> list[str]:
     return [words for words, applies in found.items() if applies]
 
 
-def column_lineage(table: Table, key_of: Callable[[dg.AssetKey], dg.AssetKey]) -> dg.TableColumnLineage:
+def column_lineage(table: Table) -> dg.TableColumnLineage:
     """Which field of which resource each column comes from."""
     deps = {}
     for column in table.columns:
         resource, field = _field(column)
         if resource in table.sources + table.secondary_sources:
-            deps[column.name] = [dg.TableColumnDep(asset_key=key_of(resource_key(resource)), column_name=field)]
+            deps[column.name] = [dg.TableColumnDep(asset_key=resource_key(resource), column_name=field)]
     return dg.TableColumnLineage(deps_by_column=deps)
 
 

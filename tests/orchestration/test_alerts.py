@@ -15,7 +15,7 @@ from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration.alerts import RECORD
 from drillster_pipeline.orchestration.definitions import definitions_of
-from drillster_pipeline.orchestration.jobs import alerts as sensor
+from drillster_pipeline.orchestration.jobs import alerts_sensor
 from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation, night_after
@@ -298,7 +298,7 @@ class TestDelivery:
         wrong = {"DRILLSTER_CONCURRENCY": "many", "DRILLSTER_WAREHOUSE_URL": "x", "DRILLSTER_CLIENT_SECRET": ""}
         fail(installation, "events", **wrong)
         installation.set(**wrong)
-        result = sensor(context)
+        result = alerts_sensor(ALONE)(context)
         assert isinstance(result, dg.SkipReason)
         assert result.skip_message == "1 sent, 0 waiting."
         assert texts(hook)[0].startswith(f"The capture of {DAY} failed. 3 settings are wrong")
@@ -309,7 +309,7 @@ class TestDelivery:
 
     def test_without_channels_nothing_is_kept(self, installation: Installation) -> None:
         failed(installation)
-        sensor(dg.build_sensor_context(instance=installation.instance))
+        alerts_sensor(ALONE)(dg.build_sensor_context(instance=installation.instance))
         assert installation.instance.daemon_cursor_storage.get_cursor_values({RECORD}) == {}
 
 

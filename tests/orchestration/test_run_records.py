@@ -17,6 +17,7 @@ import yaml
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration.jobs import delete_old_runs, lost_runs
+from drillster_pipeline.orchestration.names import ALONE
 from drillster_pipeline.orchestration.resources import fail_dead_runs, run_lock
 from tests.drillster import Faults
 from tests.support.installation import DAY, REPOSITORY, Installation
@@ -149,9 +150,9 @@ def test_nothing_is_left_of_an_old_run(installation: Installation) -> None:
         record = instance.get_run_record_by_id(old.run_id)
         assert record is not None
         tomorrow = (record.create_timestamp + timedelta(days=1)).date()
-        assert delete_old_runs(instance, tomorrow - timedelta(days=1)) == 0
-        assert delete_old_runs(instance, tomorrow, dry_run=True) == 1
+        assert delete_old_runs(instance, tomorrow - timedelta(days=1), ALONE) == 0
+        assert delete_old_runs(instance, tomorrow, ALONE, dry_run=True) == 1
         assert printed.exists()
-        assert delete_old_runs(instance, tomorrow) == 1
+        assert delete_old_runs(instance, tomorrow, ALONE) == 1
         assert instance.get_runs_count() == 0
     assert [path for path in installation.home.rglob("*") if old.run_id in str(path)] == []
