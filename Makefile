@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-benchmark
 PYTHON ?= python3
 
-.PHONY: help install demo ui test test-fast test-deep fuzz browser pictures lint docs lock benchmark clean
+.PHONY: help install demo ui test test-fast test-deep fuzz browser pictures lint docs wheel sbom lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,14 +63,24 @@ docs: install  ## Write the generated documents again
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
 	$(BIN)/python -m tests.documents
 
+DIST ?= dist
+wheel: install  ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) .
+
+# A lock is a list: that it names no graph of dependencies is what the warning says.
+sbom: install  ## Write dist/sbom.json, the CycloneDX list of what deploy/requirements.lock installs, checked by its schema
+	@mkdir -p $(DIST)
+	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
+	--validate -o $(DIST)/sbom.json deploy/requirements.lock
+
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
 lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
-	$(COMPILE) --extra deploy --extra kubernetes --extra mysql --extra postgres --extra s3 \
+	$(COMPILE) $(foreach extra,alerts deploy kubernetes mysql postgres s3 sandbox ui,--extra $(extra)) \
 	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
-	$(COMPILE) --extra postgres -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
+	$(COMPILE) --extra postgres --extra sandbox --extra ui -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
 
 benchmark: $(BENCH)/installed  ## Measure against dlt, to_sql and COPY, and write docs/benchmarks.md (FULL=1: up to 4 million rows)
 	$(BENCH)/bin/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
@@ -83,4 +93,4 @@ $(BENCH)/installed: benchmarks/requirements.txt pyproject.toml
 	@touch $@
 
 clean:  ## Remove what was installed and made (not your data)
-	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

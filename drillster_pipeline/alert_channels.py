@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from .errors import needs_extra
+
 SEND_SECONDS = 10.0
 """How long a webhook may take from one byte to the next. Apprise has limits of its own, by the kind of URL."""
 ROUND_SECONDS = 2 * SEND_SECONDS
@@ -119,7 +121,8 @@ def _service(url: str) -> Any:
 
 @functools.cache
 def _apprise() -> Any:
-    import apprise
+    with needs_extra("alerts", "DRILLSTER_ALERT_URLS"):
+        import apprise
 
     log = logging.getLogger("apprise")
     log.setLevel(logging.WARNING)

@@ -2,7 +2,8 @@
 
     PipelineError
     ├── SettingsError        a setting is wrong: correct it (exit code 2)
-    │   └── AuthenticationError   Drillster does not accept the credentials
+    │   ├── AuthenticationError   Drillster does not accept the credentials
+    │   └── ExtraMissing          a package that an extra brings is not installed
     ├── PermissionDenied     the service account may not do this: give it the right (3)
     ├── Unavailable          Drillster or the warehouse does not answer: try later (4)
     │   ├── Busy             another run holds the lock: wait for it
@@ -19,6 +20,8 @@ secret, a body of a response or a personal value.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -36,6 +39,25 @@ class SettingsError(PipelineError):
 
 class AuthenticationError(SettingsError):
     """The token was refused: the client, its secret, the service account, its key or the clock is wrong."""
+
+
+class ExtraMissing(SettingsError):
+    """``what`` needs packages that an extra of this one brings; ``cure`` names it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.cure = f"needs the extra {extra}: pip install 'drillster-pipeline[{extra}]'"
+        super().__init__(f"{what} {self.cure}")
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Around the first import of what an extra brings. Raises ExtraMissing where that is not installed."""
+    try:
+        yield
+    except ImportError as problem:
+        if (problem.name or "").startswith("drillster_pipeline"):
+            raise
+        raise ExtraMissing(what, extra) from problem
 
 
 class ApiError(PipelineError):

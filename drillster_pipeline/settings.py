@@ -29,7 +29,7 @@ from pydantic import (
     field_validator,
 )
 
-from .errors import SettingsError
+from .errors import ExtraMissing, SettingsError
 
 PREFIX = "DRILLSTER_"
 
@@ -117,7 +117,10 @@ def _alert_urls(value: str) -> tuple[SecretStr, ...]:
     """The URLs that Apprise knows. The others are reported by `read_settings`: alerts about them go to these."""
     from .alert_channels import split_urls
 
-    return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
+    try:
+        return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
+    except ExtraMissing as missing:
+        raise ValueError(missing.cure) from None
 
 
 def _check_pem(pem: str) -> str:
@@ -325,7 +328,7 @@ def _mistakes_between(settings: Settings, alert_urls: str, *, needs_api: bool) -
             f"is missing: {PREFIX}PERSONAL_DATA=pseudonymize needs a secret of at least 16 characters there, the same "
             "for every run"
         )
-    if alert_urls:
+    if alert_urls and "alert_urls" in settings.model_fields_set:  # else it has a mistake already
         from .alert_channels import split_urls
 
         known = [is_known for _, is_known in split_urls(alert_urls)]

@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from drillster_pipeline.errors import ArchiveCorrupt, SettingsError, Unavailable
+from drillster_pipeline.errors import ArchiveCorrupt, ExtraMissing, SettingsError, Unavailable
 
 from .lease import leased
 from .storage import ARCHIVE, LockCheck, Place
 
 Result = TypeVar("Result")
 
-_ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
+_S3 = frozenset({"s3", "s3a"})
+_ATOMIC = frozenset({*_S3, "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "tos", "memory"})
 """Protocols of object stores: an object is there when its upload is complete. Elsewhere a file grows as it is written.
 
 The rename of other drivers is no way out: some replace nothing, some copy, and some leave it to their server.
@@ -121,21 +122,21 @@ class RemoteStorage:
         if match := re.fullmatch(r"(s3a?://)([^:@]*):([^@]*)@(.*)", url):
             url, options = match[1] + match[4], {"key": unquote(match[2]), "secret": unquote(match[3])}
 
-        def opened() -> tuple[Any, str] | str:
+        def opened() -> tuple[Any, str] | type[Exception]:
             try:
                 fs, root = fsspec.core.url_to_fs(url, **options)
             except (ImportError, ValueError) as problem:
-                return type(problem).__name__
+                return type(problem)
             return fs, str(root)
 
         found = self._explained("connecting", opened)
-        if isinstance(found, str):
-            needs = known_implementations.get(protocol, {}).get("err")
-            raise SettingsError(
-                f"{setting} names the storage '{protocol}', which is not available ({found}): install the "
-                f"extra it needs, such as drillster-pipeline[s3]{f' ({needs})' if needs else ''}"
-            )
-        return found
+        if isinstance(found, tuple):
+            return found
+        storage = f"{setting} names the storage '{protocol}', which"
+        if issubclass(found, ImportError) and protocol in _S3:
+            raise ExtraMissing(storage, "s3")
+        needs = known_implementations.get(protocol, {}).get("err")
+        raise SettingsError(f"{storage} is not available ({found.__name__}){f': {needs}' if needs else ''}")
 
     def _explained(self, doing: str, call: Callable[[], Result]) -> Result:
         """Do it; any error of a storage driver, whatever its class, becomes a sentence without the driver's own words.

@@ -34,6 +34,7 @@ SEED = 7
 KEY_FILE, ENV_FILE = "service-account.pem", "demo.env"
 TIMEZONE = ZoneInfo("Europe/Amsterdam")
 NIGHTLY_AT = timedelta(hours=2, minutes=30)
+DEFINITIONS = "drillster_pipeline.definitions"
 EXAMPLE = "SELECT * FROM overdue_objectives LIMIT 10"
 _OURS = (
     KEY_FILE,
@@ -164,13 +165,18 @@ def _from_here(path: Path) -> Path:
 def _what_next(console: Console, folder: Path, days: list[date]) -> None:
     shown = _from_here(folder)
     program = _from_here(Path(sys.argv[0]).absolute())
+    with_settings = f"set -a; . {shown / ENV_FILE}; "
+    # Outside of a checkout there is no Makefile.
+    is_checkout = (Path(__file__).parents[2] / "Makefile").exists()
+    ui = "make ui" if is_checkout else f"({with_settings}{program.with_name('dagster')} dev -m {DEFINITIONS})"
     console.print(
         f"[bold]The warehouse[/] is the SQLite file {shown / 'warehouse.sqlite'}; "
         f"the raw responses are in {shown / 'archive'}.\n"
         f"[bold]The report[/] of the last date: {shown / 'reports' / f'{days[-1]}.html'}\n"
         f"[bold]Try next[/]\n"
-        f"  make ui                the same runs in the Dagster UI; backfill {days[0]}: it replays the archive\n"
-        f"  (set -a; . {shown / 'demo.env'}; {program} status)   how old and how complete it is\n"
+        f"  {ui}   the same runs in the Dagster UI{'' if is_checkout else ' (with the extra ui)'}; "
+        f"backfill {days[0]}: it replays the archive\n"
+        f"  ({with_settings}{program} status)   how old and how complete it is\n"
         f"  sqlite3 {shown / 'warehouse.sqlite'} '{EXAMPLE}'\n"
         f"  {program} schema   what every table and column means",
         soft_wrap=True,

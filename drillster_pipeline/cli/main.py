@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drillster_pipeline import __version__
-from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.errors import PipelineError, needs_extra
 
 from .organizations import organization_option, selected_names, selected_organization
 from .token import WIDGETS, print_token
@@ -168,7 +168,8 @@ def token(account_id: str | None, header: bool, widget: str | None, show: bool) 
 )
 def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
     """Run a local Drillster to try things out with."""
-    from .demo import run_sandbox
+    with needs_extra("sandbox", "The local Drillster"):
+        from .demo import run_sandbox
 
     run_sandbox(host=host, port=port, accounts=accounts, seed=seed, folder=folder)
 
@@ -185,7 +186,8 @@ def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> Non
 )
 def demo(nights: int, accounts: int, folder: Path) -> None:
     """Export some dates of a made-up organization, and show what an analyst gets."""
-    from .demo import run_demo
+    with needs_extra("sandbox", "The demo"):
+        from .demo import run_demo
 
     raise click.exceptions.Exit(run_demo(nights=nights, accounts=accounts, folder=folder))
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.dates import newest_complete
-from drillster_pipeline.errors import Unavailable
+from drillster_pipeline.errors import PipelineError, Unavailable
 from drillster_pipeline.formatting import duration
 
 from .report import DiagnosticsReport, Part
@@ -59,6 +59,8 @@ def check_daemon(report: DiagnosticsReport, daemon: Daemon) -> None:
     with report.step(Part.OPERATION, "Dagster", "DAGSTER_HOME, its storage, and the daemon's heartbeat") as step:
         try:
             dagster = report.dagster = daemon()
+        except PipelineError:
+            raise
         except Exception as error:  # noqa: BLE001 - each kind of storage raises errors of its own
             # Without its message, which may name a database and its user.
             step.failed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import importlib
 import json
 import os
 import shutil
@@ -13,18 +14,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.errors import needs_extra
+
 DEFAULT_HOME = Path("data/dagster")
 _SERVERS = {"postgres", "mysql"}
 """Kinds of storage that make tables when they are opened, unless their settings say that they are there."""
 
 
 def ensure_home() -> Path:
-    """Set DAGSTER_HOME where it is not set, make the folder, and put our ``dagster.yaml`` there if it has none."""
+    """Set DAGSTER_HOME where it is not set, make the folder, and put our ``dagster.yaml`` there if it has none.
+
+    Raises ExtraMissing where its storage is PostgreSQL, and what Dagster needs for that is not installed.
+    """
     home = Path(os.environ.get("DAGSTER_HOME") or DEFAULT_HOME).expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     if not (home / "dagster.yaml").exists():
         shutil.copyfile(_instance_settings(), home / "dagster.yaml")
+    _config_of(home / "dagster.yaml")
     return home
 
 
@@ -43,7 +50,7 @@ def describe_home() -> dict[str, Any]:
         return found
     import dagster as dg
 
-    config = dg.config_from_files([glob.escape(str(settings))])
+    config = _config_of(settings)
     storage = config.get("storage") or {"sqlite": {"base_dir": str(home)}}
     if (in_files := storage.get("sqlite")) is not None:
         folder = in_files.get("base_dir", home)
@@ -68,6 +75,17 @@ def describe_home() -> dict[str, Any]:
         "dagster": dg.__version__,
         "silent_seconds": max(0.0, time.time() - max(beats)) if beats else None,
     }
+
+
+def _config_of(settings: Path) -> dict[str, Any]:
+    """What a ``dagster.yaml`` says. Raises ExtraMissing where it needs the extra ``deploy``."""
+    import dagster as dg
+
+    config = dict(dg.config_from_files([glob.escape(str(settings))]))
+    if "postgres" in (config.get("storage") or {}):
+        with needs_extra("deploy", "The storage `postgres` of dagster.yaml"):
+            importlib.import_module("dagster_postgres")
+    return config
 
 
 def _instance_settings() -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from drillster_pipeline.errors import Busy, PipelineError, SettingsError
+from drillster_pipeline.errors import Busy, ExtraMissing, PipelineError, SettingsError
 
 from .dialects import Dialect, all_dialects, dialect_named, dialect_of
 
@@ -68,7 +68,7 @@ def create_engine(url: URL) -> sa.Engine:
             url, hide_parameters=True, connect_args=arguments, query_cache_size=QUERY_CACHE, **options
         )
     except (sa.exc.NoSuchModuleError, ImportError):
-        raise SettingsError(_driver_missing(url)) from None
+        raise _driver_missing(url) from None
     except (ValueError, sa.exc.ArgumentError) as error:
         raise _bad_setting(error) from None
     sa.event.listen(engine, "do_connect", _connect)
@@ -76,14 +76,11 @@ def create_engine(url: URL) -> sa.Engine:
     return engine
 
 
-def _driver_missing(url: URL) -> str:
+def _driver_missing(url: URL) -> SettingsError:
     dialect = dialect_named(url.get_backend_name())
     if dialect.extra is not None and url.drivername in dialect.drivers.values():
-        product, extra = dialect.extra
-        return (
-            f"The driver for {product} is not installed. Install the extra: pip install 'drillster-pipeline[{extra}]'"
-        )
-    return (
+        return ExtraMissing("The warehouse of DRILLSTER_WAREHOUSE_URL", dialect.extra)
+    return SettingsError(
         f"DRILLSTER_WAREHOUSE_URL begins with {url.drivername}://, and no driver for that is installed. Install the "
         "driver that SQLAlchemy names for it, or use sqlite:/// or postgresql://"
     )

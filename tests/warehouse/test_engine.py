@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +42,6 @@ def test_a_database_in_memory_is_refused(url: str) -> None:
 def test_a_schema_on_sqlite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="DRILLSTER_WAREHOUSE_SCHEMA is set, but SQLite has no schemas"):
         Warehouse(f"sqlite:///{tmp_path}/w.sqlite", schema="analytics")
-
-
-def test_a_missing_postgresql_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "psycopg"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(SettingsError, match=r"pip install 'drillster-pipeline\[postgres\]'"):
-        Warehouse("postgresql://localhost/warehouse")
 
 
 @pytest.mark.parametrize("url", ["mysql+mysqldb://localhost/w", "nosuchthing://localhost/w"])

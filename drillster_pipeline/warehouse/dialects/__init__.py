@@ -134,8 +134,8 @@ class Dialect:
     """The driver that a URL without one picks, by the scheme of the URL."""
     driver_modules: ClassVar[tuple[str, ...]] = ()
     """The modules that errors of its drivers are from, in lower case."""
-    extra: ClassVar[tuple[str, str] | None] = None
-    """Of the default driver: what it is for, and the extra of this package that installs it."""
+    extra: ClassVar[str | None] = None
+    """The extra of this package that installs the default driver."""
     place_setting: ClassVar[str] = "DRILLSTER_WAREHOUSE_SCHEMA"
     """The setting that names another place for the tables."""
     key_length: ClassVar[int | None] = KEY_LENGTH

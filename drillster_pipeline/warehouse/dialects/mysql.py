@@ -100,7 +100,7 @@ class MySQL(Dialect):
     driver_modules = ("pymysql", "mysqldb")
     is_tested = True
     drivers: ClassVar[Mapping[str, str]] = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
-    extra = ("MySQL and MariaDB", "mysql")
+    extra = "mysql"
     has_staging_keys = True
     updates_from = True
     compares_tuples = True

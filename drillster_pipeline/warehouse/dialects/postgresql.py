@@ -94,7 +94,7 @@ class PostgreSQL(Dialect):
     driver_modules = ("psycopg",)
     is_tested = True
     drivers = dict.fromkeys(("postgres", "postgresql", "postgres+psycopg"), "postgresql+psycopg")
-    extra = ("PostgreSQL", "postgres")
+    extra = "postgres"
     key_length = None
     has_temporary_tables = True
     updates_from = True
