@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import __version__
 from drillster_pipeline.archive.archive import RESUMABLE_FOR
@@ -32,6 +32,10 @@ from drillster_pipeline.resources import OBJECTIVES
 from drillster_pipeline.response_shapes import id_text
 
 from .context import PipelineContext, infrequent_gc
+from .identity import require_organization_of_archive
+
+if TYPE_CHECKING:
+    from drillster_pipeline.api.client import Client
 
 SLEPT_SECONDS = 3600.0
 """A capture in which nothing is answered for so long was not waiting: its machine was suspended."""
@@ -70,7 +74,8 @@ def capture(context: PipelineContext, kind: str, export_date: date, *, again: bo
 
     ``again``: request it again even where an earlier run's capture still waits to be published, or where events of a
     past date are in the archive. Raises PastDateRefused for a snapshot of a past date without an archive, Refused for
-    a date that has not ended, Busy while another process captures the same, and what the API raises.
+    a date that has not ended or where the archive is another organization's, Busy while another process captures the
+    same, and what the API raises.
     """
     context.require_ended(export_date)
     if (done := _done(context, kind, export_date, again)) is not None:
@@ -133,18 +138,21 @@ def _capture(context: PipelineContext, kind: str, export_date: date, check_lock:
     settings = context.settings
     window = (events_window if kind == "events" else day_window)(export_date, settings.timezone)
     purpose = _purpose(context, kind, window)
-    writer, how = _writer(context, kind, export_date, purpose, check_lock)
-    try:
-        manifest = _read(context, kind, export_date, window, writer)
-        sealed = writer.seal({**manifest, **purpose})
-    except PermissionDenied:
-        # Nothing could be read. Resuming it would repeat the refusals, even after the right was given.
-        writer.abandon()
-        context.archive.remove(writer.ref)
-        raise
-    except BaseException:
-        writer.abandon()
-        raise
+    with context.client() as client:
+        organization = require_organization_of_archive(context, client)
+        writer, how = _writer(context, kind, export_date, purpose, check_lock)
+        try:
+            manifest = _read(context, client, kind, export_date, window, writer)
+            manifest["organization"] = organization and organization.organization_id
+            sealed = writer.seal({**manifest, **purpose})
+        except PermissionDenied:
+            # Nothing could be read. Resuming it would repeat the refusals, even after the right was given.
+            writer.abandon()
+            context.archive.remove(writer.ref)
+            raise
+        except BaseException:
+            writer.abandon()
+            raise
     return CaptureOutcome(sealed, how)
 
 
@@ -181,13 +189,13 @@ def _purpose(context: PipelineContext, kind: str, window: Window) -> dict[str, A
 
 
 def _read(
-    context: PipelineContext, kind: str, export_date: date, window: Window, writer: CaptureWriter
+    context: PipelineContext, client: Client, kind: str, export_date: date, window: Window, writer: CaptureWriter
 ) -> dict[str, Any]:
     """Make the capture; returns its manifest."""
     from drillster_pipeline.api.crawler import Crawler
 
     started = context.steady()
-    with context.client() as client, infrequent_gc():
+    with infrequent_gc():
         crawler = Crawler(
             client,
             writer,

@@ -39,6 +39,7 @@ from .guard import (
     unpublished_captures,
     unread_tables,
 )
+from .identity import require_organization_of_warehouse
 
 PAUSES = (2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds before each new attempt at a load that was broken off: together as long as a database takes to restart."""
@@ -114,10 +115,10 @@ def publish(
 ) -> PublishOutcome:
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
-    Raises PastDateRefused without a capture, Refused where none of the tables could be read or where more personal data
-    would be stored than the setting allows, GuardRefused where too much would be deleted or rejected, ArchiveCorrupt,
-    Busy, and Unavailable where the database does not answer. A load that is broken off (the database restarts, `forget`
-    changes the capture) begins again a few times before that.
+    Raises PastDateRefused without a capture, Refused where none of the tables could be read, where more personal data
+    would be stored than the setting allows, or where the warehouse has another organization, GuardRefused where too
+    much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
+    that is broken off (the database restarts, `forget` changes the capture) begins again a few times before that.
     """
     attempt = partial(_publish, context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
     for pause in PAUSES:
@@ -185,6 +186,7 @@ def _publish(
     with context.warehouse.loading(plan) as load:
         # While this waited for the lock, a person may have been erased from it: its parts have other names then.
         capture = context.archive.open(capture.ref)
+        require_organization_of_warehouse(context, capture)
         try:
             with infrequent_gc():
                 for batch in extractor.batches(pages_of(capture, resources_of(load_types))):

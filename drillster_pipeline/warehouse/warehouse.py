@@ -222,3 +222,11 @@ class Warehouse(Database):
         with self.reading() as (connection, tables):
             groups = tables("groups")
             return set(connection.scalars(sa.select(groups.c.group_id).where(groups.c.deleted_on.is_(None))))
+
+    def present_organizations(self) -> dict[str, str | None]:
+        """Ids and names of the organizations that are not marked deleted: one, as loads of another are refused."""
+        with self.reading() as (connection, tables):
+            organizations = tables("organizations")
+            query = sa.select(organizations.c.organization_id, organizations.c.name)
+            rows = connection.execute(query.where(organizations.c.deleted_on.is_(None)))
+            return {row.organization_id: row.name for row in rows}
