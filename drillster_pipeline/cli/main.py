@@ -121,6 +121,7 @@ def status(nights: int) -> None:
 
 
 @commands.command()
+@organization_option
 @click.option(
     "--format",
     "form",
@@ -132,8 +133,26 @@ def status(nights: int) -> None:
 @click.option("--dialect", default="postgresql", show_default=True, help="Dialect of --format ddl.")
 @click.option("--schema", "in_schema", help="Schema that ddl and dbt name; dbt without one: that of the target.")
 @click.option("--database", help="Database that dbt names; without one: that of the target.")
-def schema(form: str, dialect: str, in_schema: str | None, database: str | None) -> None:
+@click.option(
+    "--all-organizations",
+    is_flag=True,
+    help="Instead: views over all organizations of this project that share a PostgreSQL database, in --schema or "
+    "all_organizations, and the GRANTs of roles that read them or one organization.",
+)
+@click.option("--apply", is_flag=True, help="With --all-organizations: make these views.")
+def schema(
+    form: str, dialect: str, in_schema: str | None, database: str | None, all_organizations: bool, apply: bool
+) -> None:
     """Print the contract of the warehouse."""
+    if all_organizations:
+        from drillster_pipeline.warehouse.all_organizations import DEFAULT_SCHEMA
+
+        from .all_organizations import views_over_all
+
+        views_over_all(in_schema or DEFAULT_SCHEMA, apply=apply)
+        return
+    if apply:
+        raise click.UsageError("--apply makes the views of --all-organizations: name both")
     from .maintenance import render
 
     click.echo(render(form, dialect, schema=in_schema, database=database), nl=False)

@@ -17,6 +17,7 @@ from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES
 from drillster_pipeline.tables.schema import Kind
 
+from . import all_organizations
 from . import engine as engines
 from .dialects import BEGIN_OPTION, dialect_of
 from .engine import LockWait, database_errors, writer_lock
@@ -120,7 +121,8 @@ class Warehouse(Database):
             self._dialect.set_up(connection)
             with connection.begin():
                 self._dialect.prepare_schema(connection, self.schema)
-                apply(connection, compare(connection, self._metadata))
+                with all_organizations.renewed(connection, self.schema):
+                    apply(connection, compare(connection, self._metadata))
 
     @contextmanager
     def _writing(self, purpose: str) -> Iterator[sa.Connection]:

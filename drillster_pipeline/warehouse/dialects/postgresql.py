@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -218,16 +218,16 @@ class PostgreSQL(Dialect):
             # Columns that were renamed, removed or moved: only a new view can have them.
             if getattr(error.orig, "sqlstate", None) != "42P16":
                 raise
-            rights = list(connection.scalars(_RIGHTS, {"name": plain, "columns": [*comments.columns]}))
+            rights = rights_on(connection, name, comments.columns)
             _drop_view(connection, name)
             for each in (statement, *rights):
                 connection.exec_driver_sql(each)
         quote = connection.dialect.identifier_preparer.quote
         for option in options:
             connection.exec_driver_sql(f"ALTER VIEW {name} SET ({option})")
-        connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_literal(connection, comments.view)}")
+        connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {literal(connection, comments.view)}")
         for column, text in comments.columns.items():
-            connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{quote(column)} IS {_literal(connection, text)}")
+            connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{quote(column)} IS {literal(connection, text)}")
 
     def try_rights(
         self, engine: sa.Engine, schema: str | None, names: Sequence[str], file: Path | None
@@ -375,7 +375,8 @@ def _wire_values(column: Column, series: pd.Series[Any]) -> list[Any]:
     return values
 
 
-def _literal(connection: sa.Connection, text: str) -> str:
+def literal(connection: sa.Connection, text: str) -> str:
+    """A text in statements."""
     return str(sa.literal(text).compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
 
 
@@ -387,14 +388,39 @@ _RIGHTS = sa.text(
     " UNION ALL SELECT c.oid, format(' (%I)', a.attname), a.attacl, c.relowner FROM pg_class c"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY(:columns)) granted,"
     " aclexplode(granted.rights) acl"
-    " WHERE granted.oid = CAST(CAST(:name AS text) AS regclass) AND acl.grantee <> granted.relowner"
+    " WHERE granted.oid = to_regclass(CAST(:name AS text)) AND acl.grantee <> granted.relowner"
 )
-"""The GRANTs that others have on a view, and on those of its columns that it keeps."""
+
+
+def rights_on(connection: sa.Connection, view: str, columns: Collection[str]) -> list[str]:
+    """The GRANTs that others have on a view, and on those of its columns that it keeps; none where there is no view."""
+    return list(connection.scalars(_RIGHTS, {"name": view.replace("%%", "%"), "columns": [*columns]}))
+
+
+ORGANIZATION_SCHEMAS = "organization_schemas"
+"""The view by which the schema is known that has views over all organizations."""
+_ONLY_OVER_ALL = sa.text(
+    "WITH RECURSIVE dependents (id, class) AS ("
+    " SELECT CAST(CAST(CAST(:name AS text) AS regclass) AS oid), CAST(CAST('pg_class' AS regclass) AS oid)"
+    " UNION SELECT coalesce(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.classid ELSE d.refclassid END"
+    " FROM dependents JOIN pg_depend d ON d.refobjid = id AND d.refclassid = class AND d.deptype = 'n'"
+    " LEFT JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = CAST('pg_rewrite' AS regclass))"
+    " SELECT bool_and(EXISTS (SELECT FROM pg_class c JOIN pg_class listing ON listing.relnamespace = c.relnamespace"
+    " AND listing.relname = :listing AND listing.relkind = 'v' WHERE c.oid = id AND c.relkind = 'v'))"
+    " FROM dependents WHERE id <> CAST(CAST(CAST(:name AS text) AS regclass) AS oid)"
+)
+"""Whether all that is built on a view, directly or not, are views over all organizations; NULL where nothing is."""
 
 
 def _drop_view(connection: sa.Connection, name: str) -> None:
+    """Drop a view with those over all organizations, which are made anew; raises Refused where others are built on it.
+
+    CASCADE, since these may belong to another role.
+    """
+    values = {"name": name.replace("%%", "%"), "listing": ORGANIZATION_SCHEMAS}
+    cascade = " CASCADE" if connection.scalar(_ONLY_OVER_ALL, values) else ""
     try:
-        connection.exec_driver_sql(f"DROP VIEW {name}")
+        connection.exec_driver_sql(f"DROP VIEW {name}{cascade}")
     except sa.exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != "2BP01":
             raise

@@ -1,0 +1,79 @@
+"""`schema --all-organizations`: views over all organizations of a PostgreSQL database, printed or made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import click
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.warehouse.all_organizations import compose, make
+from drillster_pipeline.warehouse.dialects import dialect_of
+from drillster_pipeline.warehouse.engine import create_engine, database_errors, parse_url
+
+from .organizations import organizations_here, selected_name, selected_names
+
+_READER = """\
+-- A role that reads {what} alone:
+--   CREATE ROLE {reader} LOGIN;
+--   GRANT USAGE ON SCHEMA {schema} TO {reader};
+--   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader};
+--   ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader};
+"""
+
+Warehouses = Mapping[str, tuple[sa.URL, str | None]]
+"""URL and schema of each organization's warehouse, by its name; None: the schema of the search path."""
+
+
+def views_over_all(schema: str, *, apply: bool) -> None:
+    """Print the views of each database, or make them: with ``--organization`` those of its database, by its role.
+
+    Raises SettingsError where no organization is on PostgreSQL, and what a database raises.
+    """
+    selected = selected_name() and selected_names().organization.name
+    databases: dict[tuple[object, ...], dict[str, tuple[sa.URL, str | None]]] = defaultdict(dict)
+    for name, names in organizations_here().items():
+        settings = names.organization.load(needs_api=False)
+        url = parse_url(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema)
+        if url.get_backend_name() == "postgresql":
+            server = (url.host or url.query.get("host"), url.port or url.query.get("port"), url.database)
+            databases[server][name] = url, settings.warehouse_schema
+        else:
+            click.echo(f"-- {name} is left out: its warehouse is not on PostgreSQL")
+    found = [each for each in databases.values() if selected is None or selected in each]
+    if not found:
+        raise SettingsError("No organization is declared here whose warehouse is on PostgreSQL")
+    for warehouses in found:
+        _print_or_make(warehouses, warehouses[selected or next(iter(warehouses))][0], schema, apply=apply)
+
+
+def _print_or_make(warehouses: Warehouses, url: sa.URL, schema: str, *, apply: bool) -> None:
+    engine = create_engine(url)
+    organizations = {name: own for name, (_, own) in warehouses.items()}
+    try:
+        with database_errors("making the views over all organizations"), engine.begin() as connection:
+            if apply:
+                dialect_of(connection).prepare_schema(connection, schema)
+                make(connection, schema, organizations)
+            views = compose(connection, schema, organizations)
+            quote = connection.dialect.identifier_preparer.quote
+    finally:
+        engine.dispose()
+    if apply:
+        click.echo(f"The schema {schema} has the views over {', '.join(organizations)}.")
+    else:
+        click.echo(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)};")
+        for statement, comments in views.statements.values():
+            text = statement.replace("CREATE", "CREATE OR REPLACE", 1).replace("%%", "%")
+            click.echo(f"\n-- {comments.view}\n{text};")
+        readers = {f"the views over {', '.join(organizations)}": ("all_organizations", schema, url.username)}
+        readers |= {name: (name, views.schemas[name], each.username) for name, (each, _) in warehouses.items()}
+        for what, (name, where, owner) in readers.items():
+            names = {"reader": f"{name}_reader", "schema": where, "owner": owner or "…"}
+            click.echo(
+                "\n" + _READER.format(what=what, **{key: quote(value) for key, value in names.items()}), nl=False
+            )
+    for note in views.notes:
+        click.echo(f"-- {note}")
