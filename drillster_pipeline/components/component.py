@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import time
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import dagster as dg
 import sqlalchemy as sa
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, create_model
+from pydantic import Field, PrivateAttr, SecretStr, create_model
 
 from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.names import AssetProps, Names
 from drillster_pipeline.orchestration.specs import REPORT, qualified_name
 from drillster_pipeline.organization import Organization
-from drillster_pipeline.settings import PREFIX, Settings, read_settings
+from drillster_pipeline.settings import CREDENTIALS, PREFIX, Settings
 from drillster_pipeline.tables import DATA_TABLES
 
 from .definitions import checked_name, checked_prefix, checked_tables
 
+_T = TypeVar("_T")
+_REPORTED_BY_RUNS = {*CREDENTIALS, "private_key_file", "pseudonym_key"}
 
-def _literal(setting: str, value: Any) -> Any:
-    """A value as it stands in ``defs.yaml``, checked unless it is a template. Raises ValueError with the complaint."""
-    if "{{" not in (text := _text(setting, value)):
-        _, mistakes = read_settings({PREFIX + setting.upper(): text}, needs_api=False)
-        for mistake in mistakes:
-            if mistake.startswith(f"{PREFIX}{setting.upper()} "):
-                raise ValueError(mistake.partition(" ")[2])
-    return value
+
+class TemplateValue(SecretStr):
+    """What a template came to: it may differ where the file is loaded and where runs are, a value of the file not."""
 
 
 def _text(setting: str, value: Any) -> str:
@@ -48,12 +45,14 @@ def _text(setting: str, value: Any) -> str:
 def _attribute(setting: str, field: Any) -> tuple[Any, Any]:
     """The attribute of a setting: a value of YAML that is a text in the end, and never shown."""
 
-    def resolve(context: dg.ResolutionContext, value: Any) -> SecretStr | None:
+    def resolve(context: dg.ResolutionContext, value: Any) -> SecretStr:
         resolved = context.resolve_value(value)
-        return None if resolved is None else SecretStr(_text(setting, resolved))
+        text = "" if resolved is None else _text(setting, resolved)
+        return TemplateValue(text) if "{{" in str(value) else SecretStr(text)
 
-    yaml_type = Annotated[str | bool | int | float | list[str], AfterValidator(partial(_literal, setting))]
-    resolver = dg.Resolver(resolve, model_field_type=yaml_type | None)
+    resolver = dg.Resolver(
+        resolve, model_field_type=str | bool | int | float | list[str] | None, inject_before_resolve=False
+    )
     return Annotated[SecretStr | None, resolver], Field(None, description=field.description)
 
 
@@ -85,7 +84,7 @@ class DrillsterScaffolder(dg.Scaffolder[Any]):
 class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # type: ignore[misc]
     """One organization of Drillster, exported into a SQL warehouse every night."""
 
-    name: Annotated[str, AfterValidator(checked_name)] | None = Field(
+    name: str | None = Field(
         None, description="Name of the organization in this instance; by default that of its folder."
     )
     key_prefix: str | None = Field(
@@ -94,9 +93,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
     group_name: str | None = Field(None, description="Group of all assets; by default the name.")
     tags: dict[str, str] = Field({}, description="Tags of all assets and runs.")
     schedule: bool = Field(True, description="Whether there are schedules.")
-    select: Annotated[list[str], AfterValidator(checked_tables)] | None = Field(
-        None, description="The tables that are loaded; by default all."
-    )
+    select: list[str] | None = Field(None, description="The tables that are loaded; by default all.")
     translation: (
         Annotated[
             TranslationFn[AssetProps],
@@ -115,19 +112,19 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
 
     @cached_property
     def names(self) -> Names:
-        """What it is called, and where its settings are. Raises ValueError for a name that can't be."""
+        """What it is called, and where its settings are. Raises DagsterInvalidDefinitionError, with file and line."""
         given = {each: value for each in Settings.model_fields if (value := getattr(self, each)) is not None}
-        name = checked_name(self.name or (self._file.parent.name if self._file else ""))
+        name = self._checked("name", checked_name, self.name or (self._file.parent.name if self._file else ""))
         organization = Organization(
             name=name,
             values={PREFIX + each.upper(): value.get_secret_value() for each, value in given.items()},
             empty=frozenset(each for each, value in given.items() if not value),
             where=str(self._file or "its attributes"),
-            tables=checked_tables(self.select or DATA_TABLES),
+            tables=self._checked("select", checked_tables, DATA_TABLES if self.select is None else self.select),
         )
         return Names(
             organization,
-            key_prefix=checked_prefix((self.key_prefix or name).split("/")),
+            key_prefix=self._checked("key_prefix", checked_prefix, (self.key_prefix or name).split("/")),
             group_name=self.group_name or name,
             tags=self.tags,
             translation=self.translation,
@@ -135,27 +132,47 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
-        names = self.names
         everyone = context.component_tree.get_all_components(DrillsterComponent)
+        self._require_right_values()
         for other in everyone:
             if other is not self:
                 self._require_other_places(other)
         return definitions_of(
-            names,
+            self.names,
             schedule=self.schedule,
             minutes_later=self._minutes_later(everyone),
             watches_all=self is everyone[0],
         )
 
+    def _checked(self, attribute: str, check: Callable[[Any], _T], value: Any) -> _T:
+        try:
+            return check(value)
+        except ValueError as mistake:
+            raise self._invalid(attribute, str(mistake)) from None
+
+    def _invalid(self, attribute: str, problem: str) -> dg.DagsterInvalidDefinitionError:
+        return dg.DagsterInvalidDefinitionError(f"{self._line_of(attribute)}: {problem}")
+
+    def _require_right_values(self) -> None:
+        """Raise DagsterInvalidDefinitionError for a wrong value of the file.
+
+        A credential that is wrong or missing, and what a template came to, is reported by the organization's runs.
+        """
+        _, mistakes = self.names.organization.read()
+        for mistake in mistakes:
+            attribute = mistake.partition(" ")[0]
+            if attribute not in _REPORTED_BY_RUNS and not isinstance(getattr(self, attribute), TemplateValue):
+                raise self._invalid(attribute, mistake)
+
     def _require_other_places(self, other: DrillsterComponent) -> None:
         """Raise DagsterInvalidDefinitionError where two organizations would write to one place."""
-        ours, theirs = self.places, other.places
-        for attribute in ours.keys() & theirs.keys():
-            if ours[attribute] == theirs[attribute]:
-                raise dg.DagsterInvalidDefinitionError(
-                    f"{self._line_of(attribute)}: the organizations {self.names.organization.name} and "
-                    f"{other.names.organization.name} have the same {attribute} (see {other._line_of(attribute)}): "
-                    "give each one of its own"
+        for attribute in self.places.keys() & other.places.keys():
+            if self.places[attribute] == other.places[attribute]:
+                names = " and ".join(each.names.organization.name for each in (self, other))
+                raise self._invalid(
+                    attribute,
+                    f"the organizations {names} have the same {attribute} (the other is at "
+                    f"{other._line_of(attribute)}): give each one of its own",
                 )
 
     @cached_property

@@ -39,10 +39,13 @@ _REPORT = (
 )
 
 
-@cache  # all assets share one: Dagster compares those of each with each
 def daily(settings: Settings) -> dg.DailyPartitionsDefinition:
     """One partition per export date, from the first one on; the newest is the day that ended last."""
-    first, timezone = str(settings.first_export_date), settings.timezone.key
+    return _daily(str(settings.first_export_date), settings.timezone.key)
+
+
+@cache  # all assets share one: Dagster compares those of each with each
+def _daily(first: str, timezone: str) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=first, timezone=timezone, fmt="%Y-%m-%d")
 
 
@@ -156,12 +159,15 @@ def qualified_name(table: str, settings: Settings) -> str:
     return ".".join(part for part in parts if part)
 
 
-@cache  # Dagster computes a thousand of its times when it is made
 def freshness_policy(settings: Settings) -> dg.FreshnessPolicy:
     """Written since the schedule's hour. Dagster compares when, not of which date: for that is the view latest_load."""
     deadline = datetime.combine(date.min, settings.nightly_at) + STALE_AFTER
-    cron, zone = f"{deadline.minute} {deadline.hour} * * *", settings.timezone.key
-    return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=STALE_AFTER, timezone=zone)
+    return _freshness_policy(f"{deadline.minute} {deadline.hour} * * *", settings.timezone.key)
+
+
+@cache  # Dagster computes a thousand of its times when it is made
+def _freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.cron(deadline_cron=cron, lower_bound_delta=STALE_AFTER, timezone=timezone)
 
 
 @cache  # all organizations share one
