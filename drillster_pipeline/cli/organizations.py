@@ -76,7 +76,10 @@ def organizations_here() -> dict[str, Names]:
     if not any((folder / file).exists() for folder in folders for file in ("pyproject.toml", "dg.toml")):
         return {}
     try:
-        found = dg.ComponentTree.for_project(Path.cwd()).get_all_components(DrillsterComponent)
+        found = [each.names for each in dg.ComponentTree.for_project(Path.cwd()).get_all_components(DrillsterComponent)]
     except Exception as problem:  # noqa: BLE001 - Dagster loads code of others, which may raise anything
-        raise SettingsError(f"The organizations of this project can't be read: {problem}") from None
-    return {each.names.organization.name: each.names for each in sorted(found, key=lambda each: each.names.of(""))}
+        cause: BaseException = problem
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise SettingsError(f"The organizations of this project can't be read: {cause}") from None
+    return {names.organization.name: names for names in sorted(found, key=lambda names: names.organization.name)}

@@ -166,8 +166,8 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
 
     def _require_other_places(self, other: DrillsterComponent) -> None:
         """Raise DagsterInvalidDefinitionError where two organizations would write to one place."""
-        for attribute in self.places.keys() & other.places.keys():
-            if self.places[attribute] == other.places[attribute]:
+        for attribute, place in self.places.items():
+            if place == other.places.get(attribute):
                 names = " and ".join(each.names.organization.name for each in (self, other))
                 raise self._invalid(
                     attribute,

@@ -1,0 +1,218 @@
+"""Organizations in a Dagster project of somebody else: from a ``defs.yaml`` each, or from Python."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from drillster_pipeline.cli.main import commands
+from drillster_pipeline.components import DrillsterComponent, build_defs
+from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.orchestration.names import AssetProps
+from drillster_pipeline.settings import SETTINGS, Settings, load_settings
+from drillster_pipeline.tables import DATA_TABLES
+from tests.drillster import Sandbox
+from tests.support.installation import AMSTERDAM, FIRST
+
+from .projects import Project
+
+pytestmark = [
+    pytest.mark.slow,
+    # Dagster says of its own functions that they are old, or new.
+    pytest.mark.filterwarnings("ignore:.* is currently in (preview|beta)"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    return Project(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def sandboxes() -> Iterator[dict[str, Sandbox]]:
+    """Two organizations, each with a Drillster of its own."""
+    with Sandbox(accounts=20, seed=3) as acme, Sandbox(accounts=24, seed=4) as beta:
+        yield {"acme": acme, "beta": beta}
+
+
+def run(defs: dg.Definitions, job: str) -> dg.ExecuteInProcessResult:
+    """Run a job of an organization for the newest date."""
+    definition = defs.get_repository_def().get_job(job)
+    day = newest_complete(datetime.now(UTC), AMSTERDAM)
+    with dg.DagsterInstance.ephemeral() as instance:
+        return definition.execute_in_process(instance=instance, partition_key=str(day), raise_on_error=False)
+
+
+def organization_of(sandbox: Sandbox) -> str:
+    """The id of the organization that a Drillster serves."""
+    return str(sandbox.organization.at(datetime.now(UTC)).organization()["id"])
+
+
+def organizations_in(file: Path) -> list[str]:
+    """The ids of the organizations that a warehouse holds."""
+    with closing(sqlite3.connect(file)) as connection:
+        return [row[0] for row in connection.execute("SELECT organization_id FROM organizations")]
+
+
+def test_organizations_of_a_project_load_their_own_data_and_one_that_is_broken_stops_no_other(
+    project: Project, sandboxes: dict[str, Sandbox]
+) -> None:
+    for name, sandbox in sandboxes.items():
+        project.add(name, sandbox)
+    project.add("gamma", sandboxes["acme"], without="client_secret")
+    (project.defs / "downstream.py").write_text(
+        "import dagster as dg\n\n\n"
+        "@dg.asset(deps=[dg.AssetKey(['acme', 'warehouse', 'results'])])\n"
+        "def learners() -> None: ...\n"
+    )
+    defs = project.load()
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert {f"{name}/warehouse/{table}" for name in ("acme", "beta", "gamma") for table in DATA_TABLES} < keys
+    assert "learners" in keys
+    for name, sandbox in sandboxes.items():
+        result = run(defs, f"{name}_nightly")
+        assert result.success
+        assert result.dagster_run.tags["drillster/organization"] == name
+        assert "learners" not in {key.to_user_string() for key in result.dagster_run.asset_selection or ()}
+        assert organizations_in(project.folder / f"{name}.sqlite") == [organization_of(sandbox)]
+    failed = run(defs, "gamma_nightly")
+    messages = {
+        str(event.step_failure_data.user_failure_data.description)
+        for event in failed.all_events
+        if event.is_step_failure
+    }
+    where = f"One setting is wrong; put it right in {project.defs / 'gamma' / 'defs.yaml'}:"
+    assert messages == {f"{where}\n  - client_secret is empty: set the variable that it is taken from"}
+
+
+def test_an_organization_from_python_takes_nothing_of_the_environment(
+    project: Project, sandboxes: dict[str, Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRILLSTER_TIMEZONE", "no zone")
+    file = project.folder / "delta.sqlite"
+    own = {"DRILLSTER_WAREHOUSE_URL": f"sqlite:///{file}", "DRILLSTER_ARCHIVE_URL": str(project.folder / "archive")}
+    settings = load_settings({**sandboxes["acme"].environment(), **own, "DRILLSTER_FIRST_EXPORT_DATE": str(FIRST)})
+
+    def in_catalog(spec: dg.AssetSpec, asset: AssetProps) -> dg.AssetSpec:
+        return (
+            spec.replace_attributes(key=["lms", asset.organization, asset.name])
+            if asset.folder == "warehouse"
+            else spec
+        )
+
+    defs = build_defs(
+        settings,
+        key_prefix="delta",
+        group_name="training",
+        owners=["team:data"],
+        tags={"cost": "hr"},
+        schedule=False,
+        select=["accounts", "groups"],
+        translation=in_catalog,
+    )
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert {key for key in specs if "drillster" not in key} == {
+        "lms/delta/accounts",
+        "lms/delta/groups",
+        "delta/report/nightly",
+    }
+    accounts = specs["lms/delta/accounts"]
+    assert (accounts.group_name, accounts.owners, accounts.tags["cost"]) == ("training", ["team:data"], "hr")
+    assert {dep.asset_key.path[0] for dep in accounts.deps} == {"delta"}
+    lineage = accounts.metadata["dagster/column_lineage"].deps_by_column["account_id"]
+    assert [dep.asset_key for dep in lineage] == [dg.AssetKey(["delta", "drillster", "accounts"])]
+    assert not defs.schedules
+    result = run(defs, "delta_nightly")
+    assert result.success
+    assert result.dagster_run.tags["cost"] == "hr"
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT is_complete FROM loads").fetchall() == [(1,)]
+        assert connection.execute("SELECT count(*) FROM results").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"key_prefix": "a b"}, "'a b' can't be a key prefix"),
+        ({"name": "a-b"}, "'a-b' can't be the name of an organization"),
+        ({"select": ["nothing"]}, "There is no table nothing"),
+        ({"select": []}, "No table is selected"),
+    ],
+)
+def test_arguments_that_can_not_be_are_refused_in_a_sentence(arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        build_defs(Settings(), **{"name": "one", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "complaint"),
+    [
+        ({"reprots_folder": "x"}, r"beta/defs.yaml:\d+"),
+        ({"concurrency": 100}, r"beta/defs.yaml:\d+: concurrency must be a whole number from 1 to 64"),
+        ({"key_prefix": "a b"}, r"beta/defs.yaml:\d+: 'a b' can't be a key prefix"),
+        ({"key_prefix": "acme"}, r"acme and beta have the same key_prefix .*beta/defs.yaml:\d+"),
+        ({"name": "acme"}, r"have the same name .*beta/defs.yaml:\d+"),
+        ({"warehouse_url": "sqlite:///one.sqlite"}, r"have the same warehouse_schema .*beta/defs.yaml:\d+"),
+        ({"archive_url": "one"}, r"have the same archive_url .*beta/defs.yaml:\d+"),
+        ({"select": ["nothing"]}, r"beta/defs.yaml:\d+: There is no table nothing"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[str, object], complaint: str) -> None:
+    project.add("acme", warehouse_url="sqlite:///one.sqlite", archive_url="one")
+    project.add("beta", **attributes)
+    with pytest.raises(Exception, match="defs.yaml") as raised:
+        project.load()
+    assert re.search(complaint, "".join(traceback.format_exception(raised.value)))
+
+
+def test_attributes_are_settings_and_secrets_are_never_shown(project: Project, sandboxes: dict[str, Sandbox]) -> None:
+    project.add(
+        "acme", sandboxes["acme"], nightly_at="12:30", owners=["team:hr", "a@example.org"], keep_month_ends=True
+    )
+    project.add("beta", sandboxes["beta"], nightly_at="12:30")
+    found = dg.ComponentTree.for_project(project.folder).get_all_components(DrillsterComponent)
+    acme, _ = found
+    settings, _ = acme.names.organization.read()
+    assert (settings.owners, settings.nightly_at, settings.keep_month_ends) == (
+        ("team:hr", "a@example.org"),
+        time(12, 30),
+        True,
+    )
+    environment = sandboxes["acme"].environment()
+    shown = repr(found) + repr(acme.names.organization) + str(acme.model_dump())
+    assert environment["DRILLSTER_CLIENT_SECRET"] not in shown
+    assert "PRIVATE KEY" not in shown
+    # Of one time, they begin a minute after each other; and one sensor looks for lost runs of all.
+    defs = project.load()
+    crons = {each.name: each.cron_schedule for each in defs.get_repository_def().schedule_defs}
+    assert (crons["acme_nightly"], crons["beta_nightly"]) == ("30 12 * * *", "31 12 * * *")
+    assert [each.name for each in defs.sensors or ()].count("lost_runs") == 1
+
+
+def test_a_command_is_for_the_organization_that_it_names(
+    project: Project, sandboxes: dict[str, Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.add("acme", sandboxes["acme"], first_export_date=str(newest_complete(datetime.now(UTC), AMSTERDAM)))
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("DAGSTER_HOME", str(project.folder / "home"))
+    done = CliRunner().invoke(commands, ["run", "--organization", "acme"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert organizations_in(project.folder / "acme.sqlite") == [organization_of(sandboxes["acme"])]
+    with pytest.raises(PipelineError, match="There is no organization nobody here"):
+        CliRunner().invoke(commands, ["--organization", "nobody", "status"], catch_exceptions=False)
+    project.add("beta", key_prefix="a b")
+    with pytest.raises(PipelineError, match=r"beta/defs.yaml:\d+: 'a b' can't be a key prefix"):
+        CliRunner().invoke(commands, ["status", "--organization", "acme"], catch_exceptions=False)
