@@ -173,7 +173,7 @@ def test_arguments_that_can_not_be_are_refused_in_a_sentence(arguments: dict[str
 def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[str, object], complaint: str) -> None:
     project.add("acme", warehouse_url="sqlite:///one.sqlite", archive_url="one")
     project.add("beta", **attributes)
-    with pytest.raises(Exception, match="defs.yaml") as raised:
+    with pytest.raises(Exception, match=r"defs\.yaml") as raised:
         project.load()
     assert re.search(complaint, "".join(traceback.format_exception(raised.value)))
 
