@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import fsspec
@@ -15,7 +17,8 @@ from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
-from tests.support.object_store import ObjectStore, Wire, endpoint, object_store
+from tests.support.object_store import ObjectStore, endpoint, object_store
+from tests.support.wires import Wire
 
 from .conftest import DAY, add, again, begin, check_storage, finished, newest, pages, resume, seal, sealed
 
@@ -107,21 +110,37 @@ def test_a_part_is_uploaded_after_a_while_so_that_a_crash_costs_little(
     assert finished(archive.resume(writer.ref), "ab") == {"a": True, "b": True}
 
 
+class Uploads(Wire):
+    """A wire to the store that breaks in the middle of uploads while ``cut`` is set."""
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        super().__init__(lambda: socket.create_connection((parts.hostname, parts.port)), lambda: self._passed)
+        self.cut = False
+        self.cuts = 0
+
+    def _passed(self, data: bytes, is_request: bool) -> bytes:
+        if not (is_request and self.cut and data.startswith(b"PUT ")):
+            return data
+        self.cuts += 1
+        return data[:-40]
+
+
 @pytest.fixture
-def wire(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def wire(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
     import s3fs
 
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     settings = {"retries": {"max_attempts": 0}, "read_timeout": 5}
-    running = Wire(store.address)
-    with endpoint(running.address):
+    running = Uploads(store.address)
+    with endpoint(f"http://127.0.0.1:{running.port}"):
         monkeypatch.setitem(fsspec.config.conf["s3"], "config_kwargs", settings)
         yield running
     running.close()
 
 
 def test_an_upload_that_is_cut_is_reported_and_the_capture_can_be_resumed(
-    url: str, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    url: str, wire: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RemoteStorage, "part_bytes", 60)
     archive = Archive(url)
@@ -143,7 +162,7 @@ def test_an_upload_that_is_cut_is_reported_and_the_capture_can_be_resumed(
     assert pages(seal(writer)) == [("a", 1), ("b", 1), ("c", 1)]
 
 
-def test_a_store_that_does_not_answer_is_unavailable_in_every_way(wire: Wire) -> None:
+def test_a_store_that_does_not_answer_is_unavailable_in_every_way(wire: Uploads) -> None:
     archive = Archive("s3://bucket/archive")
     wire.close()
     for work in (archive.dates, lambda: archive.captures(DAY), lambda: begin(archive)):

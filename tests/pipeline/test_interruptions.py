@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import select
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import sqlalchemy as sa
 
 from drillster_pipeline.errors import Interrupted, SettingsError
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import PAUSES, PublishOutcome, publish
 from drillster_pipeline.warehouse.load import Load
 from drillster_pipeline.warehouse.staging import PREFIX
+from tests.support.databases import execute
 from tests.support.installation import DAY, Installation
+from tests.support.wires import Rule, Wire
 
 pytestmark = pytest.mark.slow
 
@@ -61,10 +59,7 @@ class Server:
         pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=30)
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
-        engine = sa.create_engine(self.url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
-        with engine.begin() as connection:
-            result = connection.exec_driver_sql(statement)
-            return [tuple(row) for row in result] if result.returns_rows else []
+        return execute(self.url, statement)
 
     def end_sessions(self) -> None:
         """End those of the pipeline, as an administrator would."""
@@ -169,54 +164,39 @@ def test_a_server_that_stays_down_is_reported_and_the_next_run_finishes(
     check_that_all_is_there_once(context, server, load(context))
 
 
-class Wire:
-    """A TCP way to the server. The answer to the first COMMIT that publishes is lost; the server has done it."""
+class LostCommit(Wire):
+    """A TCP way to the server. The response to the first COMMIT that publishes is lost; the server has done it."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server.socket
+        super().__init__(lambda: connected(server.socket), self._rule)
         self.lost = False
-        self._over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.05)
-        self.port = self._listener.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
 
-    def close(self) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while not self._over.is_set():
-            with suppress(TimeoutError):
-                near, _ = self._listener.accept()
-                self._threads.append(threading.Thread(target=self._carry, args=(near,)))
-                self._threads[-1].start()
-
-    def _carry(self, near: socket.socket) -> None:
+    def _rule(self) -> Rule:
         published = commit = False
-        with suppress(OSError), near, socket.socket(socket.AF_UNIX) as far:
-            far.connect(self._server)
-            while not self._over.is_set():
-                for ready in select.select([near, far], [], [], 0.05)[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    if ready is near:
-                        published |= b"INSERT INTO" in data and b"load_exceptions" in data
-                        commit = published and b"COMMIT" in data
-                    elif commit and not self.lost:
-                        self.lost = True
-                        return
-                    (far if ready is near else near).sendall(data)
+
+        def passed(data: bytes, is_request: bool) -> bytes:
+            nonlocal published, commit
+            if is_request:
+                published |= b"INSERT INTO" in data and b"load_exceptions" in data
+                commit = published and b"COMMIT" in data
+            elif commit and not self.lost:
+                self.lost = True
+                return b""
+            return data
+
+        return passed
+
+
+def connected(path: str) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX)
+    made.connect(path)
+    return made
 
 
 def test_a_commit_whose_answer_is_lost_is_looked_up_and_not_done_twice(
     context: PipelineContext, server: Server, loaded: Installation
 ) -> None:
-    wire = Wire(server)
+    wire = LostCommit(server)
     loaded.set(DRILLSTER_WAREHOUSE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}/postgres")
     with loaded.new_context(sleep=slept.append) as through:
         outcome = load(through)

@@ -1,16 +1,12 @@
-"""A real S3 server on this machine, and a wire to it that can be cut."""
+"""A real S3 server on this machine."""
 
 from __future__ import annotations
 
 import os
-import select
-import socket
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import boto3
 import fsspec
@@ -65,48 +61,3 @@ def endpoint(address: str) -> Iterator[None]:
         fsspec.config.set_conf_env(settings, envdict=dict(os.environ))  # what it does itself when it is imported
         patched.setitem(fsspec.config.conf, "s3", settings["s3"])
         yield
-
-
-class Wire:
-    """A connection to the server that breaks in the middle of uploads while ``cut`` is set."""
-
-    def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        self._server = (parts.hostname, parts.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.cut = False
-        self.cuts = 0
-        self._over = threading.Event()
-        self._listener.settimeout(0.05)
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while not self._over.is_set():
-            try:
-                near, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            thread = threading.Thread(target=self._carry, args=(near,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _carry(self, near: socket.socket) -> None:
-        with suppress(OSError), near, socket.create_connection(self._server) as far:
-            while not self._over.is_set():
-                for ready in select.select([near, far], [], [], 0.05)[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    if ready is near and self.cut and data.startswith(b"PUT "):
-                        far.sendall(data[: len(data) - 40])
-                        self.cuts += 1
-                        return
-                    (far if ready is near else near).sendall(data)
