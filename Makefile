@@ -29,6 +29,8 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 	sandbox=$$!; trap 'kill $$sandbox 2>/dev/null' EXIT INT TERM; \
 	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
 
+# Without cached bytecode, each of the processes that tests start compiles for seconds whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 test: install  ## Run the tests
 	$(PYTEST) -m "not deep"

@@ -15,6 +15,7 @@ import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,13 +98,16 @@ def _versions() -> dict[str, Any]:
     """Versions of the program, Python, the system, and the packages that the program requires."""
     required = [line.partition(";")[0] for line in metadata.requires("drillster-pipeline") or []]
     names = {match[0] for line in required if (match := re.match(r"[A-Za-z0-9._-]+", line))}
-    installed = {each.name: each.version for each in metadata.distributions()}
+    packages = {}
+    for name in sorted(names):
+        with suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
     return {
         "program": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": os.cpu_count(),
-        "packages": {name: installed[name] for name in sorted(names) if name in installed},
+        "packages": packages,
     }
 
 

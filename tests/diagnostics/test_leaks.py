@@ -18,43 +18,17 @@ from drillster_pipeline.cli.check import print_report
 from drillster_pipeline.diagnostics import Diagnostics, write_bundle
 from drillster_pipeline.diagnostics.bundle import KeyFilter, Scrubber, shape_of
 from drillster_pipeline.settings import read_settings
-from tests.drillster import Failure, Faults, FieldFault, How, Sandbox
-from tests.support.leaks import found_in, secrets_of
+from tests.drillster import Failure, Faults, How, Sandbox
+from tests.support.leaks import DATABASE_PASSWORD, PSEUDONYM_KEY, found_in, mentions, secrets_of, value
 
 from .test_diagnostics import MISTAKES
 
-DATABASE_PASSWORD = "a-password-of-the-database"
 DATABASE_USER = "noor.of.the.loaders"
 WEBHOOK = "https://hooks.example.org/services/T0/very-secret"
 APPRISE = "jsons://hooks.example.org/very-secret"
 ANOTHER_ACCOUNT = "aNotherAccountOf22Sign"
-PSEUDONYM_KEY = "the-key-of-all-pseudonyms-9f3a"
-
 
 PERSONAL = {"name", "realName", "emailAddress", "id", "description", "lastOnPage"}
-
-
-def fault(resource: str, field: str, value: object) -> FieldFault:
-    return FieldFault(resource=resource, field=field, what="value", value=value)
-
-
-def mentions(name: str, email: str) -> tuple[FieldFault, ...]:
-    """A person of the organization in texts, in unknown fields, and as a key."""
-    text = f"Ask {name} <{email}>, or https://x.example/?who={quote(name)}&mail={quote(email)}"
-    first = name.split(maxsplit=1)[0]
-    nested = {"notes": [{"by": text, name: {"value": email}}], email: 1, first.lower(): {first: [name]}}
-    return (
-        fault("groups", "description", text),
-        fault("groups", "contacts", nested),
-        fault("group_members", "member.remarks", nested),
-        fault("group_staff", "permission", text),
-        fault("group_drillables", "name", text),
-        fault("objectives", "name", nested),
-        fault("objectives", first.lower(), text),
-        fault("objective_evaluations", "met", text),
-        fault("results", "remarks", nested),
-        fault("accounts", "account.created", text),
-    )
 
 
 FAULTS: dict[str, Faults] = {
@@ -79,10 +53,11 @@ def environ(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def people(sandbox: Sandbox) -> list[str]:
+@pytest.fixture(scope="module")
+def people(running: Sandbox) -> list[str]:
     """Names, addresses, keys and ids of everyone and everything on the first pages of this Drillster."""
-    report = Diagnostics(environ=sandbox.environment()).run()
+    running.faults = Faults()
+    report = Diagnostics(environ=running.environment()).run()
     values = {value for bodies in report.pages.values() for body in bodies for value in _values(body, "")}
     assert len(values) > 200
     return sorted(values)
@@ -173,11 +148,18 @@ def test_a_person_in_every_answer_shows_by_type_only(
     (page,) = Diagnostics(environ=sandbox.environment()).run().pages["organizations/{organization_id}/accounts"]
     account = next(item["account"] for item in page["accounts"] if "emailAddress" in item["account"])
     name, email = account["name"], account["emailAddress"]
-    sandbox.change(fields=mentions(name, email))
+    first = name.split(maxsplit=1)[0]
+    odd = (
+        value("group_staff", "permission", name),
+        value("objectives", "name", {first: [email]}),
+        value("objectives", first.lower(), email),
+        value("objective_evaluations", "met", name),
+        value("accounts", "account.created", email),
+    )
+    sandbox.change(fields=(*mentions(name, email), *odd))
     diagnostics = Diagnostics(environ=environ)
     report = diagnostics.run()
     written = screen(diagnostics) + json.dumps(report.as_json()) + bundle(diagnostics, tmp_path / "bundle.zip")
-    first = name.split(maxsplit=1)[0]
     assert "contacts" in written
     assert "remarks" in written
     assert leaked(sandbox, written, people, quote(name), quote(email)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -235,6 +236,23 @@ class TestBackfills:
         assert texts(hook)[0].startswith(f"The backfill {self.ID} failed. Dagster's daemon could not carry it out")
         installation.instance.daemon_cursor_storage.set_cursor_values({RECORD: ""})  # as before the first evaluation
         assert [evaluate(installation) for _ in range(2)] == [(0, 0), (0, 0)]
+
+    def test_one_that_an_earlier_version_has_reported_is_not_reported_again_whatever_is_reported_after_it(
+        self, installation: Installation, hook: Webhook
+    ) -> None:
+        """That version kept their ids in a list of its own."""
+        cursors = installation.instance.daemon_cursor_storage
+
+        def change_state(**changes: list[str]) -> None:
+            state = json.loads(cursors.get_cursor_values({RECORD})[RECORD])
+            cursors.set_cursor_values({RECORD: json.dumps({**state, **changes})})
+
+        self.set(installation, BulkActionStatus.FAILED)
+        change_state(backfills=[self.ID])
+        assert evaluate(installation) == (0, 0)
+        change_state(reported=[f"backfill|{self.ID}|", *(f"nightly|{DAY}|cause {number}" for number in range(2_000))])
+        assert [evaluate(installation) for _ in range(2)] == [(0, 0), (0, 0)]
+        assert hook.asked == 0
 
 
 class TestDelivery:

@@ -12,40 +12,15 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.drillster import Failure, Faults, FieldFault, How, PageFault, closed
+from tests.drillster import Failure, Faults, How, PageFault, closed
 from tests.support.installation import DAY, Installation, night_after
-from tests.support.leaks import found_in, people_of, secrets_of
+from tests.support.leaks import DATABASE_PASSWORD, PSEUDONYM_KEY, found_in, mentions, people_of, secrets_of, value
 from tests.support.webhooks import Webhook, running_webhook
 
 from .runs import evaluate, launch
 
 pytestmark = pytest.mark.slow
-KEY = "the-key-of-all-pseudonyms-9f3a"
-DATABASE_PASSWORD = "a-password-of-the-database"
-OURS = ["very-secret", KEY, DATABASE_PASSWORD, "another-secret-that-is-wrong"]
-
-
-def value(resource: str, field: str, value: object, every: int = 1) -> FieldFault:
-    return FieldFault(resource=resource, field=field, what="value", value=value, every=every)
-
-
-def mentions(name: str, email: str) -> tuple[FieldFault, ...]:
-    """A person of the organization, in texts, names and unknown fields."""
-    text = f"Ask {name} <{email}>, or https://x.example/?who={quote(name)}&mail={quote(email)}"
-    nested = {"notes": [{"by": text, name: {"value": email}}], email: 1}
-    return (
-        value("groups", "description", text),
-        value("groups", "name", f"Team {name}", 2),
-        value("groups", "contacts", nested),
-        value("group_members", "member.remarks", nested),
-        value("group_members", "remarks", nested),
-        value("group_drillables", "name", text),
-        value("catalogs", "description", text),
-        value("objectives", "name", text),
-        value("objective_evaluations", "remarks", text),
-        value("results", "remarks", nested),
-        value("accounts", "pagination", nested),
-    )
+OURS = ["very-secret", PSEUDONYM_KEY, DATABASE_PASSWORD, "another-secret-that-is-wrong"]
 
 
 PRIVATE = (
@@ -93,7 +68,7 @@ def logs_and_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 @pytest.fixture
 def hook(loaded: Installation) -> Iterator[Webhook]:
     with running_webhook() as running:
-        loaded.set(DRILLSTER_ALERT_WEBHOOK=running.url, DRILLSTER_PSEUDONYM_KEY=KEY)
+        loaded.set(DRILLSTER_ALERT_WEBHOOK=running.url, DRILLSTER_PSEUDONYM_KEY=PSEUDONYM_KEY)
         yield running
 
 

@@ -3,10 +3,38 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
-from tests.drillster import Sandbox
+from tests.drillster import FieldFault, Sandbox
 
 from .installation import Installation
+
+PSEUDONYM_KEY = "the-key-of-all-pseudonyms-9f3a"
+DATABASE_PASSWORD = "a-password-of-the-database"
+
+
+def value(resource: str, field: str, value: object, every: int = 1) -> FieldFault:
+    """Another value of a field."""
+    return FieldFault(resource=resource, field=field, what="value", value=value, every=every)
+
+
+def mentions(name: str, email: str) -> tuple[FieldFault, ...]:
+    """A person of the organization, in texts, names and unknown fields."""
+    text = f"Ask {name} <{email}>, or https://x.example/?who={quote(name)}&mail={quote(email)}"
+    nested = {"notes": [{"by": text, name: {"value": email}}], email: 1}
+    return (
+        value("groups", "description", text),
+        value("groups", "name", f"Team {name}", 2),
+        value("groups", "contacts", nested),
+        value("group_members", "member.remarks", nested),
+        value("group_members", "remarks", nested),
+        value("group_drillables", "name", text),
+        value("catalogs", "description", text),
+        value("objectives", "name", text),
+        value("objective_evaluations", "remarks", text),
+        value("results", "remarks", nested),
+        value("accounts", "pagination", nested),
+    )
 
 
 def secrets_of(sandbox: Sandbox) -> list[str]:
