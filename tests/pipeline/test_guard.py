@@ -79,28 +79,15 @@ READ_GAPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"lost": [("catalog_content", {"catalog_id": "c1"}, 403)]},
         {"playables catalogs": "full+", "catalog_playables": "partial"},
     ),
-    "members": (
-        {"unavailable": "group_members results"},
-        {"accounts playables": "full+", "group_members results": "-"},
-    ),
-    "members of one group to the end": (
-        {"short": [("group_members", G1)]},
-        {"accounts playables": "full+", "group_members": "full but g1", "results": "partial"},
-    ),
     "members of one group": (
         {"lost": [("group_members", G1, 404)]},
         {"accounts playables": "full+", "group_members": "full but g1", "results": "partial"},
     ),
-    "staff": ({"unavailable": "group_staff"}, {"accounts": "full+", "group_staff": "-"}),
     "staff of one group": ({"lost": [("group_staff", G1, 403)]}, {"accounts": "full+", "group_staff": "full but g1"}),
     "drillables": ({"unavailable": "group_drillables"}, {"playables": "additive", "group_playables": "-"}),
     "drillables of one group": (
         {"lost": [("group_drillables", G1, 403)]},
         {"playables": "partial", "group_playables": "full but g1"},
-    ),
-    "objectives": (
-        {"unavailable": "objectives objective_evaluations"},
-        {"accounts playables": "full+", "objectives objective_playables objective_evaluations": "-"},
     ),
     "objectives of one group": (
         {"lost": [("objectives", G1, 403)]},
@@ -110,15 +97,10 @@ READ_GAPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "objective_evaluations": "partial+",
         },
     ),
-    "evaluations": (
-        {"unavailable": "objective_evaluations"},
-        {"accounts": "full+", "objective_evaluations": "-"},
-    ),
     "evaluations of one group": (
         {"lost": [("objective_evaluations", G1, 403)]},
         {"accounts": "full+", "objective_evaluations": "partial"},
     ),
-    "results": ({"unavailable": "results"}, {"accounts playables": "full+", "results": "-"}),
     "results of one group": (
         {"lost": [("results", G1, 403)]},
         {"accounts playables": "full+", "results": "partial"},
