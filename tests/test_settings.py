@@ -71,12 +71,6 @@ def test_every_mistake_is_reported_in_one_message_by_name() -> None:
     [
         ("BASE_URL", ["https://", "ftp://www.drillster.com", "https://www.drillster.com/api", "https://h:port"]),
         ("BASE_URL", ["https://user:pass@www.drillster.com", "http://127.0.0.1.example.org"]),
-        ("FIRST_EXPORT_DATE", ["2026-02-30", "20260101", "1767225600"]),
-        ("NIGHTLY_AT", ["2:30", "24:00", "0230"]),
-        ("CONCURRENCY", ["65", "8.5", "٨", "many"]),
-        ("REQUESTS_PER_SECOND", ["0", "inf", "-3"]),
-        ("PERSONAL_DATA", ["KEEP"]),
-        ("KEEP_MONTH_ENDS", ["perhaps"]),
         ("TIMEZONE", ["../etc/passwd", "Europe"]),
         ("PSEUDONYM_KEY", ["short"]),
         ("OWNERS", ["team:data, nobody"]),
@@ -92,13 +86,17 @@ def test_a_wrong_value_is_refused_by_name(name: str, values: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "complaint"),
     [
-        ("CONCURRENCY", ["0", "65", "many"], "a whole number from 1 to 64"),
-        ("REQUESTS_PER_SECOND", ["0", "many"], "a number from 0.01 to 100000"),
+        ("CONCURRENCY", ["0", "65", "8.5", "٨", "many"], "a whole number from 1 to 64"),
+        ("REQUESTS_PER_SECOND", ["0", "inf", "-3", "many"], "a number from 0.01 to 100000"),
         ("SNAPSHOT_DAYS", ["0", "many"], "a whole number from 1 to 100000"),
-        ("FIRST_EXPORT_DATE", ["1-1-2026", "2026-13-01"], "a date such as 2026-01-01"),
-        ("NIGHTLY_AT", ["2:30", "25:00"], "a time of day such as 02:30"),
+        (
+            "FIRST_EXPORT_DATE",
+            ["1-1-2026", "2026-02-30", "20260101", "1767225600"],
+            "a date such as 2026-01-01",
+        ),
+        ("NIGHTLY_AT", ["2:30", "24:00", "0230"], "a time of day such as 02:30"),
         ("KEEP_MONTH_ENDS", ["perhaps"], "yes or no"),
-        ("PERSONAL_DATA", ["all"], "'keep', 'pseudonymize' or 'drop'"),
+        ("PERSONAL_DATA", ["all", "KEEP"], "'keep', 'pseudonymize' or 'drop'"),
     ],
 )
 def test_a_complaint_says_what_the_value_must_be(name: str, values: list[str], complaint: str) -> None:

@@ -204,20 +204,24 @@ def test_a_redirect_is_never_followed(make_client, drillster, location, says):
 # Stopping
 
 
-@pytest.mark.parametrize("where", ["backing off", "awaiting a response", "awaiting a token", "paused"])
-def test_every_thread_ends_at_once(make_client, drillster, where):
-    client: Client = make_client(random=lambda: 1.0, concurrency=4)
-    if where == "backing off":
-        drillster.api = lambda _: Reply(status=500, headers={"Retry-After": "60"})
-    elif where == "awaiting a response":
-        drillster.api = lambda _: Reply(wait=3)
-    elif where == "awaiting a token":
-        drillster.grant = lambda _: Reply(status=503, headers={"Retry-After": "50"})
-    else:
-        drillster.api = lambda _: Reply(status=429, headers={"Retry-After": "60"})
+@pytest.mark.parametrize(
+    ("what", "reply", "options"),
+    [
+        ("api", Reply(status=500, headers={"Retry-After": "60"}), {}),
+        ("api", Reply(status=429, headers={"Retry-After": "60"}), {}),
+        ("api", Reply(wait=3), {}),
+        ("api", Reply(wait=3), {"concurrency": 1}),
+        ("api", Reply(wait=3), {"requests_per_second": 0.01}),
+        ("grant", Reply(status=503, headers={"Retry-After": "50"}), {}),
+    ],
+    ids=["backing off", "paused", "awaiting a response", "awaiting a place", "awaiting a turn", "awaiting a token"],
+)
+def test_every_thread_ends_at_once(make_client, drillster, what, reply, options):
+    client: Client = make_client(random=lambda: 1.0, **{"concurrency": 4} | options)
+    setattr(drillster, what, lambda _: reply)
     with ThreadPoolExecutor(4) as threads:
         waiting = [threads.submit(get, client) for _ in range(4)]
-        while len(drillster.requests) < (1 if where == "awaiting a token" else 3):
+        while len(drillster.requests) < (1 if what == "grant" else 2 if options else 3):
             time.sleep(0.01)
         began = time.monotonic()
         client.close()

@@ -94,22 +94,6 @@ def test_the_limit_stays_between_one_and_the_concurrency(outcomes, concurrency):
         assert 1 <= limit_after(throttle, [outcome]) <= concurrency
 
 
-@pytest.mark.parametrize("why", ["place", "rate", "pause"])
-def test_a_thread_that_waits_for_its_turn_can_be_cancelled(why):
-    cancel = CancelToken()
-    throttle = make(concurrency=1 if why == "place" else 4, rate=0.01 if why == "rate" else None, cancel=cancel)
-    if why == "pause":
-        throttle.pause(60)
-    else:
-        throttle.enter()
-    with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(throttle.enter)
-        time.sleep(0.05)
-        assert not waiting.done()
-        cancel.cancel()
-        assert isinstance(waiting.exception(timeout=5), Cancelled)
-
-
 def test_a_turn_that_was_cancelled_is_given_back(fake_time):
     def stop(_):
         raise Cancelled

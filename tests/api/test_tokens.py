@@ -16,7 +16,6 @@ from .conftest import CLIENT_ID, CLIENT_SECRET, TOKEN_PATH, together
 from .scripted import Reply, json_reply, play
 
 DENIED = json_reply({"error": "invalid_client"}, 401)
-TWO_HOURS = 7200.0
 
 
 # The request

@@ -209,6 +209,3 @@ def test_plain_http_never_goes_through_a_proxy(monkeypatch):
             assert send().status == 200
         assert len(server.requests) == 1
         assert proxy.requests == []
-
-
-# What is shown

@@ -15,7 +15,6 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.orchestration.alerts import RECORD
-from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.jobs import alerts_sensor
 from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
@@ -62,34 +61,6 @@ class TestRuns:
         assert first.startswith(f"The capture of {DAY} failed. One setting is wrong")
         assert second.startswith(f"The publish of {DAY} was refused. xxx")
         assert 3_000 < len(second) < 3_100
-
-    def test_of_an_unexpected_error_only_the_type_is_reported(
-        self, installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def broken(*_: object, **__: object) -> None:
-            raise ValueError("could not read jan@example.org")
-
-        monkeypatch.setattr("drillster_pipeline.pipeline.capture.capture", broken)
-        run_id = launch(installation, CAPTURE).run_id
-        evaluate(installation)
-        (text,) = texts(hook)
-        assert text.endswith(f"An error that this program does not expect, ValueError: see run {run_id} in Dagster")
-
-    def test_a_step_that_is_retried_is_reported_when_it_has_failed(
-        self, installation: Installation, hook: Webhook
-    ) -> None:
-        (installation.folder / "file").write_text("in the way")
-        installation.set(DRILLSTER_ARCHIVE_URL=str(installation.folder / "file"))
-        at_once = definitions_of(ALONE, retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
-        result = at_once.execute_in_process(
-            instance=installation.instance, partition_key=str(DAY), raise_on_error=False
-        )
-        types = [event.event_type_value for event in result.all_events]
-        assert (types.count("STEP_UP_FOR_RETRY"), types.count("STEP_FAILURE")) == (2, 1)
-        evaluate(installation)
-        (text,) = texts(hook)
-        assert text.startswith(f"The capture of {DAY} failed.")
-        assert "The archive failed while" in text
 
     def test_a_run_that_ended_before_any_step_is_reported(self, installation: Installation, hook: Webhook) -> None:
         run_id = failed(installation)

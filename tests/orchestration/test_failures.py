@@ -11,8 +11,9 @@ from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation
+from tests.support.webhooks import Webhook
 
-from .runs import failures_of, launch
+from .runs import evaluate, failures_of, launch, texts
 
 CAPTURE = ["drillster/accounts"]
 
@@ -27,8 +28,8 @@ def test_all_mistakes_in_the_settings_are_reported_at_once(installation: Install
     assert "4 settings are wrong" in message
 
 
-def test_an_unexpected_error_is_reported_by_its_place_and_without_its_message(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
+def test_an_unexpected_error_is_reported_by_its_place_and_without_its_message_and_an_alert_has_its_type(
+    installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("could not read jan@example.org")
@@ -40,6 +41,9 @@ def test_an_unexpected_error_is_reported_by_its_place_and_without_its_message(
     assert "ValueError: its message is withheld, as it may quote data" in str(data.error_display_string)
     assert "in `broken`" in str(data.user_failure_data.metadata["where"].value)
     assert "jan@" not in str(installation.instance.all_logs(run_id))
+    evaluate(installation)
+    (text,) = texts(hook)
+    assert text.endswith(f"An error that this program does not expect, ValueError: see run {run_id} in Dagster")
 
 
 def test_an_unexpected_error_about_code_keeps_its_message(
@@ -72,7 +76,7 @@ def test_the_gravest_of_known_and_unexpected_errors_decides_the_exit_code(
 
 
 def test_an_outage_is_retried_by_the_daemon_and_a_refusal_is_not_and_the_command_does_not_wait(
-    installation: Installation,
+    installation: Installation, hook: Webhook
 ) -> None:
     """Here the archive does not answer: a file is in its way."""
     job = definitions_of(ALONE, retry_policy=dg.RetryPolicy(max_retries=2)).resolve_job_def("events")
@@ -86,6 +90,10 @@ def test_an_outage_is_retried_by_the_daemon_and_a_refusal_is_not_and_the_command
     (installation.folder / "file").write_text("in the way")
     installation.set(DRILLSTER_ARCHIVE_URL=str(installation.folder / "file" / "archive"))
     assert steps() == (2, 1)
+    evaluate(installation)
+    (text,) = texts(hook)  # when the last attempt has failed
+    assert text.startswith(f"The capture of {DAY} failed.")
+    assert "The archive failed while" in text
     result = installation.run(DAY)
     assert result.exit_code == 4
     types = [entry.dagster_event_type for entry in installation.instance.all_logs(result.run_id)]

@@ -18,9 +18,7 @@ from drillster_pipeline.warehouse.staging import PREFIX
 from tests.support.databases import Place, sqlite_in
 
 from . import loader
-from .support import account, batch, column, day, is_mariadb, listening, load, plan, rows, sql, staging_tables
-
-ROOT = Path(__file__).parents[2]
+from .support import account, batch, column, day, is_mariadb, load, plan, rows, sql, staging_tables
 
 
 @pytest.fixture
@@ -163,22 +161,3 @@ def test_a_lost_connection_is_an_error_that_says_so_and_the_next_run_loads(
         assert column(warehouse, "accounts", "name") == {"a": "A"}
         load(warehouse, day(2), {"accounts": [account("a", "Other")]})
         assert column(warehouse, "accounts", "name") == {"a": "Other"}
-
-
-def test_a_full_disk_is_reported_and_leaves_everything_as_it_was(sqlite: Place) -> None:
-    people = [account(f"b{number}", "x" * 1_000) for number in range(500)]
-    with sqlite.prepared() as warehouse:
-        load(warehouse, day(1), {"accounts": [account("a")]})
-
-        def limit(connection: Any, *_: Any) -> None:
-            # SQLite's own way to run out of room.
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-
-        warehouse.engine.dispose()
-        with listening(warehouse.engine, "connect", limit), pytest.raises(Unavailable, match="is full; make room"):
-            load(warehouse, day(2), {"accounts": people})
-        warehouse.engine.dispose()
-        assert [*column(warehouse, "accounts", "name")] == ["a"]
-        load(warehouse, day(2), {"accounts": [account("a"), *people]})
-        assert len(rows(warehouse, "accounts")) == 501
