@@ -19,7 +19,7 @@ from drillster_pipeline import alert_channels as channels
 from drillster_pipeline.alert_channels import bounded, channels_of, notify, ping, post
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import load_settings, read_settings
-from tests.support.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook
 
 NOBODY = "127.0.0.1:9"
 MAIL = "?smtp=127.0.0.1&from=a@example.org&to=b@example.org"
@@ -37,7 +37,7 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 @pytest.fixture
 def hook() -> Iterator[Webhook]:
-    with running_webhook() as running:
+    with Webhook() as running:
         yield running
 
 

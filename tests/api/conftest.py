@@ -22,9 +22,9 @@ from drillster_pipeline.api.tokens import TokenSource
 from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.settings import Settings, load_settings
 from tests.drillster import Sandbox
+from tests.support.scripted import Reply, Request, ScriptedServer, json_reply
 
 from .crawling import MOMENT, SMALL, Crawls, calm, forget_tokens
-from .scripted import Reply, Request, ScriptedServer, json_reply
 
 CLIENT_ID = "5f3c1b2a9d8e7f605f3c1b2a9d8e7f60"
 CLIENT_SECRET = "0c9d5a7b1e3f4d2860c9d5a7b1e3f4d2"

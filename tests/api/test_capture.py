@@ -23,6 +23,7 @@ from drillster_pipeline.errors import AnswerError, ApiUnavailable, PermissionDen
 from drillster_pipeline.resources import CAPTURED, RESOURCES, Unit
 from tests.drillster import Failure, Faults, How, PageFault, Shapes, closed
 from tests.drillster.shapes import alternatives
+from tests.support.scripted import json_reply
 
 from .conftest import Drillster
 from .crawling import (
@@ -40,7 +41,6 @@ from .crawling import (
     new_tokens,
     unit,
 )
-from .scripted import json_reply
 
 SMALL_PAGES = {"*": 10}
 

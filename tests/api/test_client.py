@@ -25,8 +25,7 @@ from drillster_pipeline.errors import (
     Unauthorized,
     Unavailable,
 )
-
-from .scripted import Reply, json_reply, play
+from tests.support.scripted import Reply, json_reply, play
 
 MEMBERS = "group/{group_id}/members"
 

@@ -11,9 +11,9 @@ import pytest
 from drillster_pipeline.api.retry import Backoff
 from drillster_pipeline.api.transport import Limits
 from drillster_pipeline.errors import PipelineError
+from tests.support.scripted import Reply, json_reply
 
 from .conftest import CLIENT_ID, CLIENT_SECRET
-from .scripted import Reply, json_reply
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0LXRva2Vu.c2lnbmF0dXJl"
 GROUP, QUERY = "group-of-noor", "noor@example.org"

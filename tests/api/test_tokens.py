@@ -11,9 +11,9 @@ import pytest
 
 from drillster_pipeline.api.retry import Backoff, Cancelled, CancelToken
 from drillster_pipeline.errors import ApiUnavailable, AuthenticationError, SettingsError
+from tests.support.scripted import Reply, json_reply, play
 
 from .conftest import CLIENT_ID, CLIENT_SECRET, TOKEN_PATH, together
-from .scripted import Reply, json_reply, play
 
 DENIED = json_reply({"error": "invalid_client"}, 401)
 

@@ -11,8 +11,7 @@ import pytest
 
 from drillster_pipeline.api.retry import CancelToken
 from drillster_pipeline.api.transport import Limits, ResponseTooLarge, Transport, TransportError
-
-from .scripted import HEADERS, Reply, ScriptedServer, head, play
+from tests.support.scripted import HEADERS, Reply, ScriptedServer, head, play
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 

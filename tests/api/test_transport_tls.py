@@ -15,9 +15,8 @@ import pytest
 from drillster_pipeline.api.retry import CancelToken
 from drillster_pipeline.api.transport import Limits, Transport, TransportError
 from drillster_pipeline.errors import SettingsError
+from tests.support.scripted import HEADERS, Reply, ScriptedServer, head
 from tests.support.tls import pass_on, self_signed
-
-from .scripted import HEADERS, Reply, ScriptedServer, head
 
 pytestmark = pytest.mark.usefixtures("no_proxies")
 

@@ -11,7 +11,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from tests.cli.conftest import Command, Query
 from tests.drillster import Failure, Faults, Sandbox
-from tests.support.webhooks import running_webhook
+from tests.support.webhooks import Webhook
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ class TestRun:
         self, command: Command, sandbox: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Cron calls it, and there is no daemon whose sensor reports."""
-        with running_webhook() as hook:
+        with Webhook() as hook:
             monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
             monkeypatch.setenv("DRILLSTER_HEARTBEAT_URL", hook.url)
             monkeypatch.setenv("DRILLSTER_CONCURRENCY", "many")
@@ -68,7 +68,7 @@ class TestRun:
         requested = f"*{second - timedelta(days=2)}*"
         failure = Failure(at="objectives/*/events", query=requested, statuses=(400,), error="no_such_thing")
         sandbox.faults = Faults(failures=(failure,))
-        with running_webhook() as hook:
+        with Webhook() as hook:
             monkeypatch.setenv("DRILLSTER_ALERT_WEBHOOK", hook.url)
             ended = command("run")
         assert ended.code == 0

@@ -23,9 +23,9 @@ import pytest
 from drillster_pipeline.pipeline.evidence_check import verify
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.warehouse import VIEWS
-from tests.api.scripted import Reply, Request, ScriptedServer, json_reply
 from tests.drillster import Sandbox
 from tests.support.installation import Installation
+from tests.support.scripted import Reply, Request, ScriptedServer, json_reply
 
 FIXTURE = Path(__file__).with_name("written_by_c789a3c.zip")
 FIRST, SECOND, INTERRUPTED = (date(2026, 3, day) for day in (27, 28, 30))

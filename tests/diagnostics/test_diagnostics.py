@@ -19,7 +19,7 @@ from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT
 from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes, Size, closed
 from tests.support.object_store import object_store
-from tests.support.webhooks import running_webhook
+from tests.support.webhooks import Webhook
 
 from .conftest import Check, by_step
 
@@ -196,7 +196,7 @@ def test_alert_urls_and_the_heartbeat_are_tried_only_on_request(sandbox: Sandbox
     def found(report: DiagnosticsReport) -> list[str]:
         return [each.found for each in report.items if each.step in {"alerts", "heartbeat"}]
 
-    with running_webhook() as hook:
+    with Webhook() as hook:
         mail = "mailto://u:very-secret@127.0.0.1:9?smtp=127.0.0.1&from=a@example.org&to=b@example.org"
         environ = {
             **sandbox.environment(),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.drillster import Faults, Sandbox, Size
 from tests.support.installation import DAY, Installation, night_after
-from tests.support.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook
 
 from .runs import evaluate
 
@@ -58,7 +58,7 @@ def loaded(
 @pytest.fixture
 def hook(installation: Installation) -> Iterator[Webhook]:
     """A webhook that the settings name, on an instance whose alerts have been evaluated before."""
-    with running_webhook() as running:
+    with Webhook() as running:
         installation.set(DRILLSTER_ALERT_WEBHOOK=running.url)
         evaluate(installation)
         yield running

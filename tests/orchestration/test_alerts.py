@@ -19,7 +19,7 @@ from drillster_pipeline.orchestration.jobs import alerts_sensor
 from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
 from tests.support.installation import DAY, Installation, night_after
-from tests.support.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook
 
 from .runs import evaluate, failed, launch, started, succeeded, texts
 
@@ -83,7 +83,7 @@ class TestRuns:
             raises()
 
         failed(installation)
-        with running_webhook() as hook:
+        with Webhook() as hook:
             installation.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
             evaluate(installation)
             theirs.execute_in_process(instance=installation.instance, raise_on_error=False)
@@ -245,7 +245,7 @@ class TestDelivery:
         installation.set(DRILLSTER_ALERT_URLS="json://127.0.0.1:9/very-secret")
         failed(installation)
         assert [evaluate(installation) for _ in range(2)] == [(0, 1), (0, 1)]
-        with running_webhook() as other:
+        with Webhook() as other:
             installation.set(DRILLSTER_ALERT_URLS=other.url.replace("http", "json", 1))
             assert [evaluate(installation) for _ in range(2)] == [(1, 0), (0, 0)]
             assert (len(hook.got), len(other.got)) == (1, 1)
@@ -304,7 +304,7 @@ class TestDelivery:
 
 @pytest.fixture
 def watched(loaded: Installation) -> Iterator[Webhook]:
-    with running_webhook() as hook:
+    with Webhook() as hook:
         loaded.set(DRILLSTER_ALERT_WEBHOOK=hook.url)
         yield hook
 

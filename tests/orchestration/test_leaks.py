@@ -15,7 +15,7 @@ import pytest
 from tests.drillster import Failure, Faults, How, PageFault, closed
 from tests.support.installation import DAY, Installation, night_after
 from tests.support.leaks import DATABASE_PASSWORD, PSEUDONYM_KEY, found_in, mentions, people_of, secrets_of, value
-from tests.support.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook
 
 from .runs import evaluate, launch
 
@@ -67,7 +67,7 @@ def logs_and_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 @pytest.fixture
 def hook(loaded: Installation) -> Iterator[Webhook]:
-    with running_webhook() as running:
+    with Webhook() as running:
         loaded.set(DRILLSTER_ALERT_WEBHOOK=running.url, DRILLSTER_PSEUDONYM_KEY=PSEUDONYM_KEY)
         yield running
 

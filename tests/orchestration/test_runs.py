@@ -21,7 +21,7 @@ from drillster_pipeline.tables import DATA_TABLES, Kind, tables_of
 from drillster_pipeline.warehouse.reads import preview_columns
 from tests.drillster import Failure, Faults, FieldFault, PageFault, Sandbox, closed
 from tests.support.installation import AMSTERDAM, DAY, Installation, night_after
-from tests.support.webhooks import running_webhook
+from tests.support.webhooks import Webhook
 
 from .runs import checks_of, failures_of, launch, load_and_show, metadata_of
 
@@ -43,7 +43,7 @@ class TestACompleteRun:
         with (
             pytest.MonkeyPatch.context() as monkeypatch,
             Installation(tmp_path_factory.mktemp("complete"), running, monkeypatch=monkeypatch) as installation,
-            running_webhook() as hook,
+            Webhook() as hook,
         ):
             hook.status = 500
             installation.set(DRILLSTER_HEARTBEAT_URL=hook.url)
@@ -351,7 +351,7 @@ class TestSelections:
 
 @pytest.mark.slow
 def test_the_heartbeat_is_sent_for_a_complete_load_of_the_newest_date_alone(loaded: Installation) -> None:
-    with running_webhook() as hook:
+    with Webhook() as hook:
         loaded.set(DRILLSTER_HEARTBEAT_URL=hook.url)
         assert launch(loaded, ["warehouse/groups"]).success
         loaded.at(night_after(NEXT))

@@ -24,7 +24,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from tests.support.databases import postgresql_engine, postgresql_programs, postgresql_server
 from tests.support.installation import AMSTERDAM, REPOSITORY, Installation, night_after
 from tests.support.leaks import found_in, people_of, secrets_of
-from tests.support.webhooks import Webhook, running_webhook
+from tests.support.webhooks import Webhook
 
 from .services import Services, daemon_of, free_port, process_of, webserver_of
 
@@ -64,7 +64,7 @@ def test_a_backfill_continues_past_a_refused_date_and_a_killed_process(installat
     installation.at(datetime.now(UTC))
     installation.sandbox.clear()
 
-    with running_webhook() as hook, served(installation, hook) as services:
+    with Webhook() as hook, served(installation, hook) as services:
         backfill = services.backfill([str(missed), str(captured)], ASSETS)
         with daemon_of(installation, services), installation.on_disk() as instance:
             kill_while_publishing(installation, services, instance, str(captured))

@@ -110,7 +110,10 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         number, is_open = self.server.connections.index(self.request) + 1, True
-        while is_open and (first := self.rfile.readline().decode()):
+        while is_open and (first := self.rfile.readline().decode("latin-1")):
+            if not first.isascii():  # TLS, which this server does not speak
+                self.request.sendall(b"HTTP/1.1 400 X\r\n\r\n")
+                return
             method, target, _ = first.split(" ", 2)
             lines = iter(lambda: self.rfile.readline().decode().strip(), "")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
