@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,7 +23,7 @@ from drillster_pipeline.dates import Window, steady
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.resources import CAPTURED, RESOURCES, unit_of
 from drillster_pipeline.settings import load_settings
-from tests.drillster import Faults, Organization, Sandbox, Size
+from tests.drillster import Failure, Faults, Organization, Sandbox, Size
 
 MOMENT = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = date(2026, 2, 28)
@@ -39,6 +39,8 @@ TINY = Size(
 """Every list of both is longer than the smallest page."""
 KEEP = Privacy("keep", None)
 IMPATIENT = Backoff(attempts=4, seconds=5.0, first=0.001, cap=0.005)
+
+SMALL_PAGES = {"*": 10}
 
 Items = dict[str, dict[str, set[str]]]
 """Resource -> unit (as text) -> what identifies its items."""
@@ -253,3 +255,23 @@ def expected_events(sandbox: Sandbox, window: Window) -> Items:
 def entry(capture: Capture, resource: str) -> dict[str, Any]:
     """What the manifest of a capture says of a resource."""
     return capture.manifest["resources"][resource]
+
+
+def failing(clamped_sizes: Mapping[str, int] | None = None, **failure: Any) -> Faults:
+    return Faults(clamped_sizes=clamped_sizes or {}, failures=(Failure(**failure),))
+
+
+def without(everything: Any, gone: Callable[[str], bool]) -> Any:
+    return {
+        resource: {key: found for key, found in units.items() if not gone(key)}
+        for resource, units in everything.items()
+    }
+
+
+def assert_complete(crawls: Crawls, capture: Any) -> None:
+    wanted = crawls.expected()
+    assert items_in(capture) == wanted
+    for resource, units in wanted.items():
+        found = entry(capture, resource)
+        assert (found["status"], found["units"]) == ("captured", len(units)), resource
+        assert found["lost"] == found["short"] == [], resource
