@@ -56,8 +56,8 @@ def test_ddl_documents_and_metadata_follow_from_the_declarations() -> None:
     assert "name: owner_name" in dbt_sources(CONTRACT)
     assert 'catalogs ||--o{ catalog_subjects : "catalog_id"' in subject_diagram("Content", CONTRACT)
     groups, subjects = (DATA_TABLES[name] for name in ("groups", "catalog_subjects"))
-    assert [column.name for column in column_schema(groups).columns].index("owner_name") == 4
-    names = [column.name for column in column_schema(subjects).columns]
+    assert [column.name for column in column_schema("groups").columns].index("owner_name") == 4
+    names = [column.name for column in column_schema("catalog_subjects").columns]
     assert names[:4] == ["catalog_id", "subject_id", "name", "playable_count"]
     for table, column, place in (
         (groups, "owner_name", "groups[].owner.fullName"),
