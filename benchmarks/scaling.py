@@ -80,7 +80,7 @@ def pages(items: int) -> int:
 def formula(of: Mapping[str, int]) -> int:
     """Requests of a run: of lists that fit on a page each, which holds for all but accounts and groups."""
     return (
-        2  # the access token, the organization
+        4  # the access token, the organization: of each capture, and as a resource
         + pages(of["accounts"])
         + 1
         + 2 * of["catalogs"]

@@ -142,7 +142,14 @@ def test_a_pod_keeps_nothing_that_is_needed_again() -> None:
 def test_the_chart_gets_what_dagster_yaml_has() -> None:
     home = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     assert HELM["additionalInstanceConfig"] == {name: home[name] for name in ("run_monitoring", "run_retries")}
-    assert HELM["dagsterDaemon"] == {"runMonitoring": {"enabled": False}, "runRetries": {"enabled": False}}
+    daemon = HELM["dagsterDaemon"]
+    assert {name: daemon[name]["enabled"] for name in ("runMonitoring", "runRetries")} == {
+        "runMonitoring": False,
+        "runRetries": False,
+    }
+    assert {name: _snake(daemon[name]) for name in ("schedules", "sensors")} == {
+        name: home[name] for name in ("schedules", "sensors")
+    }
     assert _snake(HELM["concurrency"]["pools"]) == home["concurrency"]["pools"]
     assert _snake(HELM["concurrency"]["runs"]) == home["concurrency"]["runs"]
     assert _snake(HELM["retention"]["sensor"]) == home["retention"]["sensor"]
