@@ -20,7 +20,7 @@ secret, a body of a response or a personal value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -140,3 +140,9 @@ class AnswerError(ApiError, ContractError):
 
 class ArchiveCorrupt(ContractError):
     """A part of the archive is missing or does not have the checksum that its manifest names."""
+
+
+def gravest_exit_code(errors: Iterable[PipelineError]) -> int:
+    """The exit code of the gravest error, which needs somebody most and is cured least by waiting; 0 without errors."""
+    codes = {error.exit_code for error in errors}
+    return next((code for code in (2, 3, 6, 5, 4, 1) if code in codes), 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,15 @@ from typing import TYPE_CHECKING
 import click
 
 from drillster_pipeline import __version__
-from drillster_pipeline.errors import PipelineError, needs_extra
+from drillster_pipeline.errors import PipelineError, SettingsError, needs_extra
 
-from .organizations import organization_option, selected_names, selected_organization
+from .organizations import (
+    organization_option,
+    organizations_here,
+    selected_name,
+    selected_names,
+    selected_organization,
+)
 from .token import WIDGETS, print_token
 
 if TYPE_CHECKING:
@@ -38,6 +45,10 @@ def main() -> None:
         sys.exit(2)
     except PipelineError as error:
         click.echo(str(error), err=True)
+        if type(error) is SettingsError and not any(each.startswith("--organization") for each in sys.argv):
+            with suppress(SettingsError):
+                if known := organizations_here():
+                    click.echo(f"Or choose an organization: --organization {', '.join(known)}", err=True)
         sys.exit(error.exit_code)
     sys.exit(code or 0)
 
@@ -110,9 +121,32 @@ def run(day: date | None, allow_mass_delete: bool, capture_again: bool) -> None:
     type=click.IntRange(min=1),
     help="How many dates to list, the newest first.",
 )
-def status(nights: int) -> None:
-    """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why."""
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "prometheus"]),
+    default="table",
+    help="For people, programs, or the textfile collector of node_exporter.",
+)
+def status(nights: int, form: str) -> None:
+    """Show which dates are in the warehouse and in the archive, how old it is, and which dates lack data and why.
+
+    Without --organization, in a project that declares several, a line for each of them.
+    """
     from .rendering import console
+
+    every = {} if selected_name() else organizations_here()
+    if every or form != "table":
+        from drillster_pipeline.pipeline.status import read_all
+
+        from .all_status import as_json, as_prometheus, exit_code_of, show_organizations
+
+        found = read_all([names.organization for names in every.values()] or [selected_organization()])
+        if form == "table":
+            show_organizations(console(), found)
+        else:
+            click.echo({"json": as_json, "prometheus": as_prometheus}[form](found).rstrip("\n"))
+        raise click.exceptions.Exit(exit_code_of(found))
     from .status import show_status
 
     with _open_context(needs_api=False) as context:

@@ -68,13 +68,12 @@ def organizations_here() -> dict[str, Names]:
 
     Raises SettingsError where a ``defs.yaml`` can't be read.
     """
+    if not any(map(_is_project, (Path.cwd(), *Path.cwd().parents))):
+        return {}
     import dagster as dg
 
     from drillster_pipeline.components import DrillsterComponent
 
-    folders = (Path.cwd(), *Path.cwd().parents)
-    if not any((folder / file).exists() for folder in folders for file in ("pyproject.toml", "dg.toml")):
-        return {}
     try:
         found = [each.names for each in dg.ComponentTree.for_project(Path.cwd()).get_all_components(DrillsterComponent)]
     except Exception as problem:  # noqa: BLE001 - Dagster loads code of others, which may raise anything
@@ -83,3 +82,9 @@ def organizations_here() -> dict[str, Names]:
             cause = cause.__cause__
         raise SettingsError(f"The organizations of this project can't be read: {cause}") from None
     return {names.organization.name: names for names in sorted(found, key=lambda names: names.organization.name)}
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether dg finds its settings there; not every Python project has them."""
+    python = folder / "pyproject.toml"
+    return (folder / "dg.toml").exists() or (python.exists() and "[tool.dg" in python.read_text("utf-8", "replace"))

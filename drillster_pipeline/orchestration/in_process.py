@@ -10,7 +10,7 @@ from functools import cache
 
 import dagster as dg
 
-from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.errors import PipelineError, gravest_exit_code
 
 from .definitions import definitions_of
 from .names import ALONE, Names
@@ -38,10 +38,9 @@ class RunResult:
         """The code of the command line: 0, or that of the gravest error."""
         if self.success:
             return 0
-        codes = {error.exit_code for error in self.errors}
-        if self.unexpected or not codes:
+        if self.unexpected or not self.errors:
             return 1
-        return next(code for code in (2, 3, 6, 5, 4, 1) if code in codes)
+        return gravest_exit_code(self.errors)
 
 
 @cache

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from drillster_pipeline.cli.main import commands
 from drillster_pipeline.errors import Refused, SettingsError
 from drillster_pipeline.warehouse import CONTRACT, VIEWS
+from tests.organizations.projects import Project
 from tests.support.databases import Place, execute
-from tests.support.project import declare_organizations
 
 from .support import account, day, load, sql
 
@@ -50,12 +50,11 @@ class Group:
 def group(postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Group]:
     made = Group(postgresql_url, f"group_{secrets.token_hex(3)}")
     execute(postgresql_url, f"CREATE DATABASE {made.name}")
-    organizations = {
-        place.schema or "": {"warehouse_url": place.url, "warehouse_schema": place.schema or ""}
-        for place in (made.acme, made.beta)
-    }
-    elsewhere = {"gamma": {"warehouse_url": f"sqlite:///{tmp_path}/gamma.sqlite"}}
-    declare_organizations(tmp_path, monkeypatch, organizations | elsewhere)
+    project = Project(tmp_path, monkeypatch)
+    for place in (made.acme, made.beta):
+        project.add(place.schema or "", warehouse_url=place.url, warehouse_schema=place.schema)
+    project.add("gamma")  # on SQLite
+    monkeypatch.chdir(tmp_path)
     yield made
     roles = f"SELECT rolname FROM pg_roles WHERE rolname ~ '{made.name}$'"
     execute(postgresql_url, f"DROP DATABASE {made.name} WITH (FORCE)")
