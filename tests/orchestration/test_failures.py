@@ -18,16 +18,6 @@ from .runs import evaluate, failures_of, launch, texts
 CAPTURE = ["drillster/accounts"]
 
 
-def test_all_mistakes_in_the_settings_are_reported_at_once(installation: Installation) -> None:
-    wrong = {"CLIENT_ID": "", "PRIVATE_KEY": "no key", "CONCURRENCY": "many", "WAREHOUSE_URL": "warehouse"}
-    installation.set(**{f"DRILLSTER_{name}": value for name, value in wrong.items()})
-    result = installation.run(DAY)
-    assert result.exit_code == 2
-    message = failures_of(installation.instance, result.run_id)["capture_snapshot"]
-    assert [name for name in wrong if f"- DRILLSTER_{name} " not in message] == []
-    assert "4 settings are wrong" in message
-
-
 def test_an_unexpected_error_is_reported_by_its_place_and_without_its_message_and_an_alert_has_its_type(
     installation: Installation, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,27 +263,3 @@ class TestAGroupOfAnEarlierCapture:
                 damage(installation, f"{installation.day}/*/manifest.json", b"")
         is_closed = Faults(unlisted_groups=frozenset({group}), failures=closed(group))
         assert self.groups_with(installation, is_closed)["closed"] == [group]
-
-
-@pytest.mark.parametrize("mode", ["keep", "pseudonymize", "drop"])
-def test_names_and_addresses_reach_the_archive_in_mode_keep_alone(installation: Installation, mode: str) -> None:
-    """Not even for a while: also where a capture is interrupted."""
-    now = installation.sandbox.organization.at(NOW)
-    items = [item["account"] for item in now.accounts().all()]
-    items += [item["member"] for group in now.present_groups() for item in now.members(group).all()]
-    people = [item for item in items if item.get("id") != now.model.service_account_id]
-    texts = {item.get(name) for item in people for name in ("name", "realName", "emailAddress")} - {None}
-    assert len(texts) > 20
-    installation.set(DRILLSTER_PERSONAL_DATA=mode, DRILLSTER_PSEUDONYM_KEY="a key of some length")
-    installation.interrupt()
-    interrupted = installation.files_with(*texts)
-    outcome = capture(installation)
-    assert outcome.how is How.RESUMED
-    assert set(items_in(outcome.capture)["results"]) == set(expected(installation.sandbox)["results"])
-    capture(installation, "events")
-    found = installation.files_with(*texts)
-    if mode == "keep":
-        assert interrupted
-        assert all(any(line.endswith(f": {text}") for line in found) for text in texts)
-    else:
-        assert found == interrupted == []

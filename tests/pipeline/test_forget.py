@@ -271,7 +271,8 @@ def test_what_killed_processes_left_of_writing_files_goes_too(loaded: Installati
 
 def test_an_id_that_nobody_has_changes_nothing(loaded: Installation, person: Person) -> None:
     archive = {path: path.read_bytes() for path in (loaded.folder / "archive").rglob("*") if path.is_file()}
-    for unknown in ("2026", person.name, person.email, "USER", person.account_id[1:], "\udcff"):
+    ((group,),) = loaded.query("SELECT group_id FROM groups LIMIT 1")
+    for unknown in ("2026", "USER", group, person.name, person.email, person.account_id[1:], "\udcff"):
         with pytest.raises(SettingsError, match="nothing was changed") as refused:
             forget(loaded.context, unknown)
         assert refused.value.exit_code == 2
