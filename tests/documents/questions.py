@@ -46,6 +46,11 @@ class Answer:
     rows: list[tuple[Any, ...]]
 
 
+def blocks(document: str, language: str) -> list[str]:
+    """The blocks of a page of docs/ in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / document).read_text(), re.MULTILINE | re.DOTALL)
+
+
 def questions() -> list[Question]:
     """All of them, in the order of their numbers."""
     return [_question(path) for path in sorted((DOCS / "queries").glob("*.sql"))]

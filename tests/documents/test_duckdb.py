@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,11 @@ from tests.extract.answers import FORMS
 from tests.support.databases import Place
 
 from .month import LAST
-from .questions import DOCS
+from .questions import blocks
 
 pytestmark = pytest.mark.deep
-DOCUMENT = DOCS / "duckdb.md"
-BLOCKS = re.findall(r"^```sql\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-(INSTALL,) = re.findall(r"^```python\n(import importlib\n.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = blocks("duckdb.md", "sql")
+(INSTALL,) = (block for block in blocks("duckdb.md", "python") if block.startswith("import importlib\n"))
 SERVER = "postgresql://analyst@db.example.org/warehouse"
 
 

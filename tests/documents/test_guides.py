@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,9 @@ from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 from tests.support.databases import Place, postgresql_engine
 
 from .month import LAST, SCHEMA
-from .questions import DOCS
+from .questions import blocks
 
-GUIDES = DOCS / "guides"
 SERVER = "postgresql+psycopg://analyst@db.example.org/warehouse"
-
-
-def _blocks(guide: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (GUIDES / guide).read_text(), re.MULTILINE | re.DOTALL)
 
 
 pytestmark = pytest.mark.slow
@@ -34,7 +28,7 @@ def ask(dates_on_postgresql: Warehouse, postgresql_url: str) -> Iterator[Query]:
     """Ask as one of the roles of the guide, in a session that says nothing of itself."""
     url = sa.make_url(postgresql_url)
     owner = postgresql_engine(postgresql_url)
-    statements = "".join(_blocks("README.md", "sql")).split(";")
+    statements = "".join(blocks("guides/README.md", "sql")).split(";")
     with owner.begin() as connection:
         for statement in filter(str.strip, statements):
             connection.exec_driver_sql(
@@ -89,7 +83,7 @@ def namespace(request: pytest.FixtureRequest, dates: Place, monkeypatch: pytest.
     assert dates.url.startswith("sqlite:///")
     monkeypatch.chdir(Path(dates.url.removeprefix("sqlite:///")).parents[1])
     found: dict[str, Any] = {}
-    for block in _blocks("pandas.md", "python"):
+    for block in blocks("guides/pandas.md", "python"):
         if SERVER not in block:
             exec(block, found)  # noqa: S102 -- the page is ours
         elif request.param == "postgresql":
