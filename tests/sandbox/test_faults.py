@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.drillster import Failure, Faults, FieldFault, How, PageFault, Shapes
+from tests.drillster import Failure, Faults, FieldFault, PageFault, Shapes
 from tests.drillster.faults import CURSOR_LISTS
 from tests.drillster.shapes import alternatives
 
@@ -18,24 +18,6 @@ def failing(**options: Any) -> Faults:
 
 
 # -- which calls
-
-
-@pytest.mark.parametrize(
-    ("rule", "statuses"),
-    [
-        ({"first": 2}, [503, 503, 200, 200]),
-        ({"nth": frozenset({2, 4}), "statuses": (401,)}, [200, 401, 200, 401]),
-        ({"after": 2, "statuses": (404,)}, [200, 200, 404, 404]),
-        ({"at": "gro?ps", "query": "*Size=2", "statuses": (500,)}, [500] * 4),
-        ({"how": How.REVOKE, "nth": frozenset({2})}, [200, 401, 401, 401]),
-    ],
-    ids=str,
-)
-def test_a_rule_fails_the_calls_that_it_is_about(caller: Caller, rule: dict[str, Any], statuses: list[int]) -> None:
-    for _ in range(2):  # setting the faults again starts the counts anew
-        caller.sandbox.faults = failing(**rule)
-        caller.fresh_token()
-        assert [caller.call("groups", resultSize=2).status_code for _ in statuses] == statuses
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, GuardRefused, Interrupted, SettingsError
+from drillster_pipeline.errors import GuardRefused, Interrupted, SettingsError
 from drillster_pipeline.extract.batches import MASKED
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
@@ -275,20 +275,6 @@ def test_for_a_user_without_rights_the_statement_that_gives_them_is_named(mariad
 def test_a_server_that_is_too_old_is_refused(mariadb: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mysql, "OLDEST_MARIADB", (99, 1))
     with mariadb.opened() as warehouse, pytest.raises(SettingsError, match=r"MariaDB \d+\..*too old.* MariaDB 99\.1"):
-        warehouse.prepare()
-
-
-def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
-    mariadb: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mysql, "DDL_WAIT_SECONDS", 1)
-    with mariadb.opened() as warehouse, mariadb.opened() as analyst:
-        warehouse.prepare()
-        sql(warehouse, "ALTER TABLE accounts DROP COLUMN locale")
-        with analyst.engine.connect() as connection:
-            connection.exec_driver_sql(f"SELECT count(*) FROM {mariadb.schema}.accounts")
-            with pytest.raises(Busy, match="another session was in the way"):
-                warehouse.prepare()
         warehouse.prepare()
 
 

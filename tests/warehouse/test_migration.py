@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Refused
+from drillster_pipeline.errors import Busy, Refused
 from drillster_pipeline.tables import HISTORY_TABLES
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 from tests.support.databases import Place
@@ -204,3 +204,25 @@ def test_a_migration_that_fails_halfway_leaves_the_warehouse_as_it_was(
         monkeypatch.undo()
         warehouse.prepare()
         assert rows(warehouse, "rejected_rows") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("database", "limit", "value", "message"),
+    [
+        ("postgresql", "postgresql.DDL_WAIT", "200ms", "a query holds a lock on a table that must be changed"),
+        ("mariadb", "mysql.DDL_WAIT_SECONDS", 1, "another session was in the way"),
+    ],
+)
+def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database: str, limit: str, value: Any, message: str
+) -> None:
+    monkeypatch.setattr(f"drillster_pipeline.warehouse.dialects.{limit}", value)
+    place: Place = request.getfixturevalue(database)
+    with place.prepared() as warehouse, place.opened() as analyst:
+        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN locale")
+        with analyst.engine.connect() as connection:
+            connection.exec_driver_sql(f"SELECT count(*) FROM {place.schema}.accounts")
+            with pytest.raises(Busy, match=message):
+                warehouse.prepare()
+        warehouse.prepare()

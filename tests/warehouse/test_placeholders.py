@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.warehouse import Warehouse
 
 from .support import (
@@ -116,13 +115,6 @@ def test_rows_that_refer_to_a_row_without_a_placeholder_are_rejected_and_the_res
     report = load(warehouse, day(1), content, rejects={"objectives": [reject("objectives", "bad")]})
     evaluations = report.tables["objective_evaluations"]
     assert (evaluations.rows_inserted, evaluations.rows_rejected) == (40, 40)
-
-
-def test_rows_that_refer_to_what_was_never_read_count_as_rejects(warehouse: Warehouse) -> None:
-    results = [result(day(1), "g", "a", f"p{number}") for number in range(30)]
-    content = {"accounts": [account("a")], "playables": [], "groups": [group("g")], "results": results}
-    with pytest.raises(GuardRefused, match="results"):
-        load(warehouse, day(1), content)
 
 
 def test_an_item_that_was_rejected_twice_is_one_reject(warehouse: Warehouse) -> None:

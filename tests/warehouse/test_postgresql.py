@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import Busy, Refused, SettingsError
+from drillster_pipeline.errors import Refused, SettingsError
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
 from drillster_pipeline.warehouse.inspection import Inspection
 from tests.support.databases import Place, execute
@@ -260,20 +260,6 @@ def test_a_run_writes_a_row_once_and_no_index_of_what_is_still_there(postgresql:
         assert sql(
             warehouse, "SELECT count(*), count(DISTINCT load_id) FROM {}accounts WHERE last_seen_on = '2026-01-02'"
         ) == [(400, 2)]
-
-
-def test_a_migration_does_not_queue_behind_a_long_query_for_ever(
-    postgresql: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("drillster_pipeline.warehouse.dialects.postgresql.DDL_WAIT", "200ms")
-    with postgresql.opened() as warehouse, postgresql.opened() as analyst:
-        warehouse.prepare()
-        sql(warehouse, "ALTER TABLE {}accounts DROP COLUMN locale")
-        with analyst.engine.connect() as connection:
-            connection.exec_driver_sql(f"SELECT count(*) FROM {postgresql.schema}.accounts")
-            with pytest.raises(Busy, match="a query holds a lock on a table that must be changed"):
-                warehouse.prepare()
-        warehouse.prepare()
 
 
 def test_limits_for_people_stop_no_load_no_erasure_and_no_retention(server: Server, owned: Place) -> None:
