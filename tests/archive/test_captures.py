@@ -146,23 +146,6 @@ def test_a_part_that_the_manifest_does_not_name_never_counts(archive: Archive) -
     assert pages(newest(archive)) == [("a", 1)]
 
 
-def test_a_removal_that_is_interrupted_leaves_no_half_capture_and_is_finished_by_the_next(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref, other = sealed(archive, "a").ref, sealed(archive, "a").ref
-
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(local.shutil, "rmtree", killed)
-        with pytest.raises(KeyboardInterrupt):
-            archive.remove(ref)
-    assert archive.captures(DAY) == [other]
-    archive.remove(other)
-    assert [path for path in Path(archive.url).rglob("*") if path.is_file()] == []
-
-
 @pytest.mark.parametrize("is_removed", [False, True])
 def test_a_capture_that_is_changed_or_removed_while_it_is_read_is_no_damage(archive: Archive, is_removed: bool) -> None:
     capture = sealed(archive, "a")

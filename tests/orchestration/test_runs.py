@@ -13,7 +13,7 @@ import pytest
 
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.definitions import defs
-from drillster_pipeline.errors import GuardRefused, PastDateRefused
+from drillster_pipeline.errors import PastDateRefused
 from drillster_pipeline.orchestration.in_process import RunResult
 from drillster_pipeline.report.charts import picture
 from drillster_pipeline.resources import RESOURCES
@@ -87,14 +87,6 @@ class TestACompleteRun:
         page = shown["report/nightly"]
         assert page["page"] == str(installation.folder / "reports" / f"{DAY}.html")
         assert (page["rows_rejected"], page["learners"] > 0) == (0, True)
-
-    def test_it_shows_nobody(self, run: tuple[Installation, RunResult]) -> None:
-        installation, result = run
-        shown = str(metadata_of(installation.instance, result.run_id))
-        accounts = [key[:8] for (key,) in installation.query("SELECT account_id FROM accounts")]
-        names = [name for (name,) in installation.query("SELECT name FROM accounts WHERE length(name) > 6")]
-        assert len(accounts) > 20
-        assert [word for word in [*accounts, *names] if word in shown] == []
 
 
 def test_a_date_is_compared_with_the_one_before(loaded: Installation) -> None:
@@ -214,17 +206,6 @@ def test_percentages_with_a_fraction_are_rounded_and_counted(installation: Insta
     assert f"rows fitted. Rounded, as they had a fraction: proficiency ({evaluations:,})" in words
 
 
-def test_a_field_that_drillster_renames_is_one_clear_message_and_changes_nothing(loaded: Installation) -> None:
-    before = loaded.context.warehouse.row_counts()
-    loaded.at(night_after(NEXT))
-    loaded.sandbox.faults = Faults(fields=(FieldFault(resource="results", field="drillable.id", what="missing"),))
-    with pytest.raises(GuardRefused, match="rows did not fit") as refused:
-        loaded.load()
-    assert str(refused.value).count("rows did not fit") == 1
-    assert "results: " in str(refused.value)
-    assert loaded.context.warehouse.row_counts() == before
-
-
 def test_a_past_date_without_an_archive_gets_its_events_and_a_refusal_of_the_rest(installation: Installation) -> None:
     installation.at(night_after(DAY + timedelta(days=3)))
     result = installation.run(DAY)
@@ -260,21 +241,6 @@ def test_the_options_of_a_run_reach_capture_and_publish(loaded: Installation) ->
     loaded.sandbox.faults = Faults(hidden_groups=groups)
     assert loaded.run(NEXT, capture_again=True, allow_mass_delete=True).success
     assert loaded.query("SELECT count(*) FROM groups WHERE deleted_on IS NULL") == [(0,)]
-
-
-def test_a_capture_that_was_not_published_is_published_by_the_next_run_without_a_request(
-    installation: Installation,
-) -> None:
-    (installation.folder / "broken.sqlite").write_bytes(b"This is no database. " * 100)
-    working = installation.environment["DRILLSTER_WAREHOUSE_URL"]
-    installation.set(DRILLSTER_WAREHOUSE_URL=f"sqlite:///{installation.folder / 'broken.sqlite'}")
-    assert not launch(installation, CHEAP).success
-    installation.set(DRILLSTER_WAREHOUSE_URL=working)
-    installation.sandbox.clear()
-    again = launch(installation, CHEAP)
-    assert again.success
-    assert installation.sandbox.requests == []
-    assert metadata_of(installation.instance, again.run_id)["drillster/accounts"]["how"] == "kept"
 
 
 def test_the_resource_of_the_definitions_serves_a_run(installation: Installation) -> None:

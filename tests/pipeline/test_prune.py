@@ -96,6 +96,8 @@ def test_a_prune_that_was_cut_short_is_finished_by_the_next(
             patched.setattr(f"drillster_pipeline.{function}", killed)
             with pytest.raises(KeyboardInterrupt):
                 pruned(installation)
+        archive = installation.context.archive
+        assert all(ref.sealed for day in archive.dates() for ref in archive.captures(day)), "half a capture is left"
     pruned(installation)
     assert [path.name for path in (installation.folder / "archive").iterdir() if path.name != ".writing"] == [str(DAY)]
     assert captures(installation) == {young.capture_id}
