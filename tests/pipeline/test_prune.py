@@ -97,7 +97,7 @@ def test_a_prune_that_was_cut_short_is_finished_by_the_next(
             with pytest.raises(KeyboardInterrupt):
                 pruned(installation)
         archive = installation.context.archive
-        assert all(ref.sealed for day in archive.dates() for ref in archive.captures(day)), "half a capture is left"
+        assert sum(len(archive.captures(day)) for day in archive.dates()) < 3, "what is removed is gone at once"
     pruned(installation)
     assert [path.name for path in (installation.folder / "archive").iterdir() if path.name != ".writing"] == [str(DAY)]
     assert captures(installation) == {young.capture_id}
