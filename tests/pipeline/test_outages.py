@@ -16,6 +16,8 @@ from tests.api.crawling import expected, items_in, new_tokens
 from tests.drillster import Failure, Faults, How
 from tests.support.installation import DAY, Installation
 
+pytestmark = pytest.mark.slow
+
 
 class Outage:
     """Failures that begin during a capture and last so many seconds, by a clock that only waiting moves."""

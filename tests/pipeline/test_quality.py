@@ -13,6 +13,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Faults, FieldFault, PageFault, Sandbox, Size
 from tests.support.installation import DAY, NOW, Installation
 
+pytestmark = pytest.mark.slow
 COUNTED = {name for name, table in DATA_TABLES.items() if table.counts}
 SIZE = Size(accounts=14, groups=3, objectives_per_group=2, catalogs=1, playables_per_catalog=6)
 

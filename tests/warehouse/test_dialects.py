@@ -61,6 +61,7 @@ _NESTED = r"(?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*"
 """Anything with up to three pairs of parentheses inside each other."""
 
 
+@pytest.mark.slow
 def test_no_statement_reads_the_table_that_it_changes_in_a_way_that_mysql_refuses(sqlite: Place) -> None:
     """MySQL's error 1093, which MariaDB does not have: a subquery on the target, unless it is one in FROM."""
     found: dict[str, Any] = {}
@@ -84,6 +85,7 @@ def test_no_statement_reads_the_table_that_it_changes_in_a_way_that_mysql_refuse
         assert not re.search(rf"\(SELECT [^()]*(\([^()]*\)[^()]*)*(FROM|JOIN|,) `?{name}`?(?![\w.])", text), text
 
 
+@pytest.mark.slow
 def test_the_generic_path_ends_in_the_same_state_and_clears_what_a_killed_load_left(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

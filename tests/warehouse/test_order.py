@@ -67,6 +67,7 @@ def test_tables_and_histories_are_what_happened_day_by_day_on_mariadb(mariadb_wa
     check_many(mariadb_warehouse, 2)
 
 
+@pytest.mark.slow
 def test_they_are_the_same_where_a_dialect_knows_less(
     sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
