@@ -1,6 +1,6 @@
 """The resources of Drillster's API that are captured: the one list of them.
 
-A resource is a declaration: where it is, which lists lead to it, where its own list is in an answer, what identifies
+A resource is a declaration: where it is, which lists lead to it, where its own list is in a response, what identifies
 an item of that list, and how its pages are followed. The crawler, the tables, the load types and the assets
 follow from it. Facts are those of the API 2.1.1 documentation; what that leaves open is read in every form it allows.
 """
@@ -28,7 +28,7 @@ class Endpoint:
     """One GET."""
 
     resource: str
-    """Name of the resource that its answers belong to."""
+    """Name of the resource that its responses belong to."""
     paths: tuple[Path, ...]
     """The first that does not answer 404 to everybody is remembered."""
     unit: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Endpoint:
 
     @property
     def is_list(self) -> bool:
-        """Whether an answer is a page of a list; else it is one object."""
+        """Whether a response is a page of a list; else it is one object."""
         return False
 
     @property
@@ -60,7 +60,7 @@ class Resource(Endpoint):
     detail: Endpoint | None = None
     """The endpoint of a single item, where there is one besides the list."""
     list_names: tuple[str, ...] = ()
-    """Field of an answer that holds the list: the documented name first."""
+    """Field of a response that holds the list: the documented name first."""
     other_lists: frozenset[str] = frozenset()
     """Lists that the same object may have for another reason."""
     list_is_optional: bool = False
@@ -72,7 +72,7 @@ class Resource(Endpoint):
     attempt_by: Callable[[Any], str | None] | None = None
     """For a list of people that may be one of attempts instead: who made the attempt; None where it is a person."""
     pages_by_id: bool = False
-    """Its cursor is documented as the id of the last item, so that it can be followed even if the answer has none."""
+    """Its cursor is documented as the id of the last item, so that it can be followed even if the response has none."""
 
     @property
     def is_list(self) -> bool:
@@ -96,7 +96,7 @@ class Resource(Endpoint):
         raise too_deep
 
     def items(self, body: Json) -> list[Json]:
-        """The list in an answer. Raises ContractError, naming the fields that are there, for none or several."""
+        """The list in a response. Raises ContractError, naming the fields that are there, for none or several."""
         if isinstance(body, list):
             return body
         if not isinstance(body, dict):
@@ -255,7 +255,7 @@ GROUP_DRILLABLES = Resource(
     counted_as="drillables",
     parents=("groups",),
     list_names=("drillables",),
-    # The answer is a Group object, which may carry its tests and members as well.
+    # The response is a Group object, which may carry its tests and members as well.
     other_lists=frozenset({"tests", "members", "affordances", "catalogs"}),
     list_is_optional=True,
 )
@@ -362,7 +362,7 @@ class Unit:
 
     @property
     def resource(self) -> str:
-        """The resource that its answers belong to."""
+        """The resource that its responses belong to."""
         return self.endpoint.resource
 
     @property
@@ -372,7 +372,7 @@ class Unit:
 
 
 def unit_of(resource: str, params: Mapping[str, str]) -> Unit:
-    """The unit that an archived answer belongs to."""
+    """The unit that an archived response belongs to."""
     declared = RESOURCES[resource]
     if declared.detail is not None and len(params) > len(declared.unit):
         return Unit(declared.detail, params)

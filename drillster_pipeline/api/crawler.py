@@ -1,7 +1,7 @@
 """The crawl: every unit is read to its end, by many threads, into the archive.
 
 One crawl captures everything of one kind: what is true now, or what happened in a window. A unit (an endpoint with its
-path parameters) is finished when its last answer is in the archive; an interrupted crawl that is resumed reads the
+path parameters) is finished when its last response is in the archive; an interrupted crawl that is resumed reads the
 finished units from there and requests only the rest.
 """
 
@@ -39,12 +39,12 @@ TICK_SECONDS = 0.25
 MOST_GIVEN_UP = 10
 """So many units may be given up while all else answers; more of them are no exception any more."""
 WITHOUT_ANSWER = 503
-"""The status that is kept for a unit that gave no usable answer."""
+"""The status that is kept for a unit that gave no usable response."""
 
 _LEADING_TO_EVENTS = ("groups", "objectives", *CAPTURED["events"])
 """What a capture of events reads where no snapshot of the date names the objectives."""
 _PARENTS = frozenset(parent for resource in RESOURCES.values() for parent in resource.parents)
-"""Resources from whose answers other units follow."""
+"""Resources from whose responses other units follow."""
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class Crawler:
             again = [reading for reading in self._given_up if reading.error and reading.given_up == 1]
             if not again:
                 break
-            logger.info("All else is read: units that gave no usable answer are asked for again (%d).", len(again))
+            logger.info("All else is read: units that gave no usable response are asked for again (%d).", len(again))
             self._pool.add(again)
         for reading in self._given_up:
             if reading.error:
@@ -160,7 +160,7 @@ class Crawler:
         return self._summary.result(resources, self._now)
 
     def _learn_names(self) -> None:
-        """Read all names before anything is written, where names must not be: any answer may have them.
+        """Read all names before anything is written, where names must not be: any response may have them.
 
         That reads the list of accounts once more, as nothing else has names before they are written: least of all an
         interrupted capture that is resumed.
@@ -177,7 +177,7 @@ class Crawler:
             self._privacy.knows_everyone = True
         except (PermissionDenied, NotFound, RequestRefused) as refusal:
             logger.warning(
-                "The accounts can't be read, so that their names are hidden only where an answer itself has them: %s",
+                "The accounts can't be read, so that their names are hidden only where a response itself has them: %s",
                 refusal,
             )
 
@@ -281,12 +281,12 @@ class Crawler:
         try:
             self._endpoints.get(Unit(api.ORGANIZATION, {}), {})
         except (PermissionDenied, NotFound, RequestRefused):
-            return  # an answer, too
+            return  # a response, too
 
-    # Answers
+    # Responses
 
     def _keep(self, unit: Unit, page: int, response: JsonResponse, footer: UnitFooter | None) -> None:
-        """Put an answer into the archive: as it came, but for what privacy changes; as one line."""
+        """Put a response into the archive: as it came, but for what privacy changes; as one line."""
         body = self._privacy.apply(unit.resource, response.body)
         content = response.content
         is_line = b"\n" not in content and b"\r" not in content and json.detect_encoding(content) == "utf-8"
@@ -303,7 +303,7 @@ class Crawler:
             self._summary.add(resource, params, page, footer)
 
     def _follow(self, unit: Unit, found: list[Json]) -> None:
-        """Queue everything that follows from things in an answer."""
+        """Queue everything that follows from things in a response."""
         if unit.endpoint is api.GROUPS:
             self._open(found)
         else:
@@ -365,7 +365,7 @@ def _following(resource: str, *, events: bool) -> tuple[Endpoint, ...]:
 
 
 def followers(unit: Unit, found: list[Json], *, events: bool) -> list[Unit]:
-    """The units that follow from things in an answer; nothing from an item without an id.
+    """The units that follow from things in a response; nothing from an item without an id.
 
     A test may follow from a group and from an objective, so it may be given more than once.
     """

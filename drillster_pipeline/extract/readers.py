@@ -1,4 +1,4 @@
-"""Reads the answers of each resource: where their items are, and what paths of columns cannot say.
+"""Reads the responses of each resource: where their items are, and what paths of columns cannot say.
 
 That is people and playables that are referred to, keys that are made here, and lists inside of items.
 """
@@ -81,7 +81,7 @@ def _is_admin(relation_types: Json) -> Any:
 
 
 def read_catalogs(page: Page, state: ExtractionState) -> None:
-    """Pages of the list, and for each catalog its own answer (UserCatalog, of which no example was seen)."""
+    """Pages of the list, and for each catalog its own response (UserCatalog, of which no example was seen)."""
     is_own = "catalog_id" in page.unit
     read_catalog = _reader("catalogs", state)
     for item in state.objects("catalogs", [page.body] if is_own else state.items("catalogs", page), "catalogs"):
@@ -105,7 +105,7 @@ def read_catalog_content(page: Page, state: ExtractionState) -> None:
 
 
 def read_groups(page: Page, state: ExtractionState) -> None:
-    """Pages of the list, and for each group its own answer, which also has its tests and drillables."""
+    """Pages of the list, and for each group its own response, which also has its tests and drillables."""
     is_own = "group_id" in page.unit
     read_group = _reader("groups", state)
     for group in state.objects("groups", [page.body] if is_own else state.items("groups", page), "groups"):
@@ -141,7 +141,7 @@ def read_group_members(page: Page, state: ExtractionState) -> None:
         member = item if item.get("member") is None else as_object(item["member"])
         account_id = state.add_person(member)
         is_member = item.get("joined") is not None or (no_invitees and account_id is not None)
-        # An entry without a date of joining is an invitee, unless the answer counts none: the date was left out.
+        # An entry without a date of joining is an invitee, unless the response counts none: the date was left out.
         status = ("MEMBER" if is_member else "INVITED") if item.get("status") is None else as_code(item["status"])
         rows.append(read_member(item, _member_key(account_id, member), account_id, status))
 

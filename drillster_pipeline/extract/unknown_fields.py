@@ -1,7 +1,7 @@
 """Fields that the documentation does not name: listed once by their path, never fatal.
 
 Drillster may add fields within a version (API 2.1.1, life cycle), which operators should know of, so each is listed
-with the unit of the first answer that had it: names only, never a value. Known are the fields that columns are read
+with the unit of the first response that had it: names only, never a value. Known are the fields that columns are read
 from, and those that are documented and not loaded (the object pages of API 2.1.1, with what older pages and examples
 add).
 """
@@ -149,7 +149,7 @@ ANSWERS: Mapping[str, Fields] = {
     "test_results": _fields(_PAGED, {"group": _GROUP, "test": _PLAYABLE}),
     "objective_events": _fields(_PAGED, {"objective": ITEMS["objectives"]}),
 }
-"""What an answer may have besides its list."""
+"""What a response may have besides its list."""
 
 MOST_PATHS = 100
 """Per resource: an object used as a map would otherwise be listed entry by entry."""
@@ -181,7 +181,7 @@ class UnknownFields:
 
     def __init__(self) -> None:
         self.found: dict[str, dict[str, str]] = {}
-        """Per resource and path, the unit and page of the first answer that had it."""
+        """Per resource and path, the unit and page of the first response that had it."""
         self._answers: dict[str, _Node] = {}
 
     def add_page(self, resource: str, page: Page) -> None:
@@ -231,7 +231,7 @@ class UnknownFields:
 
 
 def _is_the_list(resource: str, answer: dict[str, Any], inside: Json) -> bool:
-    """Whether a field with a name of its own is the list that the answer is for: then all of it is loaded."""
+    """Whether a field with a name of its own is the list that the response is for: then all of it is loaded."""
     try:
         return RESOURCES[resource].items(answer) is inside
     except ContractError:

@@ -46,7 +46,7 @@ def publish_checks(tables: Sequence[Table]) -> list[dg.AssetCheckSpec]:
     for table in tables:
         described = {NO_REJECTS: "Every row fitted its table, and everything that it refers to is there."}
         if table.name in REPORTED_AT:
-            described[NO_UNKNOWN_FIELDS] = "Drillster's answers had no field that this program does not know."
+            described[NO_UNKNOWN_FIELDS] = "Drillster's responses had no field that this program does not know."
         if table.counts:
             described[AGREES] = "There are as many rows as Drillster counts, but for changes during the capture."
         found += [
@@ -97,7 +97,7 @@ _LOST = {
     "closed": "closed to the service account; rows that are there stay as they are: give it the right to view them",
     "gone": "gone when requested (404)",
     "hidden": "not to be found (404); rows that are there stay as they are",
-    "failed": "without a usable answer after all attempts; nothing is marked deleted for it",
+    "failed": "without a usable response after all attempts; nothing is marked deleted for it",
 }
 
 
@@ -119,9 +119,8 @@ def published(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> li
 def _no_rejects(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> dg.AssetCheckResult:
     key, day = table_key(table.name), str(outcome.export_date)
     if why := outcome.unavailable.get(table.name):
-        what = (
-            "Only what other answers name was added" if table.name in outcome.load_types else "The table stays as it is"
-        )
+        adds = table.name in outcome.load_types
+        what = "Only what other responses name was added" if adds else "The table stays as it is"
         return _result(key, NO_REJECTS, day, f"{what}: {why}. {_WHAT_TO_DO}", passed=False)
     report, rounded = outcome.report.tables[table.name], outcome.rounded[table.name]
     words = f"All {report.rows_read:,} rows fitted"

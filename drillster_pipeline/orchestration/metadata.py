@@ -137,7 +137,7 @@ def _before(table: Table, outcome: PublishOutcome, quality: LoadQuality) -> list
 
 
 def _complete(table: Table, outcome: PublishOutcome) -> str:
-    """Whether everything was read, and what that means for rows that are no longer in Drillster's answers."""
+    """Whether everything was read, and what that means for rows that are no longer in Drillster's responses."""
     from drillster_pipeline.pipeline.guard import read_gaps_of
 
     is_complete = outcome.validation.tables[table.name].is_complete
@@ -149,7 +149,7 @@ def _complete(table: Table, outcome: PublishOutcome) -> str:
         return _COMPLETE[table.kind]
     return (
         "Not sure: something that names such rows was not read, or a row could not be read. Rows that are no longer in "
-        "Drillster's answers stay as they are."
+        "Drillster's responses stay as they are."
     )
 
 

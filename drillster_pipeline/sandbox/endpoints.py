@@ -53,11 +53,11 @@ LISTS = {
     "results": "groupDrillableMemberResults",
     "test_results": "memberTestResults",
 }
-"""The field of an answer that has its list."""
+"""The field of a response that has its list."""
 
 
 class Problem(Exception):
-    """Ends a request with an error answer: ``id`` is for programs, ``description`` for people."""
+    """Ends a request with an error response: ``id`` is for programs, ``description`` for people."""
 
     names = ("id", "description")
     """The fields of the error object."""

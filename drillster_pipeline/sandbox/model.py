@@ -25,7 +25,7 @@ _TEMPORARY_EVERY = 3
 class Size:
     """How many of everything. What is None follows from the number of accounts.
 
-    A run costs about one request for each member of each group; each answer has ``drillables_per_group`` results.
+    A run costs about one request for each member of each group; each response has ``drillables_per_group`` results.
     ``stable`` is an organization in which nobody joins or leaves and nothing is renamed, added or removed: every
     group has exactly ``members_per_group`` members, and only people's learning moves.
     ``pace`` is how many days of the organization's affairs pass in one day: people come and go, groups and objectives

@@ -149,7 +149,7 @@ INCOMPLETE: dict[str, tuple[Callable[[str], Faults], dict[str, str]]] = {
         {
             "drillster/catalogs:complete": "no permission for it",
             "drillster/catalog_content:complete": "`drillster-pipeline check` shows",
-            "warehouse/catalogs:no_rejects": "Only what other answers name was added",
+            "warehouse/catalogs:no_rejects": "Only what other responses name was added",
             "warehouse/catalog_playables:no_rejects": "The table stays as it is",
         },
     ),
@@ -161,9 +161,9 @@ INCOMPLETE: dict[str, tuple[Callable[[str], Faults], dict[str, str]]] = {
         lambda group: Faults(failures=closed(group, what="staff", status=404, error="not_found")),
         {"drillster/group_staff:complete": "group GROUP is not to be found (404); rows"},
     ),
-    "staff without a usable answer": (
+    "staff without a usable response": (
         lambda group: Faults(failures=closed(group, what="staff", status=400, error="odd")),
-        {"drillster/group_staff:complete": "group GROUP is without a usable answer after all attempts"},
+        {"drillster/group_staff:complete": "group GROUP is without a usable response after all attempts"},
     ),
     "staff that is closed": (
         lambda group: Faults(failures=closed(group, what="staff")),
