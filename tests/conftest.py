@@ -23,6 +23,7 @@ from tests.drillster import Faults, Sandbox
 
 if TYPE_CHECKING:
     from tests.support.installation import Installation
+    from tests.support.object_store import ObjectStore
 
 _TIMES = int(os.environ.get("FUZZ", "0"))
 """How many times the usual number of examples; 0 in the suite, which draws the usual number of the usual ones."""
@@ -103,3 +104,32 @@ def loaded(prepared: Path, tmp_path: Path) -> Iterator[Installation]:
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     with Installation(tmp_path) as installation:
         yield installation
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server for the session, as its superuser; the URL is libpq's own form of it."""
+    from tests.support.databases import postgresql_server
+
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server for the session, as a user who may do all; skips where there is none."""
+    from tests.support.databases import NO_MARIADB, mariadb_server
+
+    with mariadb_server() as url:
+        if url is None:
+            pytest.skip(NO_MARIADB)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    """An S3 server."""
+    from tests.support.object_store import object_store
+
+    with object_store() as running:
+        yield running

@@ -17,18 +17,12 @@ from drillster_pipeline.archive.archive import Archive
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
-from tests.support.object_store import ObjectStore, endpoint, object_store
+from tests.support.object_store import ObjectStore, endpoint
 from tests.support.wires import Wire
 
 from .conftest import DAY, add, again, begin, check_storage, finished, newest, pages, resume, seal, sealed
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as running:
-        yield running
 
 
 @pytest.fixture

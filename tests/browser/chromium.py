@@ -226,15 +226,12 @@ class Page:
     def click(self, words: str | None, selector: str = CLICKABLE, *, exact: bool = True) -> None:
         """Click where an element with these words is seen; waits for it."""
         x, y = self._place(words, selector, exact=exact)
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self.ask(
-                "Input.dispatchMouseEvent",
-                type=kind,
-                x=x,
-                y=y,
-                button="none" if kind == "mouseMoved" else "left",
-                clickCount=0 if kind == "mouseMoved" else 1,
-            )
+        for kind, button, clicks in (
+            ("mouseMoved", "none", 0),
+            ("mousePressed", "left", 1),
+            ("mouseReleased", "left", 1),
+        ):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=clicks)
         self.settle(0.3)
 
     def write(self, words: str) -> None:

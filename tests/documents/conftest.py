@@ -8,16 +8,9 @@ from datetime import timedelta
 import pytest
 
 from drillster_pipeline.warehouse import Warehouse
-from tests.support.databases import Place, postgresql_server
+from tests.support.databases import Place
 
 from .month import LAST, copied, write_dates
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A server, as its superuser."""
-    with postgresql_server() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 
 import pytest
 
-from tests.support.databases import NO_MARIADB, Place, mariadb_server
+from tests.support.databases import Place
 
 from .month import SCHEMA, copied, write_dates
 from .questions import AUDIENCES, DOCS, Answer, ask, page, questions
@@ -41,16 +40,14 @@ def test_each_of_the_twenty_questions_has_an_answer_with_a_value_in_every_column
 def test_other_databases_give_the_same_answers_in_their_order_of_texts(
     month: Place, answers: Mapping[int, Answer], request: pytest.FixtureRequest, database: str
 ) -> None:
-    with mariadb_server() if database == "mariadb" else nullcontext(request.getfixturevalue("postgresql_url")) as url:
-        if url is None:
-            pytest.skip(NO_MARIADB)
-        with copied(month, url) as warehouse, warehouse.engine.connect() as connection:
-            for statement in SESSIONS[database]:
-                connection.exec_driver_sql(statement)
-            for question in questions():
-                answer, expected = ask(connection, question), answers[question.number]
-                assert answer.columns == expected.columns
-                assert sorted(answer.rows, key=repr) == sorted(expected.rows, key=repr), question.file
+    url = request.getfixturevalue(f"{database}_url")
+    with copied(month, url) as warehouse, warehouse.engine.connect() as connection:
+        for statement in SESSIONS[database]:
+            connection.exec_driver_sql(statement)
+        for question in questions():
+            answer, expected = ask(connection, question), answers[question.number]
+            assert answer.columns == expected.columns
+            assert sorted(answer.rows, key=repr) == sorted(expected.rows, key=repr), question.file
 
 
 def test_the_page_shows_the_answers(answers: Mapping[int, Answer]) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from tests.support.installation import REPOSITORY, Installation
 
@@ -50,16 +49,11 @@ class Services:
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """What GraphQL answers."""
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        address = f"http://127.0.0.1:{self.port}/graphql"
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own webserver
-                found: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from None
-        assert "errors" not in found, found["errors"]
-        return dict(found["data"])
+        body = {"query": query, "variables": variables}
+        response = requests.post(f"http://127.0.0.1:{self.port}/graphql", json=body, timeout=30)
+        assert response.ok, response.text
+        assert "errors" not in response.json(), response.text
+        return dict(response.json()["data"])
 
     def backfill(self, dates: Sequence[str], assets: Sequence[str]) -> str:
         """Launch a backfill as the UI does; returns its id."""

@@ -16,7 +16,7 @@ from drillster_pipeline.orchestration import metadata
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.report import write_report
 from tests.support.installation import DAY, Installation
-from tests.support.object_store import object_store
+from tests.support.object_store import ObjectStore
 
 pytestmark = pytest.mark.slow
 SECRET = "AKIA123:sec%2Fret-word"
@@ -38,11 +38,10 @@ class Bucket:
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[Bucket]:
-    with object_store() as store:
-        made = Bucket(store.address, store.bucket())
-        yield made
-        made.client.close()
+def bucket(store: ObjectStore) -> Iterator[Bucket]:
+    made = Bucket(store.address, store.bucket())
+    yield made
+    made.client.close()
 
 
 def test_a_report_is_written_there_and_its_location_has_no_key(

@@ -8,7 +8,6 @@ import pytest
 from tests.api.crawling import TINY
 from tests.drillster import Faults, Sandbox
 from tests.support.installation import NOW, Installation
-from tests.support.object_store import ObjectStore, object_store
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +23,3 @@ def installation(sandbox: Sandbox, tmp_path: Path) -> Iterator[Installation]:
     sandbox.clear()
     with Installation(tmp_path, sandbox, DRILLSTER_CONCURRENCY="4") as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as running:
-        yield running

@@ -10,19 +10,12 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.warehouse import Warehouse
-from tests.support.databases import NO_MARIADB, Place, execute, mariadb_server, postgresql_server, sqlite_in
+from tests.support.databases import Place, execute, sqlite_in
 
 from .support import empty
 
 SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
 DATABASES = ["sqlite", *SERVERS]
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL server for the session, as its superuser; the URL is libpq's own form of it."""
-    with postgresql_server() as url:
-        yield url
 
 
 @contextmanager
@@ -37,15 +30,6 @@ def postgresql(postgresql_url: str) -> Iterator[Place]:
     """A schema of its own, not made yet, on PostgreSQL."""
     with _schema(postgresql_url) as place:
         yield place
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    """A MariaDB server for the session, as a user who may do all; skips where there is none."""
-    with mariadb_server() as url:
-        if url is None:
-            pytest.skip(NO_MARIADB)
-        yield url
 
 
 @contextmanager
