@@ -226,11 +226,8 @@ class Page:
     def click(self, words: str | None, selector: str = CLICKABLE, *, exact: bool = True) -> None:
         """Click where an element with these words is seen; waits for it."""
         x, y = self._place(words, selector, exact=exact)
-        for kind, button, clicks in (
-            ("mouseMoved", "none", 0),
-            ("mousePressed", "left", 1),
-            ("mouseReleased", "left", 1),
-        ):
+        for kind, clicks in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)):
+            button = "left" if clicks else "none"
             self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=clicks)
         self.settle(0.3)
 
