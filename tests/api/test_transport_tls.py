@@ -46,10 +46,6 @@ def trusted(secure, certificate, monkeypatch):
     return secure
 
 
-def test_https_works_with_the_authorities_that_the_environment_names(trusted):
-    assert send(trusted.url)[0].body == b'{"tls":true}'
-
-
 def test_a_secure_response_that_comes_byte_by_byte_is_cut_too(trusted):
     trusted.answer = lambda _: Reply(pieces=[head(Content_Length=1000), *[b"x"] * 1000], piece_wait=0.05)
     with pytest.raises(TransportError, match="no complete response"):

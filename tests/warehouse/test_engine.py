@@ -6,7 +6,7 @@ import pytest
 
 from drillster_pipeline.errors import SettingsError, Unavailable
 from drillster_pipeline.warehouse import Warehouse
-from tests.support.databases import sqlite_in
+from tests.support.databases import Place, sqlite_in
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -70,3 +70,21 @@ def test_a_file_that_is_no_database_is_a_setting_to_change(tmp_path: Path) -> No
     place = sqlite_in(tmp_path, "w.sqlite")
     with place.opened() as warehouse, pytest.raises(SettingsError, match="not an SQLite database"):
         warehouse.prepare()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("database", "setting"),
+    [
+        *(("postgresql", setting) for setting in ("sslmode=sometimes", "ssl_mode=require")),
+        *(("mariadb", setting) for setting in ("ssl_mode=REQUIRED", "connect_timeout=soon", "ssl_ca=/no/such.pem")),
+    ],
+)
+def test_a_setting_in_the_url_that_is_none_is_reported_as_such(
+    request: pytest.FixtureRequest, database: str, setting: str
+) -> None:
+    place: Place = request.getfixturevalue(database)
+    refused = pytest.raises(SettingsError, match="does not take a setting in DRILLSTER_WAREHOUSE_URL")
+    with refused as caught, Place(f"{place.url}&{setting}", place.schema).prepared():
+        pass
+    assert setting.partition("=")[2] not in str(caught.value)

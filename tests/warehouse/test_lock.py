@@ -6,29 +6,17 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.errors import Busy
+from tests.api.conftest import FakeTime
 from tests.support.databases import Place
 
 from .support import account, batch, column, day, is_mariadb, load, plan, sql
 
 
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def test_a_second_writer_gets_the_name_of_the_first_and_what_to_do(place: Place) -> None:
-    clock = Clock()
+    time = FakeTime()
     with (
         place.prepared() as first,
-        place.opened(lock_wait_seconds=20, monotonic=clock.monotonic, sleep=clock.sleep) as second,
+        place.opened(lock_wait_seconds=20, monotonic=time.clock, sleep=time.sleep) as second,
         first.loading(plan(day(1), ["accounts"])),
         pytest.raises(Busy) as caught,
         second.loading(plan(day(2), ["accounts"])),
@@ -39,7 +27,7 @@ def test_a_second_writer_gets_the_name_of_the_first_and_what_to_do(place: Place)
     assert "for longer than 20 s. Wait until that run is done, or stop it" in message
     holder = {None: "run run-2026-01-01 (snapshot of 2026-01-01), process"}
     assert holder.get(place.schema, "role root" if is_mariadb(first) else "role postgres") in message
-    assert clock.now == pytest.approx(1_020)
+    assert sum(time.slept) == pytest.approx(20)
 
 
 def test_a_second_writer_waits_for_the_first(place: Place) -> None:

@@ -145,18 +145,6 @@ def test_a_placeholder_cannot_have_a_key_that_is_too_long(emptied: Warehouse) ->
     assert len(rows(emptied, "playables")) == 1
 
 
-@pytest.mark.parametrize("setting", ["ssl_mode=REQUIRED", "connect_timeout=soon", "ssl_ca=/no/such/file.pem"])
-def test_a_setting_in_the_url_that_is_none_is_reported_as_such(mariadb: Place, setting: str) -> None:
-    with (
-        pytest.raises(
-            SettingsError, match=r"does not take a setting in DRILLSTER_WAREHOUSE_URL.*\(\w+Error\)"
-        ) as caught,
-        Place(f"{mariadb.url}&{setting}", mariadb.schema).opened() as warehouse,
-    ):
-        warehouse.prepare()
-    assert setting.partition("=")[2] not in str(caught.value)
-
-
 GREETING = (
     b"\x0a11.4.2-MariaDB\0\1\0\0\x0012345678\0\xff\xff\x21\2\0\xff\x81\x15"
     + bytes(10)

@@ -49,12 +49,3 @@ def test_what_the_url_does_not_allow_is_refused(
         pytest.raises(SettingsError, match=r"TLS.*sslmode and sslrootcert in DRILLSTER_WAREHOUSE_URL"),
     ):
         warehouse.prepare()
-
-
-@pytest.mark.parametrize("setting", ["sslmode=sometimes", "ssl_mode=require"])
-def test_a_setting_in_the_url_that_is_none_is_reported_as_such(postgresql: Place, setting: str) -> None:
-    with (
-        Place(f"{postgresql.url}&{setting}", postgresql.schema).opened() as warehouse,
-        pytest.raises(SettingsError, match="does not take a setting in DRILLSTER_WAREHOUSE_URL"),
-    ):
-        warehouse.prepare()
