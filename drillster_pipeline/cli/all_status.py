@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 
-from drillster_pipeline.archive.captures import utc_text
 from drillster_pipeline.dates import midnight
 from drillster_pipeline.errors import gravest_exit_code
 from drillster_pipeline.formatting import duration
@@ -16,8 +16,14 @@ from drillster_pipeline.pipeline.status import OrganizationStatus
 
 from .rendering import escape, table
 
-Sample = tuple[dict[str, str], float]
-"""Labels of a metric, and its value."""
+_METRICS = {
+    "up": "Whether settings, warehouse and archive could be read.",
+    "newest_export_date_timestamp_seconds": "When the newest export date in the warehouse begins in its time zone.",
+    "load_age_seconds": "Time since the load of that date was published.",
+    "load_complete": "Whether that load is complete.",
+    "missing_dates": f"Export dates of the last {FETCHED_FOR.days} days without all of their data.",
+}
+"""Gauges, and what they say."""
 
 
 def exit_code_of(found: Sequence[OrganizationStatus]) -> int:
@@ -51,19 +57,11 @@ def as_json(found: Sequence[OrganizationStatus]) -> str:
     organizations = [
         {
             "name": each.organization or None,
-            "read_at": utc_text(each.read_at),
-            "newest_ended_date": each.newest_complete and str(each.newest_complete),
+            "read_at": each.read_at,
+            "newest_ended_date": each.newest_complete,
             "is_complete": each.is_complete,
             "loads": {
-                kind: load
-                and {
-                    "export_date": str(load.export_date),
-                    "finished_at": utc_text(load.finished_at),
-                    "age_seconds": round(each.age_seconds(load), 3),
-                    "is_complete": load.is_complete,
-                    "rows_read": load.rows_read,
-                    "rows_rejected": load.rows_rejected,
-                }
+                kind: load and {**asdict(load), "age_seconds": round(each.age_seconds(load), 3)}
                 for kind, load in each.loads.items()
             },
             "missing_dates": None if each.gaps is None else {str(day): known for day, known in each.gaps.items()},
@@ -71,58 +69,35 @@ def as_json(found: Sequence[OrganizationStatus]) -> str:
         }
         for each in found
     ]
-    return json.dumps({"format": 1, "exit_code": exit_code_of(found), "organizations": organizations}, indent=1)
+    answer = {"format": 1, "exit_code": exit_code_of(found), "organizations": organizations}
+    return json.dumps(answer, indent=1, default=lambda moment: moment.isoformat())
 
 
 def as_prometheus(found: Sequence[OrganizationStatus]) -> str:
     """Prometheus' text format, version 0.0.4; what is not known has no sample.
 
-    See https://prometheus.io/docs/instrumenting/exposition_formats/.
+    See https://prometheus.io/docs/instrumenting/exposition_formats/. Names of organizations have no character that
+    would have to be escaped.
     """
-    loads = [
-        (each, {"organization": each.organization, "kind": kind}, load)
-        for each in found
-        for kind, load in each.loads.items()
-        if load
-    ]
-    metrics: dict[str, tuple[str, Iterable[Sample]]] = {
-        "up": (
-            "Whether settings, warehouse and archive could be read.",
-            (({"organization": each.organization}, not each.failures) for each in found),
-        ),
-        "newest_export_date_timestamp_seconds": (
-            "When the newest export date in the warehouse begins in its time zone.",
-            (
-                (labels, midnight(load.export_date, each.timezone).timestamp())
-                for each, labels, load in loads
-                if each.timezone
-            ),
-        ),
-        "load_age_seconds": (
-            "Time since the load of that date was published.",
-            ((labels, each.age_seconds(load)) for each, labels, load in loads),
-        ),
-        "load_complete": (
-            "Whether that load is complete.",
-            (
-                ({"organization": each.organization, "kind": kind}, load is not None and load.is_complete)
-                for each in found
-                for kind, load in each.loads.items()
-            ),
-        ),
-        "missing_dates": (
-            f"Export dates of the last {FETCHED_FOR.days} days without all of their data.",
-            (({"organization": each.organization}, len(each.gaps)) for each in found if each.gaps is not None),
-        ),
-    }
-    return "".join(
-        line for name, (text, samples) in metrics.items() for line in _lines(f"drillster_{name}", text, samples)
+    samples: dict[str, list[str]] = {name: [] for name in _METRICS}
+
+    def add(name: str, labels: str, value: float) -> None:
+        samples[name].append(f"drillster_{name}{{{labels}}} {float(value):.15g}")
+
+    for each in found:
+        organization = f'organization="{each.organization}"'
+        add("up", organization, not each.failures)
+        if each.gaps is not None:
+            add("missing_dates", organization, len(each.gaps))
+        for kind, load in each.loads.items():
+            labels = f'{organization},kind="{kind}"'
+            add("load_complete", labels, load is not None and load.is_complete)
+            if load and each.timezone:
+                add("load_age_seconds", labels, each.age_seconds(load))
+                begins = midnight(load.export_date, each.timezone)
+                add("newest_export_date_timestamp_seconds", labels, begins.timestamp())
+    headed = (
+        [f"# HELP drillster_{name} {text}", f"# TYPE drillster_{name} gauge", *samples[name]]
+        for name, text in _METRICS.items()
     )
-
-
-def _lines(name: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    yield f"# HELP {name} {text}\n# TYPE {name} gauge\n"
-    for labels, value in samples:
-        # Names of organizations have no character that would have to be escaped.
-        text = ",".join(f'{key}="{label}"' for key, label in labels.items())
-        yield f"{name}{{{text}}} {float(value):.15g}\n"
+    return "\n".join(line for lines in headed for line in lines)

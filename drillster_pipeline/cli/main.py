@@ -145,7 +145,7 @@ def status(nights: int, form: str) -> None:
         if form == "table":
             show_organizations(console(), found)
         else:
-            click.echo({"json": as_json, "prometheus": as_prometheus}[form](found).rstrip("\n"))
+            click.echo({"json": as_json, "prometheus": as_prometheus}[form](found))
         raise click.exceptions.Exit(exit_code_of(found))
     from .status import show_status
 

@@ -186,8 +186,8 @@ def _publish(
     with context.warehouse.loading(plan) as load:
         # While this waited for the lock, a person may have been erased from it: its parts have other names then.
         capture = context.archive.open(capture.ref)
-        require_organization_of_warehouse(context, capture)
         try:
+            require_organization_of_warehouse(context, capture)
             with infrequent_gc():
                 for batch in extractor.batches(pages_of(capture, resources_of(load_types))):
                     load.stage(batch)

@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_when_a_capture_is_sealed_costs_no_request(
     disk.make_room()
     installation.sandbox.clear()
     assert installation.capture().how == "resumed"
-    assert requests(installation) == []
+    assert requests(installation) == ["/api/2.1.1/organization?"], "whose data it is, and nothing of it"
 
 
 def test_a_warehouse_that_fills_its_disk_shows_nothing_until_there_is_room(loaded: Installation, disk: Disk) -> None:
