@@ -91,9 +91,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("prepared")
     with Sandbox(accounts=40, seed=11, now=NOW) as sandbox, Installation(folder, sandbox) as installation:
-        installation.load()
-        installation.load("events")
-    return folder
+        return installation.load_both()
 
 
 @pytest.fixture

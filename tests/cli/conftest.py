@@ -76,12 +76,9 @@ def sandbox(command: Command, running: Sandbox, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture(scope="session")
 def first_load(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive and the warehouse with the newest export date."""
-    folder = tmp_path_factory.mktemp("first-load")
     running.faults = Faults()  # those of a test that ran before
-    with Installation(folder, running, now=datetime.now(UTC)) as installation:
-        for kind in ("snapshot", "events"):
-            installation.load(kind)
-    return folder
+    with Installation(tmp_path_factory.mktemp("first-load"), running, now=datetime.now(UTC)) as installation:
+        return installation.load_both()
 
 
 @pytest.fixture

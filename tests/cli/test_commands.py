@@ -80,11 +80,11 @@ class TestRun:
         assert re.search(rf"{second} +│ never captured +│ not fetched", command("status").out)
 
     @pytest.mark.parametrize(
-        ("failure", "environment", "code", "words"),
+        ("failure", "code", "words"),
         [
-            ({"statuses": (403,), "error": "not_permitted"}, {}, 3, "give it the"),
-            ({"statuses": (503,)}, {}, 4, "later"),
-            (None, {"DRILLSTER_CLIENT_SECRET": "f" * 32}, 2, "DRILLSTER_CLIENT_SECRET"),
+            (Failure(statuses=(403,), error="not_permitted"), 3, "give it the"),
+            (Failure(statuses=(503,)), 4, "later"),
+            (Failure(at="token", statuses=(401,), error="invalid_client"), 2, "DRILLSTER_CLIENT_SECRET"),
         ],
         ids=["nothing may be read", "Drillster is down", "a refused grant"],
     )
@@ -93,19 +93,16 @@ class TestRun:
         command: Command,
         sandbox: Sandbox,
         monkeypatch: pytest.MonkeyPatch,
-        failure: dict[str, object] | None,
-        environment: dict[str, str],
+        failure: Failure,
         code: int,
         words: str,
     ) -> None:
         monkeypatch.setattr("drillster_pipeline.api.retry.RetryState.add_failure", lambda *_, **__: None)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        sandbox.faults = Faults(failures=(Failure(**failure),) if failure else ())
+        sandbox.faults = Faults(failures=(failure,))
         ended = command("run")
         assert ended.code == code, ended.out
         assert words in ended.out
-        assert "f" * 32 not in ended.out
+        assert sandbox.credentials.client_secret not in ended.out
 
     @pytest.mark.parametrize(
         ("day", "code", "words"),

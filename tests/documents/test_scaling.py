@@ -14,8 +14,7 @@ from tests.support.installation import Installation
 @pytest.mark.slow
 def test_a_run_sends_as_many_requests_as_the_formula_says(tmp_path: Path) -> None:
     with Sandbox(size=Size(accounts=40), seed=7) as sandbox, Installation(tmp_path, sandbox) as installation:
-        for kind in ("snapshot", "events"):
-            installation.load(kind)
+        installation.load_both()
         found = counts(tmp_path / "warehouse.sqlite", installation.day)
         assert len(sandbox.requests) == formula(found) > 90
         assert found["rows"] > 500

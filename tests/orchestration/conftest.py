@@ -22,12 +22,9 @@ def running() -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def first_load(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive and the warehouse with the snapshot and the events of ``DAY``."""
-    folder = tmp_path_factory.mktemp("first-load")
     running.faults = Faults()  # those of a test that ran before
-    with Installation(folder, running) as installation:
-        installation.load()
-        installation.load("events")
-    return folder
+    with Installation(tmp_path_factory.mktemp("first-load"), running) as installation:
+        return installation.load_both()
 
 
 @pytest.fixture

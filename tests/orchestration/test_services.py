@@ -57,8 +57,7 @@ def test_a_backfill_continues_past_a_refused_date_and_a_killed_process(installat
     missed, captured = newest - timedelta(days=2), newest - timedelta(days=1)  # no gap is left to the sensor
     installation.set(DRILLSTER_FIRST_EXPORT_DATE=str(missed))
     installation.at(night_after(captured))
-    for kind in ("snapshot", "events"):
-        installation.load(kind)
+    installation.load_both()
     expected, people = installation.context.warehouse.row_counts(), people_of(installation)
     installation.set(DRILLSTER_WAREHOUSE_URL=f"sqlite:///{installation.folder / 'new.sqlite'}")
     installation.at(datetime.now(UTC))
@@ -192,8 +191,7 @@ def test_a_backfill_goes_through_three_services_on_postgresql(installation: Inst
     captured = newest - timedelta(days=1)
     installation.set(DRILLSTER_FIRST_EXPORT_DATE=str(captured))
     installation.at(night_after(captured))
-    for kind in ("snapshot", "events"):
-        installation.load(kind)
+    installation.load_both()
     expected = installation.context.warehouse.row_counts()
     installation.at(datetime.now(UTC))
 

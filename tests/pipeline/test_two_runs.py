@@ -81,8 +81,7 @@ def test_runs_of_the_same_date_and_of_another_beside_a_prune_end_as_one_after_th
 @pytest.mark.parametrize("installation", ["folder"], indirect=True)
 def test_a_person_who_is_forgotten_while_runs_replay_their_date_stays_forgotten(installation: Installation) -> None:
     installation.at(NOW - timedelta(days=1))
-    for kind in ("snapshot", "events"):
-        installation.load(kind, BEFORE)
+    installation.load_both(BEFORE)
     account, *_ = installation.query("SELECT account_id FROM results")[0]
     installation.at(NOW)
     (forgotten,), *_ = at_once(installation, [("forget", "", account)], both(BEFORE), both(BEFORE))

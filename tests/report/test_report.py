@@ -35,8 +35,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
     ):
         for moment in moments:
             made.at(moment)
-            for kind in ("snapshot", "events"):
-                made.load(kind)
+            made.load_both()
         yield made
 
 

@@ -143,6 +143,12 @@ class Installation:
         self.capture(kind, day)
         return self.publish(kind, day, **options)
 
+    def load_both(self, day: date | None = None) -> Path:
+        """The snapshot and the events of a date; the folder that has them."""
+        for kind in ("snapshot", "events"):
+            self.load(kind, day)
+        return self.folder
+
     def load_next(self, **options: Any) -> PublishOutcome:
         """Load the snapshot of the next day."""
         self.at(self.now + timedelta(days=1))
