@@ -132,7 +132,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
-        everyone = context.component_tree.get_all_components(DrillsterComponent)
+        everyone = _organizations_of(context.component_tree)
         self._require_right_values()
         for other in everyone:
             if other is not self:
@@ -211,6 +211,17 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
         lines = self._file.read_text(encoding="utf-8").splitlines()
         found = (number for number, line in enumerate(lines, 1) if re.match(rf"\s*{attribute}\s*:", line))
         return f"{self._file}:{next(found, 1)}"
+
+
+_projects: list[tuple[dg.ComponentTree, Sequence[DrillsterComponent]]] = []
+"""The project that was loaded last, with its organizations."""
+
+
+def _organizations_of(project: dg.ComponentTree) -> Sequence[DrillsterComponent]:
+    """Found once: Dagster goes through the whole project for it. By identity, as two loads of a project are equal."""
+    if not _projects or _projects[0][0] is not project:
+        _projects[:] = [(project, project.get_all_components(DrillsterComponent))]
+    return _projects[0][1]
 
 
 def _warehouse_place(settings: Settings) -> Any:

@@ -18,7 +18,7 @@ import requests
 
 from tests.support.installation import REPOSITORY, Installation
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 LAUNCH_BACKFILL = """
 mutation Launch($parameters: LaunchBackfillParams!) {

@@ -42,6 +42,7 @@ class Project:
         (self.defs.parent / "definitions.py").write_text(_DEFINITIONS)
         (folder / "pyproject.toml").write_text(
             f'[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "{self.package}"\n'
+            'code_location_name = "group"\n'
         )
         (folder / "workspace.yaml").write_text(
             f"load_from:\n  - python_module:\n      module_name: {self.package}.definitions\n"
