@@ -133,7 +133,7 @@ def test_a_hundred_organizations_fit_into_a_code_server_and_are_usable_in_the_ui
         assert len(found["assetNodes"]) == 3200
         page = browser.page()
         base = f"http://127.0.0.1:{services.port}"
-        page.go(f"{base}/asset-groups", "org000", "org042")
+        page.go(f"{base}/asset-groups", "org000", "32 assets")
         page.picture(tmp_path / "overview.png")
         page.go(f"{base}/assets/org042/warehouse/results", "results", "org042")
         page.picture(tmp_path / "asset.png")
