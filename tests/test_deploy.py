@@ -147,6 +147,7 @@ def test_the_chart_gets_what_dagster_yaml_has() -> None:
         "runMonitoring": False,
         "runRetries": False,
     }
+    assert _snake(daemon["runCoordinator"]["config"]["queuedRunCoordinator"]) == home["run_queue"]
     assert {name: _snake(daemon[name]) for name in ("schedules", "sensors")} == {
         name: home[name] for name in ("schedules", "sensors")
     }
