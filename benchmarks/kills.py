@@ -97,9 +97,10 @@ def round_of_kills(
         assert reader.halves == [], "a reader saw half a load"
         records = list(grounds.sandbox.requests)
         again = {path for path, number in finished.items() for record in records[number:] if record.path == path}
-        assert again == set(), "finished units were requested again"
+        # Whose data it is, each capture asks first, also one that is resumed.
+        assert again <= {"/api/2.1.1/organization"}, "finished units were requested again"
         if work == "run":
-            sent, most = requests_of(grounds.sandbox).total(), peace.requests + kills * IN_FLIGHT
+            sent, most = requests_of(grounds.sandbox).total(), peace.requests + kills * (IN_FLIGHT + 1)
             assert sent <= most, f"{sent} requests, and at most {most} are explained"
             left = [str(path) for path in ground.folder.rglob("*.partial")]
             assert left == [], "half-written files were left"

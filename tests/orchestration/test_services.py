@@ -90,13 +90,14 @@ def test_a_backfill_continues_past_a_refused_date_and_a_killed_process(installat
     assert one_after_the_other(runs)
     assert len(messages_of_runs(hook)) == 1
 
-    # Only the events of the missed date were requested; the rest came from the archive.
+    # Only whose data it is and the events of the missed date were requested; the rest came from the archive.
     requested = {
         re.sub(r"/[\w-]{20,}", "/*", record.path)
         for record in installation.sandbox.requests
         if "oauth" not in record.path
     }
-    assert requested == {"/api/2.1.1/groups", "/api/2.1.1/group/*/objectives", "/api/2.1.1/objectives/*/events"}
+    events = ("groups", "group/*/objectives", "objectives/*/events")
+    assert requested == {f"/api/2.1.1/{path}" for path in ("organization", *events)}
     loads = installation.query("SELECT kind, export_date FROM loads ORDER BY 2, 1")
     assert loads == [("events", str(missed)), ("events", str(captured)), ("snapshot", str(captured))]
     counts = installation.context.warehouse.row_counts()

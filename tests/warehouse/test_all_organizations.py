@@ -164,11 +164,14 @@ def test_a_load_that_changes_a_view_makes_them_anew(
     assert group.run(LATEST, role="postgres" if others else reader) == shown
 
 
-def test_views_that_others_built_on_them_are_not_dropped(group: Group, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("schema", ["public", ALL])
+def test_views_that_others_built_on_them_are_not_dropped(
+    group: Group, request: pytest.FixtureRequest, schema: str
+) -> None:
     with group.acme.prepared() as acme:
         group.command("--apply")
-        group.run(f"CREATE VIEW public.mine AS SELECT * FROM {ALL}.latest_load")
+        group.run(f"CREATE VIEW {schema}.mine AS SELECT * FROM {ALL}.latest_load")
         request.getfixturevalue("moved")
         with pytest.raises(Refused, match="other views are built on it"):
             acme.prepare()
-    assert group.run("SELECT * FROM public.mine") == []
+    assert group.run(f"SELECT * FROM {schema}.mine") == []

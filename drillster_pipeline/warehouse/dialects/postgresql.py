@@ -400,16 +400,18 @@ def rights_on(connection: sa.Connection, view: str, columns: Collection[str]) ->
 ORGANIZATION_SCHEMAS = "organization_schemas"
 """The view by which the schema is known that has views over all organizations."""
 _ONLY_OVER_ALL = sa.text(
-    "WITH RECURSIVE dependents (id, class) AS ("
-    " SELECT CAST(CAST(CAST(:name AS text) AS regclass) AS oid), CAST(CAST('pg_class' AS regclass) AS oid)"
+    "WITH RECURSIVE dropped AS (SELECT oid, relname FROM pg_class WHERE oid = to_regclass(CAST(:name AS text))),"
+    " dependents (id, class) AS ("
+    " SELECT oid, CAST(CAST('pg_class' AS regclass) AS oid) FROM dropped"
     " UNION SELECT coalesce(r.ev_class, d.objid), CASE WHEN r.oid IS NULL THEN d.classid ELSE d.refclassid END"
     " FROM dependents JOIN pg_depend d ON d.refobjid = id AND d.refclassid = class AND d.deptype = 'n'"
     " LEFT JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = CAST('pg_rewrite' AS regclass))"
     " SELECT bool_and(EXISTS (SELECT FROM pg_class c JOIN pg_class listing ON listing.relnamespace = c.relnamespace"
-    " AND listing.relname = :listing AND listing.relkind = 'v' WHERE c.oid = id AND c.relkind = 'v'))"
-    " FROM dependents WHERE id <> CAST(CAST(CAST(:name AS text) AS regclass) AS oid)"
+    " AND listing.relname = :listing AND listing.relkind = 'v'"
+    " WHERE c.oid = id AND c.relkind = 'v' AND c.relname = dropped.relname))"
+    " FROM dependents, dropped WHERE id <> dropped.oid"
 )
-"""Whether all that is built on a view, directly or not, are views over all organizations; NULL where nothing is."""
+"""Whether all that is built on a view are the views of its name over all organizations; NULL where nothing is."""
 
 
 def _drop_view(connection: sa.Connection, name: str) -> None:
