@@ -244,7 +244,9 @@ def _check_archive(sealed: Capture, given: Iterator[Given]) -> None:
     kept = {name: {_text(page.body) for page in sealed.pages(name)} for name in sealed.manifest["resources"]}
     for one in given:
         with suppress(ValueError, RecursionError):
-            assert _text(one.value) in kept[one.resource], "a response is not in the archive"
+            # Whose data it is, each capture asks first; that response is not kept.
+            is_kept = one.resource == "organization" or _text(one.value) in kept[one.resource]
+            assert is_kept, "a response is not in the archive"
 
 
 def _text(value: Any) -> str:
