@@ -8,6 +8,7 @@ follow from it. Facts are those of the API 2.1.1 documentation; what that leaves
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -32,9 +33,13 @@ class Endpoint:
     paths: tuple[Path, ...]
     """The first that does not answer 404 to everybody is remembered."""
     unit: tuple[str, ...] = ()
-    """The path parameters that make a unit, in the order of the path: those of its first parent, and an item's id."""
+    """The parameters that make a unit, those of its first parent and an item's id: by default those of the path."""
     counted_as: str | None = None
     """The field of ``counts`` of that item which says how long the list is."""
+
+    def __post_init__(self) -> None:
+        of_path = tuple(name for name in re.findall(r"\{(\w+)\}", self.path) if name != "organization_id")
+        object.__setattr__(self, "unit", self.unit or of_path)
 
     @property
     def is_list(self) -> bool:
@@ -45,6 +50,10 @@ class Endpoint:
     def path(self) -> str:
         """The documented path template, by which the endpoint is named in messages."""
         return self.paths[0].path
+
+
+RESOURCES: dict[str, Resource] = {}
+"""All resources by name, in the order in which they are declared and read: what leads to another comes before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +82,10 @@ class Resource(Endpoint):
     """For a list of people that may be one of attempts instead: who made the attempt; None where it is a person."""
     pages_by_id: bool = False
     """Its cursor is documented as the id of the last item, so that it can be followed even if the response has none."""
+
+    def __post_init__(self) -> None:
+        Endpoint.__post_init__(self)
+        RESOURCES[self.resource] = self
 
     @property
     def is_list(self) -> bool:
@@ -196,7 +209,7 @@ ACCOUNTS = Resource(
     list_names=("accounts", "organizationAccounts"),
     item_in=("account",),
 )
-CATALOG = Endpoint(resource="catalogs", paths=(Path("catalog/{catalog_id}"),), unit=("catalog_id",))
+CATALOG = Endpoint(resource="catalogs", paths=(Path("catalog/{catalog_id}"),))
 CATALOGS = Resource(
     resource="catalogs",
     description="The catalogs of the organization (`organization/{o}/catalogs`) and each of them (`catalog/{c}`).",
@@ -210,12 +223,11 @@ CATALOG_CONTENT = Resource(
     description="The playables of each catalog (`catalog/{c}/content`).",
     # The page stands under 2.1.1 and prints an address under 3 ("GET catalog/{id}/content").
     paths=(Path("catalog/{catalog_id}/content"), Path("catalog/{catalog_id}/content", "3")),
-    unit=("catalog_id",),
     parents=("catalogs",),
     list_names=("playables", "content"),
     item_in=("playable",),
 )
-GROUP = Endpoint(resource="groups", paths=(Path("group/{group_id}"),), unit=("group_id",))
+GROUP = Endpoint(resource="groups", paths=(Path("group/{group_id}"),))
 GROUPS = Resource(
     resource="groups",
     description=(
@@ -231,7 +243,6 @@ GROUP_MEMBERS = Resource(
     resource="group_members",
     description="Members and invitees of each group (`group/{g}/members`).",
     paths=(Path("group/{group_id}/members"),),
-    unit=("group_id",),
     counted_as="members",
     parents=("groups",),
     list_names=("members",),
@@ -242,7 +253,6 @@ GROUP_STAFF = Resource(
     resource="group_staff",
     description="Who may view or manage each group (`group/{g}/staff`).",
     paths=(Path("group/{group_id}/staff"),),
-    unit=("group_id",),
     parents=("groups",),
     list_names=("groupStaffUsers",),
     item_in=("user",),
@@ -251,7 +261,6 @@ GROUP_DRILLABLES = Resource(
     resource="group_drillables",
     description="Drills and courses of each group (`group/{g}/drillables`).",
     paths=(Path("group/{group_id}/drillables"),),
-    unit=("group_id",),
     counted_as="drillables",
     parents=("groups",),
     list_names=("drillables",),
@@ -263,7 +272,6 @@ OBJECTIVES = Resource(
     resource="objectives",
     description="Objectives of each group (`group/{g}/objectives`).",
     paths=(Path("group/{group_id}/objectives"),),
-    unit=("group_id",),
     parents=("groups",),
     list_names=("objectives",),
 )
@@ -271,7 +279,6 @@ OBJECTIVE_EVALUATIONS = Resource(
     resource="objective_evaluations",
     description="Who meets each objective now (`group/{g}/objective/{o}/evaluations`).",
     paths=(Path("group/{group_id}/objective/{objective_id}/evaluations"),),
-    unit=("group_id", "objective_id"),
     parents=("objectives",),
     list_names=("evaluations", "objectiveEvaluations"),
     item_in=("user",),
@@ -280,7 +287,6 @@ RESULTS = Resource(
     resource="results",
     description="Results of each member for each drillable (`group/{g}/member-results/{a}`): the cost driver.",
     paths=(Path("group/{group_id}/member-results/{account_id}"),),
-    unit=("group_id", "account_id"),
     parents=("group_members",),
     list_names=("groupDrillableMemberResults",),
     item_in=("drillable",),
@@ -289,7 +295,6 @@ TEST_RESULTS = Resource(
     resource="test_results",
     description="Attempts at each test of each group (`group/{g}/test-results/{t}`).",
     paths=(Path("group/{group_id}/test-results/{test_id}"),),
-    unit=("group_id", "test_id"),
     parents=("groups", "objectives"),
     list_names=("memberTestResults", "testResults", "groupTestResults"),
     key_of=_test_result_key,
@@ -308,26 +313,6 @@ OBJECTIVE_EVENTS = Resource(
     list_names=("events",),
     key_of=_event_key,
 )
-
-RESOURCES: Mapping[str, Resource] = {
-    each.resource: each
-    for each in (
-        ORGANIZATION,
-        ACCOUNTS,
-        CATALOGS,
-        CATALOG_CONTENT,
-        GROUPS,
-        GROUP_MEMBERS,
-        GROUP_STAFF,
-        GROUP_DRILLABLES,
-        OBJECTIVES,
-        OBJECTIVE_EVALUATIONS,
-        RESULTS,
-        TEST_RESULTS,
-        OBJECTIVE_EVENTS,
-    )
-}
-"""All resources by name, in the order in which they are read: what leads to another comes before it."""
 
 CAPTURED: Mapping[str, tuple[str, ...]] = {
     "snapshot": tuple(name for name in RESOURCES if name != OBJECTIVE_EVENTS.resource),

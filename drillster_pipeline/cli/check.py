@@ -25,15 +25,8 @@ if TYPE_CHECKING:
     from drillster_pipeline.diagnostics import DiagnosticsReport
 
 INTERRUPTED = 130
-_TITLES = {
-    Part.SETTINGS: "Settings",
-    Part.DRILLSTER: "Drillster",
-    Part.ENDPOINTS: "Endpoints",
-    Part.ESTIMATE: "Estimate of a run",
-    Part.WAREHOUSE: "Warehouse",
-    Part.ARCHIVE: "Archive",
-    Part.OPERATION: "Schedule, reports and alerts",
-}
+_TITLES = {Part.ESTIMATE: "Estimate of a run", Part.OPERATION: "Schedule, reports and alerts"}
+"""Of parts that are called otherwise than their names."""
 _STYLES = {
     Status.OK: ("✓", "green", "ok"),
     Status.WARNING: ("!", "yellow", "to look at"),
@@ -75,7 +68,7 @@ def print_report(console: Console, report: DiagnosticsReport) -> None:
     """Print the items part by part, and the verdict."""
     for part in Part:
         if items := [item for item in report.items if item.part is part]:
-            console.print(Text(_TITLES[part], style="bold"))
+            console.print(Text(_TITLES.get(part, part.capitalize()), style="bold"))
             console.print(Padding(_table(items, console.width), (0, 0, 1, 1)))
     numbers = {status: sum(item.status is status for item in report.items) for status in Status}
     counts = ", ".join(f"{number} {_STYLES[status][2]}" for status, number in numbers.items() if number)

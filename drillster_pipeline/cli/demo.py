@@ -8,8 +8,8 @@ import shutil
 import socket
 import sys
 import time
-from datetime import date, datetime, timedelta
-from functools import partial
+from datetime import date, timedelta
+from itertools import repeat
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -65,9 +65,8 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         )
         with dg.DagsterInstance.get() as instance:
             for day in days:
-                sandbox.now = midnight(day + timedelta(days=1), TIMEZONE) + NIGHTLY_AT
-                moment = sandbox.now
-                outcome = run_date(output, instance, day, now=partial(_same, moment))
+                moment = sandbox.now = midnight(day + timedelta(days=1), TIMEZONE) + NIGHTLY_AT
+                outcome = run_date(output, instance, day, now=repeat(moment).__next__)  # a clock that stands still
                 if not outcome.success:
                     return outcome.exit_code
         requests, grants = sandbox.request_count, sandbox.grants
@@ -77,11 +76,6 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
         _show(output, context.warehouse, days[-1])
     _what_next(output, folder, days)
     return 0
-
-
-def _same(moment: datetime) -> datetime:
-    """A clock that stands still: partial(_same, moment)."""
-    return moment
 
 
 def _clear(folder: Path) -> None:

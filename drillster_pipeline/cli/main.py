@@ -19,13 +19,7 @@ import click
 from drillster_pipeline import __version__
 from drillster_pipeline.errors import PipelineError, SettingsError, needs_extra
 
-from .organizations import (
-    organization_option,
-    organizations_here,
-    selected_name,
-    selected_names,
-    selected_organization,
-)
+from .organizations import organization_option, organizations_here, selected_name, selected_names, selected_organization
 from .token import WIDGETS, print_token
 
 if TYPE_CHECKING:
@@ -67,6 +61,8 @@ def _open_context(*, needs_api: bool) -> PipelineContext:
     return PipelineContext(settings=organization.load(needs_api=needs_api), tables=organization.tables)
 
 
+_folder_option = partial(click.option, "--folder", type=click.Path(file_okay=False, path_type=Path), show_default=True)
+_accounts_option = click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
 _date_option = partial(
     click.option,
     "--date",
@@ -210,15 +206,9 @@ def token(account_id: str | None, header: bool, widget: str | None, show: bool) 
 @commands.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8780, show_default=True)
-@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
+@_accounts_option
 @click.option("--seed", default=7, show_default=True)
-@click.option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("data/sandbox"),
-    show_default=True,
-    help="Where its key and the settings of a client are written.",
-)
+@_folder_option(default=Path("data/sandbox"), help="Where its key and the settings of a client are written.")
 def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> None:
     """Run a local Drillster to try things out with."""
     with needs_extra("sandbox", "The local Drillster"):
@@ -229,13 +219,9 @@ def sandbox(host: str, port: int, accounts: int, seed: int, folder: Path) -> Non
 
 @commands.command()
 @click.option("--nights", default=7, show_default=True, type=click.IntRange(1, 60))
-@click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
-@click.option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("data/demo"),
-    show_default=True,
-    help="Where the demo keeps everything; what an earlier demo left there is removed.",
+@_accounts_option
+@_folder_option(
+    default=Path("data/demo"), help="Where the demo keeps everything; what an earlier demo left there is removed."
 )
 def demo(nights: int, accounts: int, folder: Path) -> None:
     """Export some dates of a made-up organization, and show what an analyst gets."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from rich.console import Console
 
+from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
 from drillster_pipeline.formatting import count, duration
 from drillster_pipeline.orchestration.in_process import RunResult, run_nightly
@@ -90,7 +91,7 @@ def run_date(
     names: Names = ALONE,
     *,
     only_events: bool = False,
-    now: Callable[[], datetime] | None = None,
+    now: Callable[[], datetime] = wall_clock,
     **options: bool,
 ) -> RunResult:
     """Run the job for a date and print how it went; ``options`` are those of :func:`run_nightly`."""
@@ -123,11 +124,7 @@ def run_date(
 
 
 def fetch_missing_events(
-    console: Console,
-    instance: dg.DagsterInstance,
-    names: Names = ALONE,
-    *,
-    now: Callable[[], datetime] | None = None,
+    console: Console, instance: dg.DagsterInstance, names: Names = ALONE, *, now: Callable[[], datetime] = wall_clock
 ) -> None:
     """Fetch events of past dates after a run, as the sensor does where a daemon runs; print what came of each."""
     from drillster_pipeline.orchestration.jobs import dates_to_fetch

@@ -63,7 +63,7 @@ def _show_newest(console: Console, context: PipelineContext, loads: list[Effecti
     if not loads:
         console.print(
             "Nothing is in the warehouse yet: [bold]drillster-pipeline run[/] fills it. If it was filled before, check "
-            "DRILLSTER_WAREHOUSE_URL and DRILLSTER_WAREHOUSE_SCHEMA: what they name is empty, or does not exist.",
+            "DRILLSTER_WAREHOUSE_URL and DRILLSTER_WAREHOUSE_SCHEMA: what they name is empty, or does not exist."
         )
         return
     found = table("Data as of", "kind", "export date", "published (UTC)", "age", "rows>", "rejects>", "complete")

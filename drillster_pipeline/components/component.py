@@ -70,8 +70,7 @@ class DrillsterScaffolder(dg.Scaffolder[Any]):
         """Write it; the variables have the name of the folder."""
         name = request.target_path.name
         variable = re.sub(r"\W", "_", name, flags=re.ASCII).upper()
-        secrets = ("client_id", "client_secret", "service_account_id", "private_key")
-        attributes = {each: f"{{{{ env.{variable}_{each.upper()} }}}}" for each in secrets}
+        attributes = {each: f"{{{{ env.{variable}_{each.upper()} }}}}" for each in CREDENTIALS}
         attributes |= {
             "warehouse_url": f"sqlite:///data/{name}/warehouse.sqlite",
             "archive_url": f"data/{name}/archive",
@@ -95,11 +94,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
     schedule: bool = Field(True, description="Whether there are schedules.")
     select: list[str] | None = Field(None, description="The tables that are loaded; by default all.")
     translation: (
-        Annotated[
-            TranslationFn[AssetProps],
-            TranslationFnResolver[AssetProps](lambda props: {"asset": props}),
-        ]
-        | None
+        Annotated[TranslationFn[AssetProps], TranslationFnResolver[AssetProps](lambda props: {"asset": props})] | None
     ) = Field(None, description="Changes assets: key, group, tags …, with {{ asset.folder }}, {{ asset.name }} in it.")
     _file: Path | None = PrivateAttr(None)
 
@@ -188,10 +183,9 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
             "warehouse_schema": _warehouse_place(settings),
             "archive_url": archive if "://" in archive else Path(archive).absolute(),
         }
-        unknown = {"archive_url"} & wrong | (
-            {"warehouse_schema"} if wrong & {"warehouse_url", "warehouse_schema"} else set()
-        )
-        return {attribute: place for attribute, place in found.items() if attribute not in unknown}
+        if "warehouse_url" in wrong:
+            del found["warehouse_schema"]
+        return {attribute: place for attribute, place in found.items() if attribute not in wrong}
 
     def _minutes_later(self, everyone: Sequence[DrillsterComponent]) -> int:
         """How long after its time the schedule begins, so that those of one time begin a minute after each other."""

@@ -39,9 +39,7 @@ def build_defs(
     """
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     organization = Organization(
-        name=checked_name("_".join(prefix) if name is None else name),
-        settings=settings,
-        tables=checked_tables(select),
+        name=checked_name("_".join(prefix) if name is None else name), settings=settings, tables=checked_tables(select)
     )
     names = Names(
         organization,

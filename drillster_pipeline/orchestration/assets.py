@@ -88,10 +88,8 @@ def capture_assets(kind: str, names: Names, settings: Settings, **options: Any) 
         with error_boundary(context, drillster):
             day = specs.export_date(context.run.tags)
             drillster.pipeline.on_progress = _progress(context, drillster)
-            drillster.pipeline.run_id, drillster.pipeline.ended_well = (
-                context.run.run_id,
-                partial(_ended_well, context.instance),
-            )
+            drillster.pipeline.run_id = context.run.run_id
+            drillster.pipeline.ended_well = partial(_ended_well, context.instance)
             outcome = capture_date(drillster.pipeline, kind, day, again=config.capture_again)
             context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
             for resource in resources:

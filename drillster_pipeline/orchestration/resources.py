@@ -32,7 +32,7 @@ class RunContext:
         organization: Organization | None = None,
         *,
         on_progress: Callable[[Any], None] = lambda _: None,
-        now: Callable[[], datetime] | None = None,
+        now: Callable[[], datetime] = wall_clock,
     ) -> None:
         self.organization = organization or Organization()
         self.on_progress = on_progress
@@ -48,7 +48,7 @@ class RunContext:
     def pipeline(self) -> PipelineContext:
         """The pipeline. Raises SettingsError with everything that is wrong in the settings."""
         organization = self.organization
-        return PipelineContext(settings=organization.load(), tables=organization.tables, now=self._now or wall_clock)
+        return PipelineContext(settings=organization.load(), tables=organization.tables, now=self._now)
 
     def close(self) -> None:
         """Close what was opened."""

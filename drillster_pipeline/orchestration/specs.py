@@ -183,7 +183,7 @@ def column_schema(name: str) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, other=_constraints(table, column)),
             )
             for column in table.all_columns
-        ],
+        ]
     )
 
 

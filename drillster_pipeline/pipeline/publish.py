@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -111,7 +111,6 @@ def publish(
     run_id: str,
     tables: Collection[str] | None = None,
     allow_mass_delete: bool = False,
-    on_rows: Callable[[str, int], None] = lambda _table, _rows: None,
 ) -> PublishOutcome:
     """Publish the newest sealed capture of a date: all tables of its kind, or those selected, in one transaction.
 
@@ -120,7 +119,7 @@ def publish(
     much would be deleted or rejected, ArchiveCorrupt, Busy, and Unavailable where the database does not answer. A load
     that is broken off (the database restarts, `forget` changes the capture) begins again a few times before that.
     """
-    attempt = partial(_publish, context, kind, export_date, run_id, tables, allow_mass_delete, on_rows)
+    attempt = partial(_publish, context, kind, export_date, run_id, tables, allow_mass_delete)
     for pause in PAUSES:
         try:
             return attempt()
@@ -137,7 +136,6 @@ def _publish(
     run_id: str,
     tables: Collection[str] | None,
     allow_mass_delete: bool,
-    on_rows: Callable[[str, int], None],
 ) -> PublishOutcome:
     capture = context.archive.newest_sealed(export_date, kind)
     if capture is None:
@@ -192,7 +190,6 @@ def _publish(
                 for batch in extractor.batches(pages_of(capture, resources_of(load_types))):
                     load.stage(batch)
                     rounded[batch.table.name].update(batch.rounded)
-                    on_rows(batch.table.name, batch.rows_read)
             validation = load.validate(unreadable=extractor.unreadable)
         except (GuardRefused, ContractError):
             mark_refused(context, capture.ref)

@@ -21,20 +21,15 @@ from . import SUBJECTS, TABLES
 from .schema import Column, Kind, Table, Type
 
 
-class Described(Protocol):
-    """A view or a column of one, as far as a document needs it; the views themselves are the warehouse's."""
+class DescribedView(Protocol):
+    """A view, as far as a document needs it; the views themselves are the warehouse's."""
 
     @property
     def name(self) -> str: ...  # noqa: D102 - says it itself
     @property
     def description(self) -> str: ...  # noqa: D102 - the same
-
-
-class DescribedView(Described, Protocol):
-    """A view, as far as a document needs it."""
-
     @property
-    def columns(self) -> Sequence[Described]: ...  # noqa: D102 - the same
+    def columns(self) -> Mapping[str, str]: ...  # noqa: D102 - by name, their descriptions
 
 
 _DRAWN: Mapping[str, Sequence[str]] = {
@@ -47,8 +42,9 @@ has the columns and the lines of its entity."""
 
 def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[DescribedView] = ()) -> str:
     """The complete document; ``views`` are added where the caller has them."""
-    entries = [*((table, table.kind.value) for table in tables.values()), *((view, "view") for view in views)]
-    contents = "".join(f"- [{one.name}](#{one.name}) ({kind}): {one.description}\n" for one, kind in entries)
+    entries = [(table.name, table.kind.value, table.description) for table in tables.values()]
+    entries += [(view.name, "view", view.description) for view in views]
+    contents = "".join(f"- [{name}](#{name}) ({kind}): {description}\n" for name, kind, description in entries)
     sections = [
         *(f"### {subject}\n\n```mermaid\n{subject_diagram(subject, tables)}```\n" for subject in _DRAWN),
         *(_table(table) for table in tables.values()),
@@ -94,7 +90,7 @@ def _meaning(column: Column) -> Iterator[str]:
 
 
 def _view(view: DescribedView) -> str:
-    columns = _grid(("column", "meaning"), ((f"`{column.name}`", column.description) for column in view.columns))
+    columns = _grid(("column", "meaning"), ((f"`{name}`", words) for name, words in view.columns.items()))
     return f"## {view.name}\n\n{view.description}\n\n*View.*\n\n{columns}"
 
 
@@ -234,6 +230,6 @@ def _joined_key(table: Table) -> str:
 
 
 def _dbt_view(view: DescribedView) -> dict[str, Any]:
-    columns = [{"name": column.name, "description": column.description} for column in view.columns]
+    columns = [{"name": name, "description": description} for name, description in view.columns.items()]
     meta = {"meta": {"kind": "view"}}
     return {"name": view.name, "description": view.description, "config": meta, "columns": columns}

@@ -8,12 +8,4 @@ from .schema_sync import ddl
 from .views import VIEWS
 from .warehouse import Warehouse
 
-__all__ = [
-    "CONTRACT",
-    "VIEWS",
-    "LoadPlan",
-    "LoadType",
-    "TablePlan",
-    "Warehouse",
-    "ddl",
-]
+__all__ = ["CONTRACT", "VIEWS", "LoadPlan", "LoadType", "TablePlan", "Warehouse", "ddl"]

@@ -112,9 +112,7 @@ def renewed(connection: sa.Connection, schema: str | None) -> Iterator[None]:
         place: [
             right
             for name in (VIEWS if is_open else ())
-            for right in rights_on(
-                connection, quoted(connection, name, place), ["organization", *_contract()[name].columns]
-            )
+            for right in rights_on(connection, quoted(connection, name, place), ["organization", *VIEWS[name].columns])
         ]
         for place, is_open in connection.execute(query, {"name": ORGANIZATION_SCHEMAS})
     }
@@ -138,12 +136,10 @@ def _make_again(connection: sa.Connection, place: str, schema: str | None, right
 
 def _contract() -> dict[str, ViewComments]:
     """The tables and views of the contract, with their columns."""
-    tables = {name: (each.description, each.all_columns) for name, each in CONTRACT.items()}
-    views = {name: (each.description, each.columns) for name, each in VIEWS.items()}
-    return {
-        name: ViewComments(description, {column.name: column.description for column in columns})
-        for name, (description, columns) in (tables | views).items()
-    }
+    found = {name: ViewComments(view.description, view.columns) for name, view in VIEWS.items()}
+    for name, table in CONTRACT.items():
+        found[name] = ViewComments(table.description, {each.name: each.description for each in table.all_columns})
+    return found
 
 
 def _value(connection: sa.Connection, column: str, missing: str | None) -> str:

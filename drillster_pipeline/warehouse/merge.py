@@ -105,11 +105,7 @@ class Merge:
         return self.update(rows, data, [*staged.same_key(rows), condition])
 
     def upsert(
-        self,
-        staged: Staged,
-        gives_way: sa.ColumnElement[bool] | None,
-        *,
-        touched: sa.ColumnElement[bool] | None = None,
+        self, staged: Staged, gives_way: sa.ColumnElement[bool] | None, *, touched: sa.ColumnElement[bool] | None = None
     ) -> Counts:
         """Insert what is new and overwrite rows that give way; ``touched``: see :meth:`touch_unchanged`."""
         updated = 0 if gives_way is None else self.overwrite(staged, gives_way)

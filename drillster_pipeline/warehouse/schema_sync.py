@@ -253,8 +253,7 @@ def _comment(name: str, statement: sa.schema.ExecutableDDLElement) -> Addition:
 
 
 def _replace_view(connection: sa.Connection, *, metadata: sa.MetaData, name: str, statement: str) -> None:
-    view = VIEWS[name]
-    comments = ViewComments(view.description, {column.name: column.description for column in view.columns})
+    comments = ViewComments(VIEWS[name].description, VIEWS[name].columns)
     dialect_of(connection).replace_view(connection, quoted(connection, name, metadata.schema), statement, comments)
     definitions = lookup(metadata)("view_definitions")
     connection.execute(sa.delete(definitions).where(definitions.c.view_name == name))

@@ -23,20 +23,15 @@ without."""
 
 
 @dataclass(frozen=True, slots=True)
-class ViewColumn:
-    """A column of a view, for the data dictionary and the database's own comments."""
-
-    name: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
 class View:
-    """A view. ``query`` is given a lookup of tables by name, and selects ``columns`` in order."""
+    """A view. ``query`` is given a lookup of tables by name, and selects ``columns`` in order.
+
+    The descriptions are for the data dictionary and the database's own comments.
+    """
 
     name: str
     description: str
-    columns: tuple[ViewColumn, ...]
+    columns: Mapping[str, str]
     query: Callable[[Tables], sa.Select[Any]]
 
 
@@ -50,7 +45,7 @@ def _view(description: str, columns: Mapping[str, str]) -> Callable[[Query], Que
 
     def declare(query: Query) -> Query:
         name = query.__name__
-        VIEWS[name] = View(name, description, tuple(ViewColumn(*column) for column in columns.items()), query)
+        VIEWS[name] = View(name, description, columns, query)
         return query
 
     return declare
@@ -228,8 +223,7 @@ def table_freshness(tables: Tables) -> sa.Select[Any]:
         .where(sa.or_(load_tables.c.is_fully_loaded.is_not(None), load_tables.c.is_complete.is_(sa.true())))
         .subquery("ranked")
     )
-    shown = (column.name for column in VIEWS["table_freshness"].columns)
-    return sa.select(*(ranked.c[name] for name in shown)).where(ranked.c.place == 1)
+    return sa.select(*(ranked.c[name] for name in VIEWS["table_freshness"].columns)).where(ranked.c.place == 1)
 
 
 _MEASURES = {
@@ -340,9 +334,7 @@ def overdue_objectives(tables: Tables, export_date: date | None = None) -> sa.Se
         sa.select(*_labelled(names | more | overdue))
         .select_from(joined)
         .where(
-            evaluations.c.export_date == of_date,
-            evaluations.c.met.is_(sa.false()),
-            evaluations.c.review_at < begins_at,
+            evaluations.c.export_date == of_date, evaluations.c.met.is_(sa.false()), evaluations.c.review_at < begins_at
         )
     )
 

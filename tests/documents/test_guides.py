@@ -74,7 +74,7 @@ def test_the_dashboard_counts_and_names_no_account(ask: Query) -> None:
         with pytest.raises(sa.exc.DBAPIError, match="permission denied"):
             ask("dashboard", f"SELECT * FROM {name}")
     for name in ("latest_load", "group_compliance", "proficiency_trend"):
-        assert not {column.name for column in VIEWS[name].columns} & {"account_id", "account_name"}
+        assert not VIEWS[name].columns.keys() & {"account_id", "account_name"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,13 @@ DRAWN = [*SUBJECTS, "Bookkeeping"]
 
 
 @dataclass(frozen=True)
-class _Named:
+class _View:
     name: str
     description: str
-    columns: tuple[_Named, ...] = ()
+    columns: Mapping[str, str]
 
 
-VIEW = _Named("latest_load", "The newest load.", (_Named("kind", "Which | kind."),))
+VIEW = _View("latest_load", "The newest load.", {"kind": "Which | kind."})
 
 
 def test_the_dictionary_describes_every_table_and_column() -> None:

@@ -91,7 +91,7 @@ def as_moment(value: Any) -> datetime | None:
 
 def test_views_have_the_columns_that_they_declare_in_their_order(filled: Warehouse) -> None:
     assert {name: [*view(filled, name)[0]] for name in VIEWS} == {
-        name: [column.name for column in declared.columns] for name, declared in VIEWS.items()
+        name: [*declared.columns] for name, declared in VIEWS.items()
     }
 
 
