@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlencode
 
 from drillster_pipeline import __version__
@@ -33,6 +33,7 @@ from .transport import Limits, RawResponse, ResponseTooLarge, Transport, Transpo
 
 if TYPE_CHECKING:
     from drillster_pipeline.dates import Window
+    from drillster_pipeline.settings import Settings
 
     from .tokens import Token, TokenSource
 
@@ -218,6 +219,12 @@ class _Call:
     retry: RetryState
     refused: Token | None = None
     """The token that the first 401 refused."""
+
+
+def client_of(settings: Settings, tokens: TokenSource, **options: Any) -> Client:
+    """A client as the settings say; ``options`` are others of :class:`Client`."""
+    limits: dict[str, Any] = {"concurrency": settings.concurrency, "requests_per_second": settings.requests_per_second}
+    return Client(base_url=settings.base_url, tokens=tokens, **limits, **options)
 
 
 class EndpointClient:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
 from datetime import date, timedelta
@@ -54,7 +53,7 @@ def run_demo(*, nights: int, accounts: int, folder: Path) -> int:
     _clear(folder)
     last = newest_complete(wall_clock(), TIMEZONE)
     days = [last - timedelta(days=back) for back in reversed(range(nights))]
-    with Sandbox(accounts=accounts, seed=SEED, port=_free_port(), key_file=folder / KEY_FILE) as sandbox:
+    with Sandbox(accounts=accounts, seed=SEED, key_file=folder / KEY_FILE) as sandbox:
         settings = _settings(folder, sandbox, first=days[0])
         _write_env(folder / ENV_FILE, settings, accounts)
         os.environ.update(settings)
@@ -88,13 +87,6 @@ def _clear(folder: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     (folder / "dagster").mkdir()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _settings(folder: Path, sandbox: Sandbox, *, first: date) -> dict[str, str]:
@@ -150,10 +142,7 @@ def _compliance(connection: sa.Connection, day: date) -> Table:
 
 def _from_here(path: Path) -> Path:
     """The path as one would type it in this folder."""
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _what_next(console: Console, folder: Path, days: list[date]) -> None:

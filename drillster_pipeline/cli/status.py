@@ -34,7 +34,8 @@ def show_status(console: Console, context: PipelineContext, *, nights: int = 14)
     loads: list[EffectiveLoad] | None = None
     first_error, published = None, 0
     try:
-        loads, published = _loads(context, nights)
+        with context.inspection() as inspection:
+            loads, published = inspection.loaded(nights)
         _show_newest(console, context, loads)
     except PipelineError as error:
         first_error = error
@@ -48,14 +49,6 @@ def show_status(console: Console, context: PipelineContext, *, nights: int = 14)
         first_error = first_error or error
         console.print(f"[red]✗[/] The archive can't be shown. {escape(str(error))}")
     return first_error
-
-
-def _loads(context: PipelineContext, nights: int) -> tuple[list[EffectiveLoad], int]:
-    from drillster_pipeline.warehouse.inspection import Inspection
-
-    settings = context.settings
-    with Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection:
-        return inspection.loaded(max(nights, 1))
 
 
 def _show_newest(console: Console, context: PipelineContext, loads: list[EffectiveLoad]) -> None:

@@ -212,9 +212,7 @@ def check_rows(report: DiagnosticsReport, probe: Probe, export_date: date) -> No
 
     extractor = Extractor(export_date=export_date, tables=DATA_TABLES)
     pages = [page for found in probe.pages.values() for page in found]
-    rows: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
+    rows, rejected, reasons = Counter[str](), Counter[str](), Counter[str]()
     with report.step(Part.ENDPOINTS, "rows", "reading the pages as a load does") as step:
         read = [Page(page.unit.params, 1, datetime.now(UTC), page.body) for page in pages]
         resources = (page.unit.endpoint.resource for page in pages)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drillster_pipeline.api.client import Client, EndpointClient
+from drillster_pipeline.api.client import EndpointClient, client_of
 from drillster_pipeline.api.retry import INTERACTIVE
 from drillster_pipeline.dates import Window, events_window, midnight, newest_complete, wall_clock
 from drillster_pipeline.errors import SettingsError
@@ -111,14 +111,7 @@ class Diagnostics:
         newest = newest_complete(self._now(), settings.timezone)
         first = newest - timedelta(days=EVENT_DAYS)
         window = Window(midnight(first, settings.timezone), events_window(newest, settings.timezone).end)
-        with Client(
-            base_url=settings.base_url,
-            tokens=tokens,
-            concurrency=settings.concurrency,
-            requests_per_second=settings.requests_per_second,
-            backoff=INTERACTIVE,
-            limits=LIMITS,
-        ) as client:
+        with client_of(settings, tokens, backoff=INTERACTIVE, limits=LIMITS) as client:
             endpoint_client = EndpointClient(client, organization_id=settings.organization_id, window=window)
             probe = Probe(client, endpoint_client, report)
             probe.run()

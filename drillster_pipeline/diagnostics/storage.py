@@ -57,7 +57,7 @@ def check_warehouse(report: DiagnosticsReport, settings: Settings, newest: date)
 
 
 def _add_server(step: Step, inspection: Inspection) -> None:
-    from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED
+    from drillster_pipeline.warehouse.dialects import NOT_ENCRYPTED
 
     server = inspection.connect()
     if inspection.file is not None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from drillster_pipeline.formatting import listed
 from drillster_pipeline.privacy.names import without_addresses
 from drillster_pipeline.response_shapes import Json
 from drillster_pipeline.tables.schema import Column, Kind, Table, Type
@@ -178,18 +179,12 @@ def _reject(table: Table, row: Row, place: int, typed: Sequence[Typed]) -> Rejec
     required = [column.name for column in table.columns if not column.nullable and column.name not in table.key]
     return Reject(
         table=table.name,
-        reason="; ".join(f"{_listed(names)}: {problem}" for problem, names in problems.items()),
+        # An object that is none spoils all that are read from it.
+        reason="; ".join(f"{listed(names, _MOST_NAMES, ', ')}: {problem}" for problem, names in problems.items()),
         record={column.name: redacted(column, value) for column, value in zip(table.columns, row, strict=True)},
         key=tuple(texts[name] for name in table.key) if texts.keys() >= set(table.key) else None,
         required={name: texts[name] for name in required} if texts.keys() >= set(required) else None,
     )
-
-
-def _listed(names: list[str]) -> str:
-    """Column names for a reason; an object that is none spoils all that are read from it."""
-    if len(names) <= _MOST_NAMES:
-        return ", ".join(names)
-    return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
 
 
 def redacted(column: Column, value: Any) -> Any:

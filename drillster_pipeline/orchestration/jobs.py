@@ -21,6 +21,7 @@ from .specs import EVENTS, NIGHTLY, UPKEEP, export_dates
 
 PRIORITY = "10"
 """Of the schedule's runs in the queue, where others have 0: a date that is not captured by midnight is lost."""
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 _DESCRIPTIONS = {
     NIGHTLY: (
@@ -59,8 +60,7 @@ def nightly_schedule(job: Any, names: Names, settings: Settings, minutes_later: 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: date, names: Names, *, dry_run: bool = False) -> int:
     """Delete finished runs of an organization, with their events and logs, from before a date; returns how many."""
-    finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-    filters = dg.RunsFilter(statuses=finished, created_before=datetime.combine(before, time(0), tzinfo=UTC))
+    filters = dg.RunsFilter(statuses=_FINISHED, created_before=datetime.combine(before, time(0), tzinfo=UTC))
     runs = [record.dagster_run for record in instance.get_run_records(filters)]
     ours = [run.run_id for run in runs if names.is_ours(run.job_name, run.asset_selection)]
     for run_id in [] if dry_run else ours:
@@ -93,17 +93,9 @@ def upkeep_job(names: Names) -> dg.JobDefinition:
         runs = delete_old_runs(context.instance, outcome.before, names)
         context.log.info("Removed %s captures and %s runs from before %s.", len(outcome.captures), runs, outcome.before)
 
-    @dg.job(
-        name=names.of(UPKEEP),
-        executor_def=dg.in_process_executor,
-        description="Weekly: removes what is too old to keep.",
-        tags=names.run_tags,
-    )
-    def upkeep() -> None:
-        """The weekly job."""
-        prune_archive_and_runs()
-
-    return upkeep
+    upkeep = dg.GraphDefinition(names.of(UPKEEP), node_defs=[prune_archive_and_runs])
+    description = "Weekly: removes what is too old to keep."
+    return upkeep.to_job(description=description, executor_def=dg.in_process_executor, tags=names.run_tags)
 
 
 def upkeep_schedule(job: dg.JobDefinition, names: Names, settings: Settings) -> dg.ScheduleDefinition:
@@ -121,7 +113,6 @@ def upkeep_schedule(job: dg.JobDefinition, names: Names, settings: Settings) -> 
 MISSING_EVENTS = "missing_events"
 MOST_AT_ONCE = 3
 """Runs of the sensor ``missing_events`` that may wait or be under way at once."""
-_FINISHED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _UNFINISHED = dg.RunsFilter(statuses=[status for status in dg.DagsterRunStatus if status not in _FINISHED])
 
 

@@ -73,16 +73,11 @@ class Names:
         folder, name = spec.key.path
         props = AssetProps(folder, name, self.organization.name)
         changes = {name: value for name, value in self._attributes.items() if value}
-        if self._key_prefix:
-            changes["key"] = spec.key.with_prefix(self._key_prefix)
-        if self._key_prefix or self._translation:
-            changes["deps"] = self.keys(dep.asset_key for dep in spec.deps)
-            if (lineage := spec.metadata.get(specs.COLUMN_LINEAGE)) is not None:
-                changes["metadata"] = {**spec.metadata, specs.COLUMN_LINEAGE: self._lineage(lineage)}
-        if changes:
-            spec = spec.replace_attributes(**changes)
-        if self._tags:
-            spec = spec.merge_attributes(tags=self._tags)
+        changes["key"] = spec.key.with_prefix(self._key_prefix)
+        changes["deps"] = self.keys(dep.asset_key for dep in spec.deps)
+        if (lineage := spec.metadata.get(specs.COLUMN_LINEAGE)) is not None:
+            changes["metadata"] = {**spec.metadata, specs.COLUMN_LINEAGE: self._lineage(lineage)}
+        spec = spec.replace_attributes(**changes).merge_attributes(tags=self._tags)
         return spec if self._translation is None else self._translation(spec, props)
 
     def _lineage(self, lineage: dg.TableColumnLineage) -> dg.TableColumnLineage:

@@ -174,6 +174,7 @@ def _purpose(context: PipelineContext, kind: str, window: Window) -> dict[str, A
     """What a capture is made with; an interrupted one that was begun with anything else is not resumed."""
     settings = context.settings
     key = settings.pseudonym_key
+    digest = hashlib.sha256(b"drillster-pipeline:" + key.get_secret_value().encode()).hexdigest()[:8] if key else None
     return {
         "kind": kind,
         "window": {"from": utc_text(window.start), "until": utc_text(window.end)},
@@ -182,9 +183,7 @@ def _purpose(context: PipelineContext, kind: str, window: Window) -> dict[str, A
         "organization_id": settings.organization_id,
         "service_account_id": settings.service_account_id,
         "personal_data": settings.personal_data,
-        "pseudonym_key_digest": hashlib.sha256(b"drillster-pipeline:" + key.get_secret_value().encode()).hexdigest()[:8]
-        if key
-        else None,
+        "pseudonym_key_digest": digest,
     }
 
 
@@ -281,7 +280,7 @@ def _groups_before(context: PipelineContext, export_date: date) -> set[str]:
             if day < export_date and _has_complete_list(before.manifest["resources"]["groups"]):
                 return known
     try:
-        return known | context.warehouse.present_groups()
+        return known.union(context.warehouse.present_names("groups"))
     except PipelineError as error:
         logger.warning("The groups in the warehouse are not considered: %s", error)
         return known

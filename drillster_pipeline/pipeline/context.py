@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drillster_pipeline.api.tokens import TokenSource
     from drillster_pipeline.archive.archive import Archive
     from drillster_pipeline.warehouse import Warehouse
+    from drillster_pipeline.warehouse.inspection import Inspection
 
 
 @dataclass(kw_only=True)
@@ -64,6 +65,12 @@ class PipelineContext:
             raise
         return warehouse
 
+    def inspection(self) -> Inspection:
+        """A connection of its own to read the warehouse as it is: nothing is created or migrated."""
+        from drillster_pipeline.warehouse.inspection import Inspection
+
+        return Inspection(self.settings.warehouse_url.get_secret_value(), schema=self.settings.warehouse_schema)
+
     @cached_property
     def tokens(self) -> TokenSource:
         """The one source of tokens of this process."""
@@ -84,14 +91,9 @@ class PipelineContext:
 
     def client(self) -> Client:
         """A client of its own for one crawl, since a crawl that fails closes it; all share the tokens."""
-        from drillster_pipeline.api.client import Client
+        from drillster_pipeline.api.client import client_of
 
-        return Client(
-            base_url=self.settings.base_url,
-            tokens=self.tokens,
-            concurrency=self.settings.concurrency,
-            requests_per_second=self.settings.requests_per_second,
-        )
+        return client_of(self.settings, self.tokens)
 
     @property
     def newest_complete(self) -> date:

@@ -35,10 +35,7 @@ def find_gaps(context: PipelineContext, *, since: date = date.min) -> dict[date,
     them. Reads the ledger, and the archive's folders of dates that have a gap; creates nothing. Raises PipelineError
     where one of them can't be read.
     """
-    from drillster_pipeline.warehouse.inspection import Inspection
-
-    settings = context.settings
-    with Inspection(settings.warehouse_url.get_secret_value(), schema=settings.warehouse_schema) as inspection:
+    with context.inspection() as inspection:
         published = inspection.published()
     start = max(since, min((day for day, _ in published), default=context.newest_complete))
     days = [start + timedelta(days=number) for number in range((context.newest_complete - start).days)]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from threading import Thread
+from functools import partial
 from zoneinfo import ZoneInfo
 
+from drillster_pipeline.alert_channels import run_bounded
 from drillster_pipeline.archive.archive import KINDS
 from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
 from drillster_pipeline.organization import Organization
 from drillster_pipeline.tables import tables_of
-from drillster_pipeline.warehouse.inspection import Inspection
 from drillster_pipeline.warehouse.ledger import EffectiveLoad
 
 from .context import PipelineContext
@@ -65,8 +64,7 @@ def read_status(organization: Organization, *, now: Callable[[], datetime] = wal
         found.newest_complete = context.newest_complete
         part = "warehouse"
         try:
-            url = settings.warehouse_url.get_secret_value()
-            with Inspection(url, schema=settings.warehouse_schema) as inspection:
+            with context.inspection() as inspection:
                 loads, _ = inspection.loaded(FETCHED_FOR.days)
             found.loads = {kind: next((load for load in loads if load.kind == kind), None) for kind in kinds}
             part = "archive"
@@ -94,12 +92,7 @@ def read_all(organizations: Sequence[Organization], *, seconds: float = WAIT_SEC
             found[organization.name] = _failed(organization, unexpected)
 
     # Not a pool: it would wait for those that hang, also at the end of the process.
-    threads = [Thread(target=read, args=(organization,), daemon=True) for organization in organizations]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    run_bounded([partial(read, organization) for organization in organizations], seconds)
     late = Unavailable(f"Warehouse or archive did not answer within {seconds:.0f} s")
     return [found.get(each.name) or _failed(each, late) for each in organizations]
 

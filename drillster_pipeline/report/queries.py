@@ -43,25 +43,14 @@ def practice(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
     A row whose ``group_id`` is NULL is of all groups together: a learner of several counts there once. Both are made
     from the same learners, as to read all results of all dates is most of what a report costs.
     """
-    results, groups = tables("results"), tables("groups")
-    key = (results.c.export_date, results.c.group_id, results.c.account_id)
-    learners = (
-        sa.select(
-            *key,
-            sa.func.sum(results.c.proficiency).label("total"),
-            sa.func.count(results.c.proficiency).label("counted"),
-            sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
-        )
-        .where(results.c.export_date.in_(days))
-        .group_by(*key)
-        .cte("learners")
-    )
+    groups, of_days = tables("groups"), tables("results").c.export_date.in_(days)
+    learners = views.learners(tables).where(of_days).cte("learners")
     people = sa.select(
         learners.c.export_date,
         sa.cast(sa.null(), learners.c.group_id.type).label("group_id"),
         learners.c.account_id,
-        sa.func.sum(learners.c.total).label("total"),
-        sa.func.sum(learners.c.counted).label("counted"),
+        sa.func.sum(learners.c.proficiency_sum).label("proficiency_sum"),
+        sa.func.sum(learners.c.proficiency_count).label("proficiency_count"),
         sa.func.max(learners.c.last_practiced_at).label("last_practiced_at"),
     ).group_by(learners.c.export_date, learners.c.account_id)
     each = sa.union_all(sa.select(learners), people).subquery()
@@ -72,7 +61,7 @@ def practice(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
             each.c.export_date,
             each.c.group_id,
             sa.func.count().label("learners"),
-            ratio(sa.func.sum(each.c.total), sa.func.sum(each.c.counted)).label("proficiency"),
+            ratio(sa.func.sum(each.c.proficiency_sum), sa.func.sum(each.c.proficiency_count)).label("proficiency"),
             _number_of(last >= of_date.c.practicing_since).label("practicing"),
             _number_of(last < of_date.c.idle_since).label("stopped"),
             _number_of(last.is_(None)).label("never"),

@@ -176,7 +176,7 @@ class Endpoints:
     # -- objectives ----------------------------------------------------------------------------------------------
 
     def _find_objective(self, objective_id: str) -> Objective:
-        objective = _found([self.at.find_objective(objective_id)], "unknown_objective")
+        objective = _found([self.at.model.objective(objective_id, self.at.moment)], "unknown_objective")
         self.find_group(objective.group.id)
         return objective
 

@@ -133,10 +133,8 @@ class Grants:
             missed = f"These are missing: {', '.join(sorted(missing))}."
             raise Refusal(400, "invalid_request", missed if missing else "A parameter is repeated.")
         values = {name: found[0] for name, found in fields.items()}
-        if (values["client_id"], values["client_secret"]) != (
-            self._credentials.client_id,
-            self._credentials.client_secret,
-        ):
+        client = self._credentials.client_id, self._credentials.client_secret
+        if (values["client_id"], values["client_secret"]) != client:
             raise Refusal(401, "invalid_client", "The client could not be authenticated.")
         if values["grant_type"] != GRANT:
             raise Refusal(400, "unsupported_grant_type", "Only the JWT authorization grant is supported.")

@@ -299,10 +299,6 @@ class Snapshot:
         """The objectives of the group."""
         return [one for one in self.model.objectives(group) if one.created <= self.moment < one.removed]
 
-    def find_objective(self, objective_id: str) -> Objective | None:
-        """An objective by its id."""
-        return self.model.objective(objective_id, self.moment)
-
     def playables(self, objective: Objective) -> list[Playable]:
         """What an objective is about."""
         if objective.type == "TEST":

@@ -197,9 +197,8 @@ class Sandbox:
     def start(self) -> Self:
         """Start serving in a thread of its own; ready when it returns. Raises OSError where the port is taken."""
         self._server, listener = self._prepare()
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="sandbox", daemon=True
-        )
+        serve = partial(self._server.run, sockets=[listener])
+        self._thread = threading.Thread(target=serve, name="sandbox", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:

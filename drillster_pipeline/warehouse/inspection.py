@@ -16,14 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from . import engine as engines
-from .dialects import NOT_ENCRYPTED, dialect_named
+from .dialects import dialect_named
 from .engine import current_writer, database_errors
 from .ledger import CONTRACT, EffectiveLoad
 from .schema_sync import compare
 from .views import VIEWS
 from .warehouse import Database
-
-__all__ = ["NOT_ENCRYPTED", "Inspection", "SchemaState", "Server"]
 
 FILE_BUSY_SECONDS = 2
 """`check` does not wait for a load that writes to the file."""

@@ -145,16 +145,6 @@ def last_unloaded(connection: sa.Connection, tables: Tables, table: str, kind: s
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class LatestLoad:
-    """The newest complete load of a kind: that of the newest date, and of those the one merged last."""
-
-    kind: str
-    load_id: str
-    export_date: date
-    finished_at: datetime
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableLoad(TableReport):
     """What one load did to one table."""
@@ -198,11 +188,9 @@ class Ledger:
         with self._reading() as (connection, _):
             return list(connection.execute(query))
 
-    def latest_loads(self) -> dict[str, LatestLoad]:
-        """The newest complete load of each kind (``snapshot``, ``events``) that has one."""
-        newest = newest_complete_loads(self._tables)
-        columns = (newest.c.kind, newest.c.load_id, newest.c.export_date, newest.c.finished_at)
-        return {row.kind: LatestLoad(*row) for row in self._read(sa.select(*columns))}
+    def latest_loads(self) -> dict[str, sa.Row[Any]]:
+        """The newest complete load of each kind (``snapshot``, ``events``) that has one, as the query gives it."""
+        return {row.kind: row for row in self._read(sa.select(newest_complete_loads(self._tables)))}
 
     def is_loaded(self, capture_id: str) -> bool:
         """Whether a capture was loaded."""
@@ -272,8 +260,7 @@ class Ledger:
             .group_by(ranked.c.load_id, *shown)
             .order_by(ranked.c.export_date.desc(), ranked.c.kind.desc())
         )
-        names = [column.name for column in (*shown, *sums)]
-        rows = [dict(zip(names, row, strict=True)) for row in self._read(query)]
+        rows = (row._asdict() for row in self._read(query))
         return [EffectiveLoad(**row | {"is_complete": bool(row["is_complete"])}) for row in rows]
 
     def table_loads(self, kind: str, export_date: date, limit: int) -> dict[str, list[TableLoad]]:

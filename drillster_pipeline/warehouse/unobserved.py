@@ -19,6 +19,7 @@ from drillster_pipeline.tables.schema import Kind, Table
 
 from .ledger import GROUP, REFERENCED, ROW
 from .load_plan import LoadType, TablePlan
+from .merge import exists
 from .staging import KEY_SEPARATOR, Staged, Staging
 
 REFERENCED_FLAG = "is_managed"
@@ -97,13 +98,7 @@ def is_unobserved(
 ) -> sa.ColumnElement[bool]:
     """Whether a row of ``rows`` is one of those in ``unobserved`` that meet ``of_load``."""
     matches = sa.or_(*_matches(table, rows, objectives, unobserved))
-    return (
-        sa.select(sa.literal(1))
-        .select_from(unobserved)
-        .where(*of_load, unobserved.c.table_name == table.name, matches)
-        .correlate_except(unobserved)
-        .exists()
-    )
+    return exists(unobserved, *of_load, unobserved.c.table_name == table.name, matches)
 
 
 def _matches(

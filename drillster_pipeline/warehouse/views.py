@@ -113,6 +113,18 @@ def date_bounds(tables: Tables) -> sa.Select[Any]:
     )
 
 
+def learners(tables: Tables) -> sa.Select[Any]:
+    """Per export date, group and learner: sum and number of proficiencies, and the last practice."""
+    results = tables("results")
+    learner = [results.c[name] for name in ("export_date", "group_id", "account_id")]
+    return sa.select(
+        *learner,
+        sa.func.sum(results.c.proficiency).label("proficiency_sum"),
+        sa.func.count(results.c.proficiency).label("proficiency_count"),
+        sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
+    ).group_by(*learner)
+
+
 def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
     """The newest date of which a snapshot load merged ``table``; a load of other tables alone does not count."""
     loads, load_tables = tables("loads"), tables("load_tables")
@@ -357,18 +369,7 @@ def overdue_objectives(tables: Tables, export_date: date | None = None) -> sa.Se
 )
 def proficiency_trend(tables: Tables) -> sa.Select[Any]:
     """One row per date and group; learners first, so that each counts once."""
-    results, groups = tables("results"), tables("groups")
-    learner = [results.c[name] for name in ("export_date", "group_id", "account_id")]
-    per_learner = (
-        sa.select(
-            *learner,
-            sa.func.sum(results.c.proficiency).label("proficiency_sum"),
-            sa.func.count(results.c.proficiency).label("proficiency_count"),
-            sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
-        )
-        .group_by(*learner)
-        .subquery("per_learner")
-    )
+    groups, per_learner = tables("groups"), learners(tables).subquery("per_learner")
     of_date = date_bounds(tables).subquery("of_date")
     last = per_learner.c.last_practiced_at
     average = ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))

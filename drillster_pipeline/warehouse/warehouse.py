@@ -219,16 +219,10 @@ class Warehouse(Database):
         with self.reading() as (connection, table):
             return {name: count_rows(connection, table(name)) for name in tables}
 
-    def present_groups(self) -> set[str]:
-        """Ids of the groups that are not marked deleted."""
+    def present_names(self, table: str) -> dict[str, str | None]:
+        """The names, by id, of the things of an entity table that are not marked deleted."""
         with self.reading() as (connection, tables):
-            groups = tables("groups")
-            return set(connection.scalars(sa.select(groups.c.group_id).where(groups.c.deleted_on.is_(None))))
-
-    def present_organizations(self) -> dict[str, str | None]:
-        """Ids and names of the organizations that are not marked deleted: one, as loads of another are refused."""
-        with self.reading() as (connection, tables):
-            organizations = tables("organizations")
-            query = sa.select(organizations.c.organization_id, organizations.c.name)
-            rows = connection.execute(query.where(organizations.c.deleted_on.is_(None)))
-            return {row.organization_id: row.name for row in rows}
+            rows = tables(table)
+            (key,) = rows.primary_key.columns
+            found = connection.execute(sa.select(key, rows.c.name).where(rows.c.deleted_on.is_(None)))
+            return {row[0]: row[1] for row in found}

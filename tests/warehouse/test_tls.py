@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.warehouse.inspection import NOT_ENCRYPTED, Inspection
+from drillster_pipeline.warehouse.dialects import NOT_ENCRYPTED
+from drillster_pipeline.warehouse.inspection import Inspection
 from tests.support.databases import Place
 from tests.support.tls import behind_tls, self_signed
 

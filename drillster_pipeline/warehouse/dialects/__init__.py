@@ -186,7 +186,8 @@ class Dialect:
 
     def describe(self, connection: sa.Connection) -> tuple[str, str | None]:
         """The product with its version, and how the connection is encrypted (None: there is nothing to encrypt)."""
-        return f"{connection.dialect.name} {_version(connection)}", None
+        version = ".".join(map(str, connection.dialect.server_version_info or ())) or "of an unknown version"
+        return f"{connection.dialect.name} {version}", None
 
     # Types and tables
 
@@ -367,10 +368,6 @@ def _dialects() -> dict[str, Dialect]:
 
 
 _GENERIC = Dialect()
-
-
-def _version(connection: sa.Connection) -> str:
-    return ".".join(map(str, connection.dialect.server_version_info or ())) or "of an unknown version"
 
 
 def quoted(connection: sa.Connection, name: str, schema: str | None) -> str:

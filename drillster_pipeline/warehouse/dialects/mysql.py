@@ -186,13 +186,8 @@ class MySQL(Dialect):
 
     def lift_limits(self, connection: sa.Connection) -> None:
         """Of this session."""
-        limits = {
-            "wait_timeout": IDLE_SECONDS,
-            "net_read_timeout": LOCK_WAIT_SECONDS,
-            "net_write_timeout": LOCK_WAIT_SECONDS,
-            "lock_wait_timeout": LOCK_WAIT_SECONDS,
-            "innodb_lock_wait_timeout": LOCK_WAIT_SECONDS,
-        }
+        waits = ("net_read_timeout", "net_write_timeout", "lock_wait_timeout", "innodb_lock_wait_timeout")
+        limits = {"wait_timeout": IDLE_SECONDS, **dict.fromkeys(waits, LOCK_WAIT_SECONDS)}
         unlimited = (
             ("max_statement_time", "idle_transaction_timeout", "idle_write_transaction_timeout")
             if _is_mariadb(connection.dialect)
