@@ -129,3 +129,9 @@ def test_a_part_that_does_not_fit_costs_only_itself(resource: str, body: Json, t
 def test_a_rejected_attempt_keeps_its_scores() -> None:
     found = read("test_results", [{**example.attempt, "progress": 2}])
     assert (len(found.rows("test_results")), len(found.rows("test_result_scores"))) == (0, 2)
+
+
+def test_a_score_that_is_neither_an_object_nor_a_number_is_quoted_in_no_column() -> None:
+    (reject,) = read("test_results", [{**example.attempt, "score": "a word"}]).rejects()
+    assert reject.reason == "score_percentage, passed: expected an object, found text"
+    assert "a word" not in str(reject)
