@@ -269,11 +269,10 @@ def read_test_results(page: Page, state: ExtractionState) -> None:
         state.add_playable(as_object(attempt.get("test")), "TEST", test_id)
         score = attempt.get("score")
         transformations = score.get("transformations") if type(score) is dict else None
-        passed = _passed(transformations)
+        passed, given = _passed(transformations), {}
         if score is not None and type(score) not in {dict, int, float}:  # neither an object nor its percentage alone
-            passed = type_error("an object", score)
-            attempt = {**attempt, "score": passed}
-        row = read_attempt(attempt, state.add_person(person), passed)
+            passed = given["score"] = type_error("an object", score)
+        row = read_attempt({**attempt, **given} if given else attempt, state.add_person(person), passed)
         state.rows["test_results"].append(row)
         if type(row[0]) is not str:
             continue

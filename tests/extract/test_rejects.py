@@ -76,7 +76,7 @@ ITEMS: dict[str, list[tuple[Json, str]]] = {
         ({"drillable": {"id": "d"}, "practice": "none"}, "proficiency, highest_proficiency, eventual_proficiency and "),
     ],
     "test_results": [
-        ({"user": example.noor, "testResults": [{**example.attempt, "score": "good"}]}, "score_percentage: expected"),
+        ({**example.attempt, "user": example.noor, "score": "good"}, "score_percentage, passed: expected"),
         ({"user": example.noor, "unknown": 1}, "test_result_id: missing"),
         ({"attempts": []}, "test_result_id: missing"),
         ({}, "test_result_id: missing"),
