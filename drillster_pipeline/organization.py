@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .settings import CREDENTIALS, PREFIX, Settings, complaints, environment, raise_complaints, read_settings
+from .settings import PREFIX, Settings, complaints, environment, raise_complaints, read_settings
 from .tables import DATA_TABLES
 
 
@@ -35,16 +35,11 @@ class Organization:
         """The settings as they are now, and the mistakes; see :func:`drillster_pipeline.settings.read_settings`."""
         if self.settings is not None:
             return self.settings, complaints(self.settings, needs_api=needs_api)
-        settings, mistakes = read_settings(self.environ(), needs_api=needs_api)
+        settings, mistakes = read_settings(self.environ(), needs_api=needs_api, empty=self.empty)
         if self.values is None:
             return settings, mistakes
         # Their author knows them by the names of attributes.
-        named = [re.sub(rf"{PREFIX}([A-Z_]+)", lambda found: found[1].lower(), each) for each in mistakes]
-        empty = [
-            name for name in Settings.model_fields if name in self.empty and (needs_api or name not in CREDENTIALS)
-        ]
-        others = [each for each in named if each.partition(" ")[0] not in empty]
-        return settings, (*(f"{name} is empty: set the variable that it is taken from" for name in empty), *others)
+        return settings, tuple(re.sub(rf"{PREFIX}([A-Z_]+)", lambda found: found[1].lower(), each) for each in mistakes)
 
     def load(self, *, needs_api: bool = True) -> Settings:
         """The settings as they are now. Raises SettingsError, whose message lists every mistake with its cure."""

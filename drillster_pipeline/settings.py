@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
 from ipaddress import ip_address
 from pathlib import Path
@@ -277,10 +277,11 @@ def raise_complaints(mistakes: Sequence[str], where: str) -> None:
 
 
 def read_settings(
-    environ: Mapping[str, str] | None = None, *, needs_api: bool = True
+    environ: Mapping[str, str] | None = None, *, needs_api: bool = True, empty: Collection[str] = ()
 ) -> tuple[Settings, tuple[str, ...]]:
     """The settings, with a default in place of each wrong one; and the mistakes, each beginning with its name.
 
+    ``empty``: settings that were to have a value and have none, as where a variable of the environment is not set.
     The defaults are for Dagster's definitions and for messages that a setting is wrong, and for nothing else.
     """
     environ = environment() if environ is None else environ
@@ -293,6 +294,9 @@ def read_settings(
             is_ours, name = each["type"] == "value_error", str(each["loc"][0])
             mistakes[name] = str(each["ctx"]["error"]) if is_ours else _complaint(name, each["msg"])
         settings = Settings.model_validate({name: text for name, text in given.items() if name not in mistakes})
+    for name in empty:
+        if needs_api or name not in CREDENTIALS:
+            mistakes[name] = "is empty: set the variable that it is taken from"
     between = _mistakes_between(settings, given.get("alert_urls", ""), needs_api=needs_api)
     if "private_key_file" in mistakes:  # with that put right, it is there
         between.pop("private_key", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +22,7 @@ from .rendering import console, progress_display
 
 if TYPE_CHECKING:
     from drillster_pipeline.diagnostics import DiagnosticsReport
+    from drillster_pipeline.organization import Organization
 
 INTERRUPTED = 130
 _TITLES = {Part.ESTIMATE: "Estimate of a run", Part.OPERATION: "Schedule, reports and alerts"}
@@ -35,11 +35,13 @@ _STYLES = {
 }
 
 
-def run_check(form: str, environ: Mapping[str, str], *, bundle: Path | None, send_alert: bool) -> int:
+def run_check(form: str, organization: Organization, *, bundle: Path | None, send_alert: bool) -> int:
     """Try everything, print it as ``table`` or ``json``; returns the exit code of the first failure, or 0."""
     from drillster_pipeline.orchestration.home import describe_home
 
-    diagnostics = Diagnostics(environ=environ, daemon=describe_home, send_alert=send_alert)
+    diagnostics = Diagnostics(
+        environ=organization.environ(), empty=organization.empty, daemon=describe_home, send_alert=send_alert
+    )
     report = diagnostics.report
     errors = console(stderr=True)
     is_watched = form == "table" and errors.is_terminal

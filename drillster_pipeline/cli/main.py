@@ -88,8 +88,7 @@ def check(form: str, bundle: Path | None, send_alert: bool) -> None:
     """
     from .check import run_check
 
-    environ = selected_organization().environ()
-    raise click.exceptions.Exit(run_check(form, environ, bundle=bundle, send_alert=send_alert))
+    raise click.exceptions.Exit(run_check(form, selected_organization(), bundle=bundle, send_alert=send_alert))
 
 
 @commands.command()
@@ -244,6 +243,7 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
+@organization_option
 @click.argument("account_id", type=click.UNPROCESSED)
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
 def forget(account_id: str, yes: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,11 +65,13 @@ def selected_organization() -> Organization:
 
 
 def organizations_here() -> dict[str, Names]:
-    """The organizations of the project in this folder or above it, by name; empty where there are none.
+    """The organizations of the project in this folder, by name; empty where there are none.
 
-    Raises SettingsError where a ``defs.yaml`` can't be read.
+    Not of one in a folder above: their folders and files are relative to it. Raises SettingsError where a ``defs.yaml``
+    can't be read.
     """
-    if not any(map(_is_project, (Path.cwd(), *Path.cwd().parents))):
+    files = [file for name in ("dg.toml", "pyproject.toml") if (file := Path(name)).exists()]
+    if not any(re.search(r"""directory_type *= *["']project""", file.read_text("utf-8", "replace")) for file in files):
         return {}
     import dagster as dg
 
@@ -82,9 +85,3 @@ def organizations_here() -> dict[str, Names]:
             cause = cause.__cause__
         raise SettingsError(f"The organizations of this project can't be read: {cause}") from None
     return {names.organization.name: names for names in sorted(found, key=lambda names: names.organization.name)}
-
-
-def _is_project(folder: Path) -> bool:
-    """Whether dg finds its settings there; not every Python project has them."""
-    python = folder / "pyproject.toml"
-    return (folder / "dg.toml").exists() or (python.exists() and "[tool.dg" in python.read_text("utf-8", "replace"))

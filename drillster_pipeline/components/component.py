@@ -67,10 +67,11 @@ class DrillsterScaffolder(dg.Scaffolder[Any]):
     """Writes a ``defs.yaml`` that takes the credentials from the environment."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Write it; the variables have the name of the folder."""
-        name = request.target_path.name
-        variable = re.sub(r"\W", "_", name, flags=re.ASCII).upper()
-        attributes = {each: f"{{{{ env.{variable}_{each.upper()} }}}}" for each in CREDENTIALS}
+        """Write it; organization and variables have the name of the folder, as far as that can be one."""
+        folder = request.target_path.name
+        name = re.sub(r"\W", "_", re.sub(r"^(?![A-Za-z])", "organization_", folder), flags=re.ASCII)
+        attributes = {} if name == folder else {"name": name}
+        attributes |= {each: f"{{{{ env.{f'{name}_{each}'.upper()} }}}}" for each in CREDENTIALS}
         attributes |= {
             "warehouse_url": f"sqlite:///data/{name}/warehouse.sqlite",
             "archive_url": f"data/{name}/archive",
@@ -117,13 +118,15 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
             where=str(self._file or "its attributes"),
             tables=self._checked("select", checked_tables, DATA_TABLES if self.select is None else self.select),
         )
-        return Names(
+        names = Names(
             organization,
             key_prefix=self._checked("key_prefix", checked_prefix, (self.key_prefix or name).split("/")),
             group_name=self.group_name or name,
             tags=self.tags,
             translation=self.translation,
         )
+        self._checked("attributes", names.key, REPORT)  # a group, a tag or a translation that Dagster does not take
+        return names
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
@@ -142,7 +145,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
     def _checked(self, attribute: str, check: Callable[[Any], _T], value: Any) -> _T:
         try:
             return check(value)
-        except ValueError as mistake:
+        except (ValueError, dg.DagsterInvalidDefinitionError) as mistake:
             raise self._invalid(attribute, str(mistake)) from None
 
     def _invalid(self, attribute: str, problem: str) -> dg.DagsterInvalidDefinitionError:
@@ -176,12 +179,12 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
         names = self.names
         settings, mistakes = names.organization.read()
         wrong = {mistake.partition(" ")[0] for mistake in mistakes}
-        archive = settings.archive_url.get_secret_value()
         found = {
             "name": names.organization.name,
             "key_prefix": names.key(REPORT),
             "warehouse_schema": _warehouse_place(settings),
-            "archive_url": archive if "://" in archive else Path(archive).absolute(),
+            "archive_url": _folder(settings.archive_url),
+            "reports_folder": _folder(settings.reports_folder),
         }
         if "warehouse_url" in wrong:
             del found["warehouse_schema"]
@@ -216,6 +219,12 @@ def _organizations_of(project: dg.ComponentTree) -> Sequence[DrillsterComponent]
     if not _projects or _projects[0][0] is not project:
         _projects[:] = [(project, project.get_all_components(DrillsterComponent))]
     return _projects[0][1]
+
+
+def _folder(url: SecretStr) -> str | Path:
+    """Where an archive or reports are."""
+    text = url.get_secret_value()
+    return text if "://" in text else Path(text).absolute()
 
 
 def _warehouse_place(settings: Settings) -> Any:

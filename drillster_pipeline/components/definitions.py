@@ -54,9 +54,11 @@ def build_defs(
 
 def checked_name(name: str) -> str:
     """The name of an organization. Raises ValueError where Dagster would refuse names that are made of it."""
-    if re.fullmatch(r"\w*", name, re.ASCII):
+    if re.fullmatch(r"([A-Za-z]\w*)?", name, re.ASCII):
         return name
-    raise ValueError(f"{name!r} can't be the name of an organization: give it one of letters, digits and underscores")
+    raise ValueError(
+        f"{name!r} can't be the name of an organization: give it one of letters, digits and underscores, a letter first"
+    )
 
 
 def checked_prefix(prefix: Sequence[str]) -> tuple[str, ...]:

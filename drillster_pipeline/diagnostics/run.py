@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,8 @@ _NAMES = tuple(setting.name for setting in SETTINGS)
 class Diagnostics:
     """One check of everything. ``report`` has the results so far, also while it runs or after it was interrupted.
 
-    ``environ`` stands in for the environment and ``.env``; ``daemon`` describes Dagster, which nothing here imports.
+    ``environ`` stands in for the environment and ``.env``, ``empty`` are settings that were to have a value there;
+    ``daemon`` describes Dagster, which nothing here imports.
     ``send_alert``: send a message to every alert URL, and request the heartbeat URL.
     """
 
@@ -48,12 +49,13 @@ class Diagnostics:
         self,
         *,
         environ: Mapping[str, str] | None = None,
+        empty: Collection[str] = (),
         now: Callable[[], datetime] = wall_clock,
         daemon: Daemon | None = None,
         send_alert: bool = False,
     ) -> None:
         self.environ = environment() if environ is None else environ
-        self.settings, self._problems = read_settings(self.environ)
+        self.settings, self._problems = read_settings(self.environ, empty=empty)
         self.report = DiagnosticsReport(now())
         self._now = now
         self._daemon = daemon

@@ -17,15 +17,16 @@ from click.testing import CliRunner
 
 from drillster_pipeline.cli.main import commands
 from drillster_pipeline.components import DrillsterComponent, build_defs
+from drillster_pipeline.components.component import DrillsterScaffolder
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.orchestration.names import AssetProps
-from drillster_pipeline.settings import SETTINGS, Settings, load_settings
+from drillster_pipeline.settings import CREDENTIALS, SETTINGS, Settings, load_settings
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Sandbox
 from tests.support.installation import AMSTERDAM, FIRST
 
-from .projects import Project
+from .projects import TYPE, Project
 
 pytestmark = [
     pytest.mark.slow,
@@ -148,6 +149,8 @@ def test_an_organization_from_python_takes_nothing_of_the_environment(
     [
         ({"key_prefix": "a b"}, "'a b' can't be a key prefix"),
         ({"name": "a-b"}, "'a-b' can't be the name of an organization"),
+        ({"name": "2x"}, "'2x' can't be the name of an organization"),
+        ({"name": "_a"}, "'_a' can't be the name of an organization"),
         ({"select": ["nothing"]}, "There is no table nothing"),
         ({"select": []}, "No table is selected"),
     ],
@@ -167,15 +170,36 @@ def test_arguments_that_can_not_be_are_refused_in_a_sentence(arguments: dict[str
         ({"name": "acme"}, r"have the same name .*beta/defs.yaml:\d+"),
         ({"warehouse_url": "sqlite:///one.sqlite"}, r"have the same warehouse_schema .*beta/defs.yaml:\d+"),
         ({"archive_url": "one"}, r"have the same archive_url .*beta/defs.yaml:\d+"),
+        ({"reports_folder": "pages"}, r"have the same reports_folder .*beta/defs.yaml:\d+"),
+        ({"group_name": "a b"}, r"beta/defs.yaml:\d+: .*a b"),
+        ({"tags": {"a b!": "c"}}, r"beta/defs.yaml:\d+: .*a b!"),
         ({"select": ["nothing"]}, r"beta/defs.yaml:\d+: There is no table nothing"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[str, object], complaint: str) -> None:
-    project.add("acme", warehouse_url="sqlite:///one.sqlite", archive_url="one")
+    project.add("acme", warehouse_url="sqlite:///one.sqlite", archive_url="one", reports_folder="pages")
     project.add("beta", **attributes)
     with pytest.raises(Exception, match=r"defs\.yaml") as raised:
         project.load()
     assert re.search(complaint, "".join(traceback.format_exception(raised.value)))
+
+
+@pytest.mark.parametrize(("folder", "name"), [("acme", "acme"), ("acme-corp", "acme_corp"), ("2x", "organization_2x")])
+def test_a_scaffolded_file_needs_its_variables_alone(project: Project, folder: str, name: str) -> None:
+    """Whatever the folder is called."""
+    request: dg.ScaffoldRequest[Any] = dg.ScaffoldRequest(
+        type_name=TYPE,
+        target_path=project.defs / folder,
+        scaffold_format="yaml",
+        project_root=project.folder,
+        params=None,
+    )
+    request.target_path.mkdir()
+    DrillsterScaffolder().scaffold(request)
+    assert project.load().get_repository_def().has_job(f"{name}_nightly")
+    (component,) = dg.ComponentTree.for_project(project.folder).get_all_components(DrillsterComponent)
+    _, mistakes = component.names.organization.read(needs_api=True)
+    assert [mistake.partition(":")[0] for mistake in mistakes] == [f"{each} is empty" for each in CREDENTIALS]
 
 
 def test_attributes_are_settings_and_secrets_are_never_shown(project: Project, sandboxes: dict[str, Sandbox]) -> None:
@@ -214,6 +238,15 @@ def test_a_command_is_for_the_organization_that_it_names(
     assert organizations_in(project.folder / "acme.sqlite") == [organization_of(sandboxes["acme"])]
     with pytest.raises(PipelineError, match="There is no organization nobody here"):
         CliRunner().invoke(commands, ["--organization", "nobody", "status"], catch_exceptions=False)
+    with pytest.raises(PipelineError, match="nothing was changed"):
+        CliRunner().invoke(commands, ["forget", "--yes", "nobody", "--organization", "acme"], catch_exceptions=False)
+    monkeypatch.delenv("ACME_CLIENT_SECRET")
+    checked = CliRunner().invoke(commands, ["check", "--organization", "acme"], catch_exceptions=False)
+    assert checked.exit_code == 2
+    assert "is empty: set the variable that it is taken from" in checked.output
     project.add("beta", key_prefix="a b")
     with pytest.raises(PipelineError, match=r"beta/defs.yaml:\d+: 'a b' can't be a key prefix"):
+        CliRunner().invoke(commands, ["status", "--organization", "acme"], catch_exceptions=False)
+    monkeypatch.chdir(project.defs)  # where its relative paths would name other files
+    with pytest.raises(PipelineError, match="There is no organization acme here"):
         CliRunner().invoke(commands, ["status", "--organization", "acme"], catch_exceptions=False)
