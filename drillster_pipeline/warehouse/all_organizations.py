@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from drillster_pipeline.errors import PipelineError, SettingsError
+from drillster_pipeline.errors import PipelineError, Refused, SettingsError
 
 from .dialects import ViewComments, dialect_of, quoted
 from .dialects.postgresql import ORGANIZATION_SCHEMAS, literal, rights_on
@@ -29,6 +29,12 @@ _COLUMNS = sa.text(
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = ANY(:schemas) AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0 AND NOT a.attisdropped"
 )
+_IS_TRUSTED = sa.text(
+    "SELECT pg_has_role(c.relowner, 'MEMBER') AND (c.relowner = r.oid OR NOT r.rolsuper)"
+    " FROM pg_class c JOIN pg_roles r ON r.rolname = current_user WHERE c.oid = CAST(:view AS regclass)"
+)
+"""Whether we may act for the owner of a view: to read one runs its functions with our rights. PostgreSQL takes a
+superuser for a member of every role."""
 logger = logging.getLogger(__name__)
 
 
@@ -126,6 +132,9 @@ def renewed(connection: sa.Connection, schema: str | None) -> Iterator[None]:
 
 
 def _make_again(connection: sa.Connection, place: str, schema: str | None, rights: list[str]) -> None:
+    view = quoted(connection, ORGANIZATION_SCHEMAS, place).replace("%%", "%")
+    if not connection.scalar(_IS_TRUSTED, {"view": view}):
+        raise Refused(f"The views of {place} are those of a role that this one is no member of")
     listing = sa.table(ORGANIZATION_SCHEMAS, sa.column("organization"), sa.column("schema_name"), schema=place)
     organizations = {row.organization: row.schema_name for row in connection.execute(sa.select(listing))}
     if (schema or connection.scalar(sa.select(sa.func.current_schema()))) in organizations.values():

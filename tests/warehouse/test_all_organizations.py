@@ -164,6 +164,26 @@ def test_a_load_that_changes_a_view_makes_them_anew(
     assert group.run(LATEST, role="postgres" if others else reader) == shown
 
 
+def test_a_load_runs_nothing_of_a_role_that_made_a_view_of_that_name(
+    group: Group, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    stranger = f"stranger_{group.name}"
+    with group.acme.prepared() as acme:
+        group.run(
+            f"CREATE ROLE {stranger}",
+            f"CREATE SCHEMA theirs AUTHORIZATION {stranger}",
+            "CREATE TABLE public.called (by text)",
+            "CREATE FUNCTION theirs.listing() RETURNS text LANGUAGE sql"
+            " AS 'INSERT INTO public.called SELECT current_user RETURNING by'",
+            "CREATE VIEW theirs.organization_schemas AS SELECT theirs.listing() AS organization, 'acme' AS schema_name",
+            f"ALTER VIEW theirs.organization_schemas OWNER TO {stranger}",
+        )
+        request.getfixturevalue("moved")
+        acme.prepare()
+    assert group.run("SELECT * FROM public.called") == []
+    assert "The views of theirs are those of a role" in caplog.text
+
+
 @pytest.mark.parametrize("schema", ["public", ALL])
 def test_views_that_others_built_on_them_are_not_dropped(
     group: Group, request: pytest.FixtureRequest, schema: str
