@@ -44,5 +44,5 @@ class Organization:
     def load(self, *, needs_api: bool = True) -> Settings:
         """The settings as they are now. Raises SettingsError, whose message lists every mistake with its cure."""
         settings, mistakes = self.read(needs_api=needs_api)
-        raise_complaints(mistakes, self.where)
+        raise_complaints(mistakes, self.where if self.settings is None else "the settings that build_defs was given")
         return settings

@@ -19,8 +19,9 @@ from drillster_pipeline.cli.main import commands
 from drillster_pipeline.components import DrillsterComponent, build_defs
 from drillster_pipeline.components.component import DrillsterScaffolder
 from drillster_pipeline.dates import newest_complete
-from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.errors import PipelineError, SettingsError
 from drillster_pipeline.orchestration.names import AssetProps
+from drillster_pipeline.organization import Organization
 from drillster_pipeline.settings import CREDENTIALS, SETTINGS, Settings, load_settings
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Sandbox
@@ -158,6 +159,11 @@ def test_an_organization_from_python_takes_nothing_of_the_environment(
 def test_arguments_that_can_not_be_are_refused_in_a_sentence(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         build_defs(Settings(), **{"name": "one", **arguments})
+
+
+def test_what_is_missing_in_settings_from_python_is_not_looked_for_in_the_environment() -> None:
+    with pytest.raises(SettingsError, match="put them right in the settings that build_defs was given"):
+        Organization(settings=Settings()).load()
 
 
 @pytest.mark.parametrize(
