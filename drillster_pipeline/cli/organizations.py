@@ -49,14 +49,8 @@ def selected_names() -> Names:
     known = organizations_here()
     if name in known:
         return known[name]
-    raise SettingsError(
-        f"There is no organization {name} here. "
-        + (
-            f"The project declares {', '.join(known)}"
-            if known
-            else f"No defs.yaml of a project in {Path.cwd()} declares one"
-        )
-    )
+    declared = f"The project declares {', '.join(known)}" if known else f"No project in {Path.cwd()} declares one"
+    raise SettingsError(f"There is no organization {name} here. {declared}")
 
 
 def selected_organization() -> Organization:
@@ -75,10 +69,10 @@ def organizations_here() -> dict[str, Names]:
         return {}
     import dagster as dg
 
-    from drillster_pipeline.components import DrillsterComponent
+    from drillster_pipeline.components import organizations_of
 
     try:
-        found = [each.names for each in dg.ComponentTree.for_project(Path.cwd()).get_all_components(DrillsterComponent)]
+        found = [each.names for each in organizations_of(dg.ComponentTree.for_project(Path.cwd()))]
     except Exception as problem:  # noqa: BLE001 - Dagster loads code of others, which may raise anything
         cause: BaseException = problem
         while cause.__cause__ is not None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import time
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -130,11 +131,8 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
-        everyone = _organizations_of(context.component_tree)
+        everyone = organizations_of(context.component_tree)
         self._require_right_values()
-        for other in everyone:
-            if other is not self:
-                self._require_other_places(other)
         return definitions_of(
             self.names,
             schedule=self.schedule,
@@ -162,7 +160,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
             if attribute not in _REPORTED_BY_RUNS and not isinstance(getattr(self, attribute), TemplateValue):
                 raise self._invalid(attribute, mistake)
 
-    def _require_other_places(self, other: DrillsterComponent) -> None:
+    def require_other_places(self, other: DrillsterComponent) -> None:
         """Raise DagsterInvalidDefinitionError where two organizations would write to one place."""
         for attribute, place in self.places.items():
             if place == other.places.get(attribute):
@@ -214,10 +212,17 @@ _projects: list[tuple[dg.ComponentTree, Sequence[DrillsterComponent]]] = []
 """The project that was loaded last, with its organizations."""
 
 
-def _organizations_of(project: dg.ComponentTree) -> Sequence[DrillsterComponent]:
-    """Found once: Dagster goes through the whole project for it. By identity, as two loads of a project are equal."""
+def organizations_of(project: dg.ComponentTree) -> Sequence[DrillsterComponent]:
+    """The organizations that a project declares.
+
+    Raises DagsterInvalidDefinitionError, with file and line, where two of them would write to one place.
+    """
+    # Found once, as Dagster goes through the whole project for it; by identity, as two loads of a project are equal.
     if not _projects or _projects[0][0] is not project:
-        _projects[:] = [(project, project.get_all_components(DrillsterComponent))]
+        found = project.get_all_components(DrillsterComponent)
+        for one, other in combinations(found, 2):
+            one.require_other_places(other)
+        _projects[:] = [(project, found)]
     return _projects[0][1]
 
 

@@ -250,6 +250,9 @@ def test_a_command_is_for_the_organization_that_it_names(
     checked = CliRunner().invoke(commands, ["check", "--organization", "acme"], catch_exceptions=False)
     assert checked.exit_code == 2
     assert "is empty: set the variable that it is taken from" in checked.output
+    project.add("gamma", name="acme")
+    with pytest.raises(PipelineError, match="the organizations acme and acme have the same name"):
+        CliRunner().invoke(commands, ["run", "--organization", "acme"], catch_exceptions=False)
     project.add("beta", key_prefix="a b")
     with pytest.raises(PipelineError, match=r"beta/defs.yaml:\d+: 'a b' can't be a key prefix"):
         CliRunner().invoke(commands, ["status", "--organization", "acme"], catch_exceptions=False)
