@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -259,3 +262,28 @@ def test_a_command_is_for_the_organization_that_it_names(
     monkeypatch.chdir(project.defs)  # where its relative paths would name other files
     with pytest.raises(PipelineError, match="There is no organization acme here"):
         CliRunner().invoke(commands, ["status", "--organization", "acme"], catch_exceptions=False)
+
+
+@pytest.mark.deep
+def test_dg_lists_scaffolds_and_checks_a_component(project: Project, sandboxes: dict[str, Sandbox]) -> None:
+    """By its commands, as somebody adds the first organization to a project."""
+
+    def dg_command(*arguments: str) -> str:
+        command = [str(Path(sys.executable).with_name("dg")), *arguments]
+        environment = {**os.environ, "PYTHONPATH": "src", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        ended = subprocess.run(
+            command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    assert TYPE in dg_command("list", "components", "--json")
+    dg_command("scaffold", "defs", TYPE, "acme-corp")
+    made = (project.defs / "acme-corp" / "defs.yaml").read_text()
+    assert "client_secret: '{{ env.ACME_CORP_CLIENT_SECRET }}'" in made
+    dg_command("check", "yaml")
+    project.add("beta", sandboxes["beta"])
+    shown = dg_command("list", "defs", "--json")
+    assert "acme_corp_nightly" in shown
+    assert '"beta/warehouse/results"' in shown
+    assert sandboxes["beta"].environment()["DRILLSTER_CLIENT_SECRET"] not in shown
