@@ -79,7 +79,7 @@ def shown_by_events(
     rows: list[Row] = []
     named: dict[str, Row] = {}
     for id_ in sorted(objectives) if conditions.unavailable != "objective_events" else ():
-        objective = view.at.find_objective(id_)
+        objective = view.at.model.objective(id_, view.at.moment)
         if objective is None:
             continue
         for item in view.at.events(objective, since, until).all():

@@ -19,7 +19,7 @@ import pytest
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.pipeline.report import write_report
 from tests.drillster import Sandbox, Size
-from tests.orchestration.services import daemon_of, webserver_of
+from tests.orchestration.services import daemon_of, make_pool, webserver_of
 from tests.support.installation import AMSTERDAM, Installation, night_after
 
 from . import chromium
@@ -51,7 +51,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         pytest.MonkeyPatch.context() as monkeypatch,
         Installation(folder, sandbox, monkeypatch=monkeypatch) as made,
     ):
-        with made.on_disk():
+        with made.on_disk() as instance:
+            make_pool(instance)
             for day in days:
                 made.at(night_after(day))
                 assert made.run(day).success

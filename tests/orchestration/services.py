@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import requests
 
 from tests.support.installation import REPOSITORY, Installation
@@ -94,6 +95,11 @@ def webserver_of(installation: Installation, workspace: Path = REPOSITORY / "wor
     with process_of(installation, services.logs, [*command, "--workspace", str(workspace)]):
         services.until(lambda: _ready(services), seconds=START_SECONDS)
         yield services
+
+
+def make_pool(instance: dg.DagsterInstance) -> None:
+    """Make the pool: Dagster does when it first launches runs of it, and does not yet count those."""
+    instance.event_log_storage.initialize_concurrency_limit_to_default("drillster")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tests.support.installation import AMSTERDAM, REPOSITORY, Installation, nigh
 from tests.support.leaks import found_in, people_of, secrets_of
 from tests.support.webhooks import Webhook
 
-from .services import Services, daemon_of, free_port, process_of, webserver_of
+from .services import Services, daemon_of, free_port, make_pool, process_of, webserver_of
 
 pytestmark = pytest.mark.deep
 ASSETS = [f"drillster/{name}" for name in RESOURCES] + [f"warehouse/{name}" for name in DATA_TABLES]
@@ -63,6 +63,8 @@ def test_a_backfill_continues_past_a_refused_date_and_a_killed_process(installat
     installation.at(datetime.now(UTC))
     installation.sandbox.clear()
 
+    with installation.on_disk() as instance:
+        make_pool(instance)
     with Webhook() as hook, served(installation, hook) as services:
         backfill = services.backfill([str(missed), str(captured)], ASSETS)
         with daemon_of(installation, services), installation.on_disk() as instance:
