@@ -1,1 +1,0 @@
-"""Compares two checkouts of the program by random scenarios (see README.md here)."""
