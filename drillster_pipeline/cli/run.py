@@ -48,7 +48,7 @@ def run_command(names: Names, day: date | None, *, allow_mass_delete: bool, capt
         outcome = run_date(
             output, instance, export_date, names, allow_mass_delete=allow_mass_delete, capture_again=capture_again
         )
-        if outcome.success and day is None:
+        if outcome.success and day is None and "objective_events" in names.organization.tables:
             fetch_missing_events(output, instance, names)
         report_alerts(instance, names, settings, export_date)
     return outcome.exit_code

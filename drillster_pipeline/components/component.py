@@ -60,6 +60,7 @@ def _attribute(setting: str, field: Any) -> tuple[Any, Any]:
 _SettingAttributes: Any = create_model(
     "_SettingAttributes",
     __base__=dg.Model,
+    # Its overloads do not foresee fields that are computed.
     **{name: _attribute(name, field) for name, field in Settings.model_fields.items()},  # type: ignore[call-overload]
 )
 
@@ -82,7 +83,7 @@ class DrillsterScaffolder(dg.Scaffolder[Any]):
 
 
 @dg.scaffold_with(DrillsterScaffolder)
-class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # type: ignore[misc]
+class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # type: ignore[misc]  # a computed base
     """One organization of Drillster, exported into a SQL warehouse every night."""
 
     name: str | None = Field(
