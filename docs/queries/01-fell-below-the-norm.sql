@@ -5,14 +5,7 @@
 -- beware: People who joined the group this month are not among them, and neither is who fell and recovered in between
 --   (question 12 counts those). A norm that was raised looks the same as knowledge that faded: compare both norms.
 WITH dates AS (
-  SELECT max(CASE WHEN month = this_month THEN export_date END) AS newest,
-    max(CASE WHEN month < this_month THEN export_date END) AS month_before
-  FROM (
-    SELECT export_date, substr(cast(export_date AS char(30)), 1, 7) AS month,
-      max(substr(cast(export_date AS char(30)), 1, 7)) OVER () AS this_month
-    FROM loads
-    WHERE kind = 'snapshot'
-  ) snapshots
+  SELECT export_date AS newest, previous_month_end AS month_before FROM export_dates WHERE is_newest
 )
 SELECT g.name AS group_name, o.name AS objective, a.name AS person,
   earlier.proficiency AS was, today.proficiency AS is_now,

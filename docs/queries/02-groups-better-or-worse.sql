@@ -4,14 +4,7 @@
 -- beware: A group that did not exist then, or has no objective now, is not in the list. In a small group one person is many
 --   points; look at the counts before drawing conclusions. Joining and leaving moves the share as well as learning does.
 WITH dates AS (
-  SELECT max(CASE WHEN month = this_month THEN export_date END) AS newest,
-    max(CASE WHEN month < this_month THEN export_date END) AS month_before
-  FROM (
-    SELECT export_date, substr(cast(export_date AS char(30)), 1, 7) AS month,
-      max(substr(cast(export_date AS char(30)), 1, 7)) OVER () AS this_month
-    FROM loads
-    WHERE kind = 'snapshot'
-  ) snapshots
+  SELECT export_date AS newest, previous_month_end AS month_before FROM export_dates WHERE is_newest
 ), shares AS (
   SELECT export_date, group_id, sum(met) AS met, sum(evaluated) AS evaluated,
     100.0 * sum(met) / sum(evaluated) AS percentage

@@ -6,7 +6,7 @@
 WITH shares AS (
   SELECT group_id, group_name, sum(met) AS met, sum(evaluated) AS evaluated
   FROM group_compliance
-  WHERE export_date = (SELECT max(export_date) FROM loads WHERE kind = 'snapshot')
+  WHERE export_date = (SELECT export_date FROM export_dates WHERE is_newest)
   GROUP BY group_id, group_name
 )
 SELECT s.group_name, round(100.0 * s.met / s.evaluated) AS met_percentage, a.name AS manager

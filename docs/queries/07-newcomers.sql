@@ -4,9 +4,7 @@
 -- beware: `joined_at` is when they joined the group, not when they were employed; who moved from another group brings along what
 --   was practiced there. An invitee without an account has no row in `results`, and is listed here without figures.
 WITH dates AS (
-  SELECT max(export_date) AS newest, substr(cast(max(export_date) AS char(30)), 1, 7) AS this_month
-  FROM loads
-  WHERE kind = 'snapshot'
+  SELECT export_date AS newest, month_begins_on FROM export_dates WHERE is_newest
 )
 SELECT g.name AS group_name, coalesce(a.name, m.name) AS person,
   substr(cast(m.joined_at AS char(30)), 1, 10) AS joined_on, count(r.playable_id) AS drills,
@@ -18,6 +16,6 @@ LEFT JOIN accounts a ON a.account_id = m.account_id
 LEFT JOIN results r
   ON r.group_id = m.group_id AND r.account_id = m.account_id AND r.export_date = (SELECT newest FROM dates)
 WHERE m.deleted_on IS NULL
-  AND substr(cast(m.joined_at AS char(30)), 1, 7) = (SELECT this_month FROM dates)
+  AND m.joined_at >= (SELECT month_begins_on FROM dates)
 GROUP BY m.group_id, g.name, m.member_key, coalesce(a.name, m.name), m.joined_at
 ORDER BY joined_on, person, group_name;

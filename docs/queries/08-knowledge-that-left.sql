@@ -10,7 +10,6 @@ FROM group_members m
 JOIN groups g ON g.group_id = m.group_id
 JOIN accounts a ON a.account_id = m.account_id
 JOIN results r ON r.group_id = m.group_id AND r.account_id = m.account_id AND r.export_date = m.last_seen_on
-WHERE substr(cast(m.deleted_on AS char(30)), 1, 7) =
-  (SELECT substr(cast(max(export_date) AS char(30)), 1, 7) FROM loads WHERE kind = 'snapshot')
+WHERE m.deleted_on >= (SELECT month_begins_on FROM export_dates WHERE is_newest)
 GROUP BY m.group_id, g.name, m.account_id, a.name, m.last_seen_on
 ORDER BY m.last_seen_on, person, group_name;

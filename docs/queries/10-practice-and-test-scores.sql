@@ -6,10 +6,9 @@
 --   next attempt. Tests differ in difficulty; with enough attempts, split by `test_id` as well. Attempts from before the first export
 --   date are left out, because what had been practiced by then is unknown.
 WITH attempts AS (
-  SELECT t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id, max(l.export_date) AS day_before
+  SELECT t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id, max(d.export_date) AS day_before
   FROM test_results t
-  JOIN loads l
-    ON l.kind = 'snapshot' AND l.date_ends_at <= t.completed_at
+  JOIN export_dates d ON d.ends_at <= t.completed_at
   WHERE t.score_percentage IS NOT NULL
   GROUP BY t.test_result_id, t.score_percentage, t.passed, t.group_id, t.account_id
 ), practiced AS (

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import views
+from drillster_pipeline.warehouse.expressions import as_double, ratio
 from drillster_pipeline.warehouse.ledger import is_full_table
 from drillster_pipeline.warehouse.model import Tables
-from drillster_pipeline.warehouse.views import as_double, ratio
 
 TEST_DAYS, EVENT_DAYS = 30, 7
 BUCKETS = (("this week", 7), ("1 to 2 weeks", 14), ("2 to 4 weeks", 30), ("1 to 3 months", 90), ("longer ago", None))

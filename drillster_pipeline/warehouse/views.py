@@ -8,13 +8,21 @@ from datetime import date
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeEngine
 
-from .dialects import dialect_of
-from .ledger import is_full_table, newest_complete_loads
+from .expressions import (
+    as_double,
+    days_after,
+    days_begun,
+    hours_later,
+    iso_week,
+    month,
+    month_begins_on,
+    quarter,
+    ratio,
+    seconds_since,
+    utc_midnight,
+)
+from .ledger import is_complete_load, is_full_table, newest_complete_loads
 from .model import Tables
 
 PRACTICING_DAYS, IDLE_DAYS = 7, 30
@@ -49,46 +57,6 @@ def _view(description: str, columns: Mapping[str, str]) -> Callable[[Query], Que
         return query
 
     return declare
-
-
-class _DialectFunction(FunctionElement[Any]):
-    """An expression of dates or numbers that databases write differently; each dialect has the SQL."""
-
-    def __init_subclass__(cls, *, returns: TypeEngine[Any]) -> None:
-        super().__init_subclass__()
-        cls.type = returns
-        cls.inherit_cache = True  # SQLAlchemy reads it of each class
-
-
-class utc_midnight(_DialectFunction, returns=sa.DateTime()):
-    """The moment at which a date begins in UTC."""
-
-
-class hours_later(_DialectFunction, returns=sa.DateTime()):
-    """A moment, so many hours later; earlier where the number is negative."""
-
-
-class days_begun(_DialectFunction, returns=sa.Integer()):
-    """Days of 24 hours that have begun between the second moment and the first, which is the later one."""
-
-
-class seconds_since(_DialectFunction, returns=sa.BigInteger()):
-    """Complete seconds from a timestamp to now."""
-
-
-class as_double(_DialectFunction, returns=sa.Double()):
-    """A number as a double, so that all databases (and drivers) give the same type."""
-
-
-@compiles(_DialectFunction)
-def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -> str:
-    sql = dialect_of(compiler.dialect).expressions[type(element).__name__]
-    return sql.format(*(compiler.process(clause, **options) for clause in element.clauses))
-
-
-def ratio(number: Any, by: Any) -> sa.ColumnElement[float]:
-    """The first number divided by the second, as a double; NULL where the second is 0."""
-    return as_double(number).op("/", return_type=sa.Double())(sa.func.nullif(by, 0))
 
 
 def date_bounds(tables: Tables) -> sa.Select[Any]:
@@ -160,6 +128,11 @@ def _labelled(columns: Mapping[str, sa.ColumnElement[Any]]) -> list[sa.ColumnEle
     return [column if getattr(column, "name", None) == name else column.label(name) for name, column in columns.items()]
 
 
+def _flag(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """A condition as a column: not every database has those."""
+    return sa.case((condition, sa.true()), else_=sa.false())
+
+
 _DATE = {"export_date": "The day that the row describes."}
 _NEWEST = {"export_date": "The newest export date of which this was published."}
 _GROUP = {"group_id": "The group.", "group_name": "Its name."}
@@ -199,6 +172,57 @@ def latest_load(tables: Tables) -> sa.Select[Any]:
         newest.c.requests_refused,
         sa.cast(sa.func.coalesce(rejected, 0), sa.BigInteger).label("rows_rejected"),
     )
+
+
+@_view(
+    "The dates of which a snapshot is published, with what periods and comparisons need.",
+    {
+        "export_date": "The date.",
+        "is_newest": "Whether it is the newest one.",
+        "previous_export_date": "The published date before it; NULL: it is the first.",
+        "missed_days": "Days between these two, of which no snapshot is published; NULL: it is the first.",
+        "iso_week": "Its ISO 8601 week, such as 2026-W01.",
+        "month": "Its month, such as 2026-01.",
+        "quarter": "Its quarter, such as 2026-Q1.",
+        "month_begins_on": "The first day of its month.",
+        "is_month_end": (
+            "Whether it is the last published date of its month; of the month that is under way, the newest date."
+        ),
+        "previous_month_end": "The last published date before its month; NULL: there is none.",
+        "timezone": "IANA name of the time zone that it is a day of; NULL: loaded by a version that did not record it.",
+        "begins_at": "When it begins there.",
+        "ends_at": "When it ends there; that moment not included.",
+        "is_complete": "Whether one of its loads is complete (loads.is_complete).",
+    },
+)
+def export_dates(tables: Tables) -> sa.Select[Any]:
+    """One row per export date of a snapshot."""
+    loads = tables("loads")
+    per_date = date_bounds(tables).add_columns(
+        sa.func.max(loads.c.timezone).label("timezone"),
+        sa.func.max(sa.case((is_complete_load(loads), 1), else_=0)).label("complete"),
+    )
+    dates = per_date.subquery("dates")
+    day = dates.c.export_date
+    periods = {each.__name__: each(day) for each in (iso_week, month, quarter, month_begins_on)}
+    placed = sa.select(
+        dates,
+        *_labelled(periods),
+        sa.func.lag(day).over(order_by=day).label("previous_export_date"),
+        sa.func.max(day).over().label("newest"),
+        sa.func.max(day).over(partition_by=periods["month"]).label("month_end"),
+    ).subquery("placed")
+    of_month: dict[str, Any] = {"partition_by": placed.c.month, "order_by": placed.c.export_date}
+    made = {
+        "is_newest": _flag(placed.c.export_date == placed.c.newest),
+        "missed_days": days_after(placed.c.export_date, placed.c.previous_export_date) - 1,
+        "is_month_end": _flag(placed.c.export_date == placed.c.month_end),
+        # What comes before the first date of a month is of another month.
+        "previous_month_end": sa.func.first_value(placed.c.previous_export_date).over(**of_month),
+        "is_complete": _flag(placed.c.complete == 1),
+    }
+    columns = {name: made[name] if name in made else placed.c[name] for name in VIEWS["export_dates"].columns}
+    return sa.select(*_labelled(columns))
 
 
 @_view(

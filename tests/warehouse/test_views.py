@@ -7,10 +7,25 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import VIEWS, Warehouse
 
-from .support import ADDITIVE, account, day, evaluation, group, load, objective, playable, reject, result, sql, view
+from .support import (
+    ADDITIVE,
+    account,
+    day,
+    evaluation,
+    group,
+    load,
+    objective,
+    playable,
+    reject,
+    result,
+    sql,
+    table,
+    view,
+)
 
 DAY = timedelta(days=1)
 TODAY = day(40)
@@ -80,7 +95,7 @@ def filled(any_warehouse: Warehouse) -> Warehouse:
     return any_warehouse
 
 
-def as_date(value: Any) -> date:
+def as_date(value: Any) -> Any:
     return date.fromisoformat(value) if isinstance(value, str) else value
 
 
@@ -273,3 +288,34 @@ def test_without_a_value_there_is_no_average_and_no_percentage(any_warehouse: Wa
     (row,) = view(any_warehouse, "latest_load")
     assert (row["requests_refused"], row["rows_rejected"]) == (2, 1)
     assert 3 * 86_400 + 6 <= row["age_seconds"] < 3 * 86_400 + 60
+
+
+def test_export_dates_places_every_published_date_in_its_week_month_and_quarter(any_warehouse: Warehouse) -> None:
+    first = date(2024, 12, 28)
+    dates = [first + number * DAY for number in range(740) if number % 7 and (first + number * DAY).month != 6]
+    started = midday(first)
+    stamps = {"started_at": started, "finished_at": started, "is_complete": True, "timezone": "Europe/Amsterdam"}
+    loads = [{"load_id": f"{on}", "export_date": on, "kind": "snapshot", **stamps} for on in dates]
+    loads += [{**each, "load_id": f"{each['load_id']} again", "is_complete": False} for each in loads[:2]]
+    loads[2] |= {"is_complete": False}
+    only_events = {**loads[0], "load_id": "events", "kind": "events", "export_date": date(2030, 1, 1)}
+    with any_warehouse.engine.begin() as connection:
+        connection.execute(sa.insert(table(any_warehouse, "loads")), [*loads, only_events])
+
+    found = {as_date(row["export_date"]): row for row in view(any_warehouse, "export_dates")}
+    assert sorted(found) == dates
+    before: date | None = None
+    for on, after in zip(dates, [*dates[1:], None], strict=True):
+        row, (year, week, _) = found[on], on.isocalendar()
+        assert row["iso_week"] == f"{year}-W{week:02}"
+        assert (row["month"], row["quarter"]) == (f"{on:%Y-%m}", f"{on.year}-Q{(on.month + 2) // 3}")
+        assert as_date(row["month_begins_on"]) == on.replace(day=1)
+        assert bool(row["is_month_end"]) == (after is None or f"{after:%Y-%m}" > f"{on:%Y-%m}")
+        assert bool(row["is_newest"]) == (after is None)
+        assert as_date(row["previous_export_date"]) == before
+        assert row["missed_days"] == (None if before is None else (on - before).days - 1)
+        earlier = [each for each in dates if each < on.replace(day=1)]
+        assert as_date(row["previous_month_end"]) == max(earlier, default=None)
+        assert as_moment(row["ends_at"]) == as_moment(row["begins_at"]) + DAY == midday(on, 0) + DAY
+        assert (row["timezone"], bool(row["is_complete"])) == ("Europe/Amsterdam", on != dates[2])
+        before = on

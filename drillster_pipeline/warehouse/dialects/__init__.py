@@ -159,10 +159,15 @@ class Dialect:
         "utc_midnight": "CAST({} AS TIMESTAMP)",
         "hours_later": "({} + {} * INTERVAL '1' HOUR)",
         "days_begun": "CAST(ceil(extract(epoch FROM ({} - {})) / 86400) AS INTEGER)",
+        "days_after": "({} - {})",
         "seconds_since": "CAST(extract(epoch FROM (CURRENT_TIMESTAMP - {})) AS BIGINT)",
         "as_double": "CAST({} AS DOUBLE PRECISION)",
+        "iso_week": "to_char({}, 'IYYY-\"W\"IW')",
+        "month": "to_char({}, 'YYYY-MM')",
+        "quarter": "to_char({}, 'YYYY-\"Q\"Q')",
+        "month_begins_on": "CAST(date_trunc('month', {}) AS DATE)",
     }
-    """The SQL of each function of :mod:`..views`."""
+    """The SQL of each function of :mod:`..expressions`."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

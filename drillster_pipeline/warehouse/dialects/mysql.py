@@ -108,8 +108,13 @@ class MySQL(Dialect):
         "utc_midnight": "CAST({} AS DATETIME(6))",
         "hours_later": "({} + INTERVAL {} HOUR)",
         "days_begun": "((TIMESTAMPDIFF(MICROSECOND, {1}, {0}) + 86399999999) DIV 86400000000)",
+        "days_after": "datediff({}, {})",
         "seconds_since": "TIMESTAMPDIFF(SECOND, {}, UTC_TIMESTAMP(6))",
         "as_double": "CAST({} AS DOUBLE)",
+        "iso_week": "insert(yearweek({}, 3), 5, 0, '-W')",
+        "month": "left({}, 7)",
+        "quarter": "concat(year({0}), '-Q', quarter({0}))",
+        "month_begins_on": "({0} - INTERVAL (dayofmonth({0}) - 1) DAY)",
     }
 
     def check_url(self, url: URL, schema: str | None) -> None:

@@ -70,8 +70,17 @@ class SQLite(Dialect):
         "hours_later": "strftime('%Y-%m-%dT%H:%M:%f000Z', {}, {} || ' hours')",
         # Seconds without their fraction: it changes nothing, as the later moment has none.
         "days_begun": "((strftime('%s', substr({}, 1, 19)) - strftime('%s', substr({}, 1, 19)) + 86399) / 86400)",
+        "days_after": "CAST(julianday({}) - julianday({}) AS INTEGER)",
         "seconds_since": "CAST((julianday('now') - julianday({})) * 86400 AS INTEGER)",
         "as_double": "({} * 1.0)",
+        # The year and the week are those of its Thursday.
+        "iso_week": (
+            "(strftime('%Y', {0}, '-3 days', 'weekday 4')"
+            " || printf('-W%02d', (strftime('%j', {0}, '-3 days', 'weekday 4') + 6) / 7))"
+        ),
+        "month": "substr({}, 1, 7)",
+        "quarter": "(substr({0}, 1, 4) || '-Q' || ((substr({0}, 6, 2) + 2) / 3))",
+        "month_begins_on": "date({}, 'start of month')",
     }
 
     def check_url(self, url: URL, schema: str | None) -> None:
