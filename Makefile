@@ -80,7 +80,7 @@ UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
 lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
-	$(COMPILE) $(foreach extra,alerts deploy kubernetes mysql postgres s3 sandbox ui,--extra $(extra)) \
+	$(COMPILE) $(foreach extra,alerts celery deploy kubernetes mysql postgres s3 sandbox ui,--extra $(extra)) \
 	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
 	$(COMPILE) --extra postgres --extra sandbox --extra ui -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
 

@@ -32,6 +32,8 @@ from pydantic import (
 from .errors import ExtraMissing, SettingsError
 
 PREFIX = "DRILLSTER_"
+MOST_IN_FLIGHT = 64
+"""Requests of one process: beyond them, its one core is the limit."""
 
 
 def is_loopback(host: str | None) -> bool:
@@ -202,9 +204,31 @@ class Settings(BaseModel):
     owners: Annotated[tuple[str, ...], PlainValidator(_owners)] = _setting(
         "", "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them."
     )
-    concurrency: int = _setting(8, "Requests in flight, 1 to 64.", ge=1, le=64)
+    concurrency: int = _setting(
+        8, "Requests in flight, 1 to 64; a capture in shards may have up to 64 for each of them.", ge=1, le=4096
+    )
     requests_per_second: float | None = _setting(
         None, "Upper limit for the rate of requests; empty: no limit.", ge=0.01, le=100_000
+    )
+    executor: Literal["in_process", "celery", "k8s"] = _setting(
+        "in_process", "Where steps of a run are: `in_process`, on workers of Celery, or in pods of Kubernetes (`k8s`)."
+    )
+    capture_shards: int = _setting(
+        1, "Processes that a capture is spread over, with `celery` or `k8s`; they share requests and rate.", ge=1, le=64
+    )
+    celery_broker: Annotated[
+        SecretStr | None,
+        _matching(r"(amqps?|rediss?)://.+", "is not the URL of RabbitMQ or Redis: put amqp://… or redis://… there"),
+    ] = _setting(None, "URL of the broker (RabbitMQ or Redis).")
+    celery_backend: Annotated[
+        SecretStr | None,
+        _matching(
+            r"(db\+[a-z0-9+]+|rediss?)://.+",
+            "is not the URL of a database or Redis: results must outlive the broker, as in db+postgresql+psycopg://…",
+        ),
+    ] = _setting(None, "URL of what keeps the results of its tasks (`db+postgresql+psycopg://…` or Redis).")
+    celery_visibility_timeout: int = _setting(
+        1800, "Redis as the broker: seconds after which a task that has not ended is delivered again.", ge=1, le=86_400
     )
     personal_data: Literal["keep", "pseudonymize", "drop"] = _setting(
         "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."
@@ -332,6 +356,15 @@ def _mistakes_between(settings: Settings, alert_urls: str, *, needs_api: bool) -
             f"is missing: {PREFIX}PERSONAL_DATA=pseudonymize needs a secret of at least 16 characters there, the same "
             "for every run"
         )
+    most, shards = MOST_IN_FLIGHT * settings.capture_shards, settings.capture_shards
+    if not shards <= settings.concurrency <= most:
+        of_shards = f" for {PREFIX}CAPTURE_SHARDS={shards}" if shards > 1 else ""
+        found["concurrency"] = f"must be a whole number from {shards} to {most}{of_shards}"
+    if shards > 1 and settings.executor == "in_process":
+        found["capture_shards"] = f"needs workers: set {PREFIX}EXECUTOR to celery or k8s, or leave it out"
+    for name in ("celery_broker", "celery_backend"):
+        if settings.executor == "celery" and not getattr(settings, name):
+            found[name] = f"is missing: {PREFIX}EXECUTOR=celery needs it"
     if alert_urls and "alert_urls" in settings.model_fields_set:  # else it has a mistake already
         from .alert_channels import split_urls
 

@@ -82,7 +82,8 @@ def test_a_wrong_value_is_refused_by_name(name: str, values: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "complaint"),
     [
-        ("CONCURRENCY", ["0", "65", "8.5", "٨", "many"], "a whole number from 1 to 64"),
+        ("CONCURRENCY", ["0", "8.5", "٨", "many"], "a whole number from 1 to 4096"),
+        ("CONCURRENCY", ["65"], "a whole number from 1 to 64"),
         ("REQUESTS_PER_SECOND", ["0", "inf", "nan", "-3", "many"], "a number from 0.01 to 100000"),
         ("SNAPSHOT_DAYS", ["0", "-1", "many"], "a whole number from 1 to 100000"),
         (

@@ -29,6 +29,7 @@ from .capture_summary import CaptureResult, CaptureSummary
 from .client import Client, EndpointClient, JsonResponse
 from .metrics import Progress
 from .paging import Listing
+from .shards import Share, everything
 from .worker_pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Crawler:
         organization_id: str = "self",
         window: Window | None = None,
         earlier_groups: Collection[str] = (),
+        share: Share = everything,
         concurrency: int = 8,
         now: Callable[[], datetime] = wall_clock,
         on_progress: Callable[[Progress], None] = lambda _: None,
@@ -93,6 +95,9 @@ class Crawler:
         self._privacy = privacy
         self._events = window is not None
         self._earlier_groups = frozenset(earlier_groups)
+        self._share = share
+        self.group_sizes: dict[str, int] = {}
+        """Groups by their ids as the archive has them, with the number of their members; 0 where that is not known."""
         self._now = now
         self._on_progress = on_progress
         self._endpoints = EndpointClient(client, organization_id=organization_id, window=window)
@@ -118,7 +123,7 @@ class Crawler:
         # The long lists first, one page of which leads to the next.
         roots.sort(key=lambda root: root not in {api.ACCOUNTS, api.GROUPS})
         result = self.run([Unit(root, {}) for root in roots], CAPTURED["snapshot"])
-        if all(entry["status"] == "unavailable" for entry in result.resources.values()):
+        if self._share is everything and all(entry["status"] == "unavailable" for entry in result.resources.values()):
             raise PermissionDenied(
                 "The service account may read neither the organization nor its accounts nor any group: give it the "
                 "right to view them (console, Accounts, the service account, Permissions and Groups)",
@@ -188,7 +193,7 @@ class Crawler:
     # Units
 
     def _add(self, units: Iterable[Unit]) -> None:
-        """Queue units, but for those that are finished, and tests that are queued already."""
+        """Queue units of our share, but for those that are finished, and tests that are queued already."""
         fresh = []
         for reading in map(_Reading, units):
             unit = reading.unit
@@ -199,8 +204,11 @@ class Crawler:
                     self._tests.add(test)
                 if is_known:
                     continue
+            archived_as = self._archived_as(unit)
+            if not self._share(unit.endpoint, archived_as):
+                continue
             self._progress.opened(unit.group, member=reading.is_result)
-            if self._writer.finished(unit.resource, self._archived_as(unit)):
+            if self._writer.finished(unit.resource, archived_as):
                 self._progress.finished(unit.group, member=reading.is_result)
             else:
                 fresh.append(reading)
@@ -314,8 +322,11 @@ class Crawler:
         root = Unit(api.GROUPS, {})
         found = [units for group in groups if (units := followers(root, [group], events=self._events))]
         for units in sorted(found, key=lambda units: _members(units) or 0, reverse=True):
-            if self._summary.open_group(self._archived_as(units[0])["group_id"]):
-                self._progress.group_listed(_members(units))
+            archived_as = self._archived_as(units[0])
+            if self._summary.open_group(archived_as["group_id"]):
+                self.group_sizes[archived_as["group_id"]] = _members(units) or 0
+                if self._share(units[0].endpoint, archived_as):
+                    self._progress.group_listed(_members(units))
                 self._add(units)
 
     def _open_by_id(self, unit: Unit, body: Json) -> None:

@@ -65,9 +65,12 @@ class Archive:
                 return self.open(ref)
         return None
 
-    def locked(self, export_date: date, kind: str) -> AbstractContextManager[LockCheck]:
-        """Keep other processes from capturing the same; raises Busy. Gives a check that the lock is still held."""
-        return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}")
+    def locked(self, export_date: date, kind: str, *, shard: int | None = None) -> AbstractContextManager[LockCheck]:
+        """Keep other processes from capturing the same; raises Busy. Gives a check that the lock is still held.
+
+        ``shard``: from capturing that shard, or all of it.
+        """
+        return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}", shard=shard)
 
     def resumable(self, export_date: date, kind: str, purpose: Mapping[str, Any], now: datetime) -> CaptureRef | None:
         """The newest capture, if it is unsealed and may be resumed: young, and begun with the same purpose.

@@ -168,18 +168,21 @@ class RecoveredState:
     """Attempts whose pages do not count: never finished, or refused after some pages."""
 
 
-def recovered_state(storage: Storage, folder: str) -> RecoveredState:
+def recovered_state(
+    storage: Storage, folder: str, shard: int | None = None, *, of_others: bool = True
+) -> RecoveredState:
     """Salvage what was not finished, then read all parts.
 
     A unit counts as finished only if the record that ends it is there *and* every page before it: that is right
-    whatever was lost, in whichever order. Raises ArchiveCorrupt, Unavailable.
+    whatever was lost, in whichever order. Of a ``shard`` only its own parts are salvaged, as others may be growing;
+    without ``of_others`` the finished parts of other shards are not read. Raises ArchiveCorrupt, Unavailable.
     """
-    salvage(storage, folder)
+    salvage(storage, folder, shard)
     found = RecoveredState()
     pages: dict[Attempt, int] = {}
     for name in storage.names(folder):
-        number = part_number(name)
-        if number is None:
+        part = part_number(name)
+        if part is None or (part[1] not in {None, shard} and not of_others):
             continue
         where = f"{folder}/{name}"
         content = storage.read(where)
@@ -189,7 +192,8 @@ def recovered_state(storage: Storage, folder: str) -> RecoveredState:
             raw_size += len(text) + 1
             _add_record(found, pages, parse_line(text, where, body=False))
         found.parts.append(Part(name, lines, len(content), raw_size, hashlib.sha256(content).hexdigest()))
-        found.number = number
+        if part[1] == shard:
+            found.number = part[0]
     found.void |= set(pages)
     for key, attempt in pages:
         if key not in found.finished:
@@ -214,22 +218,28 @@ def _add_record(found: RecoveredState, pages: dict[Attempt, int], record: PageRe
 
 
 class CaptureWriter:
-    """An unsealed capture. ``check_lock`` raises Busy where another process resumed it."""
+    """An unsealed capture, or a ``shard`` of it. ``check_lock`` raises Busy where another process resumed it."""
 
-    def __init__(self, storage: Storage, ref: CaptureRef, *, check_lock: LockCheck = lambda: None) -> None:
+    def __init__(
+        self, storage: Storage, ref: CaptureRef, *, check_lock: LockCheck = lambda: None, shard: int | None = None
+    ) -> None:
         self.storage = storage
         self.ref = ref
+        self._shard = shard
         self._check_lock = check_lock
         self._resources: dict[str, _ResourceWriter] = {}
         self._lock = threading.Lock()
 
-    def recover(self) -> None:
-        """Find what an earlier process has written. Raises ArchiveCorrupt where that can't be resumed."""
+    def recover(self, *, of_others: bool = True) -> None:
+        """Find what an earlier process has written. Raises ArchiveCorrupt where that can't be resumed.
+
+        ``of_others``: what other shards have written, too.
+        """
         for name in self.storage.names(self.ref.folder):
             if not name.startswith(".") and not name.endswith(".json"):
                 folder = f"{self.ref.folder}/{name}"
-                found = recovered_state(self.storage, folder)
-                self._resources[name] = _ResourceWriter(self.storage, folder, found, self._check_lock)
+                found = recovered_state(self.storage, folder, self._shard, of_others=of_others)
+                self._resources[name] = _ResourceWriter(self.storage, folder, found, self._check_lock, self._shard)
 
     def append(
         self,
@@ -276,6 +286,13 @@ class CaptureWriter:
         self.storage.write(f"{self.ref.folder}/{MANIFEST}", json.dumps(sealed, indent=1).encode())
         return Capture(self.storage, replace(self.ref, sealed=True))
 
+    def close(self) -> None:
+        """Close all parts without a seal, so that other processes read them. Raises Unavailable, Busy."""
+        with self._lock:
+            resources = list(self._resources.values())
+        for resource in resources:
+            resource.finish()
+
     def abandon(self) -> None:
         """Stop without a seal, so that another run can resume it; finished units stay. Raises nothing."""
         with self._lock:
@@ -287,19 +304,24 @@ class CaptureWriter:
         with self._lock:
             if name not in self._resources:
                 folder = f"{self.ref.folder}/{name}"
-                self._resources[name] = _ResourceWriter(self.storage, folder, RecoveredState(), self._check_lock)
+                self._resources[name] = _ResourceWriter(
+                    self.storage, folder, RecoveredState(), self._check_lock, self._shard
+                )
             return self._resources[name]
 
 
 class _ResourceWriter:
     """The parts of one resource; its lock makes it safe for many threads."""
 
-    def __init__(self, storage: Storage, folder: str, found: RecoveredState, check_lock: LockCheck) -> None:
+    def __init__(
+        self, storage: Storage, folder: str, found: RecoveredState, check_lock: LockCheck, shard: int | None
+    ) -> None:
         self.found = found
         """What was there before; only ``parts`` and ``number`` change from here on."""
         self._storage = storage
         self._folder = folder
         self._check_lock = check_lock
+        self._shard = shard
         self._lock = threading.Lock()
         self._part: PartWriter | None = None
         self._open: set[Attempt] = set()
@@ -323,7 +345,7 @@ class _ResourceWriter:
             self._stopped = True  # unless all goes well
             if self._part is None:
                 self.found.number += 1
-                self._part = PartWriter(self._storage, self._folder, self.found.number)
+                self._part = PartWriter(self._storage, self._folder, self.found.number, self._shard)
             self._part.append(line, flush=footer is not None)
             if footer is None:
                 self._open.add(attempt)

@@ -33,13 +33,15 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def leased(storage: Storage, folder: str, what: str) -> Iterator[LockCheck]:
+def leased(storage: Storage, folder: str, what: str, shard: int | None = None) -> Iterator[LockCheck]:
     """Hold the lease; yields a check, which reads the storage, that it was not broken. Raises Busy.
+
+    That of a shard is beside those of others, but not beside the lease of everything.
 
     Of two that come at the same moment at most one gets it, since each writes before it reads; if neither does, each
     tries again at a moment of its own.
     """
-    own = _acquire(storage, folder, what)
+    own = _acquire(storage, folder, what, "" if shard is None else f"{shard}-")
 
     def check_lock() -> None:
         if own not in _living(storage, folder):
@@ -74,15 +76,15 @@ def break_stale_lease(storage: Storage, folder: str, name: str) -> None:
     storage.remove(f"{folder}/{name}")
 
 
-def _acquire(storage: Storage, folder: str, what: str) -> str:
+def _acquire(storage: Storage, folder: str, what: str, prefix: str) -> str:
     """The name of our lease, once it is the only one. Raises Busy."""
     for _ in range(_TRIES):
-        _await_stale(storage, folder, what)
-        own = secrets.token_hex(8)
+        _await_stale(storage, folder, what, prefix)
+        own = f"{prefix}{secrets.token_hex(8)}"
         storage.write(f"{folder}/{own}", b"0")
         is_alone = False
         try:
-            is_alone = _living(storage, folder) == [own]
+            is_alone = _rivals(storage, folder, prefix) == [own]
         finally:
             if not is_alone:
                 _release(storage, folder, own)
@@ -92,16 +94,16 @@ def _acquire(storage: Storage, folder: str, what: str) -> str:
     raise busy(what)
 
 
-def _await_stale(storage: Storage, folder: str, what: str) -> None:
+def _await_stale(storage: Storage, folder: str, what: str, prefix: str) -> None:
     """Watch the leases that are there, and break those that do not change. Raises Busy as soon as one does."""
-    before = _contents(storage, folder)
+    before = _contents(storage, folder, prefix)
     if before:
         logger.info("Another run was %s and may still be: watching it for %.0f s.", what, PATIENCE_SECONDS)
     waited = 0.0
     while before and waited < PATIENCE_SECONDS:
         time.sleep(step := min(HEARTBEAT_SECONDS / 2, PATIENCE_SECONDS - waited))
         waited += step
-        after = _contents(storage, folder)
+        after = _contents(storage, folder, prefix)
         if any(before.get(name) != content for name, content in after.items()):
             raise busy(what)
         before = after
@@ -116,9 +118,14 @@ def _living(storage: Storage, folder: str) -> list[str]:
     return [name for name in names if not name.endswith(_DEAD) and name not in dead]
 
 
-def _contents(storage: Storage, folder: str) -> dict[str, bytes]:
+def _rivals(storage: Storage, folder: str, prefix: str) -> list[str]:
+    """The living leases that exclude one of this prefix, which is of a shard or empty: then all do."""
+    return [name for name in _living(storage, folder) if name.startswith(prefix) or "-" not in name]
+
+
+def _contents(storage: Storage, folder: str, prefix: str) -> dict[str, bytes]:
     found = {}
-    for name in _living(storage, folder):
+    for name in _rivals(storage, folder, prefix):
         with suppress(ArchiveCorrupt):  # released in between
             found[name] = storage.read(f"{folder}/{name}")
     return found

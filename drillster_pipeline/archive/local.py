@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -129,14 +129,14 @@ class LocalStorage:
             return LocalSink(self.root / name)
 
     @contextmanager
-    def locked(self, name: str, what: str) -> Iterator[LockCheck]:
+    def locked(self, name: str, what: str, *, shard: int | None = None) -> Iterator[LockCheck]:
         """See :class:`Storage`; an ``flock``, which the kernel drops when the process ends."""
-        with explained("locking", self.place):
-            descriptor = _flock(self.root / f"{name}.lock", what)
-        try:
+        with ExitStack() as locks:
+            with explained("locking", self.place):
+                locks.callback(os.close, _flock(self.root / f"{name}.lock", what, is_shared=shard is not None))
+                if shard is not None:
+                    locks.callback(os.close, _flock(self.root / f"{name}-{shard}.lock", what))
             yield lambda: None  # the kernel gives it to no other process while this process runs
-        finally:
-            os.close(descriptor)
 
 
 class LocalSink:
@@ -166,7 +166,7 @@ class LocalSink:
         self._file.close()
 
 
-def _flock(path: Path, what: str) -> int:
+def _flock(path: Path, what: str, *, is_shared: bool = False) -> int:
     """An open and locked lock file. Raises Busy."""
     import fcntl
 
@@ -174,7 +174,7 @@ def _flock(path: Path, what: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             # A lock on a file that was removed in between keeps no other process out.
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor

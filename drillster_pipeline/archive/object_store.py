@@ -99,9 +99,9 @@ class RemoteStorage:
         """See :class:`Storage`."""
         return RemoteSink(self, name)
 
-    def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
+    def locked(self, name: str, what: str, *, shard: int | None = None) -> AbstractContextManager[LockCheck]:
         """See :class:`Storage`; object stores have no locks, so it is a lease that is renewed all the time."""
-        return leased(self, f"{name}.lease", what)
+        return leased(self, f"{name}.lease", what, shard)
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root

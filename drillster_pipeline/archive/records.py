@@ -36,7 +36,7 @@ _STEP, _SALVAGE_STEP = 1 << 17, 1 << 10
 """Compressed bytes that are inflated at once; what is damaged costs the rest of its step."""
 _MOST_AT_ONCE = 1 << 20
 """Bytes that come out of it at once."""
-_NAME = re.compile(r"part-(\d{5,})\.jsonl\.gz")
+_NAME = re.compile(r"part-(\d{5,})(?:-s(\d+))?\.jsonl\.gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ class PartWriter:
     After an error nothing may be added: the stream may end in the middle.
     """
 
-    def __init__(self, storage: Storage, folder: str, number: int) -> None:
-        self.name = part_name(number)
+    def __init__(self, storage: Storage, folder: str, number: int, shard: int | None = None) -> None:
+        self.name = part_name(number, shard)
         self.lines = self.size = self.raw_size = 0
         self._most_bytes = storage.part_bytes
         self._full_at = time.monotonic() + storage.part_seconds
@@ -185,15 +185,15 @@ class PartWriter:
         self._sink.abandon()
 
 
-def part_name(number: int) -> str:
-    """The file name of a part; numbers start at 1."""
-    return f"part-{number:05d}.jsonl.gz"
+def part_name(number: int, shard: int | None = None) -> str:
+    """The file name of a part; numbers start at 1, those of each shard too."""
+    return f"part-{number:05d}{'' if shard is None else f'-s{shard:02d}'}.jsonl.gz"
 
 
-def part_number(name: str) -> int | None:
+def part_number(name: str) -> tuple[int, int | None] | None:
     """The inverse of :func:`part_name`; None for anything else, such as a part that is not finished."""
     match = _NAME.fullmatch(name)
-    return int(match[1]) if match else None
+    return (int(match[1]), int(match[2]) if match[2] else None) if match else None
 
 
 def read_lines(content: bytes, where: str = "A part", *, salvage: bool = False) -> Iterator[bytes]:
@@ -242,15 +242,16 @@ def verified(content: bytes, sha256: str, where: str) -> bytes:
     return content
 
 
-def salvage(storage: Storage, folder: str) -> None:
-    """Turn every unfinished part of a folder into a finished one that has its complete lines.
+def salvage(storage: Storage, folder: str, shard: int | None = None) -> None:
+    """Turn every unfinished part of a folder, or of a shard, into a finished one that has its complete lines.
 
     Safe to be cut short: an unfinished part goes only after the finished one of the same name is there.
     """
     names = set(storage.names(folder))
     for name in sorted(names):
         final = name.removesuffix(PARTIAL)
-        if name == final or part_number(final) is None:
+        part = part_number(final)
+        if name == final or part is None or (shard is not None and part[1] != shard):
             continue
         if final not in names:
             lines = read_lines(storage.read(f"{folder}/{name}"), name, salvage=True)

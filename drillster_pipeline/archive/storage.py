@@ -85,5 +85,8 @@ class Storage(Protocol):
     def sink(self, name: str) -> Sink:
         """Begin a part."""
 
-    def locked(self, name: str, what: str) -> AbstractContextManager[LockCheck]:
-        """Take a lock that ends with its process. Raises Busy if another process has it."""
+    def locked(self, name: str, what: str, *, shard: int | None = None) -> AbstractContextManager[LockCheck]:
+        """Take a lock that ends with its process. Raises Busy if another process has it.
+
+        Locks of different shards exclude each other not, but the lock without a shard.
+        """

@@ -8,6 +8,8 @@ Annotations are evaluated here (no ``from __future__ import annotations``): Dags
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -19,7 +21,7 @@ from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, tables_of
 
 from . import checks, metadata, specs
-from .errors import error_boundary
+from .errors import StepContext, error_boundary
 from .names import Names
 from .resources import RESOURCE, RunContext
 
@@ -76,20 +78,14 @@ _PUBLISH = (
 def capture_assets(kind: str, names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
     """``capture_snapshot`` or ``capture_events``; ``options`` are those of :func:`_operation`."""
     resources = CAPTURED[kind]
-    assets = [specs.resource_spec(resource, settings) for resource in resources]
+    assets = [specs.resource_spec(kind, resource, settings) for resource in resources]
 
     @_operation(f"capture_{kind}", assets, names, settings, checks.capture_checks(resources), pool=POOL, **options)
     def capture(context: dg.AssetExecutionContext, config: CaptureConfig) -> Iterator[Result]:
         """Capture."""
         from drillster_pipeline.pipeline.capture import capture as capture_date
 
-        drillster = _run_context(context, names)
-        _tag_run(context, names)
-        with error_boundary(context, drillster):
-            day = specs.export_date(context.run.tags)
-            drillster.pipeline.on_progress = _progress(context, drillster)
-            drillster.pipeline.run_id = context.run.run_id
-            drillster.pipeline.ended_well = partial(_ended_well, context.instance)
+        with capturing(context, names) as (drillster, day):
             outcome = capture_date(drillster.pipeline, kind, day, again=config.capture_again)
             context.log.info("%s of %s: %s, capture %s", kind, day, outcome.how, outcome.capture.capture_id)
             for resource in resources:
@@ -98,6 +94,19 @@ def capture_assets(kind: str, names: Names, settings: Settings, **options: Any) 
                     yield from _selected(context, drillster, names, [metadata.captured(resource, outcome), check])
 
     return capture
+
+
+@contextmanager
+def capturing(context: StepContext, names: Names) -> Iterator[tuple[RunContext, date]]:
+    """Around the work of a step that captures: what it works with, and the export date."""
+    drillster = _run_context(context, names)
+    _tag_run(context, names)
+    with error_boundary(context, drillster):
+        day = specs.export_date(context.run.tags)
+        drillster.pipeline.on_progress = _progress(context, drillster)
+        drillster.pipeline.run_id = context.run.run_id
+        drillster.pipeline.ended_well = partial(_ended_well, context.instance)
+        yield drillster, day
 
 
 def publish_assets(kind: str, names: Names, settings: Settings, **options: Any) -> dg.AssetsDefinition:
@@ -183,13 +192,18 @@ def _operation(
         can_subset=check_specs is not None,
         pool=names.of(pool) if pool else None,
         required_resource_keys={names.of(RESOURCE)},
-        op_tags={"dagster/priority": str(priority)},
+        op_tags=priority_tags(priority),
         retry_policy=retry_policy,
         description=_PUBLISH if name.startswith("publish") else _CAPTURES.get(name.removeprefix("capture_")),
     )
 
 
-def _run_context(context: dg.AssetExecutionContext, names: Names) -> RunContext:
+def priority_tags(priority: int) -> dict[str, str]:
+    """Tags of an operation, for the executors that there are: the highest goes first."""
+    return dict.fromkeys(("dagster/priority", "dagster-celery/priority"), str(priority))
+
+
+def _run_context(context: StepContext, names: Names) -> RunContext:
     """The resource of the organization."""
     run: RunContext = getattr(context.resources, names.of(RESOURCE))
     return run
@@ -214,7 +228,7 @@ def _selected(
         yield result._replace(asset_key=key)
 
 
-def _tag_run(context: dg.AssetExecutionContext, names: Names) -> None:
+def _tag_run(context: StepContext, names: Names) -> None:
     """Tag a run with what the page of runs does not show otherwise: the date of a backfill's, the organization."""
     tags = {name: value for name, value in names.run_tags.items() if name not in context.run.tags}
     if specs.PARTITION not in context.run.tags and (dates := specs.export_dates(context.run.tags)):
@@ -238,7 +252,7 @@ def _ended_well(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.status is dg.DagsterRunStatus.SUCCESS
 
 
-def _progress(context: dg.AssetExecutionContext, run: RunContext) -> Callable[[Any], None]:
+def _progress(context: StepContext, run: RunContext) -> Callable[[Any], None]:
     """Show each progress in the console, and one every half minute in Dagster's log."""
     last = time.monotonic()
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import dagster as dg
 
-from drillster_pipeline.errors import PipelineError, Unavailable
+from drillster_pipeline.errors import PipelineError, Refused, Unavailable
 
 from .resources import RunContext
 
+StepContext = dg.AssetExecutionContext | dg.OpExecutionContext
+"""That of an asset's step, or of one step of several that an asset takes."""
 OUTAGE_RETRIES = dg.RetryPolicy(max_retries=2, delay=600)
 """For when Drillster does not answer for longer than requests are repeated. All other errors are not tried again."""
 ERROR_TYPE, EXIT_CODE, WHERE = "error_type", "exit_code", "where"
@@ -26,13 +28,14 @@ _FRAMES_SHOWN = 12
 
 
 @contextmanager
-def error_boundary(context: dg.AssetExecutionContext, run: RunContext) -> Iterator[None]:
+def error_boundary(context: StepContext, run: RunContext) -> Iterator[None]:
     """Around the work of a step: any error becomes a ``Failure`` without a secret, a body or a personal value."""
     try:
+        _require_unfinished(context)
         yield
     except PipelineError as error:
-        run.errors[context.assets_def.op.name] = error
-        retries = context.assets_def.op.retry_policy
+        run.errors[context.op_def.name] = error
+        retries = context.op_def.retry_policy
         is_passing = isinstance(error, Unavailable)
         if not (is_passing and retries and context.retry_number < retries.max_retries):
             words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
@@ -43,7 +46,14 @@ def error_boundary(context: dg.AssetExecutionContext, run: RunContext) -> Iterat
         raise _unexpected(context, error) from None
 
 
-def _unexpected(context: dg.AssetExecutionContext, error: Exception) -> dg.Failure:
+def _require_unfinished(context: StepContext) -> None:
+    """Raise Refused for a step of a run that has ended: a broker may deliver a task once more at any time."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    if run is not None and run.is_finished:
+        raise Refused("This step was started again after its run had ended: nothing was done")
+
+
+def _unexpected(context: StepContext, error: Exception) -> dg.Failure:
     name = type(error).__name__
     message = str(error) if isinstance(error, _ABOUT_CODE) else "its message is withheld, as it may quote data"
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN:]

@@ -45,7 +45,7 @@ class RunResult:
 
 @cache
 def _definitions(names: Names) -> dg.Definitions:
-    return definitions_of(names, retry_policy=None)
+    return definitions_of(names, retry_policy=None, in_one_process=True)
 
 
 def run_nightly(

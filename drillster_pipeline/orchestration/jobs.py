@@ -32,13 +32,13 @@ _DESCRIPTIONS = {
 }
 
 
-def asset_job(job: str, names: Names, assets: Iterable[dg.AssetKey]) -> Any:
+def asset_job(job: str, names: Names, assets: Iterable[dg.AssetKey], executor: dg.ExecutorDefinition) -> Any:
     """The job ``nightly`` or ``events``, of these assets as :mod:`.specs` calls them."""
     return dg.define_asset_job(
         names.of(job),
         selection=names.keys(assets),
         description=_DESCRIPTIONS[job],
-        executor_def=dg.in_process_executor,
+        executor_def=executor,
         tags=names.run_tags,
     )
 

@@ -20,9 +20,9 @@ class AssetProps(NamedTuple):
     """What a translation is told of an asset."""
 
     folder: str
-    """``drillster`` for what is captured, ``warehouse`` for what is published, ``report``."""
+    """``drillster`` for what is captured, ``warehouse`` for what is published, ``shards``, ``report``."""
     name: str
-    """Name of the resource or the table, or ``nightly``."""
+    """Name of the resource, the table or the kind of capture, or ``nightly``."""
     organization: str
     """Name of the organization."""
 

@@ -25,6 +25,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
 REPORT = dg.AssetKey(["report", "nightly"])
+SHARDS = {kind: dg.AssetKey(["shards", kind]) for kind in CAPTURED}
 MAY_BREAK = "\u200b"
 """A place where a word may be broken: the UI's column of descriptions is narrow."""
 _KINDS = {
@@ -32,6 +33,10 @@ _KINDS = {
     Kind.SNAPSHOT: "**Snapshot**: things as they were on each `export_date`.",
     Kind.EVENT: "**Event**: things that happened; never deleted.",
 }
+_SHARDS = (
+    "The capture, by `DRILLSTER_CAPTURE_SHARDS` processes: one step plans it, each shard reads its groups, and "
+    "the last step seals what they have read. Without this asset, one process captures the resources."
+)
 _REPORT = (
     "One HTML page per export date, to read, print or forward: compliance by group and objective, what fades, who "
     "practices (counts, no names), tests, what is overdue, and how complete the data is. It is made from the tables of "
@@ -83,14 +88,27 @@ def table_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["warehouse", table])
 
 
-ASSET_KEYS = (*map(resource_key, RESOURCES), *map(table_key, DATA_TABLES), REPORT)
+ASSET_KEYS = (*map(resource_key, RESOURCES), *map(table_key, DATA_TABLES), *SHARDS.values(), REPORT)
 """The keys of all assets."""
 
 
-def resource_spec(resource: str, settings: Settings) -> dg.AssetSpec:
+def shards_spec(kind: str, settings: Settings) -> dg.AssetSpec:
+    """The asset of a capture in shards: the resources of the kind come from it."""
+    return dg.AssetSpec(
+        SHARDS[kind],
+        description=_SHARDS,
+        group_name="drillster",
+        kinds={"json"},
+        owners=settings.owners,
+        partitions_def=daily(settings),
+    )
+
+
+def resource_spec(kind: str, resource: str, settings: Settings) -> dg.AssetSpec:
     """The asset of a resource."""
     return dg.AssetSpec(
         resource_key(resource),
+        deps=[SHARDS[kind]] if settings.capture_shards > 1 else [],
         description=RESOURCES[resource].description,
         group_name="drillster",
         kinds={"json"},

@@ -1,0 +1,8 @@
+"""The application of the workers: ``celery -A drillster_pipeline worker --concurrency 1``."""
+
+from __future__ import annotations
+
+from .orchestration.executors import celery_app
+from .settings import load_settings
+
+app = celery_app(load_settings(needs_api=False))

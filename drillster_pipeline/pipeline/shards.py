@@ -1,0 +1,169 @@
+"""A capture in shards: one process plans it, each shard reads its share, and ``capture`` seals what they have read.
+
+They share the archive alone. The plan is in the capture's folder, and a shard's parts beside those of others; only
+:func:`.capture.capture` writes the manifest, after it has found every unit that follows from any response, or has read
+what is missing. A shard that is cut short is resumed by whoever captures it next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date
+
+from drillster_pipeline.api.shards import (
+    CapturePlan,
+    distributed,
+    only_groups,
+    too_large,
+    write_walk,
+)
+from drillster_pipeline.archive.captures import CaptureWriter
+from drillster_pipeline.archive.storage import LockCheck
+from drillster_pipeline.errors import Busy, Interrupted
+from drillster_pipeline.resources import GROUP_MEMBERS, GROUPS, Unit
+from drillster_pipeline.settings import Settings
+
+from .capture import CaptureOutcome, capture, existing_capture
+from .capture_work import CaptureWork
+from .context import PipelineContext
+
+BUSY_SECONDS = 5.0
+"""So often a shard that another process is reading is tried again."""
+
+logger = logging.getLogger(__name__)
+
+
+def plan_capture(context: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> int:
+    """Begin or resume a capture and divide it; returns the number of its shards, 0 where nothing is to be captured.
+
+    Reads the list of groups, and the members of those that are too large for one shard. Raises what
+    :func:`.capture.capture` raises.
+    """
+    context.require_ended(export_date)
+    if existing_capture(context, kind, export_date, again=again) is not None:
+        return 0
+    with _locked(context, kind, export_date) as check_lock:
+        if existing_capture(context, kind, export_date, again=again) is not None:
+            return 0
+        return _planned(CaptureWork(context, kind, export_date), check_lock).shards
+
+
+def _planned(work: CaptureWork, check_lock: LockCheck) -> CapturePlan:
+    context, shards = work.context, work.context.settings.capture_shards
+    ref = work.resumable()
+    plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
+    with context.client() as client:
+        organization = plan.organization if plan else work.organization(client)
+        writer, is_resumed = work.open(ref, check_lock)
+        if plan and is_resumed and plan.shards == shards:
+            writer.abandon()
+            return plan
+        started = context.steady()
+        try:
+            earlier = work.groups_before()
+            objectives = work.objectives() if work.kind == "events" else None
+            if objectives is None:
+                crawler = work.crawler(client, writer, earlier_groups=earlier, share=only_groups)
+                crawler.run([Unit(GROUPS, {})], (GROUPS.resource,))
+                sizes = dict.fromkeys(earlier, 0) | crawler.group_sizes
+            else:
+                sizes = Counter(group for group, _ in objectives)
+            spread = too_large(sizes, shards) if work.kind == "snapshot" else frozenset()
+            plan = CapturePlan(
+                run_id=context.run_id,
+                organization=organization,
+                earlier_groups=tuple(sorted(earlier)),
+                groups=distributed({group: 0 if group in spread else size for group, size in sizes.items()}, shards),
+                spread=spread,
+                continues=is_resumed,
+            )
+            if spread:
+                members = [Unit(GROUP_MEMBERS, {"group_id": group}, sizes[group]) for group in sorted(spread)]
+                crawler = work.crawler(client, writer, earlier_groups=(), share=plan.is_for_all)
+                crawler.run(members, (GROUP_MEMBERS.resource,))
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        write_walk(writer, "plan", {"seconds": context.steady() - started, **client.metrics.snapshot()})
+        plan.write(writer.storage, writer.ref.folder)
+    return plan
+
+
+def capture_shard(context: PipelineContext, kind: str, export_date: date, shard: int) -> None:
+    """Read what is left of a shard; nothing where all is sealed. Waits while another process reads it.
+
+    Raises PastDateRefused where the date is no longer the newest, Interrupted where the capture is gone, and what the
+    API and the archive raise.
+    """
+    work = CaptureWork(context, kind, export_date)
+    with _locked(context, kind, export_date, shard) as check_lock:
+        if export_date < context.newest_complete and existing_capture(context, kind, export_date, again=True):
+            return
+        storage, ref = context.archive.storage, work.resumable()
+        plan = CapturePlan.read(storage, ref.folder) if ref else None
+        if ref is None or plan is None:
+            if context.archive.newest_sealed(export_date, kind) is None:
+                raise Interrupted(f"The capture of {export_date} was removed while its shards were read: run again")
+            return
+        settings = _limited(context.settings, shard)
+        with context.client(settings) as client:
+            writer = CaptureWriter(storage, ref, check_lock=check_lock, shard=shard)
+            started = context.steady()
+            try:
+                writer.recover(of_others=plan.continues)
+                work.read(
+                    work.crawler(
+                        client,
+                        writer,
+                        earlier_groups=plan.earlier_groups,
+                        share=plan.share(shard),
+                        concurrency=settings.concurrency,
+                    )
+                )
+                writer.close()
+            except BaseException:
+                writer.abandon()
+                raise
+            walk = {"seconds": context.steady() - started, **client.metrics.snapshot()}
+        write_walk(writer, f"shard-{shard}", walk)
+
+
+def seal_capture(context: PipelineContext, kind: str, export_date: date) -> CaptureOutcome:
+    """Seal what the shards have read. Raises what :func:`.capture.capture` raises, Interrupted where it is gone."""
+    while True:
+        try:
+            return capture(context, kind, export_date, may_begin=False)
+        except Busy:
+            _wait(context, kind, export_date)
+
+
+@contextmanager
+def _locked(context: PipelineContext, kind: str, export_date: date, shard: int | None = None) -> Iterator[LockCheck]:
+    """The lock of a capture or of a shard, once nobody else has it.
+
+    A broker may deliver a task to two workers, and tasks of a run that was killed are still done.
+    """
+    with ExitStack() as stack:
+        while True:
+            try:
+                check_lock = stack.enter_context(context.archive.locked(export_date, kind, shard=shard))
+                break
+            except Busy:
+                _wait(context, kind, export_date)
+        yield check_lock
+
+
+def _wait(context: PipelineContext, kind: str, export_date: date) -> None:
+    logger.info("Another process works on the capture of the %s of %s: waiting for it.", kind, export_date)
+    context.sleep(BUSY_SECONDS)
+
+
+def _limited(settings: Settings, shard: int) -> Settings:
+    """The settings with a shard's part of the requests in flight and of the rate."""
+    shards, rate = settings.capture_shards, settings.requests_per_second
+    concurrency = settings.concurrency // shards + (shard < settings.concurrency % shards)
+    return settings.model_copy(update={"concurrency": concurrency, "requests_per_second": rate and rate / shards})
