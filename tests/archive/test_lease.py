@@ -50,6 +50,16 @@ def test_a_lease_that_is_not_renewed_is_taken_over(storage: RemoteStorage) -> No
     assert time.monotonic() - began >= 0.2
 
 
+def test_leases_of_shards_exclude_each_other_only_where_they_are_of_the_same_one(storage: RemoteStorage) -> None:
+    with leased(storage, FOLDER, "working", 1) as check_lock, leased(storage, FOLDER, "working", 11):
+        for shard in (1, 11, None):
+            with pytest.raises(Busy), leased(storage, FOLDER, "working", shard):
+                pass
+        check_lock()
+    with leased(storage, FOLDER, "working"), pytest.raises(Busy), leased(storage, FOLDER, "working", 2):
+        pass
+
+
 def test_of_many_requests_at_once_at_most_one_gets_the_lease(storage: RemoteStorage) -> None:
     at_once = threading.Semaphore(1)
     start = threading.Barrier(6)

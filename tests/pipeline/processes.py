@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from multiprocessing.connection import Connection
@@ -21,11 +21,13 @@ from drillster_pipeline.archive import lease
 from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.archive.object_store import RemoteStorage
 from drillster_pipeline.errors import PipelineError
+from drillster_pipeline.pipeline import shards
 from drillster_pipeline.pipeline.capture import capture
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.pipeline.prune import prune
 from drillster_pipeline.pipeline.publish import publish
+from drillster_pipeline.pipeline.shards import capture_shard
 from tests.support.installation import Installation
 
 _FORKS = multiprocessing.get_context("forkserver")
@@ -67,6 +69,7 @@ def _do(
     os.environ.update(environment)
     fsspec.config.set_conf_env(fsspec.config.conf)
     lease.HEARTBEAT_SECONDS, lease.PATIENCE_SECONDS = 0.05, 5.0
+    shards.BUSY_SECONDS = 0.1
     with PipelineContext(settings=settings, now=lambda: now) as context:
         sender.send(work(context, *arguments))
 
@@ -93,12 +96,27 @@ def run(context: PipelineContext, *works: Sequence[str]) -> list[str]:
     return results
 
 
+def read_shard(context: PipelineContext, kind: str, day: date, shard: int, step: int = 0) -> str:
+    """Capture a shard in small parts, up to a step if there is one; see :func:`capture_until`."""
+    if step:
+        _kill_at(context, step)
+    capture_shard(context, kind, day, shard)
+    return "done"
+
+
 def capture_until(context: PipelineContext, step: int, name: str = "") -> tuple[str, int]:
     """Capture the newest date in small parts, up to a step: an operation on a file of the archive.
 
     ``name``: count from the first operation whose words contain it. Returns how the capture was obtained, and how many
     steps it took.
     """
+    steps = _kill_at(context, step, name)
+    outcome = capture(context, "snapshot", context.newest_complete)
+    return outcome.how, next(steps) - 1
+
+
+def _kill_at(context: PipelineContext, step: int, name: str = "") -> Iterator[int]:
+    """Write small parts, and kill this process at a step; returns the counter of steps."""
     LocalStorage.part_bytes = RemoteStorage.part_bytes = 1500
     RemoteStorage.part_seconds = 0.0
     archive, steps, is_counting = context.archive.url, itertools.count(1), not name
@@ -112,5 +130,4 @@ def capture_until(context: PipelineContext, step: int, name: str = "") -> tuple[
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    outcome = capture(context, "snapshot", context.newest_complete)
-    return outcome.how, next(steps) - 1
+    return steps
