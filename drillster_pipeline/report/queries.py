@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.warehouse import views
-from drillster_pipeline.warehouse.expressions import as_double, ratio
+from drillster_pipeline.warehouse.expressions import as_double, number_of
 from drillster_pipeline.warehouse.ledger import is_full_table
 from drillster_pipeline.warehouse.model import Tables
 
@@ -32,46 +32,39 @@ def loads_of(tables: Tables, day: date) -> sa.Select[Any]:
 
 def compliance(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
     """The view ``group_compliance`` of some dates, with the norm that held on each."""
-    evaluations = tables("objective_evaluations")
-    norm = sa.func.max(evaluations.c.minimum_proficiency).label("norm")
-    return views.group_compliance(tables).add_columns(norm).where(evaluations.c.export_date.in_(days))
+    daily = tables("group_objective_daily")
+    norm = daily.c.minimum_proficiency.label("norm")
+    return views.group_compliance(tables).add_columns(norm).where(daily.c.export_date.in_(days))
 
 
-def practice(tables: Tables, days: Sequence[date]) -> sa.Select[Any]:
+def practice(tables: Tables, days: Sequence[date]) -> sa.CompoundSelect[Any]:
     """Per date and group: learners, their average proficiency, and who practices.
 
-    A row whose ``group_id`` is NULL is of all groups together: a learner of several counts there once. Both are made
-    from the same learners, as to read all results of all dates is most of what a report costs.
+    A row whose ``group_id`` is NULL is of all groups together: a learner of several counts there once.
     """
-    groups, of_days = tables("groups"), tables("results").c.export_date.in_(days)
-    learners = views.learners(tables).where(of_days).cte("learners")
-    people = sa.select(
-        learners.c.export_date,
-        sa.cast(sa.null(), learners.c.group_id.type).label("group_id"),
-        learners.c.account_id,
-        sa.func.sum(learners.c.proficiency_sum).label("proficiency_sum"),
-        sa.func.sum(learners.c.proficiency_count).label("proficiency_count"),
-        sa.func.max(learners.c.last_practiced_at).label("last_practiced_at"),
-    ).group_by(learners.c.export_date, learners.c.account_id)
-    each = sa.union_all(sa.select(learners), people).subquery()
-    of_date = views.date_bounds(tables).subquery("of_date")
-    last = each.c.last_practiced_at
-    counted = (
-        sa.select(
-            each.c.export_date,
-            each.c.group_id,
-            sa.func.count().label("learners"),
-            ratio(sa.func.sum(each.c.proficiency_sum), sa.func.sum(each.c.proficiency_count)).label("proficiency"),
-            _number_of(last >= of_date.c.practicing_since).label("practicing"),
-            _number_of(last < of_date.c.idle_since).label("stopped"),
-            _number_of(last.is_(None)).label("never"),
+    groups, daily, in_all = (tables(name) for name in ("groups", "group_daily", "organization_daily"))
+    group = (daily.c.group_id, groups.c.name.label("group_name"))
+    no_group = (sa.cast(sa.null(), each.type).label(each.name) for each in group)
+    of_groups = sa.select(*group, *_practice(daily)).join(groups, groups.c.group_id == daily.c.group_id)
+    of_all = sa.select(*no_group, *_practice(in_all))
+    return sa.union_all(
+        *(
+            query.where(rows.c.export_date.in_(days), rows.c.learner_count.is_not(None))
+            for query, rows in ((of_groups, daily), (of_all, in_all))
         )
-        .join_from(each, of_date, of_date.c.export_date == each.c.export_date)
-        .group_by(each.c.export_date, each.c.group_id)
-        .subquery()
     )
-    names = groups.c.name.label("group_name")
-    return sa.select(*counted.c, names).outerjoin(groups, groups.c.group_id == counted.c.group_id)
+
+
+def _practice(daily: sa.Table) -> list[sa.ColumnElement[Any]]:
+    never = daily.c.learners_never_practiced
+    return [
+        daily.c.export_date,
+        daily.c.learner_count.label("learners"),
+        daily.c.average_proficiency.label("proficiency"),
+        daily.c.learners_practicing_7_days.label("practicing"),
+        (daily.c.learners_idle_30_days - never).label("stopped"),
+        never.label("never"),
+    ]
 
 
 def fading(tables: Tables, day: date, ends_at: datetime) -> sa.Select[Any]:
@@ -119,7 +112,7 @@ def tests(tables: Tables, ends_at: datetime) -> sa.Select[Any]:
             attempts.c.test_id.label("playable_id"),
             sa.func.count().label("attempts"),
             sa.func.count(attempts.c.passed).label("judged"),
-            _number_of(attempts.c.passed.is_(sa.true())).label("passed"),
+            number_of(attempts.c.passed.is_(sa.true())).label("passed"),
             as_double(sa.func.avg(attempts.c.score_percentage)).label("score"),
         )
         .where(completed >= ends_at - timedelta(days=TEST_DAYS), completed < ends_at)
@@ -170,8 +163,3 @@ def _named(tables: Tables, counted: sa.Subquery) -> sa.Select[Any]:
     playables, (playable_id, *rest) = tables("playables"), counted.c
     name = sa.func.coalesce(playables.c.name, playable_id)
     return sa.select(name, *rest).join_from(counted, playables, playables.c.playable_id == playable_id, isouter=True)
-
-
-def _number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    """How many rows meet a condition, as an integer: some databases make a decimal of a sum."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0), sa.Integer)

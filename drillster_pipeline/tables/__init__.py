@@ -8,6 +8,7 @@ from drillster_pipeline.resources import RESOURCES
 
 from .bookkeeping import LOAD_TABLES, LOADS, REJECTED_ROWS
 from .content import CATALOG_PLAYABLES, CATALOGS, GROUP_PLAYABLES, PLAYABLES
+from .daily import GROUP_DAILY, GROUP_OBJECTIVE_DAILY, ORGANIZATION_DAILY
 from .learning import (
     OBJECTIVE_EVALUATIONS,
     OBJECTIVE_EVENTS,
@@ -22,6 +23,7 @@ from .people import ACCOUNT_EXTERNAL_IDS, ACCOUNTS, GROUP_MEMBERS, GROUP_STAFF, 
 from .schema import Column, Kind, Table, Type, history_name, history_of
 
 __all__ = [
+    "DAILY_TABLES",
     "DATA_TABLES",
     "FIRST_TABLES",
     "HISTORY_TABLES",
@@ -55,10 +57,16 @@ HISTORY_TABLES: dict[str, Table] = {
 }
 """The history of each entity table, in the order of :data:`DATA_TABLES`."""
 
+DAILY_TABLES: dict[str, Table] = {
+    table.name: table for table in (GROUP_DAILY, ORGANIZATION_DAILY, GROUP_OBJECTIVE_DAILY)
+}
+"""The figures of each date, computed from tables that come from Drillster."""
+
 TABLES: dict[str, Table] = {
     LOADS.name: LOADS,
     **DATA_TABLES,
     **HISTORY_TABLES,
+    **DAILY_TABLES,
     LOAD_TABLES.name: LOAD_TABLES,
     REJECTED_ROWS.name: REJECTED_ROWS,
 }

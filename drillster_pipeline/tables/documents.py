@@ -36,8 +36,8 @@ _DRAWN: Mapping[str, Sequence[str]] = {
     **{subject: [table.name for table in tables] for subject, tables in SUBJECTS.items()},
     "Bookkeeping": ["loads", "load_tables", "load_exceptions", "rejected_rows"],
 }
-"""What is drawn together. Tables that refer to nothing and that nothing refers to are in none, nor are histories: each
-has the columns and the lines of its entity."""
+"""What is drawn together. Tables that refer to nothing and that nothing refers to are in none, nor are histories, each
+of which has the columns and the lines of its entity, nor figures of a date."""
 
 
 def data_dictionary(tables: Mapping[str, Table] = TABLES, views: Sequence[DescribedView] = ()) -> str:

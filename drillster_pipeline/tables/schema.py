@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     EVENT = "event"
     HISTORY = "history"
+    DAILY = "daily"
     BOOKKEEPING = "bookkeeping"
 
 
@@ -82,7 +83,8 @@ class Column:
     values: tuple[str, ...] = ()
     """The values that Drillster documents. Others load as well: the documentation is not complete."""
     source: str | None = None
-    """Lineage, such as ``accounts: accounts[].account.emailAddress``: follows from ``path``; None for what we make."""
+    """Lineage, such as ``accounts: accounts[].account.emailAddress``: follows from ``path``; None for what we make,
+    but for figures of a date: the column that they are computed from."""
 
     @property
     def names_account(self) -> bool:
@@ -189,6 +191,7 @@ def _table(kind: Kind, name: str, description: str, *columns: Column, **options:
 entity = partial(_table, Kind.ENTITY)
 snapshot = partial(_table, Kind.SNAPSHOT)
 event = partial(_table, Kind.EVENT)
+daily = partial(_table, Kind.DAILY)
 bookkeeping = partial(_table, Kind.BOOKKEEPING)
 """A declaration: name, description, columns, and how its rows are read."""
 
@@ -263,5 +266,6 @@ MANAGED: dict[Kind, tuple[Column, ...]] = {
         text("row_hash", "Digest of the columns that come from Drillster, as the entity has it.", nullable=False),
         *_LOAD,
     ),
+    Kind.DAILY: _LOAD,
     Kind.BOOKKEEPING: (),
 }

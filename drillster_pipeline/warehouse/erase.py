@@ -6,15 +6,16 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
 from drillster_pipeline import __version__
 from drillster_pipeline.extract.batches import batch_of
 from drillster_pipeline.privacy.erase import Person
-from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Table, history_name
+from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Kind, Table, history_name
 
+from . import daily
 from .ledger import ROW
 from .model import Tables
 from .staging import KEY_SEPARATOR
@@ -36,14 +37,18 @@ def erase_person(
 ) -> dict[str, int]:
     """Delete every row about a person, children before parents, and the person from the running texts of all others.
 
+    Figures that are made of results and evaluations are computed anew for the dates that had some of the person.
+
     ``erased_text`` gives a text without the person. Returns how many rows per table were deleted or changed. The caller
     has the writer lock and the transaction.
     """
     erased: dict[str, int] = {}
+    touched = _dates_of(connection, tables, person)
     for name in reversed(_TABLES):
         condition = _about(connection, tables, name, person)
         if condition is not None:
             erased[name] = connection.execute(sa.delete(tables(name)).where(condition)).rowcount
+    daily.fill(connection, tables, touched)
     for name, table in _TABLES.items():
         erased[name] = erased.get(name, 0) + _reword(connection, tables(name), table, erased_text)
     for bookkeeping, condition in _kept_of(connection, tables, person.account_id):
@@ -72,6 +77,17 @@ def has_account(connection: sa.Connection, tables: Tables, person: Person) -> bo
             found = True
             person.add({"name": called, "emailAddress": email})
     return found or any(True for _ in _kept_of(connection, tables, person.account_id))
+
+
+def _dates_of(connection: sa.Connection, tables: Tables, person: Person) -> dict[date, set[str]]:
+    """By date, the snapshot tables with rows of the person."""
+    found: dict[date, set[str]] = {}
+    for name, declared in DATA_TABLES.items():
+        if declared.kind is Kind.SNAPSHOT:
+            dates = sa.select(tables(name).c.export_date).where(tables(name).c.account_id == person.account_id)
+            for day in connection.scalars(dates.distinct()):
+                found.setdefault(day, set()).add(name)
+    return found
 
 
 def _reword(connection: sa.Connection, table: sa.Table, declared: Table, erased_text: Callable[[str], str]) -> int:

@@ -68,6 +68,11 @@ def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -
     return sql.format(*(compiler.process(clause, **options) for clause in element.clauses))
 
 
+def number_of(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    """How many rows meet a condition, as an integer: some databases make a decimal of a sum."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0), sa.Integer)
+
+
 def ratio(number: Any, by: Any) -> sa.ColumnElement[float]:
     """The first number divided by the second, as a double; NULL where the second is 0."""
     return as_double(number).op("/", return_type=sa.Double())(sa.func.nullif(by, 0))

@@ -16,6 +16,7 @@ from drillster_pipeline.extract.batches import Batch
 from drillster_pipeline.tables import history_name
 from drillster_pipeline.tables.schema import Kind
 
+from . import daily
 from .dialects import BEGIN_OPTION, dialect_of
 from .engine import LockWait, database_errors
 from .entities import merge_entities
@@ -167,6 +168,7 @@ class Load:
             counts = _merge_table(merge, staged, self._plan.tables[name].load_type, is_complete=validated.is_complete)
             rows_read = validated.rows_staged + validated.rows_rejected
             reports[name] = TableReport(rows_read=rows_read, rows_rejected=validated.rows_rejected, **asdict(counts))
+        self._write_figures(merge)
         self._write_tables(merge, validation, reports)
         self._write_rejects(merge)
         loads, finished_at = self._tables("loads"), self._now().astimezone(UTC)
@@ -196,6 +198,14 @@ class Load:
                 **{name: getattr(plan, name) for name in _AS_PLANNED},
             )
         )
+
+    def _write_figures(self, merge: Merge) -> None:
+        """The figures of the date."""
+        staged = self._staging.tables
+        if self._plan.kind == "snapshot" and (rows := daily.rows_of(self._tables, staged.keys())):
+            if "test_results" in rows:  # the table may have what later dates showed
+                rows["test_results"] = staged["test_results"].rows
+            daily.write(self._connection, self._tables, merge.export_date, rows, merge.stamp)
 
     def _write_tables(self, merge: Merge, validation: ValidationResult, reports: Mapping[str, TableReport]) -> None:
         loads, load_tables = self._tables("loads"), self._tables("load_tables")

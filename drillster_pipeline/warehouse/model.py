@@ -81,8 +81,8 @@ def column_type(column: Column, *, in_key: bool) -> TypeEngine[Any]:
 def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -> sa.MetaData:
     """The tables as a dialect gets them, with keys, foreign keys, indexes and comments.
 
-    Snapshot and history tables have foreign keys only on SQLite, where they are read by people and tools, and not
-    enforced. Elsewhere each of a million rows a run would be looked up four times more (PostgreSQL: a merge takes
+    Snapshot, history and daily tables have foreign keys only on SQLite, where they are read by people and tools, and
+    not enforced. Elsewhere each of a million rows a run would be looked up four times more (PostgreSQL: a merge takes
     three times as long), for what validation has proved before.
     """
     metadata = sa.MetaData(schema=schema)
@@ -93,7 +93,7 @@ def build(tables: Iterable[Table], *, dialect: str, schema: str | None = None) -
 
 def _add(metadata: sa.MetaData, table: Table, dialect: Dialect) -> None:
     indexed = tuple(_indexed(table))
-    foreign_keys = dialect.references_snapshots or table.kind not in {Kind.SNAPSHOT, Kind.HISTORY}
+    foreign_keys = dialect.references_snapshots or table.kind not in {Kind.SNAPSHOT, Kind.HISTORY, Kind.DAILY}
     sa.Table(
         table.name,
         metadata,

@@ -81,18 +81,6 @@ def date_bounds(tables: Tables) -> sa.Select[Any]:
     )
 
 
-def learners(tables: Tables) -> sa.Select[Any]:
-    """Per export date, group and learner: sum and number of proficiencies, and the last practice."""
-    results = tables("results")
-    learner = [results.c[name] for name in ("export_date", "group_id", "account_id")]
-    return sa.select(
-        *learner,
-        sa.func.sum(results.c.proficiency).label("proficiency_sum"),
-        sa.func.count(results.c.proficiency).label("proficiency_count"),
-        sa.func.max(results.c.last_practiced_at).label("last_practiced_at"),
-    ).group_by(*learner)
-
-
 def _newest_date(tables: Tables, table: str) -> sa.ScalarSelect[Any]:
     """The newest date of which a snapshot load merged ``table``; a load of other tables alone does not count."""
     loads, load_tables = tables("loads"), tables("load_tables")
@@ -335,12 +323,11 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
 )
 def group_compliance(tables: Tables) -> sa.Select[Any]:
     """One row per date, group and objective."""
-    evaluations = tables("objective_evaluations")
-    names, joined = _named(tables, evaluations, "groups", "objectives")
-    evaluated = sa.func.count(evaluations.c.met)
-    met = sa.func.coalesce(sa.func.sum(sa.case((evaluations.c.met.is_(sa.true()), 1), else_=0)), 0)
-    totals = {"evaluated": evaluated, "met": met, "met_percentage": ratio(met * 100, evaluated)}
-    return sa.select(*_labelled(names | totals)).select_from(joined).group_by(*names.values())
+    daily = tables("group_objective_daily")
+    names, joined = _named(tables, daily, "groups", "objectives")
+    evaluated, met = daily.c.evaluated, daily.c.met
+    percentage = ratio(met * 100, evaluated).label("met_percentage")
+    return sa.select(*_labelled(names), evaluated, met, percentage).select_from(joined)
 
 
 @_view(
@@ -392,26 +379,8 @@ def overdue_objectives(tables: Tables, export_date: date | None = None) -> sa.Se
     },
 )
 def proficiency_trend(tables: Tables) -> sa.Select[Any]:
-    """One row per date and group; learners first, so that each counts once."""
-    groups, per_learner = tables("groups"), learners(tables).subquery("per_learner")
-    of_date = date_bounds(tables).subquery("of_date")
-    last = per_learner.c.last_practiced_at
-    average = ratio(sa.func.sum(per_learner.c.proficiency_sum), sa.func.sum(per_learner.c.proficiency_count))
-    # Groups by ids alone, and names afterwards: PostgreSQL would sort all learners by name otherwise.
-    counted = (
-        sa.select(
-            per_learner.c.export_date,
-            per_learner.c.group_id,
-            sa.func.count().label("learner_count"),
-            average.label("average_proficiency"),
-            sa.func.sum(sa.case((last >= of_date.c.practicing_since, 1), else_=0)).label("learners_practicing_7_days"),
-            sa.func.sum(sa.case((last >= of_date.c.idle_since, 0), else_=1)).label("learners_idle_30_days"),
-        )
-        .join_from(per_learner, of_date, of_date.c.export_date == per_learner.c.export_date)
-        .group_by(per_learner.c.export_date, per_learner.c.group_id)
-        .subquery("counted")
-    )
-    export_date, group_id, *counts = counted.c
-    return sa.select(export_date, group_id, groups.c.name.label("group_name"), *counts).join_from(
-        counted, groups, groups.c.group_id == counted.c.group_id
-    )
+    """One row per date and group."""
+    daily = tables("group_daily")
+    names, joined = _named(tables, daily, "groups")
+    figures = (daily.c[name] for name in VIEWS["proficiency_trend"].columns if name not in names)
+    return sa.select(*_labelled(names), *figures).select_from(joined).where(daily.c.learner_count.is_not(None))

@@ -83,12 +83,17 @@ def test_nothing_of_the_person_is_left_and_everything_of_others_is(loaded: Insta
     (loaded.folder / "reports" / "2026-06-09.html").write_text("<td>12 people</td>")
     of_others = "SELECT * FROM results WHERE account_id <> :account ORDER BY 1, 2, 3, 4"
     before = loaded.query(of_others, account=person.account_id)
+    learners = "SELECT learner_count, average_proficiency FROM organization_daily ORDER BY export_date"
+    counted = loaded.query(learners)
     outcome = run(loaded, person)
     assert outcome.lines > 0
     assert outcome.rows["accounts"] == 1
     assert outcome.rows["results"] > 0
     assert outcome.reports == (REPORT,)
     assert loaded.query(of_others, account=person.account_id) == before
+    rest = "SELECT COUNT(DISTINCT account_id), AVG(proficiency) FROM results GROUP BY export_date ORDER BY export_date"
+    assert [number + 1 for number, _ in loaded.query(rest)] == [number for number, _ in counted]
+    assert loaded.query(learners) == loaded.query(rest)
     digest = hashlib.sha256(person.account_id.encode()).hexdigest()
     assert loaded.query("SELECT account_digest, rows_erased > 0 FROM erasures") == [(digest, 1)]
     assert traces(loaded, person) == []

@@ -194,7 +194,8 @@ def test_what_was_not_loaded_is_no_zero(installation: Installation, figures: Fig
     installation.query(
         "UPDATE loads SET export_date = '2026-01-01' WHERE kind = 'events' AND export_date = :day", day=str(DAY)
     )
-    installation.query("UPDATE results SET export_date = '2025-01-01' WHERE export_date = :day", day=str(DAY))
+    for name in ("results", "group_daily", "organization_daily"):
+        installation.query(f"UPDATE {name} SET export_date = '2025-01-01' WHERE export_date = :day", day=str(DAY))
     found = figures_now(installation)
     assert found.became_met is None
     assert found.activity == (*figures.activity[:-1], None)

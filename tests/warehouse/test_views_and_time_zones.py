@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from drillster_pipeline.dates import Window, day_window
+from drillster_pipeline.tables import DAILY_TABLES
 from drillster_pipeline.warehouse import Warehouse
 
 from .support import account, evaluation, group, load, objective, playable, result, rows, sql, view
@@ -87,6 +88,8 @@ def test_a_date_that_an_older_version_loaded_is_a_day_in_utc(warehouse: Warehous
     found = [datetime(2026, 6, 10, tzinfo=UTC) + timedelta(hours=hours) for hours in (-169, -145, -1, 0)]
     publish(warehouse, on, found, timezone="Pacific/Tongatapu", window=day_window(on, ZoneInfo("Pacific/Tongatapu")))
     sql(warehouse, "UPDATE {}loads SET timezone = NULL, date_begins_at = NULL, date_ends_at = NULL")
+    sql(warehouse, *(f"DELETE FROM {{}}{name}" for name in DAILY_TABLES))
+    warehouse.prepare()
     overdue = {row["account_id"]: row["days_overdue"] for row in view(warehouse, "overdue_objectives")}
     assert overdue == {"a000": 8, "a001": 7, "a002": 1}
     (trend,) = view(warehouse, "proficiency_trend")
