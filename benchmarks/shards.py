@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from drillster_pipeline.pipeline.shards import capture_shard, plan_capture, seal
 from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Sandbox, Size
 
+from .processes import cpu_seconds, peak_mib
 from .scaling import DAY, night_after, row, table
 
 START, END = "<!-- shards -->", "<!-- /shards -->"
@@ -52,8 +52,7 @@ def step(name: str) -> None:
             seal_capture(context, "snapshot", DAY)
         else:
             capture_shard(context, "snapshot", DAY, int(name))
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024}))
+    print(json.dumps({"cpu": cpu_seconds(), "peak": peak_mib()}))
 
 
 def captured(sandbox: Sandbox, shards: int, in_flight: int) -> Captured:
@@ -122,8 +121,8 @@ def report(accounts: int) -> str:
     ]
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     where_it_waits = (
-        f"Measured on {machine}, with answers of {LATENCY * 1000:.0f} ms: captures of {WAITING:,} accounts, from the first "
-        "request to the last."
+        f"Measured on {machine}, with answers of {LATENCY * 1000:.0f} ms: captures of {WAITING:,} accounts, from the "
+        "first request to the last."
     )
     where_it_does_not = (
         f"A capture of {accounts:,} accounts, answered at once ({night[1].requests:,} requests by one process, "

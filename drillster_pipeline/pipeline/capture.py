@@ -134,7 +134,7 @@ def _capture(
     if ref is None and not may_begin:
         raise Interrupted(f"The shards of {export_date} were removed before they were sealed: run again")
     plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
-    with context.client() as client:
+    with work.client() as client:
         organization = plan.organization if plan else work.organization(client)
         writer, is_resumed = work.open(ref, check_lock)
         try:

@@ -23,6 +23,7 @@ from drillster_pipeline.errors import (
 )
 from drillster_pipeline.resources import OBJECTIVES
 from drillster_pipeline.response_shapes import id_text
+from drillster_pipeline.settings import MOST_IN_FLIGHT, Settings
 
 from .context import PipelineContext, infrequent_gc
 from .identity import require_organization_of_archive
@@ -43,11 +44,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CaptureWork:
-    """What the processes that make one capture have in common."""
+    """What one of the processes that make a capture works with; ``shard``: the one that it reads."""
 
     context: PipelineContext
     kind: str
     export_date: date
+    shard: int | None = None
 
     @property
     def window(self) -> Window:
@@ -74,6 +76,21 @@ class CaptureWork:
             "personal_data": settings.personal_data,
             "pseudonym_key_digest": digest,
         }
+
+    @property
+    def limits(self) -> Settings:
+        """The settings with the requests in flight and the rate of one process."""
+        settings, shards = self.context.settings, self.context.settings.capture_shards
+        concurrency, rate = settings.concurrency, settings.requests_per_second
+        if self.shard is not None:
+            concurrency = concurrency // shards + (self.shard < concurrency % shards)
+            rate = rate and rate / shards
+        limits = {"concurrency": min(concurrency, MOST_IN_FLIGHT), "requests_per_second": rate}
+        return settings.model_copy(update=limits)
+
+    def client(self) -> Client:
+        """A client within these limits."""
+        return self.context.client(self.limits)
 
     def organization(self, client: Client) -> str | None:
         """The id of the organization, if Drillster says it. Raises Refused where the archive has another one."""
@@ -102,7 +119,6 @@ class CaptureWork:
         *,
         earlier_groups: Collection[str],
         share: Share = everything,
-        concurrency: int | None = None,
     ) -> Crawler:
         """A crawler for everything, or for the share of one process."""
         from drillster_pipeline.api.crawler import Crawler
@@ -116,7 +132,7 @@ class CaptureWork:
             window=None if is_snapshot else self.window,
             earlier_groups=earlier_groups,
             share=share,
-            concurrency=concurrency or context.settings.concurrency,
+            concurrency=self.limits.concurrency,
             now=_awake(context, self.export_date) if is_snapshot else context.now,
             on_progress=context.on_progress,
         )

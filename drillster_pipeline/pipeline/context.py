@@ -89,14 +89,14 @@ class PipelineContext:
             organization_id=self.settings.organization_id,
         )
 
-    def client(self, settings: Settings | None = None) -> Client:
+    def client(self, limits: Settings | None = None) -> Client:
         """A client of its own for one crawl, since a crawl that fails closes it; all share the tokens.
 
-        ``settings``: with the limits of these.
+        ``limits``: settings with the requests in flight and the rate that are meant.
         """
         from drillster_pipeline.api.client import client_of
 
-        return client_of(settings or self.settings, self.tokens)
+        return client_of(limits or self.settings, self.tokens)
 
     @property
     def newest_complete(self) -> date:

@@ -24,7 +24,6 @@ from drillster_pipeline.archive.captures import CaptureWriter
 from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.errors import Busy, Interrupted
 from drillster_pipeline.resources import GROUP_MEMBERS, GROUPS, Unit
-from drillster_pipeline.settings import Settings
 
 from .capture import CaptureOutcome, capture, existing_capture
 from .capture_work import CaptureWork
@@ -55,7 +54,7 @@ def _planned(work: CaptureWork, check_lock: LockCheck) -> CapturePlan:
     context, shards = work.context, work.context.settings.capture_shards
     ref = work.resumable()
     plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
-    with context.client() as client:
+    with work.client() as client:
         organization = plan.organization if plan else work.organization(client)
         writer, is_resumed = work.open(ref, check_lock)
         if plan and is_resumed and plan.shards == shards:
@@ -99,7 +98,7 @@ def capture_shard(context: PipelineContext, kind: str, export_date: date, shard:
     Raises PastDateRefused where the date is no longer the newest, Interrupted where the capture is gone, and what the
     API and the archive raise.
     """
-    work = CaptureWork(context, kind, export_date)
+    work = CaptureWork(context, kind, export_date, shard)
     with _locked(context, kind, export_date, shard) as check_lock:
         if export_date < context.newest_complete and existing_capture(context, kind, export_date, again=True):
             return
@@ -109,21 +108,12 @@ def capture_shard(context: PipelineContext, kind: str, export_date: date, shard:
             if context.archive.newest_sealed(export_date, kind) is None:
                 raise Interrupted(f"The capture of {export_date} was removed while its shards were read: run again")
             return
-        settings = _limited(context.settings, shard)
-        with context.client(settings) as client:
+        with work.client() as client:
             writer = CaptureWriter(storage, ref, check_lock=check_lock, shard=shard)
             started = context.steady()
             try:
                 writer.recover(of_others=plan.continues)
-                work.read(
-                    work.crawler(
-                        client,
-                        writer,
-                        earlier_groups=plan.earlier_groups,
-                        share=plan.share(shard),
-                        concurrency=settings.concurrency,
-                    )
-                )
+                work.read(work.crawler(client, writer, earlier_groups=plan.earlier_groups, share=plan.share(shard)))
                 writer.close()
             except BaseException:
                 writer.abandon()
@@ -160,10 +150,3 @@ def _locked(context: PipelineContext, kind: str, export_date: date, shard: int |
 def _wait(context: PipelineContext, kind: str, export_date: date) -> None:
     logger.info("Another process works on the capture of the %s of %s: waiting for it.", kind, export_date)
     context.sleep(BUSY_SECONDS)
-
-
-def _limited(settings: Settings, shard: int) -> Settings:
-    """The settings with a shard's part of the requests in flight and of the rate."""
-    shards, rate = settings.capture_shards, settings.requests_per_second
-    concurrency = settings.concurrency // shards + (shard < settings.concurrency % shards)
-    return settings.model_copy(update={"concurrency": concurrency, "requests_per_second": rate and rate / shards})
