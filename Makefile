@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-benchmark
 PYTHON ?= python3
 
-.PHONY: help install demo ui test test-fast test-deep fuzz browser pictures lint docs wheel sbom lock benchmark clean
+.PHONY: help install demo ui test test-fast test-deep fuzz containers browser pictures lint docs wheel sbom lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ fuzz: install  ## Only the property tests, with TIMES=10 as many examples, other
 	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
 	echo "make fuzz TIMES=$(TIMES) SEED=$$seed"; \
 	FUZZ=$(TIMES) $(PYTEST) -m hypothesis -o timeout=0 --hypothesis-seed=$$seed
+
+containers: install  ## Build the image, run compose.yaml with Docker or podman, and test it (root; takes half an hour)
+	@tests/containers/run
 
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)
 	@tests/browser/install

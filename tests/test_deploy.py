@@ -28,9 +28,8 @@ def commands() -> list[list[str]]:
     """Each command that a container is started or checked with."""
     services = [service for name, service in SERVICES.items() if name != "postgres"]
     found = [service["command"] for service in services if "command" in service]
-    found += [service["healthcheck"]["test"][1:] for service in services if "healthcheck" in service]
-    health = CONTAINERFILE.split("HEALTHCHECK", 1)[1].split("CMD", 1)[1].strip()
-    return [*found, yaml.safe_load(instructions("CMD")[0]), yaml.safe_load(health)]
+    found += [service["healthcheck"]["test"][1:] for service in services]
+    return [*found, yaml.safe_load(instructions("CMD")[0])]
 
 
 def test_every_command_is_one_that_the_image_has() -> None:
@@ -79,7 +78,18 @@ def test_every_volume_secret_and_service_that_is_named_is_declared() -> None:
         assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
         for other, condition in service.get("depends_on", {}).items():
             assert condition == {"condition": "service_healthy"}
-            assert "healthcheck" in SERVICES[other] or other == "code"  # the image has one
+            assert "healthcheck" in SERVICES[other]
+
+
+def test_every_container_is_confined() -> None:
+    for service in SERVICES.values():
+        assert service["read_only"]
+        assert service["init"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "pids_limit", "healthcheck", "restart"} <= service.keys()
+        assert "/tmp" in service["tmpfs"]  # noqa: S108 - in the container
+    assert SERVICES["postgres"]["user"] == "postgres"
 
 
 def test_only_the_code_has_secrets_of_drillster_and_all_share_the_records_of_dagster() -> None:
@@ -99,7 +109,8 @@ def test_every_folder_that_a_run_writes_to_outlives_the_container() -> None:
         if setting.default.startswith("data/"):
             (folder,) = re.findall(rf"{setting.name}=(\S+)", environment)
             assert folder in kept
-            assert folder in instructions("RUN")[-1], "made in the image, so that its volume belongs to the user"
+            made = next(line for line in instructions("RUN") if "chown" in line)
+            assert folder in made, "made in the image, so that its volume belongs to the user"
 
 
 def test_the_secrets_of_the_chart_are_those_that_are_made_by_commands_that_kubectl_takes() -> None:
@@ -137,6 +148,32 @@ def test_a_pod_keeps_nothing_that_is_needed_again() -> None:
     assert deployment["dagsterApiGrpcArgs"] == ["--module-name", "drillster_pipeline.definitions"]
     assert deployment["includeConfigInLaunchedRuns"] == {"enabled": True}
     assert HELM["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
+
+
+def test_every_pod_is_confined_and_has_the_image_that_is_tested() -> None:
+    (deployment,) = HELM["dagster-user-deployments"]["deployments"]
+    (user,) = instructions("USER")
+    run = HELM["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    launched = {"podSecurityContext": run["podSpecConfig"]["securityContext"], **run["containerConfig"]}
+    for pod in (deployment, HELM["dagsterDaemon"], HELM["dagsterWebserver"], launched):
+        assert pod["podSecurityContext"]["runAsNonRoot"]
+        assert pod["podSecurityContext"]["runAsUser"] == int(user)
+        assert pod["podSecurityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod["securityContext"]["readOnlyRootFilesystem"]
+        assert not pod["securityContext"]["allowPrivilegeEscalation"]
+        if pod is not launched:  # it gets resources and volumes of the deployment
+            assert {"requests", "limits"} <= pod["resources"].keys()
+            assert [mount["mountPath"] for mount in pod["volumeMounts"]] == ["/tmp"]  # noqa: S108 - in the pod
+            assert pod["image"] == deployment["image"]
+
+
+def test_what_the_image_leaves_out_is_in_its_lock() -> None:
+    (left_out,) = re.findall('LEFT_OUT="(.+)"', CONTAINERFILE)
+    lock = (REPOSITORY / "deploy/requirements.lock").read_text()
+    (also,) = re.findall(r"uninstall --yes \$\{LEFT_OUT\} (.+)", CONTAINERFILE)
+    for name in [*left_out.split(), *also.split()]:
+        assert f"\n{name}==" in f"\n{lock}" or name in {"pip", "setuptools"}, name
 
 
 def test_the_chart_gets_what_dagster_yaml_has() -> None:

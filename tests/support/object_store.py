@@ -37,12 +37,12 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store() -> Iterator[ObjectStore]:
-    """The server, and settings under which fsspec finds it: as an operator would set them."""
+def object_store(address: str = "127.0.0.1") -> Iterator[ObjectStore]:
+    """The server at an address, and settings under which fsspec finds it: as an operator would set them."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in CREDENTIALS.items():
             patched.setenv(name, value)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
         store = ObjectStore(f"http://{host}:{port}")
