@@ -73,18 +73,20 @@ wheel: install  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(DIST) .
 
 # A lock is a list: that it names no graph of dependencies is what the warning says.
-sbom: install  ## Write dist/sbom.json, the CycloneDX list of what deploy/requirements.lock installs, checked by its schema
+LOCK ?= deploy/requirements.lock
+sbom: install  ## Write dist/sbom.json, the CycloneDX list of what the image installs (LOCK=deploy/workers.lock: of workers)
 	@mkdir -p $(DIST)
 	$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
-	--validate -o $(DIST)/sbom.json deploy/requirements.lock
+	--validate -o $(DIST)/sbom.json $(LOCK)
 
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
+IMAGE = $(foreach extra,alerts deploy mysql postgres s3 sandbox ui,--extra $(extra))
 lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
-	$(COMPILE) $(foreach extra,alerts celery deploy kubernetes mysql postgres s3 sandbox ui,--extra $(extra)) \
-	-c requirements.lock deploy/requirements.in -o deploy/requirements.lock
+	$(COMPILE) $(IMAGE) -c requirements.lock deploy/requirements.in -o deploy/requirements.lock
+	$(COMPILE) $(IMAGE) --extra celery --extra kubernetes -c requirements.lock deploy/requirements.in -o deploy/workers.lock
 	$(COMPILE) --extra postgres --extra sandbox --extra ui -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
 
 benchmark: $(BENCH)/installed  ## Measure against dlt, to_sql and COPY, and write docs/benchmarks.md (FULL=1: up to 4 million rows)

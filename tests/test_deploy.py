@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 HELM = yaml.safe_load((REPOSITORY / "deploy/helm-values.yaml").read_text())
 CONTAINERFILE = (REPOSITORY / "Containerfile").read_text().replace("\\\n", " ")
+LOCKS = (REPOSITORY / "deploy/requirements.lock", REPOSITORY / "deploy/workers.lock")
 SERVICES = COMPOSE["services"]
 PROGRAMS = {found.name for found in entry_points(group="console_scripts")}
 
@@ -45,7 +46,7 @@ def test_what_is_copied_into_the_image_is_there_and_is_sent_to_the_builder() -> 
     sent = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
     for line in instructions("COPY"):
         *sources, _ = [word for word in shlex.split(line) if not word.startswith("--")]
-        for source in sources:
+        for source in (word.replace("${LOCK}", str(LOCKS[0].relative_to(REPOSITORY))) for word in sources):
             if not source.startswith("/"):
                 assert (REPOSITORY / source).exists(), source
                 assert source.removeprefix("./").split("/")[0] in sent, source
@@ -57,17 +58,21 @@ def test_the_image_runs_as_an_ordinary_user_from_a_lock_with_hashes() -> None:
     assert len(installs) == 2
     assert all("--no-deps" in line for line in installs)
     assert "--require-hashes" in installs[0]
-    lock = (REPOSITORY / "deploy/requirements.lock").read_text()
-    assert len(re.findall("^[a-zA-Z]", lock, re.MULTILINE)) == len(re.findall(r"^\S+==\S+.*\\$", lock, re.MULTILINE))
+    for lock in (path.read_text() for path in LOCKS):
+        assert len(re.findall("^[a-zA-Z]", lock, re.MULTILINE)) == len(re.findall(r"^\S+==\S+.*\\$", lock, re.MULTILINE))
 
 
 def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
-    tested, deployed = (
-        dict(re.findall(r"^(\S+)==(\S+)", (REPOSITORY / name).read_text(), re.MULTILINE))
-        for name in ("requirements.lock", "deploy/requirements.lock")
+    tested, *images = (
+        dict(re.findall(r"^(\S+)==(\S+)", path.read_text(), re.MULTILINE))
+        for path in (REPOSITORY / "requirements.lock", *LOCKS)
     )
-    assert {name: version for name, version in deployed.items() if tested.get(name, version) != version} == {}
-    assert {"pytest", "ruff", "mypy", "moto"}.isdisjoint(deployed)
+    for deployed in images:
+        assert {name: version for name, version in deployed.items() if tested.get(name, version) != version} == {}
+        assert {"pytest", "ruff", "mypy", "moto"}.isdisjoint(deployed)
+    alone, workers = images
+    assert workers.keys() > alone.keys()
+    assert {"kubernetes", "celery"}.isdisjoint(alone)
 
 
 def test_every_volume_secret_and_service_that_is_named_is_declared() -> None:
@@ -166,14 +171,6 @@ def test_every_pod_is_confined_and_has_the_image_that_is_tested() -> None:
             assert {"requests", "limits"} <= pod["resources"].keys()
             assert [mount["mountPath"] for mount in pod["volumeMounts"]] == ["/tmp"]  # noqa: S108 - in the pod
             assert pod["image"] == deployment["image"]
-
-
-def test_what_the_image_leaves_out_is_in_its_lock() -> None:
-    (left_out,) = re.findall('LEFT_OUT="(.+)"', CONTAINERFILE)
-    lock = (REPOSITORY / "deploy/requirements.lock").read_text()
-    (also,) = re.findall(r"uninstall --yes \$\{LEFT_OUT\} (.+)", CONTAINERFILE)
-    for name in [*left_out.split(), *also.split()]:
-        assert f"\n{name}==" in f"\n{lock}" or name in {"pip", "setuptools"}, name
 
 
 def test_the_chart_gets_what_dagster_yaml_has() -> None:
