@@ -59,7 +59,9 @@ def test_the_image_runs_as_an_ordinary_user_from_a_lock_with_hashes() -> None:
     assert all("--no-deps" in line for line in installs)
     assert "--require-hashes" in installs[0]
     for lock in (path.read_text() for path in LOCKS):
-        assert len(re.findall("^[a-zA-Z]", lock, re.MULTILINE)) == len(re.findall(r"^\S+==\S+.*\\$", lock, re.MULTILINE))
+        assert len(re.findall("^[a-zA-Z]", lock, re.MULTILINE)) == len(
+            re.findall(r"^\S+==\S+.*\\$", lock, re.MULTILINE)
+        )
 
 
 def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
@@ -156,11 +158,17 @@ def test_a_pod_keeps_nothing_that_is_needed_again() -> None:
 
 
 def test_every_pod_is_confined_and_has_the_image_that_is_tested() -> None:
+    from dagster_k8s.models import k8s_snake_case_dict
+    from kubernetes import client
+
     (deployment,) = HELM["dagster-user-deployments"]["deployments"]
     (user,) = instructions("USER")
     run = HELM["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
     launched = {"podSecurityContext": run["podSpecConfig"]["securityContext"], **run["containerConfig"]}
+    models = {"podSecurityContext": client.V1PodSecurityContext, "securityContext": client.V1SecurityContext}
     for pod in (deployment, HELM["dagsterDaemon"], HELM["dagsterWebserver"], launched):
+        for name, model in models.items():
+            k8s_snake_case_dict(model, pod[name])  # it raises for a name that Kubernetes does not know
         assert pod["podSecurityContext"]["runAsNonRoot"]
         assert pod["podSecurityContext"]["runAsUser"] == int(user)
         assert pod["podSecurityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
