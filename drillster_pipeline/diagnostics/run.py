@@ -23,6 +23,7 @@ from .endpoints import ORDER, Probe, add_estimate, check_rows
 from .report import DiagnosticsReport, Part
 from .scheduling import check_alerts, check_daemon, check_schedule
 from .storage import check_archive, check_reports, check_warehouse
+from .workers import check_workers
 
 if TYPE_CHECKING:
     from drillster_pipeline.api.tokens import TokenSource
@@ -88,6 +89,7 @@ class Diagnostics:
             check_schedule(report, settings, self._now())
         if self._daemon is not None:
             check_daemon(report, self._daemon)
+        check_workers(report, settings)
         check_reports(report, settings)
         check_alerts(report, settings, send=self._send_alert)
 
