@@ -189,6 +189,22 @@ def schema(
 
 @commands.command()
 @organization_option
+@click.argument("roles", nargs=-1, metavar="[ROLE]...")
+@click.option("--prefix", help="What the names of roles and their schemas begin with; the warehouse's schema and _.")
+@click.option("--apply", is_flag=True, help="Set the rights, by the role of DRILLSTER_WAREHOUSE_URL.")
+def grants(roles: tuple[str, ...], prefix: str | None, apply: bool) -> None:
+    """Print the SQL that gives roles of PostgreSQL their rights: all roles, or those that are named.
+
+    They are dashboard, analyst, reader_without_names, auditor, team_lead and loader. Run it again after an upgrade.
+    """
+    from .grants import run_grants
+
+    with _open_context(needs_api=False) as context:
+        run_grants(context, roles, prefix, apply=apply)
+
+
+@commands.command()
+@organization_option
 @click.option("--account", "account_id", help="ID of the end user's account; the service account if left out.")
 @click.option("--header", is_flag=True, help="Print the Authorization header, as curl -H @- reads it.")
 @click.option("--widget", type=click.Choice(WIDGETS), help="Print the HTML element that starts this widget.")

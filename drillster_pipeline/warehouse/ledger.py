@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.tables import TABLES
-from drillster_pipeline.tables.schema import Table, bookkeeping, integer, key, text, timestamp
+from drillster_pipeline.tables.schema import Table, bookkeeping, boolean, integer, key, text, timestamp
 
 from .load_plan import LoadPlan, TableReport
 from .model import Tables
@@ -54,7 +54,26 @@ ERASURES = bookkeeping(
     text("program_version", "The version of this program that did it."),
 )
 
-CONTRACT: dict[str, Table] = TABLES | {table.name: table for table in (ERASURES, LOAD_EXCEPTIONS, VIEW_DEFINITIONS)}
+READER_LOGINS = bookkeeping(
+    "reader_logins",
+    "Who reads through a login of PostgreSQL that has the role of team leads (`drillster-pipeline grants`). Only the "
+    "owner writes it, by hand.",
+    text("login", "The login.", in_key=True, nullable=False),
+    text(
+        "account_id",
+        "The account of the person whose login it is; NULL for an application.",
+        joins="accounts.account_id",
+    ),
+    boolean(
+        "is_trusted",
+        "True: an application that says for whom it reads, by the session setting drillster.account_id.",
+        nullable=False,
+    ),
+)
+
+CONTRACT: dict[str, Table] = TABLES | {
+    table.name: table for table in (ERASURES, LOAD_EXCEPTIONS, VIEW_DEFINITIONS, READER_LOGINS)
+}
 """Every table that the database has, parents before children."""
 
 GROUP, ROW, REFERENCED = "group", "row", "mentioned"

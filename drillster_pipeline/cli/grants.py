@@ -1,0 +1,50 @@
+"""`grants`: the rights of roles in a PostgreSQL warehouse, printed or set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import click
+
+from drillster_pipeline.warehouse import grants
+from drillster_pipeline.warehouse.engine import database_errors
+
+if TYPE_CHECKING:
+    from drillster_pipeline.pipeline.context import PipelineContext
+
+_LOGINS = """\
+-- A login for a person, by an administrator; of the role loader, with SET role = {owner} alone:
+--   CREATE ROLE alice LOGIN PASSWORD '…' IN ROLE {prefix}analyst;
+--   ALTER ROLE alice SET search_path = {schema};
+--   ALTER ROLE alice SET TimeZone = 'UTC';
+--   ALTER ROLE alice SET default_transaction_read_only = on;
+--   ALTER ROLE alice SET statement_timeout = '5min';
+-- The search_path of the roles with views of their own:
+--   dashboard, reader_without_names: {prefix}without_names
+--   team_lead: {prefix}team_lead, {schema}
+-- Whose login it is, for team leads:
+--   INSERT INTO {schema}.reader_logins (login, account_id, is_trusted) VALUES ('alice', 'account id', false);
+-- An application that says for whom it reads (SET drillster.account_id = '…'):
+--   INSERT INTO {schema}.reader_logins (login, is_trusted) VALUES ('superset', true);
+"""
+
+
+def run_grants(context: PipelineContext, roles: Collection[str], prefix: str | None, *, apply: bool) -> None:
+    """Print the statements, or set the rights and print which roles have them."""
+    names = grants.known_roles(roles)
+    with context.inspection() as inspection, database_errors("setting rights"), inspection.engine.begin() as connection:
+        found = grants.compose(connection, inspection.schema, prefix, names)
+        if apply:
+            grants.apply(connection, found)
+    if apply:
+        click.echo(f"These roles have their rights: {', '.join(f'{found.prefix}{name}' for name in names)}.")
+    else:
+        click.echo("-- For an administrator, or the owner where all roles are there. Again after each new version.")
+        click.echo("BEGIN;")
+        for text in (*found.preparing, *(statement.text for statement in found.statements)):
+            click.echo(f"{text.replace('%%', '%')};")
+        click.echo("COMMIT;\n")
+        click.echo(_LOGINS.format(owner=found.owner, prefix=found.prefix, schema=found.schema), nl=False)
+    for note in found.notes:
+        click.echo(f"-- {note}")

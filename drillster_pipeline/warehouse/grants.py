@@ -1,0 +1,409 @@
+"""Roles of a PostgreSQL warehouse, as statements: who reads which tables and views, and which rows and columns of them.
+
+What a role reads follows from the declarations of tables and views: by which columns a row belongs to a group or a
+person, and which columns have personal values. Two roles have views of their own, of the same names and columns:
+
+- *reader_without_names*: personal values and free text are NULL. Of a group with fewer than FEWEST_PEOPLE, rows about
+  a person are left out, and figures are NULL. *dashboard* reads those of them that have no row about a person.
+- *team_lead*: tables by row-level security, and views with the rights of who reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from drillster_pipeline.errors import Refused, SettingsError
+from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Column, Kind, Table
+
+from .dialects import quoted
+from .dialects.postgresql import DDL_WAIT, literal
+from .ledger import CONTRACT, READER_LOGINS
+from .model import Tables, build, lookup
+from .schema_sync import compare
+from .views import VIEWS
+
+ROLES = {
+    "dashboard": "counts and averages of groups; no row about a person",
+    "analyst": "everything",
+    "reader_without_names": "everything but names, addresses and free text; nothing of people in small groups",
+    "auditor": "who met which objective and by which norm, with names and what was loaded; no practice, no tests",
+    "team_lead": "the groups that the person manages or may view, with names",
+    "loader": "the rights of the owner, to load",
+}
+"""Each role and what it reads."""
+_OWN_SCHEMAS = {
+    "dashboard": "without_names",
+    "reader_without_names": "without_names",
+    "team_lead": "team_lead",
+}
+"""The schemas that have views for a role, after the prefix."""
+FEWEST_PEOPLE = 5
+"""A group with fewer members shows nothing of them to who may not see people."""
+SETTING = "drillster.account_id"
+"""The session setting by which a trusted application says for whom it reads."""
+_SECURITY_INVOKER = (15,)
+"""The PostgreSQL from which on a view can have the rights of who reads it."""
+_NOT_FOR_AUDITORS = {"account_external_ids", *(table.name for table in SUBJECTS["Practice and tests"])}
+
+
+class Statement(NamedTuple):
+    """SQL, and the name of the view where it makes one."""
+
+    text: str
+    view: str | None = None
+
+
+@dataclass(slots=True)
+class Grants:
+    """What gives the roles their rights, from the warehouse as it is."""
+
+    owner: str
+    schema: str
+    prefix: str
+    """What the names of roles and of their schemas begin with."""
+    preparing: list[str] = field(default_factory=list)
+    """What needs an administrator, and is not there yet: roles, schemas."""
+    statements: list[Statement] = field(default_factory=list)
+    """What the owner of the tables may do."""
+    notes: list[str] = field(default_factory=list)
+
+
+def known_roles(names: Collection[str]) -> tuple[str, ...]:
+    """The roles of these names; all where none is named. Raises SettingsError for an unknown one."""
+    if unknown := [name for name in names if name not in ROLES]:
+        raise SettingsError(f"There is no role {', '.join(unknown)}: name some of {', '.join(ROLES)}")
+    return tuple(name for name in ROLES if name in (names or ROLES))
+
+
+def compose(connection: sa.Connection, schema: str | None, prefix: str | None, names: Collection[str]) -> Grants:
+    """The statements that give the named roles their rights; ``prefix`` begins the names of roles and schemas.
+
+    Raises SettingsError where the database has no row-level security for views, Refused where the warehouse is not as
+    this version has it, or has row-level security of others.
+    """
+    version = connection.dialect.server_version_info or (0,)
+    if connection.dialect.name != "postgresql" or version < _SECURITY_INVOKER:
+        raise SettingsError(
+            f"Roles need PostgreSQL 15 or newer, and the warehouse is {connection.dialect.name} "
+            f"{'.'.join(map(str, version))}, which has no row-level security for views"
+        )
+    metadata = build(CONTRACT.values(), dialect="postgresql", schema=schema)
+    if missing := [addition.name for addition in compare(connection, metadata).additions]:
+        shown = f"{', '.join(missing[:5])}{' …' if missing[5:] else ''}"
+        raise Refused(
+            f"The warehouse is older than this version of the program: it lacks {shown}. The next load "
+            "(drillster-pipeline run) brings it up to date; then run this again"
+        )
+    schema = schema or str(connection.scalar(sa.select(sa.func.current_schema())))
+    composing = _Composing(connection, schema, f"{schema}_" if prefix is None else prefix)
+    return composing.grants(names)
+
+
+def apply(connection: sa.Connection, grants: Grants) -> None:
+    """Execute the statements, in the caller's transaction.
+
+    Raises SettingsError where an administrator must do what is to be prepared, Busy where a query is in the way.
+    """
+    may_prepare = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    if grants.preparing and not connection.scalar(sa.text(may_prepare)):
+        raise SettingsError(
+            "The role of DRILLSTER_WAREHOUSE_URL may not make roles. Have an administrator run what "
+            "`drillster-pipeline grants` prints, once: psql -f FILE; from then on this role sets their rights"
+        )
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DDL_WAIT}'")
+    for text in grants.preparing:
+        connection.exec_driver_sql(text)
+    for text, view in grants.statements:
+        if view is not None:
+            try:
+                with connection.begin_nested():
+                    connection.exec_driver_sql(text)
+                continue
+            except sa.exc.ProgrammingError as error:
+                # The columns of a view moved: only a new one can have them. Its rights are given below.
+                if getattr(error.orig, "sqlstate", None) != "42P16":
+                    raise
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        connection.exec_driver_sql(text)
+
+
+def path_to_group(table: Table) -> tuple[str, str] | None:
+    """The column by which a row belongs to a group or a person, and the ``table.column`` that has it; None: to none."""
+    columns = {column.name: column for column in table.columns}
+    if "group_id" in columns:
+        return "group_id", "groups.group_id"
+    if table.name == "accounts":
+        return "account_id", "group_members.account_id"
+    for column in columns.values():
+        parent = CONTRACT.get((column.references or "").partition(".")[0])
+        if parent is not None and parent is not table and path_to_group(parent):
+            return column.name, column.references or ""
+    return None
+
+
+@cache
+def _tables() -> Tables:
+    return lookup(build(CONTRACT.values(), dialect="postgresql"))
+
+
+def tables_of(view: str) -> set[str]:
+    """The tables that a view reads."""
+    query = VIEWS[view].query(_tables())
+    return {found.name for found in sa.sql.visitors.iterate(query) if isinstance(found, sa.Table)}
+
+
+def for_team_leads() -> tuple[list[str], list[str]]:
+    """The tables that a team lead reads: those by row-level security, and those of which every row is for everybody."""
+    read = {name for view in VIEWS for name in tables_of(view)}
+    shown = {name: table for name, table in CONTRACT.items() if table.kind is not Kind.BOOKKEEPING or name in read}
+    of_groups = [name for name, table in shown.items() if path_to_group(table)]
+    return of_groups, [name for name in shown if name not in of_groups]
+
+
+def for_auditors() -> list[str]:
+    """The tables that an auditor reads: not those of practice and tests, nor what is computed from them."""
+    hidden = set(_NOT_FOR_AUDITORS)
+    for name, table in CONTRACT.items():
+        parents = {(column.source or "").partition(".")[0] for column in table.columns}
+        entity = name.removesuffix("_history") if name in HISTORY_TABLES else name
+        if entity in hidden or (table.kind is not Kind.BOOKKEEPING and parents & hidden):
+            hidden.add(name)
+    return [name for name in CONTRACT if name not in hidden]
+
+
+class _Composing:
+    """The statements for one schema."""
+
+    def __init__(self, connection: sa.Connection, schema: str, prefix: str) -> None:
+        self._connection, self._schema, self._prefix = connection, schema, prefix
+        self._tables = lookup(build(CONTRACT.values(), dialect="postgresql", schema=schema))
+        self._quote = connection.dialect.identifier_preparer.quote
+        self._role = {name: self._quote(prefix + name) for name in ROLES}
+        self._database = self._quote(str(connection.scalar(sa.text("SELECT current_database()"))))
+        owner = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(:name)"
+        self._owner = str(self._scalar(owner, name=self._name("loads").replace("%%", "%")))
+
+    def grants(self, names: Collection[str]) -> Grants:
+        """All that the roles need, in order."""
+        found = Grants(self._owner, self._schema, self._prefix)
+        own_schemas = list(dict.fromkeys(_OWN_SCHEMAS[name] for name in names if name in _OWN_SCHEMAS))
+        found.preparing += self._preparing(names, own_schemas, found.notes)
+        schema, owner = map(self._quote, (self._schema, self._owner))
+        texts = [f"SET LOCAL ROLE {owner}"]
+        for each in own_schemas:
+            makers = self._for_team_leads() if each == "team_lead" else self._without_names()
+            found.statements += [*map(Statement, texts), *makers]
+            texts = []
+        for name in names:
+            if name == "loader":
+                continue
+            role = self._role[name]
+            for where in (self._schema, *map(self._own, own_schemas)):
+                texts.append(f"REVOKE ALL ON ALL TABLES IN SCHEMA {self._quote(where)} FROM {role}")
+            for where, read in self._read_by(name):
+                texts.append(f"GRANT USAGE ON SCHEMA {self._quote(where)} TO {role}")
+                texts += [f"GRANT SELECT ON {self._name(each, where)} TO {role}" for each in read]
+            if name == "analyst":
+                texts.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
+                default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}"
+                texts.append(f"{default} GRANT SELECT ON TABLES TO {role}")
+        found.statements.extend(map(Statement, [*texts, "RESET ROLE"]))
+        return found
+
+    def _own(self, name: str) -> str:
+        """The schema with the views of a role, or of two."""
+        return f"{self._prefix}{name}"
+
+    def _name(self, name: str, schema: str | None = None) -> str:
+        return quoted(self._connection, name, schema or self._schema)
+
+    def _scalar(self, query: str, **values: Any) -> Any:
+        return self._connection.scalar(sa.text(query), values)
+
+    def _preparing(self, names: Collection[str], own_schemas: Collection[str], notes: list[str]) -> Iterator[str]:
+        """Roles and schemas that are not there, and rights that only an administrator may give."""
+        has_role = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)"
+        may_connect = "SELECT has_database_privilege(:name, current_database(), 'CONNECT')"
+        for name in names:
+            is_there = self._scalar(has_role, name=self._prefix + name)
+            if not is_there:
+                yield f"CREATE ROLE {self._role[name]}"
+            if not self._scalar(may_connect, name=self._prefix + name if is_there else "public"):
+                yield f"GRANT CONNECT ON DATABASE {self._database} TO {self._role[name]}"
+            if name == "loader":
+                is_super = self._scalar("SELECT rolsuper FROM pg_roles WHERE rolname = :name", name=self._owner)
+                member = "SELECT pg_has_role(:name, :owner, 'MEMBER')"
+                if is_super:
+                    notes.append(f"The tables belong to {self._owner}, a superuser: the role loader gets no rights")
+                elif not (is_there and self._scalar(member, name=self._prefix + name, owner=self._owner)):
+                    yield f"GRANT {self._quote(self._owner)} TO {self._role[name]}"
+        for name in own_schemas:
+            if not self._scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :name)", name=self._own(name)):
+                yield f"CREATE SCHEMA {self._quote(self._own(name))} AUTHORIZATION {self._quote(self._owner)}"
+
+    def _read_by(self, name: str) -> Iterator[tuple[str, Collection[str]]]:
+        """The schemas that a role uses, and what it reads there one by one."""
+        if name == "analyst":
+            yield self._schema, ()
+        elif name == "auditor":
+            tables = for_auditors()
+            yield self._schema, [*tables, *(view for view in VIEWS if tables_of(view) <= {*tables})]
+        elif name == "team_lead":
+            yield self._schema, [each for some in for_team_leads() for each in some]
+            yield self._own("team_lead"), VIEWS
+        else:
+            every = [*self._shown_without_names(), *VIEWS]
+            counts = [each for each in every if self._is_about_groups(each)]
+            yield self._own("without_names"), counts if name == "dashboard" else every
+
+    # Team leads
+
+    def _for_team_leads(self) -> Iterator[Statement]:
+        own, role = partial(self._name, schema=self._own("team_lead")), self._role["team_lead"]
+        logins, staff = self._tables(READER_LOGINS.name), self._tables("group_staff")
+        said = sa.func.current_setting(SETTING, sa.true())
+        account = sa.select(sa.case((logins.c.is_trusted, said), else_=logins.c.account_id))
+        account = account.where(logins.c.login == sa.func.session_user())
+        of_staff = staff.c.account_id == sa.text(f"{own('reader_account')}()")
+        groups = sa.select(staff.c.group_id).where(of_staff, staff.c.deleted_on.is_(None))
+        for name, result, body in (("reader_account", "text", account), ("reader_groups", "SETOF text", groups)):
+            yield Statement(
+                f"CREATE OR REPLACE FUNCTION {own(name)}() RETURNS {result} LANGUAGE sql STABLE SECURITY DEFINER"
+                f" SET search_path = pg_catalog, pg_temp AS $${self._sql(body)}$$"
+            )
+            yield Statement(f"REVOKE ALL ON FUNCTION {own(name)}() FROM PUBLIC")
+            yield Statement(f"GRANT EXECUTE ON FUNCTION {own(name)}() TO {role}")
+        yield from map(Statement, self._policies(f"{own('reader_groups')}()"))
+        for name, view in VIEWS.items():
+            text = self._sql(view.query(self._tables))
+            made = f"CREATE OR REPLACE VIEW {own(name)} WITH (security_invoker = true) AS\n{text}"
+            yield Statement(made, own(name))
+
+    def _policies(self, groups: str) -> Iterator[str]:
+        """Row-level security that holds for team leads alone; nothing for a table that has it already."""
+        query = sa.text(
+            "SELECT c.relname, c.relrowsecurity, p.polname, obj_description(p.oid, 'pg_policy') AS comment"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_policy p ON p.polrelid = c.oid"
+            " WHERE n.nspname = :schema AND (c.relrowsecurity OR p.oid IS NOT NULL)"
+        )
+        found: dict[str, dict[str, str]] = {}
+        for name, _, policy, comment in self._connection.execute(query, {"schema": self._schema}):
+            found.setdefault(name, {})[policy] = comment
+        for name in for_team_leads()[0]:
+            table, condition = self._name(name), self._of_groups(name, groups)
+            there = found.get(name)
+            if there is None:
+                yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+                yield f"CREATE POLICY every_row ON {table} USING (true)"
+            elif "every_row" not in there:
+                raise Refused(
+                    f"The table {name} has row-level security of others, which a role of this program would undo. "
+                    f"Remove it (ALTER TABLE {table} DISABLE ROW LEVEL SECURITY; DROP POLICY …), or give rights by hand"
+                )
+            role, policy = self._role["team_lead"], self._quote(f"{self._prefix}team_lead")
+            if (there or {}).get(f"{self._prefix}team_lead") != condition.replace("%%", "%"):
+                yield f"DROP POLICY IF EXISTS {policy} ON {table}"
+                yield f"CREATE POLICY {policy} ON {table} AS RESTRICTIVE TO {role} USING ({condition})"
+                yield f"COMMENT ON POLICY {policy} ON {table} IS {literal(self._connection, condition)}"
+
+    def _of_groups(self, name: str, groups: str) -> str:
+        """The rows of a table that a team lead sees. What other tables have of them is filtered there."""
+        column, parent = path_to_group(CONTRACT[name]) or ("", "")
+        found = self._tables(name).c[column]
+        people = [
+            sa.select(self._tables(each).c.account_id)
+            for each, table in CONTRACT.items()
+            if table.kind is Kind.ENTITY and {"group_id", "account_id"} <= {column.name for column in table.columns}
+        ]
+        rows, _, key = parent.partition(".")
+        shown: Any = sa.select(self._tables(rows).c[key])
+        if column == "group_id":
+            shown = sa.select(sa.text(groups))
+        elif name == "accounts":
+            shown = sa.union_all(*people)
+        return self._sql(found.in_(shown))
+
+    def _sql(self, element: sa.ClauseElement) -> str:
+        return str(element.compile(self._connection, compile_kwargs={"literal_binds": True}))
+
+    # Readers without names
+
+    def _shown_without_names(self) -> list[str]:
+        return [name for some in for_team_leads() for name in some]
+
+    def _without_names(self) -> Iterator[Statement]:
+        for name in [*self._shown_without_names(), *VIEWS]:
+            own = self._name(name, self._own("without_names"))
+            text = self._sql(self._hidden(name))
+            yield Statement(f"CREATE OR REPLACE VIEW {own} AS\n{text}", own)
+
+    def _source(self, name: str) -> sa.FromClause:
+        return self._tables(name) if name in CONTRACT else VIEWS[name].query(self._tables).subquery("shown")
+
+    def _is_about_groups(self, name: str) -> bool:
+        """Whether it is a view or a table of figures, and has no row about a person."""
+        is_computed = name in VIEWS or CONTRACT[name].kind == "daily"
+        return is_computed and "account_id" not in self._source(name).c
+
+    def _hidden(self, name: str) -> sa.Select[Any]:
+        """A table or view without personal values, and without what it shows of people in small groups."""
+        source = self._source(name)
+        is_of_people, is_of_group = "account_id" in source.c, "group_id" in source.c
+        columns: list[sa.ColumnElement[Any]] = []
+        for column in source.c:
+            declared = [self._declared(each) for each in _origins(column)]
+            if any(
+                each.personal or (each.prose and each.name != "name") or each.name == "row_hash" for each in declared
+            ):
+                columns.append(sa.cast(sa.null(), column.type).label(column.name))
+            elif is_of_group and not is_of_people and self._is_figure(column):
+                columns.append(sa.case((self._is_large(source), column)).label(column.name))
+            else:
+                columns.append(column)
+        query = sa.select(*columns).select_from(source)
+        if is_of_people and is_of_group:
+            return query.where(self._is_large(source))
+        return query.where(*self._by_parent(source, name))
+
+    def _by_parent(self, source: sa.FromClause, name: str) -> Iterator[sa.ColumnElement[bool]]:
+        """For parts of rows about people (the scores of an attempt): that those rows are shown."""
+        column, parent = (path_to_group(CONTRACT[name]) if name in CONTRACT else None) or ("", "")
+        rows = self._tables(parent.partition(".")[0]) if parent else None
+        if (
+            rows is not None
+            and column not in {"group_id", "account_id"}
+            and {"account_id", "group_id"} <= {*rows.c.keys()}
+        ):
+            yield source.c[column].in_(sa.select(rows.c[column]).where(self._is_large(rows)))
+
+    def _is_large(self, source: sa.FromClause) -> sa.ColumnElement[bool]:
+        members = self._tables("group_members")
+        large = sa.select(members.c.group_id).where(members.c.deleted_on.is_(None)).group_by(members.c.group_id)
+        return source.c.group_id.in_(large.having(sa.func.count(members.c.account_id) >= FEWEST_PEOPLE))
+
+    def _declared(self, column: sa.Column[Any]) -> Column:
+        return CONTRACT[column.table.name].column(column.name)
+
+    def _is_figure(self, column: sa.ColumnElement[Any]) -> bool:
+        """Whether it says something of the people of a group: not a key, nor how a thing is now."""
+        (base, *_) = column.base_columns
+        if not isinstance(base, sa.Column):
+            return True
+        table, declared = CONTRACT[base.table.name], self._declared(base)
+        is_fixed = declared.in_key or declared.references or declared in table.managed_columns
+        return not is_fixed and table.kind not in {Kind.ENTITY, Kind.HISTORY, Kind.BOOKKEEPING}
+
+
+def _origins(column: sa.ColumnElement[Any]) -> Iterator[sa.Column[Any]]:
+    """The columns of tables that a column is made of."""
+    for base in column.base_columns:
+        for each in sa.sql.visitors.iterate(base):
+            if isinstance(each, sa.Column) and isinstance(each.table, sa.Table):
+                yield each
+            elif isinstance(each, sa.ColumnClause) and each is not base:
+                yield from _origins(each)

@@ -1,0 +1,367 @@
+"""Who may read what on PostgreSQL: real logins of every role, before and after whatever changes a warehouse."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from drillster_pipeline.cli.main import commands
+from drillster_pipeline.errors import Busy, Refused, SettingsError
+from drillster_pipeline.tables import Kind
+from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse, grants
+from drillster_pipeline.warehouse.views import View
+from tests.support.databases import Place, execute, oldest_postgresql_server, postgresql_engine
+
+from .support import account, batch, day, evaluation, event, group, load, member, objective, plan, playable, result
+
+pytestmark = pytest.mark.slow
+SCHEMA = "drillster"
+LARGE, SMALL = 6, 2
+OWN = {"dashboard": "without_names", "reader_without_names": "without_names", "team_lead": "team_lead"}
+
+
+def content(on: date) -> dict[str, list[Any]]:
+    """Two groups, each with people, an objective, practice and a test of its own; every text says of which it is."""
+    people = [
+        (each, f"{each}-{number}") for each, size in (("large", LARGE), ("small", SMALL)) for number in range(size)
+    ]
+    groups, leads = ("large", "small"), ("lead-large", "lead-small")
+    return {
+        "organizations": [{"organization_id": "o", "name": "Zorg", "email_address": "info@named.example"}],
+        "accounts": [
+            *(account(each, f"Named {each}", email_address=f"{each}@named.example") for _, each in people),
+            *(account(each, f"Named {each}", year_of_birth=1961) for each in leads),
+        ],
+        "account_external_ids": [
+            {"account_id": each, "third_party": "HR", "external_id": f"named-key-{each}"} for _, each in people
+        ],
+        "groups": [group(each, description=f"Named description of {each}") for each in groups],
+        "group_members": [member(of, each, email_address=f"{each}@named.example") for of, each in people],
+        "group_staff": [{"group_id": of, "account_id": f"lead-{of}", "permission": "VIEW"} for of in groups],
+        "playables": [playable("p"), playable("t", type="TEST")],
+        "group_playables": [{"group_id": of, "playable_id": "p", "type": "DRILL"} for of in groups],
+        "objectives": [objective(f"o-{of}", of) for of in groups],
+        "objective_playables": [{"objective_id": f"o-{of}", "playable_id": "p"} for of in groups],
+        "objective_evaluations": [evaluation(on, f"o-{of}", each, of, True) for of, each in people],
+        "results": [result(on, of, each, "p") for of, each in people],
+        "test_results": [
+            {"test_result_id": f"r-{each}", "test_id": "t", "group_id": of, "account_id": each} for of, each in people
+        ],
+        "test_result_scores": [
+            {"test_result_id": f"r-{each}", "transformation_id": "grade", "result": f"named result of {each}"}
+            for _, each in people
+        ],
+        "test_result_drills": [{"test_result_id": f"r-{each}", "drill_id": "p"} for _, each in people],
+    }
+
+
+class Rights:
+    """A database with a warehouse in it that belongs to a loader, and a login for each role."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self.name = url, f"rights_{secrets.token_hex(3)}"
+        self.prefix = f"{self.name}_"
+        self.loader = f"{self.prefix}owner"
+        self.place = Place(self.url(self.loader), SCHEMA)
+
+    def url(self, role: str) -> str:
+        return f"postgresql://{role}@/{self.name}?{self._url.split('?', 1)[1]}"
+
+    def run(self, *statements: str, role: str = "postgres") -> list[tuple[Any, ...]]:
+        """As a superuser, or as the login of a role."""
+        login = role if role == "postgres" else f"{self.prefix}{role}"
+        return execute(self.url(login), *statements)
+
+    def command(self, *arguments: str) -> str:
+        environment = {"DRILLSTER_WAREHOUSE_URL": self.place.url, "DRILLSTER_WAREHOUSE_SCHEMA": self.place.schema or ""}
+        command = ["grants", "--prefix", self.prefix, *arguments]
+        ended = CliRunner().invoke(commands, command, env=environment, catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    def schemas(self) -> dict[str, str]:
+        return {"": SCHEMA, **{each: f"{self.prefix}{each}" for each in ("team_lead", "without_names")}}
+
+    def read(self, login: str) -> dict[tuple[str, str], list[Any]]:
+        """All rows that a login may read, by schema (without its prefix) and table or view."""
+        found: dict[tuple[str, str], list[Any]] = {}
+        listed = "SELECT schemaname, tablename FROM pg_tables UNION ALL SELECT schemaname, viewname FROM pg_views"
+        there = set(self.run(listed))
+        with postgresql_engine(self.url(f"{self.prefix}{login}")).connect() as connection:
+            for short, schema in self.schemas().items():
+                for name in sorted(name for place, name in there if place == schema):
+                    try:
+                        rows = connection.exec_driver_sql(f"SELECT * FROM {schema}.{name}")
+                    except sa.exc.ProgrammingError as error:
+                        if "permission denied" not in str(error):
+                            raise
+                    else:
+                        found[short, name] = [tuple(row) for row in rows]
+        return found
+
+    def readable(self, login: str) -> set[tuple[str, str]]:
+        """What a login may read of the contract; team leads and who reads without names no partition of it."""
+        found = self.read(login).keys()
+        contract = {(short, name) for short, name in found if name in CONTRACT or name in VIEWS}
+        assert login == "alice" or found == contract
+        return contract
+
+    def groups(self, login: str, name: str, *before: str) -> set[str]:
+        return {row[0] for row in self.run(*before, f"SELECT DISTINCT group_id FROM {name}", role=login)}
+
+
+@pytest.fixture(scope="module", params=[18, pytest.param(15, marks=pytest.mark.deep)], ids="PostgreSQL {}".format)
+def rights(request: pytest.FixtureRequest) -> Iterator[Rights]:
+    """The warehouse of two dates in one month, with rights as an administrator gives them; no test leaves a change."""
+    if request.param == 18:
+        yield from _granted(request.getfixturevalue("postgresql_url"))
+        return
+    with oldest_postgresql_server() as url:
+        if url is None:
+            pytest.skip("no PostgreSQL 15 to test on: install postgresql-15")
+        yield from _granted(url)
+
+
+def _granted(url: str) -> Iterator[Rights]:
+    made = Rights(url)
+    execute(url, f"CREATE ROLE {made.loader} LOGIN", f"CREATE DATABASE {made.name}")
+    made.run(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {made.loader}")
+    with made.place.prepared() as warehouse:
+        fill(warehouse, day(1))
+        fill(warehouse, day(2))
+    as_administrator(made)
+    logins = {"alice": "analyst", "anna": "auditor", "board": "dashboard", "robin": "reader_without_names"}
+    logins |= {"lee": "team_lead", "sam": "team_lead", "superset": "team_lead", "stranger": "team_lead"}
+    for login, role in {**logins, "etl": "loader"}.items():
+        made.run(f"CREATE ROLE {made.prefix}{login} LOGIN IN ROLE {made.prefix}{role}")
+    made.run(f"ALTER ROLE {made.prefix}etl SET role = {made.loader}")
+    for login, account_id in (("lee", "'lead-large'"), ("sam", "'lead-small'"), ("superset", "NULL")):
+        values = f"'{made.prefix}{login}', {account_id}, {account_id == 'NULL'}"
+        made.run(f"INSERT INTO {SCHEMA}.reader_logins VALUES ({values})", role="owner")
+    yield made
+    roles = f"SELECT rolname FROM pg_roles WHERE rolname LIKE '{made.name}%%'"
+    execute(url, f"DROP DATABASE {made.name} WITH (FORCE)")
+    for (role,) in execute(url, roles):
+        execute(url, f"DROP ROLE {role}")
+
+
+def fill(warehouse: Warehouse, on: date) -> None:
+    load(warehouse, on, content(on))
+    with warehouse.loading(plan(on, ["objective_events"], kind="events")) as loading:
+        events = [event(f"e-{of}", f"{of}-0", group_id=of, objective_id=f"o-{of}") for of in ("large", "small")]
+        loading.stage(batch("objective_events", events))
+        loading.merge()
+
+
+def as_administrator(rights: Rights) -> None:
+    """Run what the command prints, as psql would."""
+    with postgresql_engine(rights.url("postgres")).connect() as connection:
+        connection.connection.driver_connection.execute(rights.command())  # type: ignore[union-attr]  # of psycopg
+
+
+def with_views(*names: str) -> set[tuple[str, str]]:
+    return {("", name) for name in names}
+
+
+def test_each_role_reads_its_tables_and_views(rights: Rights) -> None:
+    every = {*CONTRACT, *VIEWS}
+    of_operators = {"rejected_rows", "load_exceptions", "erasures", "view_definitions", "reader_logins"}
+    practice = {"results", "test_results", "test_result_scores", "test_result_drills"}
+    counts = {name for name, view in VIEWS.items() if "account_id" not in view.columns}
+    assert rights.readable("alice") == {("", name) for name in every}
+    assert rights.readable("robin") == {("without_names", name) for name in every - of_operators}
+    shown = rights.readable("board")
+    assert shown >= {("without_names", name) for name in counts}
+    assert {name for _, name in shown} - counts == {name for name in CONTRACT if name.endswith("_daily")}
+    anna = rights.readable("anna")
+    assert anna >= with_views("objective_evaluations", "accounts", "objectives_history", "loads", "rejected_rows")
+    assert anna >= with_views("overdue_objectives", "group_compliance", "latest_load")
+    assert not anna & with_views(*practice, "account_external_ids", "current_results", "proficiency_trend")
+    lee = rights.readable("lee")
+    assert lee == {("", name) for name in CONTRACT.keys() - of_operators} | {("team_lead", name) for name in VIEWS}
+    for login in ("alice", "anna", "board", "robin", "lee"):
+        for schema in rights.schemas().values():
+            for statement in (f"DELETE FROM {schema}.loads", f"CREATE TABLE {schema}.mine (one int)"):
+                with pytest.raises(sa.exc.ProgrammingError, match=r"permission denied|does not exist"):
+                    rights.run(statement, role=login)
+
+
+def test_a_team_lead_reads_nothing_of_other_groups(rights: Rights) -> None:
+    for login, own, other in (("lee", "large", "small"), ("sam", "small", "large")):
+        read = repr(rights.read(login))
+        assert f"Named {own}-0" in read
+        assert f"r-{own}-0" in read
+        assert other not in read.lower()
+    # A query with a condition of its own, whose function sees only what it may see.
+    leak = f"SELECT group_id FROM {SCHEMA}.results WHERE CAST(account_id AS int) > 0"
+    with pytest.raises(sa.exc.DBAPIError, match='syntax for type integer: "large-'):
+        rights.run(leak, role="lee")
+    assert rights.run(f"SELECT * FROM {SCHEMA}.results", role="stranger") == [], "a login that nobody entered"
+    with pytest.raises(sa.exc.ProgrammingError, match="would be affected by row-level security"):
+        rights.run("SET row_security = off", f"SELECT * FROM {SCHEMA}.results", role="lee")
+
+
+def test_the_session_setting_counts_for_the_trusted_application_alone(rights: Rights) -> None:
+    view = f"{rights.prefix}team_lead.group_compliance"
+    as_other = "SET drillster.account_id = 'lead-small'"
+    assert rights.groups("superset", view) == set()
+    assert rights.groups("superset", view, as_other) == {"small"}
+    assert rights.groups("lee", view, as_other) == {"large"}
+    assert rights.groups("lee", view, as_other, f"SET ROLE {rights.prefix}team_lead") == {"large"}
+    assert rights.groups("stranger", view, as_other) == set()
+    for login in ("superset", "lee"):
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
+            rights.run(f"INSERT INTO {SCHEMA}.reader_logins VALUES ('x', 'lead-small', false)", role=login)
+
+
+def test_a_prepared_statement_follows_the_session(rights: Rights) -> None:
+    prepared = [
+        f"PREPARE mine AS SELECT DISTINCT group_id FROM {SCHEMA}.results",
+        "SET plan_cache_mode = force_generic_plan",
+    ]
+    for account_id, expected in (("lead-large", [("large",)]), ("lead-small", [("small",)])):
+        first, then = sorted(("lead-large", "lead-small"), key=lambda each: each == account_id)
+        switched = [f"SET drillster.account_id = '{first}'", "EXECUTE mine", f"SET drillster.account_id = '{then}'"]
+        assert rights.run(*prepared, *switched, "EXECUTE mine", role="superset") == expected
+    with postgresql_engine(rights.url(f"{rights.prefix}lee")).connect() as connection:
+        for _ in range(7):  # from the sixth time on, a server may use one plan for all
+            query = sa.text(f"SELECT DISTINCT group_id FROM {SCHEMA}.results WHERE export_date = :day")
+            assert connection.execute(query, {"day": day(1)}).all() == [("large",)]
+
+
+def test_readers_without_names_read_no_name_and_nothing_of_small_groups(rights: Rights) -> None:
+    read = rights.read("robin")
+    assert not re.search("named|1961", repr(read).lower())
+    assert "large-0" in repr(read)
+    ids_alone = ("accounts", "accounts_history", "account_external_ids", "account_external_ids_history")
+    assert "small-0" not in repr({name: rows for (_, name), rows in read.items() if name not in ids_alone})
+    assert not re.search("named|(large|small)-0", repr(rights.read("board")).lower())
+
+
+def test_small_groups_have_no_figures(rights: Rights) -> None:
+    place = f"{rights.prefix}without_names"
+    figures = f"SELECT DISTINCT group_id, evaluated, met, met_percentage FROM {place}.group_compliance ORDER BY 1"
+    for login in ("board", "robin"):
+        assert rights.run(figures, role=login) == [("large", LARGE, LARGE, 100.0), ("small", None, None, None)]
+        trend = f"SELECT DISTINCT group_id, average_proficiency FROM {place}.proficiency_trend ORDER BY 1"
+        assert rights.run(trend, role=login) == [("large", 50.0), ("small", None)]
+    every = f"SELECT group_id, met_percentage FROM {SCHEMA}.group_compliance WHERE group_id = 'small'"
+    assert set(rights.run(every, role="alice")) == {("small", 100.0)}
+
+
+@pytest.mark.deep
+def test_the_loader_loads_prunes_and_sets_rights_again(rights: Rights) -> None:
+    """A new partition, its removal, and a second `--apply` leave everybody's rights as they are."""
+    before = {login: rights.readable(login) for login in ("alice", "anna", "board", "robin", "lee")}
+    with Place(rights.url(f"{rights.prefix}etl"), SCHEMA).prepared() as warehouse:
+        fill(warehouse, day(40))
+        assert rights.groups("lee", f"{SCHEMA}.results", "SET enable_partition_pruning = off") == {"large"}
+        assert "results_2026_02" not in {name for _, name in rights.read("lee")}
+        query = f"SELECT max(export_date) FROM {rights.prefix}without_names.results"
+        assert rights.run(query, role="robin") == [(day(40),)]
+        warehouse.drop_snapshots(day(32))
+        assert rights.groups("lee", f"{SCHEMA}.results") == {"large"}
+        assert rights.run(f"SELECT DISTINCT export_date FROM {SCHEMA}.results", role="alice") == [(day(40),)]
+    said = rights.command("--apply")
+    assert f"{rights.prefix}team_lead" in said
+    assert {login: rights.readable(login) for login in before} == before
+    assert rights.groups("lee", f"{SCHEMA}.results") == {"large"}
+    again = rights.command()
+    assert not re.search("^CREATE (ROLE|SCHEMA|POLICY)", again, re.MULTILINE), "what is there is left alone"
+    owners = f"SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = '{SCHEMA}'"
+    assert rights.run(owners) == [(rights.loader,)]
+
+
+@pytest.mark.deep
+def test_a_migration_changes_no_rights_and_then_rights_cover_what_it_brought(
+    rights: Rights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compliance = VIEWS["group_compliance"]
+
+    def moved(tables: Any) -> Any:
+        selected = compliance.query(tables)
+        return selected.with_only_columns(*reversed(selected.selected_columns))
+
+    def newer(tables: Any) -> Any:
+        rows = tables("results")
+        return sa.select(rows.c.group_id, rows.c.account_id, rows.c.proficiency)
+
+    columns = dict(reversed(compliance.columns.items()))
+    monkeypatch.setitem(VIEWS, "group_compliance", View("group_compliance", "Moved.", columns, moved))
+    described = dict.fromkeys(("group_id", "account_id", "proficiency"), "…")
+    monkeypatch.setitem(VIEWS, "newer", View("newer", "New.", described, newer))
+    with pytest.raises(Refused, match=r"older than this version of the program: it lacks .*newer"):
+        rights.command("--apply")
+    rights.run(f"ALTER TABLE {SCHEMA}.accounts DROP COLUMN time_zone CASCADE", role="owner")
+    with rights.place.prepared() as warehouse:
+        assert rights.groups("lee", f"{rights.prefix}team_lead.group_compliance") == {"large"}
+        assert ("", "newer") in rights.readable("alice")
+        rights.command("--apply")
+        for name in ("group_compliance", "newer"):
+            assert rights.groups("lee", f"{rights.prefix}team_lead.{name}") == {"large"}
+        assert "newer" not in {name for _, name in rights.readable("board")}
+        assert rights.groups("robin", f"{rights.prefix}without_names.newer") == {"large"}
+        with warehouse.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP VIEW {SCHEMA}.newer")
+            for each in ("team_lead", "without_names"):
+                connection.exec_driver_sql(f"DROP VIEW {rights.prefix}{each}.newer")
+    monkeypatch.undo()
+    with rights.place.prepared():
+        rights.command("--apply")
+
+
+@pytest.mark.deep
+def test_what_others_did_and_what_is_in_the_way_is_said(rights: Rights, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"may not make roles. Have an administrator run what"):
+        rights.command("--prefix", "other_", "--apply")
+    for statement in ("ENABLE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"):
+        rights.run(f"DROP POLICY IF EXISTS every_row ON {SCHEMA}.groups", f"ALTER TABLE {SCHEMA}.groups {statement}")
+        if statement.startswith("ENABLE"):
+            with pytest.raises(Refused, match="The table groups has row-level security of others"):
+                rights.command()
+    rights.run(f"DROP POLICY {rights.prefix}team_lead ON {SCHEMA}.groups")
+    rights.command("--apply")
+    monkeypatch.setattr(grants, "DDL_WAIT", "100ms")
+    with (
+        postgresql_engine(rights.url("postgres")).execution_options(isolation_level="READ COMMITTED").begin() as reader
+    ):
+        rights.run(f"DROP POLICY {rights.prefix}team_lead ON {SCHEMA}.groups")
+        reader.exec_driver_sql(f"SELECT * FROM {SCHEMA}.groups")
+        with pytest.raises(Busy, match="a query holds a lock"):
+            rights.command("--apply")
+    rights.command("--apply")
+
+
+def test_an_unknown_role_and_a_database_without_row_level_security_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, error in (
+        (["analyst", "boss"], "There is no role boss: name some of dashboard, analyst"),
+        (["--apply"], "Roles need PostgreSQL 15 or newer, and the warehouse is sqlite 3"),
+    ):
+        with pytest.raises(SettingsError, match=error):
+            CliRunner().invoke(commands, ["grants", *arguments], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_table_about_people_belongs_to_a_group_or_a_person() -> None:
+    """Else row-level security would leave it open to all team leads, and its names to readers without names."""
+    of_groups, for_all = grants.for_team_leads()
+    assert of_groups
+    for name in for_all:
+        columns = CONTRACT[name].columns
+        assert not [each.name for each in columns if each.personal or each.names_account], name
+    names = {"name", "email_address", "external_id", "member_key"}
+    for name, table in CONTRACT.items():
+        if table.kind is not Kind.BOOKKEEPING and name not in for_all:
+            personal = {each.name for each in table.columns if each.personal}
+            assert personal >= names & {each.name for each in table.columns if not each.prose}, name
