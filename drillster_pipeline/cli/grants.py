@@ -42,6 +42,8 @@ def run_grants(context: PipelineContext, roles: Collection[str], prefix: str | N
     else:
         click.echo("-- For an administrator, or the owner where all roles are there. Again after each new version.")
         click.echo("BEGIN;")
+        for name in names:
+            click.echo(f"-- {found.prefix}{name}: {grants.ROLES[name]}")
         for text in (*found.preparing, *(statement.text for statement in found.statements)):
             click.echo(f"{text.replace('%%', '%')};")
         click.echo("COMMIT;\n")

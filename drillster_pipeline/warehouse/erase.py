@@ -16,7 +16,7 @@ from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES, Column, Kind, Table, history_name
 
 from . import daily
-from .ledger import ROW
+from .ledger import READER_LOGINS, ROW
 from .model import Tables
 from .staging import KEY_SEPARATOR
 
@@ -138,8 +138,11 @@ def _about(connection: sa.Connection, tables: Tables, name: str, person: Person)
 def _kept_of(
     connection: sa.Connection, tables: Tables, account_id: str
 ) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
-    """The rows in which loads have kept something about the account: what was rejected, and what they could not see."""
+    """The rows in which something is kept about the account: what loads rejected, or could not see, and its logins."""
     rejected, unobserved = tables("rejected_rows"), tables("load_exceptions")
+    logins = tables(READER_LOGINS.name)
+    if connection.scalar(sa.select(sa.exists().where(logins.c.account_id == account_id))):
+        yield logins, logins.c.account_id == account_id
     naming = {name: columns for name, table in DATA_TABLES.items() if (columns := _naming(table))}
     for row in connection.execute(sa.select(rejected).where(rejected.c.table_name.in_(list(naming)))).all():
         record = json.loads(row.record)

@@ -347,7 +347,7 @@ class _Composing:
 
     def _is_about_groups(self, name: str) -> bool:
         """Whether it is a view or a table of figures, and has no row about a person."""
-        is_computed = name in VIEWS or CONTRACT[name].kind == "daily"
+        is_computed = name in VIEWS or CONTRACT[name].kind is Kind.DAILY
         return is_computed and "account_id" not in self._source(name).c
 
     def _hidden(self, name: str) -> sa.Select[Any]:
@@ -382,6 +382,11 @@ class _Composing:
             yield source.c[column].in_(sa.select(rows.c[column]).where(self._is_large(rows)))
 
     def _is_large(self, source: sa.FromClause) -> sa.ColumnElement[bool]:
+        """Whether the group of a row has enough members: on the export date of the row, else now."""
+        if "export_date" in source.c:
+            daily = self._tables("group_daily").alias("of_date")
+            of_row = (daily.c.export_date == source.c.export_date, daily.c.group_id == source.c.group_id)
+            return sa.exists().where(*of_row, daily.c.member_count >= FEWEST_PEOPLE)
         members = self._tables("group_members")
         large = sa.select(members.c.group_id).where(members.c.deleted_on.is_(None)).group_by(members.c.group_id)
         return source.c.group_id.in_(large.having(sa.func.count(members.c.account_id) >= FEWEST_PEOPLE))

@@ -85,9 +85,12 @@ def test_nothing_of_the_person_is_left_and_everything_of_others_is(loaded: Insta
     before = loaded.query(of_others, account=person.account_id)
     learners = "SELECT learner_count, average_proficiency FROM organization_daily ORDER BY export_date"
     counted = loaded.query(learners)
+    for login in (person.account_id, "another"):
+        loaded.query("INSERT INTO reader_logins VALUES (:login, :login, 0)", login=login)
     outcome = run(loaded, person)
     assert outcome.lines > 0
-    assert outcome.rows["accounts"] == 1
+    assert outcome.rows["accounts"] == outcome.rows["reader_logins"] == 1
+    assert loaded.query("SELECT login FROM reader_logins") == [("another",)]
     assert outcome.rows["results"] > 0
     assert outcome.reports == (REPORT,)
     assert loaded.query(of_others, account=person.account_id) == before
