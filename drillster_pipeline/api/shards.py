@@ -8,6 +8,7 @@ What belongs to no group is read by the first shard.
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 from drillster_pipeline.archive.captures import CaptureWriter, described
 from drillster_pipeline.archive.storage import Storage
+from drillster_pipeline.errors import ArchiveCorrupt
 from drillster_pipeline.resources import GROUP_MEMBERS, GROUPS, RESULTS, Endpoint
 
 Share = Callable[[Endpoint, Mapping[str, str]], bool]
@@ -30,6 +32,8 @@ _PARTS_OF_A_SHARD = 8
 """A group that makes more than such a part of a shard is spread over all of them."""
 _LEAST_TO_SPREAD = 200
 """Members; to spread fewer gains nothing."""
+
+logger = logging.getLogger(__name__)
 
 
 def everything(_: Endpoint, __: Mapping[str, str]) -> bool:
@@ -89,19 +93,23 @@ class CapturePlan:
 
     @classmethod
     def read(cls, storage: Storage, folder: str) -> CapturePlan | None:
-        """The plan of a capture, if it has one. Raises ArchiveCorrupt."""
+        """The plan of a capture, if it has one that can be read: else the capture is planned anew, and goes on."""
         where = f"{folder}/{PLAN}"
         if PLAN not in storage.names(folder):
             return None
-        found: dict[str, Any] = described(storage.read(where), where)
-        return cls(
-            **{
-                **found,
-                "earlier_groups": tuple(found["earlier_groups"]),
-                "groups": tuple(map(frozenset, found["groups"])),
-                "spread": frozenset(found["spread"]),
-            }
-        )
+        try:
+            found: dict[str, Any] = described(storage.read(where), where)
+            return cls(
+                **{
+                    **found,
+                    "earlier_groups": tuple(found["earlier_groups"]),
+                    "groups": tuple(map(frozenset, found["groups"])),
+                    "spread": frozenset(found["spread"]),
+                }
+            )
+        except (ArchiveCorrupt, KeyError, TypeError):
+            logger.warning("%s is damaged, or of another version, and is not considered.", where)
+            return None
 
 
 def distributed(sizes: Mapping[str, int], shards: int) -> tuple[frozenset[str], ...]:
