@@ -50,6 +50,8 @@ class CaptureWork:
     kind: str
     export_date: date
     shard: int | None = None
+    shards: int = 1
+    """How many there are by the plan: the settings of a worker may be others."""
 
     @property
     def window(self) -> Window:
@@ -80,10 +82,10 @@ class CaptureWork:
     @property
     def limits(self) -> Settings:
         """The settings with the requests in flight and the rate of one process."""
-        settings, shards = self.context.settings, self.context.settings.capture_shards
+        settings, shards = self.context.settings, self.shards
         concurrency, rate = settings.concurrency, settings.requests_per_second
         if self.shard is not None:
-            concurrency = concurrency // shards + (self.shard < concurrency % shards)
+            concurrency = max(1, concurrency // shards + (self.shard < concurrency % shards))
             rate = rate and rate / shards
         limits = {"concurrency": min(concurrency, MOST_IN_FLIGHT), "requests_per_second": rate}
         return settings.model_copy(update=limits)

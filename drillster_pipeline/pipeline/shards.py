@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 
 from drillster_pipeline.api.shards import (
@@ -108,6 +109,9 @@ def capture_shard(context: PipelineContext, kind: str, export_date: date, shard:
             if context.archive.newest_sealed(export_date, kind) is None:
                 raise Interrupted(f"The capture of {export_date} was removed while its shards were read: run again")
             return
+        if shard >= plan.shards:
+            return  # of an earlier plan: its groups are those of other shards now
+        work = replace(work, shards=plan.shards)
         with work.client() as client:
             writer = CaptureWriter(storage, ref, check_lock=check_lock, shard=shard)
             started = context.steady()
