@@ -7,16 +7,18 @@ they carry their own dates and can be fetched for any window.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from drillster_pipeline import __version__
-from drillster_pipeline.api.shards import CapturePlan, complete_walk
+from drillster_pipeline.api.shards import CapturePlan, Share, complete_walk, everything
 from drillster_pipeline.archive.archive import RESUMABLE_FOR
-from drillster_pipeline.archive.captures import Capture, utc_moment, utc_text
+from drillster_pipeline.archive.captures import Capture, CaptureWriter, utc_moment, utc_text
 from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.errors import ContractError, Interrupted, PastDateRefused, PermissionDenied, PipelineError
+from drillster_pipeline.resources import Endpoint
 
 from .capture_work import CaptureWork
 from .context import PipelineContext
@@ -53,18 +55,44 @@ def capture(
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
     ``again``: request it again even where an earlier run's capture still waits to be published, or where events of a
-    past date are in the archive. ``may_begin``: else there must be one to resume. Raises
-    PastDateRefused for a snapshot of a past date without an archive, Refused for
-    a date that has not ended or where the archive is another organization's, Busy while another process captures the
-    same, and what the API raises.
+    past date are in the archive. ``may_begin``: else what shards have read is sealed, even where an earlier run's
+    capture would do, and nothing is begun. Raises PastDateRefused for a snapshot of a past date without an archive,
+    Refused for a date that has not ended or where the archive is another organization's, Busy while another process
+    captures the same, and what the API raises.
     """
     context.require_ended(export_date)
-    if (done := existing_capture(context, kind, export_date, again=again)) is not None:
+    if may_begin and (done := existing_capture(context, kind, export_date, again=again)) is not None:
         return done
     with context.archive.locked(export_date, kind) as check_lock:
-        # Another process may have sealed it in the meantime.
-        done = existing_capture(context, kind, export_date, again=again)
+        has_shards = not may_begin and _has_shards(context, kind, export_date)
+        try:
+            # Another process may have sealed it in the meantime.
+            done = existing_capture(context, kind, export_date, again=again or has_shards)
+        except PastDateRefused:
+            if not has_shards:
+                raise
+            done = None  # midnight came before the seal
         return done if done is not None else _capture(context, kind, export_date, check_lock, may_begin=may_begin)
+
+
+def _has_shards(context: PipelineContext, kind: str, export_date: date) -> bool:
+    """Whether there is something newer than all that is sealed. The caller has its lock."""
+    ref = CaptureWork(context, kind, export_date).resumable()
+    return ref is not None and CapturePlan.read(context.archive.storage, ref.folder) is not None
+
+
+def _all_read(writer: CaptureWriter, export_date: date) -> Share:
+    """The share of a seal on another day, when nothing may be requested any more."""
+
+    def is_read(endpoint: Endpoint, params: Mapping[str, str]) -> bool:
+        if not writer.finished(endpoint.resource, params):
+            raise PastDateRefused(
+                f"The shards of {export_date} did not end on the day after it, and what Drillster answers now is of "
+                "another day: that capture can't be completed. The newest complete date can be captured now"
+            )
+        return True
+
+    return is_read
 
 
 def existing_capture(context: PipelineContext, kind: str, export_date: date, *, again: bool) -> CaptureOutcome | None:
@@ -140,7 +168,9 @@ def _capture(
         try:
             started = context.steady()
             earlier = plan.earlier_groups if plan else work.groups_before()
-            result = work.read(work.crawler(client, writer, earlier_groups=earlier))
+            is_past = kind == "snapshot" and export_date < context.newest_complete
+            share = _all_read(writer, export_date) if is_past else everything
+            result = work.read(work.crawler(client, writer, earlier_groups=earlier, share=share))
             walk = {"seconds": round(context.steady() - started, 3), **client.metrics.snapshot()}
             if plan and is_resumed:
                 is_resumed = plan.run_id != context.run_id

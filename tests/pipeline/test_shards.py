@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -174,12 +174,75 @@ def test_what_no_shard_has_read_is_read_before_the_seal(
     assert content(seal_capture(sharded.context, "snapshot", DAY).capture) == content(alone.capture)
 
 
+def read_all(installation: Installation, kind: str = "snapshot", day: date = DAY, **options: bool) -> None:
+    """Plan a capture, and read its shards."""
+    for shard in range(plan_capture(installation.context, kind, day, **options)):
+        capture_shard(installation.context, kind, day, shard)
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "events"])
+def test_what_shards_have_read_again_is_sealed_where_an_earlier_capture_would_do(
+    sharded: Installation, kind: str
+) -> None:
+    before = sharded.capture(kind)
+    sharded.at(NOW + (timedelta(days=1) if kind == "events" else timedelta(minutes=1)))
+    assert plan_capture(sharded.context, kind, DAY) == 0
+    assert seal_capture(sharded.context, kind, DAY).capture.capture_id == before.capture.capture_id
+    read_all(sharded, kind, again=True)
+    made = seal_capture(sharded.context, kind, DAY)
+    assert made.how is How.CAPTURED
+    assert made.capture.capture_id > before.capture.capture_id
+
+
+def test_shards_that_were_read_before_midnight_are_sealed_after_it_and_others_are_not(
+    installation: Installation, sharded: Installation, sandbox: Sandbox
+) -> None:
+    late = NOW + timedelta(hours=21)
+    for made in (installation, sharded):
+        made.at(late)
+    alone = installation.capture()
+    plan_capture(sharded.context, "snapshot", DAY)
+    for shard in range(SHARDS):
+        refused = pytest.raises(PastDateRefused, match="did not end on the day after it")
+        with sharded.new_context(now=lambda: late + timedelta(hours=1)) as context, refused:
+            seal_capture(context, "snapshot", DAY)
+        capture_shard(sharded.context, "snapshot", DAY, shard)
+    sandbox.clear()
+    with sharded.new_context(now=lambda: late + timedelta(hours=1)) as context:
+        assert content(seal_capture(context, "snapshot", DAY).capture) == content(alone.capture)
+    assert requests(sandbox) == Counter()
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"of a later version": 1}'])
+def test_a_plan_that_can_not_be_read_is_made_anew(
+    installation: Installation, sharded: Installation, sandbox: Sandbox, damaged: bytes
+) -> None:
+    alone = installation.capture()
+    read_all(sharded)
+    sandbox.clear()
+    (ref,) = sharded.context.archive.captures(DAY)
+    sharded.context.archive.storage.write(f"{ref.folder}/plan.json", damaged)
+    read_all(sharded)
+    assert content(seal_capture(sharded.context, "snapshot", DAY).capture) == content(alone.capture)
+    assert {path for path, _ in requests(sandbox)} == {"/api/2.1.1/organization"}
+
+
+def test_a_shard_of_an_earlier_plan_with_more_of_them_reads_nothing(sharded: Installation, sandbox: Sandbox) -> None:
+    plan_capture(sharded.context, "snapshot", DAY)
+    sharded.set(DRILLSTER_CAPTURE_SHARDS=str(SHARDS - 1))
+    plan_capture(sharded.context, "snapshot", DAY)
+    sandbox.clear()
+    capture_shard(sharded.context, "snapshot", DAY, SHARDS - 1)
+    assert requests(sandbox) == Counter()
+
+
 @pytest.mark.parametrize("limit", ["CONCURRENCY", "REQUESTS_PER_SECOND"])
 def test_a_shard_keeps_its_part_of_the_requests_in_flight_and_of_the_rate(
     sharded: Installation, sandbox: Sandbox, limit: str
 ) -> None:
     sharded.set(**{"DRILLSTER_CONCURRENCY": "7"} | {f"DRILLSTER_{limit}": "7" if limit == "CONCURRENCY" else "150"})
     plan_capture(sharded.context, "snapshot", DAY)
+    sharded.set(DRILLSTER_EXECUTOR="in_process", DRILLSTER_CAPTURE_SHARDS="1")  # of a worker that lacks them
     for shard, most in enumerate((3, 2, 2)):
         sandbox.faults = Faults(latency=0.05 if limit == "CONCURRENCY" else 0.0)
         sandbox.clear()
