@@ -111,7 +111,7 @@ class Deployment:
         password = PASSWORDS[f"{name.upper()}_DB_PASSWORD"]
         return f"postgresql://{name}:{password}@127.0.0.1:{self.environment['POSTGRES_PORT']}/{name}"
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 180.0) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 600.0) -> Any:
         """Wait for something to be so; what it is. The UI may be out of reach in the meantime."""
         deadline = time.monotonic() + seconds
         while True:
