@@ -117,7 +117,8 @@ RESULTS = snapshot(
     "results",
     (
         "How proficient each member was in each drill and course of each group on a day. Proficiency fades "
-        "without practice, so this is the time series that Drillster itself does not keep."
+        "without practice, so this is the time series that Drillster itself does not keep. Practice is of a person: "
+        "what several of the person's groups have is in a row for each of them, and once in account_results."
     ),
     EXPORT_DATE,
     key("group_id", "The group.", "{group_id}", references="groups.group_id"),

@@ -23,11 +23,13 @@ from drillster_pipeline.tables import DAILY_TABLES, Table
 from .expressions import number_of
 from .model import Tables
 from .reads import count_rows
-from .views import IDLE_DAYS, PRACTICING_DAYS
 
 Rows = dict[str, sa.FromClause]
 """By the name of a table, the rows that its figures are computed from."""
 Key = tuple[Any, ...]
+PRACTICING_DAYS, IDLE_DAYS = 7, 30
+"""A learner practices who did so in the last 7 days of 24 hours up to the end of the export date, and is idle after 30
+without."""
 _UTC = ZoneInfo("UTC")
 
 

@@ -62,6 +62,13 @@ class quarter(_DialectFunction, returns=sa.Text()):
     """The quarter of a date, such as 2026-Q1."""
 
 
+class sorted_text(_DialectFunction, returns=sa.Text()):
+    """The texts of all rows in one, sorted, with commas between; NULL where there are none.
+
+    For a query with LIMIT 1: on SQLite, where only a window has an order before 3.44, every row has it.
+    """
+
+
 @compiles(_DialectFunction)
 def _compile(element: _DialectFunction, compiler: SQLCompiler, **options: Any) -> str:
     sql = dialect_of(compiler.dialect).expressions[type(element).__name__]

@@ -31,7 +31,7 @@ def test_preparing_makes_every_table_and_view_and_again_writes_nothing(place: Pl
 def test_a_dropped_table_column_index_key_and_view_are_made_again(place: Place) -> None:
     with place.prepared() as warehouse:
         load(warehouse, day(1), {"accounts": [account("a")]})
-        for name in ("group_compliance", "overdue_objectives", "current_results"):
+        for name in ("group_compliance", "overdue_objectives", "current_results", "enrollments"):
             sql(warehouse, f"DROP VIEW {{}}{name}")
         sql(warehouse, "DROP TABLE {}objective_evaluations", "ALTER TABLE {}accounts DROP COLUMN time_zone")
         sql(warehouse, drop_index(warehouse, "accounts", "ix_accounts_organization_id"))

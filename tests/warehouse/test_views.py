@@ -18,6 +18,7 @@ from .support import (
     evaluation,
     group,
     load,
+    member,
     objective,
     playable,
     reject,
@@ -104,10 +105,11 @@ def as_moment(value: Any) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def test_views_have_the_columns_that_they_declare_in_their_order(filled: Warehouse) -> None:
-    assert {name: [*view(filled, name)[0]] for name in VIEWS} == {
-        name: [*declared.columns] for name, declared in VIEWS.items()
-    }
+def test_views_have_the_columns_that_they_declare_in_their_order(any_warehouse: Warehouse) -> None:
+    inspector = sa.inspect(any_warehouse.engine)
+    for name, declared in VIEWS.items():
+        columns = inspector.get_columns(name, schema=any_warehouse.schema)
+        assert [each["name"] for each in columns] == [*declared.columns], name
 
 
 def complete_dates(warehouse: Warehouse) -> tuple[date | None, date | None]:
@@ -319,3 +321,97 @@ def test_export_dates_places_every_published_date_in_its_week_month_and_quarter(
         assert as_moment(row["ends_at"]) == as_moment(row["begins_at"]) + DAY == midday(on, 0) + DAY
         assert (row["timezone"], bool(row["is_complete"])) == ("Europe/Amsterdam", on != dates[2])
         before = on
+
+
+def test_account_results_has_the_practice_of_a_person_once(filled: Warehouse) -> None:
+    found = {(row["account_id"], row["playable_id"]): row for row in view(filled, "account_results")}
+    expected = defaultdict(list)
+    for row in results(TODAY):
+        expected[row["account_id"], row["playable_id"]].append(row)
+    assert len(view(filled, "account_results")) == len(found)
+    assert found.keys() == expected.keys()
+    for key, some in expected.items():
+        row = found[key]
+        assert (as_date(row["export_date"]), row["group_count"], row["account_name"]) == (TODAY, 2, key[0].title())
+        assert row["proficiency"] == some[0]["proficiency"]
+        assert row["time_spent_seconds"] == some[0]["time_spent_seconds"]
+        assert as_moment(row["last_practiced_at"]) == some[0]["last_practiced_at"] or key[0] == "dee"
+
+
+def test_enrollments_has_each_member_and_objective_with_the_newest_evaluation(
+    any_warehouse: Warehouse,
+) -> None:
+    found = content(TODAY)
+    found["objectives"] = [*found["objectives"], objective("o-new", "icu")]
+    found |= {
+        "group_members": [
+            *(member(of, name, joined_at=midday(day(1))) for of in ("icu", "er") for name in ("ann", "bob")),
+            {"group_id": "er", "member_key": "invitee:x", "account_id": None, "name": "X", "status": "INVITED"},
+        ],
+        "group_staff": [
+            {"group_id": "icu", "account_id": name, "permission": permission}
+            for name, permission in (("dee", "MANAGE"), ("cas", "MANAGE"), ("bob", "VIEW"))
+        ],
+        "account_external_ids": [
+            {"account_id": "ann", "third_party": system, "external_id": number}
+            for system, number in (("LMS", "7"), ("AFAS", "12"), ("AFAS", "11"))
+        ],
+    }
+    load(any_warehouse, day(39), {**found, "objective_evaluations": evaluations(day(39)), "results": []})
+    gone = {"group_members": [one for one in found["group_members"] if one["group_id"] == "icu"]}
+    load(any_warehouse, TODAY, {**found, **gone}, allow_mass_delete=True)
+
+    rows = {(row["account_id"], row["objective_id"]): row for row in view(any_warehouse, "enrollments")}
+    assert len(rows) == len(view(any_warehouse, "enrollments")) == 4
+    assert rows.keys() == {(name, of) for name in ("ann", "bob") for of in ("o-icu", "o-new")}
+    by_key = {(row["account_id"], row["objective_id"]): row for row in evaluations(TODAY)}
+    for key, row in rows.items():
+        evaluation = by_key.get(key, {})
+        assert as_date(row["export_date"]) == (TODAY if evaluation else None)
+        assert row["met"] == evaluation.get("met")
+        assert as_moment(row["review_at"]) == evaluation.get("review_at")
+        assert (row["group_name"], row["managers"]) == ("Intensive care", "Cas, Dee")
+        assert row["external_ids"] == ("AFAS:11, AFAS:12, LMS:7" if key[0] == "ann" else None)
+        assert as_moment(row["joined_at"]) == midday(day(1))
+    assert rows["bob", "o-icu"]["minimum_proficiency"] == 80
+
+
+ATTEMPTS = {
+    ("a", "p0", "ann"): [(1, "icu", 40, False), (2, "er", 80, True), (2, "icu", 70, True), (None, "icu", None, None)],
+    ("b", "p0", "bob"): [(3, "icu", None, None)],
+    ("c", "p1", "ann"): [(1, "icu", 90, True)],
+    ("d", "p0", None): [(1, "icu", 50, True)],
+}
+"""By a letter, test and person: the day of each attempt in their order, group, score and whether it was passed."""
+
+
+def test_attempts_are_numbered_for_each_person_and_test(any_warehouse: Warehouse) -> None:
+    rows = [
+        {
+            "test_result_id": f"{letter}{number}",
+            "test_id": test,
+            "group_id": of,
+            "account_id": person,
+            "started_at": on and midday(day(on)),
+            "score_percentage": score,
+            "passed": passed,
+        }
+        for (letter, test, person), attempts in ATTEMPTS.items()
+        for number, (on, of, score, passed) in enumerate(attempts)
+    ]
+    load(any_warehouse, TODAY, {**content(TODAY), "test_results": rows[::-1]})
+    found = {row["test_result_id"]: row for row in view(any_warehouse, "test_attempts")}
+    shown = {
+        name: (row["attempt_number"], bool(row["is_first_pass"]), row["best_score_percentage"])
+        for name, row in found.items()
+    }
+    assert shown == {
+        "a0": (1, False, 80),
+        "a1": (2, True, 80),
+        "a2": (3, False, 80),
+        "a3": (4, False, 80),
+        "b0": (1, False, None),
+        "c0": (1, True, 90),
+    }
+    names = {(row["test_name"], row["group_name"], row["account_name"]) for row in found.values()}
+    assert names >= {("Wound care", "Emergency", "Ann"), (None, "Intensive care", "Ann")}

@@ -166,6 +166,7 @@ class Dialect:
         "month": "to_char({}, 'YYYY-MM')",
         "quarter": "to_char({}, 'YYYY-\"Q\"Q')",
         "month_begins_on": "CAST(date_trunc('month', {}) AS DATE)",
+        "sorted_text": "string_agg({0}, ', ' ORDER BY {0})",
     }
     """The SQL of each function of :mod:`..expressions`."""
 

@@ -115,6 +115,7 @@ class MySQL(Dialect):
         "month": "left({}, 7)",
         "quarter": "concat(year({0}), '-Q', quarter({0}))",
         "month_begins_on": "({0} - INTERVAL (dayofmonth({0}) - 1) DAY)",
+        "sorted_text": "group_concat({0} ORDER BY {0} SEPARATOR ', ')",
     }
 
     def check_url(self, url: URL, schema: str | None) -> None:

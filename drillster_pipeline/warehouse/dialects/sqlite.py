@@ -81,6 +81,9 @@ class SQLite(Dialect):
         "month": "substr({}, 1, 7)",
         "quarter": "(substr({0}, 1, 4) || '-Q' || ((substr({0}, 6, 2) + 2) / 3))",
         "month_begins_on": "date({}, 'start of month')",
+        "sorted_text": (
+            "group_concat({0}, ', ') OVER (ORDER BY {0} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+        ),
     }
 
     def check_url(self, url: URL, schema: str | None) -> None:
