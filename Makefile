@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-benchmark
+DBT := .venv-dbt
 PYTHON ?= python3
 
 .PHONY: help install demo ui test test-fast test-deep fuzz containers browser pictures lint docs wheel sbom lock benchmark clean
@@ -38,8 +39,16 @@ test: install  ## Run the tests
 test-fast: install  ## Only those that need no service and no kill
 	$(PYTEST) -m "not slow and not deep"
 
-test-deep: install  ## Only those that take long: soak, kills, the queue, a browser
+test-deep: install $(DBT)/installed  ## Only those that take long: soak, kills, the queue, a browser, dbt
 	$(PYTEST) -m deep
+	$(DBT)/bin/python -m pytest tests/dbt
+
+# dbt Core and mypy need different versions of a package, so that dbt can't be in .venv.
+$(DBT)/installed: tests/dbt/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(DBT)
+	$(DBT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/dbt/requirements.txt
+	$(DBT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 # No limit of time: to make an example that fails as small as it can be takes longer than to find it.
 TIMES ?= 10
@@ -63,9 +72,11 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/drillster-pipeline schema --format markdown | diff -u docs/data-dictionary.md -
+	$(BIN)/drillster-pipeline schema --format dbt | diff -u dbt/models/sources.yml -
 
 docs: install  ## Write the generated documents again
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
+	$(BIN)/drillster-pipeline schema --format dbt > dbt/models/sources.yml
 	$(BIN)/python -m tests.documents
 
 DIST ?= dist
@@ -88,6 +99,7 @@ lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) $(IMAGE) -c requirements.lock deploy/requirements.in -o deploy/requirements.lock
 	$(COMPILE) $(IMAGE) --extra celery --extra kubernetes -c requirements.lock deploy/requirements.in -o deploy/workers.lock
 	$(COMPILE) --extra postgres --extra sandbox --extra ui -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
+	$(COMPILE) $(foreach extra,dbt postgres sandbox,--extra $(extra)) tests/dbt/requirements.in -o tests/dbt/requirements.txt
 
 benchmark: $(BENCH)/installed  ## Measure against dlt, to_sql and COPY, and write docs/benchmarks.md (FULL=1: up to 4 million rows)
 	$(BENCH)/bin/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
@@ -100,4 +112,4 @@ $(BENCH)/installed: benchmarks/requirements.txt pyproject.toml
 	@touch $@
 
 clean:  ## Remove what was installed and made (not your data)
-	rm -rf $(VENV) $(BENCH) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(DBT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

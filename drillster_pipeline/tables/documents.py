@@ -131,7 +131,18 @@ def _diagram(tables: Mapping[str, Table], names: Sequence[str]) -> Iterator[str]
 
 
 SOURCE = "drillster"
-_DBT_TARGET = "{{ target.schema }}"
+_DBT_SCHEMA = "var('drillster_schema', target.schema)"
+_DBT_TYPES = {
+    Type.TEXT: "text",
+    Type.INTEGER: "bigint",
+    Type.SMALLINT: "smallint",
+    Type.FLOAT: "double precision",
+    Type.BOOLEAN: "boolean",
+    Type.TIMESTAMP: "timestamp with time zone",
+    Type.DATE: "date",
+    Type.JSON: "text",
+}
+"""What PostgreSQL and DuckDB call them."""
 _DBT_FRESHNESS = {
     # A day and a morning: the newest load is older than this only if a run was missed.
     "warn_after": {"count": 30, "period": "hour"},
@@ -151,14 +162,24 @@ def dbt_sources(
     schema: str | None = None,
     database: str | None = None,
 ) -> str:
-    """A ``sources.yml`` of tables and views; what is not named is the schema and database of the project's target."""
-    place = ".".join(map(_dbt_identifier, [*([database] if database else []), schema or _DBT_TARGET]))
+    """A ``sources.yml`` of tables and views.
+
+    What is not named is said by variables of the project: the schema by ``drillster_schema``, else it is that of the
+    target; on DuckDB ``drillster_location`` is what to select from, with ``{name}`` in it for the table.
+    """
+    named = [repr(f"{_dbt_identifier(database)}.")] if database else []
+    place = " ~ ".join([*named, repr(_dbt_identifier(schema)) if schema else _DBT_SCHEMA])
     source = {
         "name": SOURCE,
         "description": "Drillster's data, export date by export date; loaded by drillster-pipeline.",
         "loader": "drillster-pipeline",
         **({"database": database} if database else {}),
-        "schema": schema or _DBT_TARGET,
+        "schema": schema or f"{{{{ {_DBT_SCHEMA} }}}}",
+        "config": {
+            "meta": {
+                "external_location": f"{{{{ var('drillster_location', '(from ' ~ {place} ~ '.{{name}})') }}}}",
+            }
+        },
         "tables": [*(_dbt_table(table, place) for table in tables.values()), *(_dbt_view(view) for view in views)],
     }
     document = {"version": 2, "sources": [source]}
@@ -168,7 +189,7 @@ def dbt_sources(
 
 
 def _dbt_identifier(name: str) -> str:
-    return name if name == _DBT_TARGET or re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else f'"{name}"'
 
 
 def _dbt_table(table: Table, place: str) -> dict[str, Any]:
@@ -176,11 +197,15 @@ def _dbt_table(table: Table, place: str) -> dict[str, Any]:
         "meta": {"kind": table.kind.value, "key": list(table.key), "resources": list(table.sources)}
     }
     if table.name == "loads":
-        config |= {"loaded_at_field": "finished_at", "freshness": {**_DBT_FRESHNESS, "filter": "kind = 'snapshot'"}}
+        config |= {
+            "loaded_at_field": _dbt_moment("finished_at"),
+            "freshness": {**_DBT_FRESHNESS, "filter": "kind = 'snapshot'"},
+        }
     elif table.kind is Kind.SNAPSHOT:
-        config |= {"loaded_at_field": "loaded_at", "freshness": _DBT_FRESHNESS}
+        config |= {"loaded_at_field": _dbt_moment("loaded_at"), "freshness": _DBT_FRESHNESS}
+    rows = f"{{{{ var('drillster_location', {place} ~ '.{{name}}').replace('{{name}}', '{table.name}') }}}}"
     newest = "export_date = (select max(export_date) from {})"
-    where = {"where": newest.format(f"{place}.{table.name}")} if table.kind is Kind.SNAPSHOT else {}
+    where = {"where": newest.format(rows)} if table.kind is Kind.SNAPSHOT else {}
     unique_key = {"unique": {"arguments": {"column_name": _joined_key(table)}}}
     return {
         "name": table.name,
@@ -191,12 +216,18 @@ def _dbt_table(table: Table, place: str) -> dict[str, Any]:
             {
                 "name": column.name,
                 "description": column.description,
+                "data_type": _DBT_TYPES[column.type],
                 **({"config": {"meta": {"personal": True}}} if column.personal else {}),
                 **_dbt_data_tests(list(_dbt_tests(table, column)), where),
             }
             for column in table.all_columns
         ],
     }
+
+
+def _dbt_moment(column: str) -> str:
+    """A timestamp; in SQLite's files it is text."""
+    return f"cast({column} as {_DBT_TYPES[Type.TIMESTAMP]})"
 
 
 def _dbt_data_tests(tests: list[dict[str, Any]], where: Mapping[str, str]) -> dict[str, Any]:

@@ -50,6 +50,10 @@ def test_the_data_dictionary_is_up_to_date() -> None:
     assert (TOP / "docs" / "data-dictionary.md").read_text() == render("markdown", "postgresql"), "run: make docs"
 
 
+def test_the_sources_of_the_dbt_package_are_up_to_date() -> None:
+    assert (TOP / "dbt" / "models" / "sources.yml").read_text() == render("dbt", "postgresql"), "run: make docs"
+
+
 def test_links_inside_the_documents_lead_somewhere() -> None:
     for document in [TOP / "README.md", TOP / "CONTRIBUTING.md", *(TOP / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Template
 
 from drillster_pipeline.tables import SUBJECTS, TABLES, Kind
 from drillster_pipeline.tables.documents import data_dictionary, dbt_sources, entity_diagram, subject_diagram
@@ -93,7 +94,7 @@ def test_every_reference_is_drawn_in_the_diagram_of_all_and_in_one_of_a_subject(
 
 
 def test_the_dbt_sources_have_every_table_column_and_view() -> None:
-    assert (SOURCES["version"], SOURCES["sources"][0]["schema"]) == (2, "{{ target.schema }}")
+    assert (SOURCES["version"], SOURCES["sources"][0]["schema"]) == (2, "{{ var('drillster_schema', target.schema) }}")
     assert list(DBT_TABLES) == list(TABLES)
     for name, table in TABLES.items():
         columns = [(column["name"], column["description"]) for column in DBT_TABLES[name]["columns"]]
@@ -128,16 +129,35 @@ def test_dbt_tests_what_declarations_promise() -> None:
     assert unique["unique"]["arguments"]["column_name"] == "catalog_id || '|' || playable_id"
 
 
-def test_dbt_tests_the_newest_date_alone_of_tables_that_keep_every_date() -> None:
-    (source,) = yaml.safe_load(dbt_sources(schema="HR data", database="warehouse"))["sources"]
-    assert (source["database"], source["schema"]) == ("warehouse", "HR data")
+def _wheres(sources: str, **variables: str) -> dict[str, set[str]]:
+    """Per table, what its tests are limited to, for dbt's variables."""
+    (source,) = yaml.safe_load(sources)["sources"]
+    found: dict[str, set[str]] = {}
     for described in source["tables"]:
         tests = [test for each in (described, *described["columns"]) for test in each.get("data_tests", [])]
         settings = [one for test in tests for one in (test.values() if isinstance(test, dict) else [{}])]
-        newest = f'export_date = (select max(export_date) from warehouse."HR data".{described["name"]})'
-        is_snapshot = TABLES[described["name"]].kind is Kind.SNAPSHOT
-        assert {one.get("config", {}).get("where") for one in settings} == {newest if is_snapshot else None}
-    assert "from {{ target.schema }}.results)" in dbt_sources()
+        conditions = [one.get("config", {}).get("where", "") for one in settings]
+        rendered = {Template(text).render(var=variables.get, target={"schema": "models"}) for text in conditions}
+        found[described["name"]] = rendered
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "rows"),
+    [
+        ({}, {}, "models.results"),
+        ({}, {"drillster_schema": "hr"}, "hr.results"),
+        ({}, {"drillster_location": "sqlite_scan('w', '{name}')"}, "sqlite_scan('w', 'results')"),
+        ({"schema": "HR data", "database": "warehouse"}, {}, 'warehouse."HR data".results'),
+    ],
+)
+def test_dbt_tests_the_newest_date_alone_of_tables_that_keep_every_date(
+    options: dict[str, str], variables: dict[str, str], rows: str
+) -> None:
+    found = _wheres(dbt_sources(**options), **variables)
+    for name, conditions in found.items():
+        of_table = f"export_date = (select max(export_date) from {rows.replace('results', name)})"
+        assert conditions == {of_table if TABLES[name].kind is Kind.SNAPSHOT else ""}, name
 
 
 def test_dbt_asks_how_fresh_what_every_run_writes_is() -> None:
@@ -145,6 +165,8 @@ def test_dbt_asks_how_fresh_what_every_run_writes_is() -> None:
     fresh = {name: table["config"] for name, table in DBT_TABLES.items() if "freshness" in table["config"]}
     snapshots = {name for name, table in TABLES.items() if table.kind is Kind.SNAPSHOT}
     expected = {**dict.fromkeys(snapshots, "loaded_at"), "loads": "finished_at"}
-    assert {name: config["loaded_at_field"] for name, config in fresh.items()} == expected
+    assert {name: re.findall(r"cast\((\w+) as", config["loaded_at_field"]) for name, config in fresh.items()} == {
+        name: [column] for name, column in expected.items()
+    }
     for config in fresh.values():
         assert config["freshness"]["warn_after"]["count"] < config["freshness"]["error_after"]["count"]

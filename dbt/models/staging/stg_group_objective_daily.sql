@@ -1,0 +1,1 @@
+{{ staged('group_objective_daily') }}

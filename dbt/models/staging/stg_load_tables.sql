@@ -1,0 +1,1 @@
+{{ staged('load_tables') }}

@@ -1,0 +1,1 @@
+{{ staged('objective_evaluations') }}

@@ -1,0 +1,1 @@
+{{ staged('test_results') }}
