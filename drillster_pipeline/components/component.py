@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from dagster.components.utils.translation import TranslationFn, TranslationFnResolver
 from pydantic import Field, PrivateAttr, SecretStr, create_model
 
+from drillster_pipeline.orchestration.dbt import dbt_definitions
 from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.names import AssetProps, Names
 from drillster_pipeline.orchestration.specs import REPORT, qualified_name
@@ -96,6 +97,7 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
     tags: dict[str, str] = Field({}, description="Tags of all assets and runs.")
     schedule: bool = Field(True, description="Whether there are schedules.")
     select: list[str] | None = Field(None, description="The tables that are loaded; by default all.")
+    dbt: bool = Field(False, description="Whether dbt builds its models from the tables after each publish.")
     translation: (
         Annotated[TranslationFn[AssetProps], TranslationFnResolver[AssetProps](lambda props: {"asset": props})] | None
     ) = Field(None, description="Changes assets: key, group, tags …, with {{ asset.folder }}, {{ asset.name }} in it.")
@@ -134,11 +136,16 @@ class DrillsterComponent(_SettingAttributes, dg.Component, dg.Resolvable):  # ty
         """The definitions of the organization. Raises DagsterInvalidDefinitionError, with file and line."""
         everyone = organizations_of(context.component_tree)
         self._require_right_values()
-        return definitions_of(
+        definitions = definitions_of(
             self.names,
             schedule=self.schedule,
             minutes_later=self._minutes_later(everyone),
             watches_all=self is everyone[0],
+        )
+        return (
+            dg.Definitions.merge(definitions, self._checked("dbt", dbt_definitions, self.names))
+            if self.dbt
+            else definitions
         )
 
     def _checked(self, attribute: str, check: Callable[[Any], _T], value: Any) -> _T:

@@ -21,12 +21,17 @@ _SERVERS = {"postgres", "mysql"}
 """Kinds of storage that make tables when they are opened, unless their settings say that they are there."""
 
 
+def home_folder() -> Path:
+    """DAGSTER_HOME, or the default; it may not be there."""
+    return Path(os.environ.get("DAGSTER_HOME") or DEFAULT_HOME).expanduser().absolute()
+
+
 def ensure_home() -> Path:
     """Set DAGSTER_HOME where it is not set, make the folder, and put our ``dagster.yaml`` there if it has none.
 
     Raises ExtraMissing where its storage is PostgreSQL, and what Dagster needs for that is not installed.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or DEFAULT_HOME).expanduser().absolute()
+    home = home_folder()
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     if not (home / "dagster.yaml").exists():
@@ -42,9 +47,12 @@ def describe_home() -> dict[str, Any]:
     it (``sqlite``, ``postgres``, …); ``silent_seconds``: since the daemon's last sign of life, None where there never
     was one.
     """
-    named = os.environ.get("DAGSTER_HOME")
-    home = Path(named or DEFAULT_HOME).expanduser().absolute()
-    found: dict[str, Any] = {"home": "set" if named else "default", "exists": False, "silent_seconds": None}
+    home = home_folder()
+    found: dict[str, Any] = {
+        "home": "set" if os.environ.get("DAGSTER_HOME") else "default",
+        "exists": False,
+        "silent_seconds": None,
+    }
     settings = home / "dagster.yaml"
     if not settings.exists():
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -20,9 +19,9 @@ class AssetProps(NamedTuple):
     """What a translation is told of an asset."""
 
     folder: str
-    """``drillster`` for what is captured, ``warehouse`` for what is published, ``shards``, ``report``."""
+    """``drillster`` for what is captured, ``warehouse`` for what is published, ``shards``, ``report``, ``dbt``."""
     name: str
-    """Name of the resource, the table or the kind of capture, or ``nightly``."""
+    """Name of the resource, the table, the kind of capture or dbt's model, or ``nightly``."""
     organization: str
     """Name of the organization."""
 
@@ -97,13 +96,10 @@ class Names:
         """The same of several."""
         return [self.key(key) for key in keys]
 
-    @cached_property
-    def _own_keys(self) -> frozenset[dg.AssetKey]:
-        return frozenset(self.keys(specs.ASSET_KEYS))
-
     def is_ours(self, job: str | None, assets: Collection[dg.AssetKey] | None) -> bool:
         """Whether a run or a backfill is of this organization: others share the instance."""
-        return job in [self.of(each) for each in specs.JOBS] or not self._own_keys.isdisjoint(assets or ())
+        self.keys(specs.ASSET_KEYS)  # beside these, those of dbt's models are known where there are some
+        return job in [self.of(each) for each in specs.JOBS] or not set(self._keys.values()).isdisjoint(assets or ())
 
 
 ALONE = Names(Organization())

@@ -183,6 +183,7 @@ def test_what_is_missing_in_settings_from_python_is_not_looked_for_in_the_enviro
         ({"group_name": "a b"}, r"beta/defs.yaml:\d+: .*a b"),
         ({"tags": {"a b!": "c"}}, r"beta/defs.yaml:\d+: .*a b!"),
         ({"select": ["nothing"]}, r"beta/defs.yaml:\d+: There is no table nothing"),
+        ({"dbt": True, "warehouse_url": "mariadb://h/w"}, r"beta/defs.yaml:\d+: dbt reads .* this one is in mariadb"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[str, object], complaint: str) -> None:
@@ -191,6 +192,15 @@ def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[
     with pytest.raises(Exception, match=r"defs\.yaml") as raised:
         project.load()
     assert re.search(complaint, "".join(traceback.format_exception(raised.value)))
+
+
+def test_dbt_without_its_extra_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dagster_dbt", None)
+    project.add("acme", dbt=True)
+    with pytest.raises(Exception, match=r"defs\.yaml") as raised:
+        project.load()
+    needed = "dbt: true needs the extra dbt: pip install 'drillster-pipeline[dbt]'"
+    assert needed in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize(("folder", "name"), [("acme", "acme"), ("acme-corp", "acme_corp"), ("2x", "organization_2x")])
