@@ -60,12 +60,14 @@ def drillster(organization: Organization) -> dg.ResourceDefinition:
     """What the steps of a run share. Nothing is configured in Dagster, so that no secret can be shown there.
 
     One source of tokens serves the complete run: a token is valid for about an hour, and is renewed ahead of its end
-    while other requests continue.
+    while other requests continue. The lock of the run is here where its steps share a process. Elsewhere it is not a
+    step's: with the end of the step it would be gone, and a run whose own process is dead would never be found.
     """
 
     def opened(context: dg.InitResourceContext) -> Iterator[RunContext]:
+        settings, _ = organization.read()
         with ExitStack() as stack:
-            if context.instance is not None and context.run is not None:
+            if settings.executor == "in_process" and context.instance is not None and context.run is not None:
                 stack.enter_context(run_lock(context.instance, context.run.run_id))
             yield stack.enter_context(closing(RunContext(organization)))
 

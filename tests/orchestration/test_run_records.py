@@ -18,7 +18,8 @@ import yaml
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.orchestration.jobs import delete_old_runs, lost_runs
 from drillster_pipeline.orchestration.names import ALONE
-from drillster_pipeline.orchestration.resources import fail_dead_runs, run_lock
+from drillster_pipeline.orchestration.resources import drillster, fail_dead_runs, run_lock
+from drillster_pipeline.organization import Organization
 from tests.drillster import Faults
 from tests.support.installation import DAY, REPOSITORY, Installation
 
@@ -104,6 +105,21 @@ def test_a_run_that_has_released_its_lock_and_is_about_to_end_is_not_marked(inst
         assert fail_dead_runs(instance) == []
         assert len(opened) == 2
         assert status_of(instance, run) is dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize("executor", ["in_process", "k8s"])
+def test_a_step_elsewhere_does_not_hide_that_the_process_of_its_run_was_killed(
+    installation: Installation, executor: str
+) -> None:
+    installation.set(DRILLSTER_EXECUTOR=executor)
+    with installation.on_disk() as instance:
+        run = started(installation)
+        lock = Path(instance.storage_directory()) / "drillster_runs" / run.run_id
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+        with dg.build_resources({"drillster": drillster(Organization())}, instance=instance, dagster_run=run):
+            pass
+        assert fail_dead_runs(instance) == ([run.run_id] if executor == "k8s" else [])
 
 
 def test_a_lock_of_a_run_that_has_ended_or_is_unknown_is_removed(installation: Installation) -> None:
