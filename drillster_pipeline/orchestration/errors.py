@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from drillster_pipeline.errors import PipelineError, Refused, Unavailable
+from drillster_pipeline.errors import PipelineError, Unavailable
 
 from .resources import RunContext
 
@@ -29,9 +29,15 @@ _FRAMES_SHOWN = 12
 
 @contextmanager
 def error_boundary(context: StepContext, run: RunContext) -> Iterator[None]:
-    """Around the work of a step: any error becomes a ``Failure`` without a secret, a body or a personal value."""
+    """Around the work of a step: any error becomes a ``Failure`` without a secret, a body or a personal value.
+
+    A step of a run that has ended does nothing, and leaves its tags as they are: a broker may deliver a task once more
+    at any time.
+    """
+    found = context.instance.get_run_by_id(context.run.run_id)
+    if found is not None and found.is_finished:
+        raise dg.Failure("This step was started again after its run had ended: nothing was done", allow_retries=False)
     try:
-        _require_unfinished(context)
         yield
     except PipelineError as error:
         run.errors[context.op_def.name] = error
@@ -44,13 +50,6 @@ def error_boundary(context: StepContext, run: RunContext) -> Iterator[None]:
         raise dg.Failure(str(error), metadata, allow_retries=is_passing) from None
     except Exception as error:  # noqa: BLE001 - its message and its locals must not get into Dagster's log
         raise _unexpected(context, error) from None
-
-
-def _require_unfinished(context: StepContext) -> None:
-    """Raise Refused for a step of a run that has ended: a broker may deliver a task once more at any time."""
-    run = context.instance.get_run_by_id(context.run.run_id)
-    if run is not None and run.is_finished:
-        raise Refused("This step was started again after its run had ended: nothing was done")
 
 
 def _unexpected(context: StepContext, error: Exception) -> dg.Failure:

@@ -9,7 +9,7 @@ import pytest
 
 from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.names import ALONE
-from tests.drillster import Failure, Faults
+from tests.drillster import Failure, Faults, Sandbox
 from tests.support.installation import DAY, Installation
 from tests.support.webhooks import Webhook
 
@@ -34,6 +34,22 @@ def test_an_unexpected_error_is_reported_by_its_place_and_without_its_message_an
     evaluate(installation)
     (text,) = texts(hook)
     assert text.endswith(f"An error that this program does not expect, ValueError: see run {run_id} in Dagster")
+
+
+def test_a_step_that_is_started_after_its_run_has_ended_does_nothing_and_leaves_its_tags(
+    installation: Installation, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(context: dg.AssetExecutionContext, _: object) -> None:
+        context.instance.report_run_failed(context.run)
+
+    monkeypatch.setattr("drillster_pipeline.orchestration.assets._tag_run", ends)
+    run_id = launch(installation, CAPTURE).run_id
+    (message,) = failures_of(installation.instance, run_id).values()
+    assert "started again after its run had ended: nothing was done" in message
+    assert not sandbox.requests
+    run = installation.instance.get_run_by_id(run_id)
+    assert run is not None
+    assert "drillster/error_type" not in run.tags
 
 
 def test_an_unexpected_error_about_code_keeps_its_message(
