@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from drillster_pipeline.errors import needs_extra
-from drillster_pipeline.settings import Settings
+from drillster_pipeline.settings import PREFIX, Settings, raise_complaints
 
 from .resources import run_lock
 
@@ -48,7 +48,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
 
 
 def celery_app(settings: Settings) -> Celery:
-    """The application of the workers. Raises ExtraMissing."""
+    """The application of the workers. Raises ExtraMissing, SettingsError."""
     with needs_extra("celery", "A worker of Celery"):
         from dagster_celery import make_app, tasks
     # Neither has types.
@@ -58,7 +58,12 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def _urls(settings: Settings) -> dict[str, str]:
+    """Where broker and results are. Raises SettingsError, as Celery would use a broker of this machine without one."""
     urls = {"broker": settings.celery_broker, "backend": settings.celery_backend}
+    missing = [
+        f"{PREFIX}CELERY_{name.upper()} is missing or wrong: Celery needs it" for name, url in urls.items() if not url
+    ]
+    raise_complaints(missing, "the environment or in .env")
     return {name: url.get_secret_value() for name, url in urls.items() if url}
 
 

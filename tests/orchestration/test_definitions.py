@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,13 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.orchestration.definitions import definitions_of
+from drillster_pipeline.orchestration.executors import celery_app
 from drillster_pipeline.orchestration.names import ALONE
 from drillster_pipeline.orchestration.specs import column_lineage, field_schemas
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.settings import SETTINGS
+from drillster_pipeline.settings import SETTINGS, Settings
 from drillster_pipeline.tables import DATA_TABLES
 from tests.support.installation import AMSTERDAM, REPOSITORY
 
@@ -30,6 +33,25 @@ def defs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dg.Definitions:
         monkeypatch.delenv(setting.name, raising=False)
     monkeypatch.chdir(tmp_path)
     return definitions_of(ALONE)
+
+
+def test_single_assets_are_made_where_the_steps_of_the_jobs_are(
+    defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRILLSTER_EXECUTOR", "k8s")
+    monkeypatch.setenv("DRILLSTER_CAPTURE_SHARDS", "2")
+    monkeypatch.delitem(sys.modules, "drillster_pipeline.definitions", raising=False)
+    project: dg.Definitions = runpy.run_module("drillster_pipeline.definitions")["defs"]
+    jobs = project.resolve_implicit_global_asset_job_def(), project.resolve_job_def("nightly")
+    assert [job.executor_def.name for job in jobs] == ["k8s", "k8s"]
+
+
+@pytest.mark.parametrize("missing", ["BROKER", "BACKEND"])
+def test_a_worker_of_celery_takes_no_service_of_its_machine_for_one_that_is_not_named(missing: str) -> None:
+    given = {"celery_broker": "amqp://guest@localhost//", "celery_backend": "redis://localhost/0"}
+    del given[f"celery_{missing.lower()}"]
+    with pytest.raises(SettingsError, match=f"DRILLSTER_CELERY_{missing} is missing"):
+        celery_app(Settings.model_validate(given))
 
 
 def utc(*numbers: int) -> datetime:
