@@ -74,10 +74,11 @@ lint: install  ## Linters, type checker, and whether generated documents are up 
 	$(BIN)/drillster-pipeline schema --format markdown | diff -u docs/data-dictionary.md -
 	$(BIN)/drillster-pipeline schema --format dbt | diff -u dbt/models/sources.yml -
 
-docs: install  ## Write the generated documents again
+docs: install  ## Write the generated documents again, and what is to be translated
 	$(BIN)/drillster-pipeline schema --format markdown > docs/data-dictionary.md
 	$(BIN)/drillster-pipeline schema --format dbt > dbt/models/sources.yml
 	$(BIN)/python -m tests.documents
+	$(BIN)/python -m tests.translations
 
 DIST ?= dist
 wheel: install  ## Build the wheel into dist/

@@ -201,6 +201,9 @@ class Settings(BaseModel):
     nightly_at: Annotated[time, _matching(r"\d\d:\d\d", "must be a time of day such as 02:30")] = _setting(
         "02:30", "When the schedule runs, in that time zone."
     )
+    language: Literal["en", "nl"] = _setting(
+        "en", "Language of the nightly report and of alerts: `en` or `nl` (Dutch)."
+    )
     owners: Annotated[tuple[str, ...], PlainValidator(_owners)] = _setting(
         "", "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them."
     )

@@ -23,6 +23,7 @@ import importlib, pkgutil, drillster_pipeline as package
 for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
     if not module.name.startswith(("drillster_pipeline.sandbox", "drillster_pipeline.cli.demo")):
         importlib.import_module(module.name)
+package.language.Language("nl")
 """
 
 

@@ -93,6 +93,7 @@ def test_a_wrong_value_is_refused_by_name(name: str, values: list[str]) -> None:
         ),
         ("NIGHTLY_AT", ["2:30", "24:00", "0230"], "a time of day such as 02:30"),
         ("KEEP_MONTH_ENDS", ["perhaps"], "yes or no"),
+        ("LANGUAGE", ["fr", "nl_NL"], "'en' or 'nl'"),
         ("PERSONAL_DATA", ["all", "KEEP"], "'keep', 'pseudonymize' or 'drop'"),
     ],
 )

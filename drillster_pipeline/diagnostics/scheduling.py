@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import PipelineError, Unavailable
 from drillster_pipeline.formatting import duration
+from drillster_pipeline.language import Language
 
 from .report import DiagnosticsReport, Part
 
@@ -90,9 +91,11 @@ def check_alerts(report: DiagnosticsReport, settings: Settings, *, send: bool) -
     """Whether alerts have a channel; ``send`` tries each."""
     from drillster_pipeline.alert_channels import ROUND_SECONDS, bounded, channels_of, ping
 
+    translated = Language(settings.language).translated
     trials: list[tuple[str, str, Callable[[], str | None]]] = []
     for channel in channels_of(settings):
-        message = partial(channel.send, "This is a test of `check --alert`", "Nothing is wrong")
+        title, body = translated("This is a test of `check --alert`"), translated("Nothing is wrong")
+        message = partial(channel.send, title, body)
         trials.append(("alerts", channel.name, partial(bounded, message, ROUND_SECONDS)))
     if not trials:
         with report.step(Part.OPERATION, "alerts", "DRILLSTER_ALERT_WEBHOOK and DRILLSTER_ALERT_URLS") as step:

@@ -3,8 +3,9 @@
 :func:`send_alerts` serves the sensor and the command ``run`` alike. What was read and reported, and messages that a
 channel has not taken yet, are one record in Dagster's own database, beside the runs that they are about: so a daemon
 and cron that share an instance do not report twice, and what could not be sent is sent later. A message is sent again
-where it is not known whether it arrived. Texts are those of our errors, which hold no secret and no personal value; of
-any other exception only the type is named.
+where it is not known whether it arrived. Causes are those of our errors, in English, which hold no secret and no
+personal value; of any other exception only the type is named. What is said around them is in the language of the
+settings.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import dagster as dg
 
 from drillster_pipeline.alert_channels import ROUND_SECONDS, Channel, channels_of, run_bounded
 from drillster_pipeline.errors import Busy, PipelineError, Refused, Unavailable
-from drillster_pipeline.formatting import listed
+from drillster_pipeline.language import marked
 from drillster_pipeline.pipeline.context import PipelineContext
 
 from .errors import ERROR_TYPE, EXIT_CODE, WHERE
@@ -39,6 +40,13 @@ RETRY_WITHIN = timedelta(minutes=10)
 """A failed run that the daemon does not begin again within this time has failed: perhaps the daemon is dead."""
 STALE = "stale"
 """In place of a job where the warehouse is what fails: a run may succeed and its load not be complete."""
+_SUBJECTS = {
+    "capture": marked("The capture of %(date)s"),
+    "publish": marked("The publish of %(date)s"),
+    "report": marked("The report of %(date)s"),
+    "run": marked("The run of %(date)s"),
+    UPKEEP: marked("The job %(job)s"),
+}
 _LOCK_SECONDS, _BACKFILLS_READ, _EVENTS_READ = 30, 50, 10_000
 _DATES_SHOWN, _MESSAGES_KEPT, _REPORTED_KEPT = 10, 100, 1_000
 _ENDED: tuple[Any, ...] = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE)
@@ -184,6 +192,9 @@ class _Alerts:
     names: Names
     state: AlertState
 
+    def __post_init__(self) -> None:
+        self.translated = self.pipeline.language.translated
+
     def read_runs(self) -> None:
         """The runs that have ended, in that order, but for those of backfills."""
         for run_id, since in list(self.state.undecided.items()):
@@ -225,8 +236,13 @@ class _Alerts:
     def _causes(self, run: dg.DagsterRun) -> list[FailureCause]:
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         found = {cause.key: cause for cause in map(self._cause, entries)}
-        ended = f"Run {run.run_id} ended before it was done: it could not start, or was killed. See it in Dagster"
-        return list(found.values()) or [FailureCause(ended)]
+        if found:
+            return list(found.values())
+        text = self.translated(
+            "Run %(run_id)s ended before it was done: it could not start, or was killed. See it in Dagster",
+            run_id=run.run_id,
+        )
+        return [FailureCause(text)]
 
     def _cause(self, entry: dg.EventLogEntry) -> FailureCause:
         """Why a step failed: the sentence of an error of ours, or the type of any other."""
@@ -242,9 +258,12 @@ class _Alerts:
             kind = known[ERROR_TYPE].value
         else:
             kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
-        return FailureCause(
-            f"An error that this program does not expect, {kind}: see run {entry.run_id} in Dagster", work
+        text = self.translated(
+            "An error that this program does not expect, %(kind)s: see run %(run_id)s in Dagster",
+            kind=kind,
+            run_id=entry.run_id,
         )
+        return FailureCause(text, work)
 
     def _read_unavailable(self, run: dg.DagsterRun) -> None:
         """Report the resources that a new capture could not read; also one whose own run was killed."""
@@ -258,7 +277,12 @@ class _Alerts:
                 found[resource] = why.value
         if found:
             text = "; ".join(f"{resource}: {why}" for resource, why in found.items())
-            self._add(f"The capture of {self._day(run)} could not read {', '.join(found)}", text)
+            title = self.translated(
+                "The capture of %(date)s could not read %(resources)s",
+                date=self._dates(self._day(run)),
+                resources=", ".join(found),
+            )
+            self._add(title, text)
 
     def read_backfills(self) -> None:
         """The backfills that have ended, when their last run has."""
@@ -281,13 +305,18 @@ class _Alerts:
         for day in failed:
             for cause in self._causes(newest[day]):
                 causes.setdefault(cause.key, (cause.text[:LONGEST_CAUSE], []))[1].append(day)
-        title = f"The backfill {backfill.backfill_id} failed"
         if failed:
+            title = self.translated(
+                "The backfill %(id)s failed for %(failed)s of %(all)s dates",
+                id=backfill.backfill_id,
+                failed=len(failed),
+                all=len(newest),
+            )
             ordered = sorted(causes.values(), key=lambda cause: -len(cause[1]))
-            text = ".\n".join(f"{_listed(days)}: {text}" for text, days in ordered)
-            self._add(f"{title} for {len(failed)} of {len(newest)} dates", text)
+            self._add(title, ".\n".join(f"{self._dates(*days)}: {text}" for text, days in ordered))
         elif backfill.status.value == "FAILED":
-            self._add(title, "Dagster's daemon could not carry it out: see it in Dagster")
+            title = self.translated("The backfill %(id)s failed", id=backfill.backfill_id)
+            self._add(title, self.translated("Dagster's daemon could not carry it out: see it in Dagster"))
 
     def read_warehouse(self, pending: date | None) -> None:
         """Report a date of which a complete load should be there and is not, and when there is one again.
@@ -308,10 +337,13 @@ class _Alerts:
             logger.warning("It is not known whether the warehouse is stale: %s", problem)
             return
         if self._is_new(STALE, str(expected), "") and why is not None:
-            self._add(f"The warehouse is stale: there is no complete load of {expected}", why)
+            title = marked("The warehouse is stale: there is no complete load of %(date)s")
+            self._add(self.translated(title, date=self._dates(str(expected))), why)
             self.state.failing.setdefault(STALE, []).append(str(expected))
         if is_healed:
-            self._add("The warehouse is up to date again", f"Its newest complete load describes {expected} or later")
+            text = marked("Its newest complete load describes %(date)s or later")
+            text = self.translated(text, date=self._dates(str(expected)))
+            self._add(self.translated("The warehouse is up to date again"), text)
             del self.state.failing[STALE]
 
     def add_failure(self, job: str, day: str, causes: Sequence[FailureCause]) -> None:
@@ -319,10 +351,12 @@ class _Alerts:
         causes = [cause for cause in causes if self._is_new(job, day, cause.key)]
         if not causes:
             return
-        verb = "was refused" if all(cause.is_refusal for cause in causes) else "failed"
-        works = {cause.work for cause in causes}
-        what = f"The {works.pop() if len(works) == 1 else 'run'} of {day}" if job != UPKEEP else f"The job {job}"
-        self._add(f"{what} {verb}", ". ".join(cause.text for cause in causes))
+        works = {UPKEEP} if job == UPKEEP else {cause.work for cause in causes}
+        subject = _SUBJECTS[works.pop() if len(works) == 1 else "run"]
+        is_refused = all(cause.is_refusal for cause in causes)
+        title = marked("%(subject)s was refused") if is_refused else marked("%(subject)s failed")
+        subject = self.translated(subject, date=self._dates(day), job=job)
+        self._add(self.translated(title, subject=subject), ". ".join(cause.text for cause in causes))
         if job in JOBS:
             self.state.failing.setdefault(job, []).append(day)
 
@@ -330,7 +364,12 @@ class _Alerts:
         dates = self.state.failing.get(job, [])
         if not dates or day < max(dates):
             return
-        self._add(f"The job {job} works again", f"Its run of {day} succeeded; before, it failed for {_listed(dates)}")
+        text = self.translated(
+            "Its run of %(date)s succeeded; before, it failed for %(dates)s",
+            date=self._dates(day),
+            dates=self._dates(*dates),
+        )
+        self._add(self.translated("The job %(job)s works again", job=job), text)
         del self.state.failing[job]
         self.state.reported = [key for key in self.state.reported if not key.startswith(f"{job}|")]
 
@@ -353,6 +392,15 @@ class _Alerts:
         dates = export_dates(run.tags) or (self.pipeline.now().date(),)
         return " to ".join(sorted(map(str, {*dates})))
 
+    def _dates(self, *days: str) -> str:
+        """The first of some dates and spans of :meth:`_day`, as people read them, and how many more there are."""
+        language = self.pipeline.language
+        ordered = sorted({*days})
+        spans = [[language.numeric_day(date.fromisoformat(day)) for day in span.split(" to ")] for span in ordered]
+        shown = ", ".join(self.translated(" to ").join(span) for span in spans[:_DATES_SHOWN])
+        more = len(spans) - _DATES_SHOWN
+        return self.translated("%(dates)s and %(more)s more", dates=shown, more=more) if more > 0 else shown
+
 
 def _is_ended(backfill: Any) -> bool:
     return str(backfill.status.value).startswith(("COMPLETED", "FAILED", "CANCELED"))
@@ -360,7 +408,3 @@ def _is_ended(backfill: Any) -> bool:
 
 def _backfill_key(backfill: Any) -> str:
     return f"backfill|{backfill.backfill_id}|"
-
-
-def _listed(days: Sequence[str]) -> str:
-    return listed(sorted(set(days)), _DATES_SHOWN, ", ")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from drillster_pipeline.dates import newest_complete, steady, wall_clock
 from drillster_pipeline.errors import Refused
+from drillster_pipeline.language import Language
 from drillster_pipeline.privacy.pseudonymize import Privacy
 from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES
@@ -88,6 +89,11 @@ class PipelineContext:
             key.get_secret_value() if key else None,
             organization_id=self.settings.organization_id,
         )
+
+    @cached_property
+    def language(self) -> Language:
+        """The language of what people read."""
+        return Language(self.settings.language)
 
     def client(self, limits: Settings | None = None) -> Client:
         """A client of its own for one crawl, since a crawl that fails closes it; all share the tokens.

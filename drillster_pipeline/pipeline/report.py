@@ -39,7 +39,7 @@ def write_report(
     if names and settings.personal_data != "keep":
         raise Refused(f"DRILLSTER_PERSONAL_DATA is {settings.personal_data}: there are no names. Leave --names out")
     figures = figures_of(context.warehouse, day, names=names)
-    content = render(figures, now=context.now()).encode()
+    content = render(figures, context.language, now=context.now()).encode()
     if output is None:
         name = f"{day}{'-names' if names else ''}.html"
         storage = open_storage(settings.reports_folder.get_secret_value(), REPORTS)

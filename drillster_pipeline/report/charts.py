@@ -13,6 +13,8 @@ from itertools import count
 
 from markupsafe import Markup
 
+from drillster_pipeline.language import Language
+
 INK, FAINT, BLUE, ORANGE = "#1c2430", "#d5dae1", "#1f5fa8", "#b4530a"
 _WIDTH, _HEIGHT = 640, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 570, 34, 236
@@ -24,7 +26,7 @@ _UI_WIDTH, _UI_BASE, _UI_COLOUR, _UI_INK = 300, 58, "#4f7fc4", "#888"
 Values = Sequence[float | None]
 
 
-def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], *, unit: str) -> Markup:
+def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], language: Language, *, unit: str = "") -> Markup:
     """One or two lines over the dates, from 0 to 100 where the unit is ``%``, with the newest value at their end."""
     step = 25 if unit else _round_step(max((value or 0 for _, values in series for value in values), default=0) / 4)
     places = [_scaled(day.toordinal(), dates[0].toordinal(), dates[-1].toordinal(), _LEFT, _RIGHT) for day in dates]
@@ -32,9 +34,9 @@ def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], *, unit: 
     for tick in range(5):
         y = _height(tick * step, 4 * step)
         drawn.append(f'<path d="M{_LEFT} {y}H{_RIGHT}" stroke="{FAINT}"/>')
-        drawn.append(_text(_LEFT - 8, y + 4, f"{tick * step:,}", "end"))
+        drawn.append(_text(_LEFT - 8, y + 4, language.number(tick * step), "end"))
     drawn += [
-        _text(places[place], _BOTTOM + 20, f"{dates[place].day} {dates[place]:%b}", "middle")
+        _text(places[place], _BOTTOM + 20, language.short_day(dates[place]), "middle")
         for place in sorted({0, len(dates) // 2, len(dates) - 1})
     ]
     for number, (name, values) in enumerate(series):
@@ -45,7 +47,7 @@ def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], *, unit: 
             f' stroke-width="2"{dashes}/>{"".join(_dots(places, heights, 3))}'
         )
         if values[-1] is not None and heights[-1] is not None:
-            drawn.append(_text(_RIGHT + 9, heights[-1] + 4, f"{values[-1]:,.0f}{unit}", "start", bold=True))
+            drawn.append(_text(_RIGHT + 9, heights[-1] + 4, f"{language.number(values[-1])}{unit}", "start", bold=True))
         if len(series) > 1:
             x = _LEFT + number * 190
             drawn.append(f'<path d="M{x} 14h26" stroke="{colour}" stroke-width="2"{dashes}/>')
@@ -54,7 +56,7 @@ def lines(dates: Sequence[date], series: Sequence[tuple[str, Values]], *, unit: 
     return _svg(_WIDTH, _HEIGHT, "".join(drawn))
 
 
-def bars(labels: Sequence[str], values: Sequence[float], *, unit: str = "") -> Markup:
+def bars(labels: Sequence[str], values: Sequence[float], language: Language, *, unit: str = "") -> Markup:
     """Upright bars, with their numbers above if there is room."""
     step, most = _WIDTH / len(values), max(values) or 1
     drawn = [f'<path d="M0 {_BOTTOM}H{_WIDTH}" stroke="{INK}"/>']
@@ -63,7 +65,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, unit: str = "") -> M
         drawn.append(f'<path d="M{x + step * 0.14:.1f} {_BOTTOM}V{y}h{step * 0.72:.1f}V{_BOTTOM}" fill="{BLUE}"/>')
         drawn.append(_text(x + step / 2, _BOTTOM + 20, label, "middle"))
         if len(values) <= _LABELS_ABOVE:
-            drawn.append(_text(x + step / 2, y - 6, f"{value:,.0f}{unit}", "middle"))
+            drawn.append(_text(x + step / 2, y - 6, f"{language.number(value)}{unit}", "middle"))
     return _svg(_WIDTH, _HEIGHT, "".join(drawn))
 
 

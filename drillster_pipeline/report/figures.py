@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
+from drillster_pipeline.language import marked
 from drillster_pipeline.tables import tables_of
 from drillster_pipeline.warehouse import Warehouse, views
 from drillster_pipeline.warehouse.dialects import dialect_of
@@ -24,6 +25,12 @@ TREND_POINTS = 10
 """Dates of a trend: enough to see where it goes, few enough to be read quickly from a large warehouse."""
 FADING_SHOWN = 10
 NAMES_SHOWN = 500
+_TYPES = {
+    "ONEOFF": marked("one-off"),
+    "PERMANENT": marked("permanent"),
+    "RECURRING": marked("recurring"),
+    "TEST": marked("test"),
+}
 
 Trend = tuple[float | None, ...]
 """A value for each of ``Figures.dates``; None where it is not known."""
@@ -88,6 +95,7 @@ class Figures:
     """Everything that the page shows."""
 
     organization: str
+    """Its name; empty where that is not known."""
     export_date: date
     data: Data
     dates: tuple[date, ...]
@@ -160,7 +168,7 @@ def _figures(connection: sa.Connection, tables: Tables, day: date, *, names: boo
     for proficiency, count in proficiencies(connection, tables, day).items():
         spread[min(proficiency // 10, 9)] += count
     return Figures(
-        organization=connection.scalars(organization).first() or "Your organization",
+        organization=connection.scalars(organization).first() or "",
         export_date=day,
         data=_data([row for row in loads if row.kind == "snapshot"], newest=max(known)),
         dates=dates,
@@ -217,7 +225,7 @@ def _objectives(
                 group_id=row.group_id,
                 group=row.group_name or row.group_id,
                 name=row.objective_name or row.objective_id,
-                type=(row.objective_type or "").capitalize(),
+                type=_TYPES.get(row.objective_type, (row.objective_type or "").lower()),
                 norm=row.norm,
                 evaluated=row.evaluated,
                 met=int(row.met),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from drillster_pipeline import __version__
+from drillster_pipeline.language import Language
 
 from . import charts
 from .figures import Figures, by_group
@@ -20,62 +21,56 @@ SPARKLINES = 150
 """Rows with a small trend of their own; more would only slow down the page, whose tables have the numbers anyway."""
 
 
-def render(figures: Figures, *, now: datetime) -> str:
+def render(figures: Figures, language: Language, *, now: datetime) -> str:
     """The report as HTML."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters |= {"number": _number, "percent": _percent, "change": _change, "day": _day, "moment": _moment}
+    environment.install_gettext_translations(language.catalog, newstyle=True)  # type: ignore[attr-defined]  # i18n adds it
+    formats = ("number", "percent", "numeric_day", "day", "moment", "translated")
+    environment.filters |= {name: getattr(language, name) for name in formats} | {"change": partial(_change, language)}
     left = iter(range(SPARKLINES))
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         figures=figures,
+        language=language.code,
         by_group=by_group(figures.objectives),
         version=__version__,
         written_at=now,
         before=figures.week_before,
         overdue=sorted((one for one in figures.objectives if one.overdue), key=lambda one: -one.overdue),
         spread_labels=SPREAD_LABELS,
-        charts=_charts(figures),
+        charts=_charts(figures, language),
         sparkline=lambda values: charts.sparkline(values) if next(left, None) is not None else "",
     )
 
 
-def _charts(figures: Figures) -> dict[str, Markup]:
+def _charts(figures: Figures, language: Language) -> dict[str, Markup]:
     """The charts by name; one that would show nothing is left out."""
     found = {}
     if len(figures.dates) > 1:
-        series = [("objectives met", figures.compliance), ("average proficiency", figures.proficiency)]
-        found["trend"] = charts.lines(figures.dates, series, unit="%")
-        found["activity"] = charts.lines(figures.dates, [("learners", figures.activity)], unit="")
+        series = [
+            (language.translated("objectives met"), figures.compliance),
+            (language.translated("average proficiency"), figures.proficiency),
+        ]
+        found["trend"] = charts.lines(figures.dates, series, language, unit="%")
+        found["activity"] = charts.lines(figures.dates, [("", figures.activity)], language)
     if any(figures.spread):
-        found["spread"] = charts.bars(SPREAD_LABELS, figures.spread)
+        found["spread"] = charts.bars(SPREAD_LABELS, figures.spread, language)
     if figures.fading:
-        labels = [words.replace(" to ", "\N{EN DASH}") for words, *_ in figures.fading]
-        found["fading"] = charts.bars(labels, [average or 0 for _, _, average, _ in figures.fading], unit="%")
+        labels = [language.translated(words) for words, *_ in figures.fading]
+        found["fading"] = charts.bars(labels, [average or 0 for _, _, average, _ in figures.fading], language, unit="%")
     return found
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} %"
-
-
-def _change(values: tuple[float | None, ...], before: int | None) -> str:
+def _change(language: Language, values: tuple[float | None, ...], before: int | None) -> str:
     """The change in points since a week before, in words for eyes and ears alike."""
     if before is None or values[before] is None or values[-1] is None:
         return "-"
     points = round(float(values[-1])) - round(float(values[before] or 0))
     if not points:
         return "="
-    return f"▲ {points}" if points > 0 else f"▼ {-points}"
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
-
-
-def _moment(moment: Any) -> str:
-    return "unknown" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{'▲' if points > 0 else '▼'} {language.number(abs(points))}"

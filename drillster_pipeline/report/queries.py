@@ -8,13 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from drillster_pipeline.language import marked
 from drillster_pipeline.warehouse import views
 from drillster_pipeline.warehouse.expressions import as_double, number_of
 from drillster_pipeline.warehouse.ledger import is_full_table
 from drillster_pipeline.warehouse.model import Tables
 
 TEST_DAYS, EVENT_DAYS = 30, 7
-BUCKETS = (("this week", 7), ("1 to 2 weeks", 14), ("2 to 4 weeks", 30), ("1 to 3 months", 90), ("longer ago", None))
+BUCKETS = (
+    (marked("this week"), 7),
+    (marked("1 to 2 weeks"), 14),
+    (marked("2 to 4 weeks"), 30),
+    (marked("1 to 3 months"), 90),
+    (marked("longer ago"), None),
+)
 """Time since the last practice: in words, and up to how many days (exclusive)."""
 
 

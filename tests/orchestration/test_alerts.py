@@ -167,6 +167,23 @@ class TestRecovery:
         assert again.startswith("The job upkeep works again. Its run of ")
 
 
+def test_alerts_are_in_the_language_of_the_settings_around_a_cause_in_english(
+    installation: Installation, hook: Webhook
+) -> None:
+    installation.set(DRILLSTER_LANGUAGE="nl")
+    fail(installation, "events", DRILLSTER_CONCURRENCY="many")
+    for days in range(11):
+        failed(installation, DAY + timedelta(days=days))
+    succeeded(installation, DAY + timedelta(days=11))
+    evaluate(installation)
+    refused, *_, again = texts(hook)
+    assert refused.startswith("Het ophalen van 09-06-2026 is mislukt. One setting is wrong")
+    assert again.startswith(
+        "De job nightly werkt weer. De run van 20-06-2026 is gelukt; daarvoor mislukte de job voor 09-06-2026, 10-06"
+    )
+    assert again.endswith("18-06-2026 en nog 1")
+
+
 class TestBackfills:
     ID = "abcdefgh"
 

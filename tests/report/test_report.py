@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from gettext import NullTranslations
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.errors import Refused, Unavailable
+from drillster_pipeline.language import Language
 from drillster_pipeline.pipeline.report import write_report
 from drillster_pipeline.report.figures import Figures, Practice, figures_of
 from drillster_pipeline.report.page import render
@@ -88,7 +90,7 @@ class Page(HTMLParser):
 
 
 def shown(figures: Figures) -> str:
-    return " ".join(" ".join(Page(render(figures, now=NOW)).text).split())
+    return " ".join(" ".join(Page(render(figures, Language(), now=NOW)).text).split())
 
 
 def test_the_figures_are_those_of_the_analysts_views(template: Installation, figures: Figures) -> None:
@@ -162,11 +164,81 @@ def test_a_name_cannot_bring_its_own_markup_or_direction(figures: Figures) -> No
         fading_playables=tuple((name, *rest) for _, *rest in figures.fading_playables),
         names=((name, name, name, 1, 2, 3),),
     )
-    page = render(named, now=NOW)
+    page = render(named, Language(), now=NOW)
     Page(page)
     body = page.partition("<body>")[2]
     assert body.count(escape(name)) > 10
     assert body.count(escape(name)) == body.count(f"<bdi>{escape(name)}</bdi>")
+
+
+class Untranslated(NullTranslations):
+    """What a catalog asks for a text that it does not have."""
+
+    def gettext(self, message: str) -> str:
+        raise AssertionError(f"has no translation: {message}")
+
+
+class Bracketed(NullTranslations):
+    """A catalog whose translations can be told from all other text."""
+
+    def __init__(self, translations: NullTranslations) -> None:
+        super().__init__()
+        translations.add_fallback(Untranslated())
+        self.translations = translations
+
+    def gettext(self, message: str) -> str:
+        return f"⟦{self.translations.gettext(message)}⟧"
+
+
+def outside_brackets(text: str) -> str:
+    depth, found = 0, ""
+    for sign in text:
+        depth += (sign == "⟦") - (sign == "⟧")
+        found += "" if depth or sign == "⟧" else sign
+    return found
+
+
+def test_every_word_of_the_page_is_translated(figures: Figures) -> None:
+    """But for the names of people, groups and objectives, each in a ``<bdi>``."""
+    dutch = Language("nl")
+    dutch.catalog = Bracketed(dutch.catalog)
+    person = ("a group", "an objective", "a person", 40, 70, 3)
+    unknown = replace(
+        figures,
+        data=replace(figures.data, missing=("results",), incomplete=("objective_evaluations",), rejected=1),
+        organization="",
+        dates=figures.dates[-1:],
+        objectives=(),
+        groups=(),
+        tests=(),
+        overdue=0,
+        became_met=None,
+    )
+    for shown_figures in (figures, replace(figures, names=(person,), overdue=1_000), unknown):
+        page = render(shown_figures, dutch, now=NOW)
+        page = re.sub(r"<style>.*?</style>|<bdi>.*?</bdi>", "", page, flags=re.DOTALL)
+        words = " ".join([*Page(page).text, *re.findall(r'aria-label="([^"]*)"', page)])
+        for month in (dutch.day(figures.export_date), *map(dutch.short_day, figures.dates)):
+            words = words.replace(month, "")  # a month is a word of a text that is translated
+        assert not re.search(r"[a-z]{2}", outside_brackets(words)), outside_brackets(words)
+
+
+def test_the_report_is_in_the_language_of_its_organization(template: Installation, tmp_path: Path) -> None:
+    english = written(template).read_text()
+    with Installation(tmp_path, **template.environment | {"DRILLSTER_LANGUAGE": "nl"}) as dutch:
+        text = written(dutch, output=tmp_path / "dutch.html").read_text()
+    assert written(template).read_text() == english
+    words = " ".join(Page(text).text)
+    assert '<html lang="nl">' in text
+    for part in (
+        "In één oogopslag",
+        "aan het eind van 9 juni 2026",
+        "doelstellingen behaald",
+        "1 tot 2 weken",
+        "9 jun",
+    ):
+        assert part in words
+    assert not re.search(r"\d %", words)
 
 
 def test_what_was_not_read_is_not_shown_as_nothing(figures: Figures) -> None:

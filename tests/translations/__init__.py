@@ -1,0 +1,49 @@
+"""The texts that the package marks for translation, and its catalogs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from babel.messages import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from drillster_pipeline.language import CATALOGS, DOMAIN
+
+FILES = tuple(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
+_METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
+_KEYWORDS = {**DEFAULT_KEYWORDS, "translated": None, "marked": None}
+
+
+def marked_texts() -> Catalog:
+    """Every text that is marked, with the files that it stands in."""
+    found = Catalog(project=DOMAIN)
+    package = CATALOGS.parent
+    options = {"**.j2": {"silent": "false", "trimmed": "true"}}
+    for file, _, text, comments, _ in extract_from_dir(package, _METHODS, options, _KEYWORDS, ["Translators:"]):
+        found.add(text, locations=[(f"{package.name}/{file}", 0)], auto_comments=comments)
+    return found
+
+
+def catalog(path: Path) -> Catalog:
+    """The catalog of a ``.po`` file."""
+    with path.open("rb") as file:
+        return read_po(file, locale=path.parts[-3])
+
+
+def compiled(found: Catalog) -> bytes:
+    """The ``.mo`` file of a catalog."""
+    file = io.BytesIO()
+    write_mo(file, found)
+    return file.getvalue()
+
+
+def update(path: Path) -> None:
+    """Add to a ``.po`` file the texts that are new, empty, and remove those that are gone; then compile it."""
+    found = catalog(path)
+    found.update(marked_texts(), no_fuzzy_matching=True, update_creation_date=False)
+    with path.open("wb") as file:
+        write_po(file, found, width=120, sort_by_file=True, ignore_obsolete=True, include_lineno=False)
+    path.with_suffix(".mo").write_bytes(compiled(found))
