@@ -28,6 +28,8 @@ from .chromium import Browser, Page
 AXE = Path(__file__).with_name("axe.min.js")
 PICTURES = Path(os.environ["PICTURES"]).absolute() if os.environ.get("PICTURES") else None
 DATES = 7 if PICTURES else 3
+WORDS = {"en": ("At a glance", "About this data"), "nl": ("In één oogopslag", "Over deze gegevens")}
+"""What the report begins and ends with."""
 NOISE: dict[str, str] = {}
 """What Dagster's own page says on the console, as a pattern, and why that is nothing to us."""
 
@@ -121,13 +123,15 @@ def test_a_backfill_is_launched_and_looked_at_by_clicking(
     assert wrong(page) == []
 
 
+@pytest.mark.parametrize("language", WORDS)
 def test_the_report_is_read_on_every_screen(
-    installation: Installation, browser: Browser, newest: date, tmp_path: Path
+    installation: Installation, browser: Browser, newest: date, tmp_path: Path, language: str
 ) -> None:
     page = browser.page(width=1100, height=800)
-    written = installation.folder / "reports" / f"{newest}.html"
-    page.go(written.as_uri(), "At a glance", "About this data")
-    taken(page, "report", clip=(0, 0, 1100, 1500), full=True)
+    installation.set(DRILLSTER_LANGUAGE=language)
+    written = Path(write_report(installation.context, newest, output=tmp_path / "report.html").location)
+    page.go(written.as_uri(), *WORDS[language])
+    taken(page, "report" if language == "en" else f"report-{language}", clip=(0, 0, 1100, 1500), full=True)
     page.resize(360, 740, mobile=True)
     assert page.run("document.documentElement.scrollWidth") <= 360  # wide tables scroll by themselves
     page.resize(1100, 800)
@@ -140,15 +144,15 @@ def test_the_report_is_read_on_every_screen(
 
 
 @needs_axe
-@pytest.mark.parametrize("width", [360, 1100])
+@pytest.mark.parametrize(("width", "language"), [(360, "en"), (1100, "nl")])
 def test_axe_finds_nothing_that_keeps_people_from_reading_it(
-    installation: Installation, browser: Browser, newest: date, tmp_path: Path, width: int
+    installation: Installation, browser: Browser, newest: date, tmp_path: Path, width: int, language: str
 ) -> None:
     page = browser.page(width=width, height=900)
-    with installation.new_context() as session:
-        names = Path(write_report(session, newest, names=True, output=tmp_path / "names.html").location)
-    for written in (installation.folder / "reports" / f"{newest}.html", names):
-        page.go(written.as_uri(), "At a glance", "About this data")
+    installation.set(DRILLSTER_LANGUAGE=language)
+    for names in (False, True):
+        written = write_report(installation.context, newest, names=names, output=tmp_path / f"{names}.html")
+        page.go(Path(written.location).as_uri(), *WORDS[language])
         page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
         page.run(f"{AXE.read_text()};0")
         found: list[Any] = page.run("axe.run(document).then(found => found.violations)")
