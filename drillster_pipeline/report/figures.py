@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
-from drillster_pipeline.language import marked
 from drillster_pipeline.tables import tables_of
 from drillster_pipeline.warehouse import Warehouse, views
 from drillster_pipeline.warehouse.dialects import dialect_of
@@ -25,12 +24,6 @@ TREND_POINTS = 10
 """Dates of a trend: enough to see where it goes, few enough to be read quickly from a large warehouse."""
 FADING_SHOWN = 10
 NAMES_SHOWN = 500
-_TYPES = {
-    "ONEOFF": marked("one-off"),
-    "PERMANENT": marked("permanent"),
-    "RECURRING": marked("recurring"),
-    "TEST": marked("test"),
-}
 
 Trend = tuple[float | None, ...]
 """A value for each of ``Figures.dates``; None where it is not known."""
@@ -38,7 +31,10 @@ Trend = tuple[float | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """How one group stands with one objective; ``norm`` is that of the date, ``share`` and ``trend`` in percent."""
+    """How one group stands with one objective.
+
+    ``type`` is Drillster's own word, ``norm`` that of the date, ``share`` and ``trend`` are in percent.
+    """
 
     group_id: str
     group: str
@@ -225,7 +221,7 @@ def _objectives(
                 group_id=row.group_id,
                 group=row.group_name or row.group_id,
                 name=row.objective_name or row.objective_id,
-                type=_TYPES.get(row.objective_type, (row.objective_type or "").lower()),
+                type=row.objective_type or "",
                 norm=row.norm,
                 evaluated=row.evaluated,
                 met=int(row.met),

@@ -73,4 +73,4 @@ def _change(language: Language, values: tuple[float | None, ...], before: int | 
     points = round(float(values[-1])) - round(float(values[before] or 0))
     if not points:
         return "="
-    return f"{'▲' if points > 0 else '▼'} {language.number(abs(points))}"
+    return f"{'▲' if points > 0 else '▼'}\N{NO-BREAK SPACE}{language.number(abs(points))}"
