@@ -248,6 +248,30 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 
 @commands.command()
 @organization_option
+@click.option(
+    "--superset",
+    "file",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the ZIP file for Superset's /api/v1/assets/import/.",
+)
+@click.option(
+    "--url",
+    help="The PostgreSQL that Superset reads, postgresql://LOGIN@HOST/DATABASE; without it that of "
+    "DRILLSTER_WAREHOUSE_URL and the login superset. The import asks for the password.",
+)
+def dashboards(file: Path, url: str | None) -> None:
+    """Write dashboards for Apache Superset 6.1: compliance, practice, overdue and coming reviews, data health.
+
+    An import of a newer file updates them. Superset refuses, or does not show, what another version of it has not.
+    """
+    from .dashboards import write_dashboards
+
+    write_dashboards(selected_organization(), file, url)
+
+
+@commands.command()
+@organization_option
 @click.option("--keep-month-ends", is_flag=True, help="As DRILLSTER_KEEP_MONTH_ENDS=yes, this time.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(keep_month_ends: bool, dry_run: bool) -> None:

@@ -106,7 +106,7 @@ def export_dates(tables: Tables) -> sa.Select[Any]:
     placed = sa.select(
         dates,
         *labelled(periods),
-        sa.func.lag(day).over(order_by=day).label("previous_export_date"),
+        sa.func.lag(day, type_=day.type).over(order_by=day).label("previous_export_date"),
         sa.func.max(day).over().label("newest"),
         sa.func.max(day).over(partition_by=periods["month"]).label("month_end"),
     ).subquery("placed")
@@ -116,7 +116,7 @@ def export_dates(tables: Tables) -> sa.Select[Any]:
         "missed_days": days_after(placed.c.export_date, placed.c.previous_export_date) - 1,
         "is_month_end": flag(placed.c.export_date == placed.c.month_end),
         # What comes before the first date of a month is of another month.
-        "previous_month_end": sa.func.first_value(placed.c.previous_export_date).over(**of_month),
+        "previous_month_end": sa.func.first_value(placed.c.previous_export_date, type_=sa.Date()).over(**of_month),
         "is_complete": flag(placed.c.complete == 1),
     }
     columns = {name: made[name] if name in made else placed.c[name] for name in VIEWS["export_dates"].columns}

@@ -71,9 +71,9 @@ def current_results(tables: Tables) -> sa.Select[Any]:
 def learner_progress(tables: Tables) -> sa.Select[Any]:
     """One row per learner and group, on the newest date."""
     results = tables("results")
-    totals = {
+    totals: dict[str, sa.ColumnElement[Any]] = {
         "playable_count": sa.func.count(),
-        "average_proficiency": sa.func.avg(as_double(results.c.proficiency)),
+        "average_proficiency": sa.type_coerce(sa.func.avg(as_double(results.c.proficiency)), sa.Double()),
         "minutes_practiced": ratio(sa.func.sum(results.c.time_spent_seconds), 60),
         "last_practiced_at": sa.func.max(results.c.last_practiced_at),
     }
