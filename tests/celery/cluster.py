@@ -1,7 +1,7 @@
 """Machines that work on one organization: a code server, webserver and daemon on one, and workers of Celery on others.
 
-They share an object store, PostgreSQL and a broker. Each has a home and a folder for temporary files of its own, and
-where this process may (as root) a worker can't even read the folders of the others: an empty disk lies over them.
+They share an object store, PostgreSQL and a broker. Each has a home and a folder for temporary files of its own; where
+this process may mount (as root), an empty disk lies over those of Dagster's processes for the workers.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -76,12 +75,12 @@ class Cluster:
     settings: dict[str, str]
     bucket: str
     day: date
-    redis: dict[str, Any] = field(default_factory=dict)
 
-    def launch(self, job: str = "nightly") -> str:
-        """Launch a run as the UI does; its id."""
-        selector = {"repositoryLocationName": "drillster", "repositoryName": "__repository__", "jobName": job}
-        metadata = {"tags": [{"key": "dagster/partition", "value": str(self.day)}]}
+    def launch(self, **tags: str) -> str:
+        """Launch a run as the UI does; its id. ``tags`` are further tags of Dagster's."""
+        selector = {"repositoryLocationName": "drillster", "repositoryName": "__repository__", "jobName": "nightly"}
+        tags = {"partition": str(self.day), **tags}
+        metadata = {"tags": [{"key": f"dagster/{name}", "value": value} for name, value in tags.items()]}
         parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": metadata}
         found = self.services.ask(LAUNCH, parameters=parameters)["launchRun"]
         assert found["__typename"] == "LaunchRunSuccess", found
@@ -235,9 +234,7 @@ def cluster(
             (home / "dagster.yaml").write_text(shared)
             environment = {**installation.process_environment, "DAGSTER_HOME": str(home)}
             environment["PYTHONPATH"] = str(REPOSITORY)
-            # Celery cannot be told that its warnings are not errors, and Dagster's are none of ours.
-            environment.pop("PYTHONWARNINGS", None)
-            hidden = " && ".join(f"mount -t tmpfs tmpfs {folder / other}" for other in ("head",))
+            hidden = " && ".join(f"mount -t tmpfs tmpfs {folder / other}" for other in ("head", "web", "daemon"))
             wrapped = ["unshare", "-m", "sh", "-c", f'{hidden} && exec "$@"', "sh"] if alone and may_unshare() else []
             made = Program([*wrapped, *command], own, environment)
             stack.callback(made.stop)
@@ -302,8 +299,3 @@ def unsharded(folder: Path, cluster: Cluster) -> tuple[dict[str, Any], Counter[s
         asked = requests_of(cluster.sandbox)
         cluster.sandbox.clear()
         return Ground(folder, cluster.settings["DRILLSTER_WAREHOUSE_URL"], schema, cluster.sandbox).content(), asked
-
-
-def wait(seconds: float) -> None:
-    """Let time pass."""
-    time.sleep(seconds)
