@@ -14,8 +14,8 @@ from drillster_pipeline.diagnostics.report import DiagnosticsReport, Estimate, I
 from drillster_pipeline.diagnostics.workers import BACKEND, BROKER, check_workers
 from drillster_pipeline.errors import ExtraMissing, Refused, Unavailable
 from drillster_pipeline.settings import Settings
-from tests.celery.brokers import await_port, broker_of
 from tests.orchestration.services import free_port
+from tests.workers.brokers import await_port, broker_of
 
 SECRET = "hidden-in-a-url"
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A worker of Celery, which soon finds the lease of a dead process: ``python -m tests.celery.worker …``."""
+"""A worker of Celery, which soon finds the lease of a dead process: ``python -m tests.workers.celery_worker …``."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def cluster(
     kind: str,
     *,
     workers: int = 4,
-    worker_module: str = "tests.celery.worker",
+    worker_module: str = "tests.workers.celery_worker",
     dagster_yaml: Callable[[str], str] = lambda text: text,
     **settings: str,
 ) -> Iterator[Cluster]:
