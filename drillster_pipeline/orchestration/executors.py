@@ -43,6 +43,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             "unacked_restore_throttle": 1,
         },
         "broker_connection_retry_on_startup": True,
+        # Five minutes for a broker that is started again; by default the run fails within a second.
+        "task_publish_retry_policy": {"max_retries": 60, "interval_start": 0, "interval_step": 1, "interval_max": 5},
         "result_backend_always_retry": True,
     }
 
