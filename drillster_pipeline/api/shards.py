@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -138,9 +139,10 @@ def _hash(text: str) -> int:
 
 
 def write_walk(writer: CaptureWriter, name: str, walk: Mapping[str, float]) -> None:
-    """Keep what a process has requested for a capture, until it is sealed."""
+    """Keep what a process has requested for a capture, beside what others have, as a shard may be read twice."""
     if walk["requests"]:
-        writer.storage.write(f"{writer.ref.folder}/{name}{_WALK}", json.dumps(walk).encode())
+        where = f"{writer.ref.folder}/{name}-{secrets.token_hex(4)}{_WALK}"
+        writer.storage.write(where, json.dumps(walk).encode())
 
 
 def complete_walk(writer: CaptureWriter, walk: Mapping[str, float]) -> dict[str, float]:

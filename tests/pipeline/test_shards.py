@@ -236,6 +236,19 @@ def test_a_shard_of_an_earlier_plan_with_more_of_them_reads_nothing(sharded: Ins
     assert requests(sandbox) == Counter()
 
 
+def test_the_seal_says_what_all_processes_have_requested_also_where_a_shard_is_read_twice(
+    sharded: Installation, sandbox: Sandbox
+) -> None:
+    sharded.set(DRILLSTER_PERSONAL_DATA="drop")  # so that each of them requests the accounts
+    sandbox.clear()
+    plan_capture(sharded.context, "snapshot", DAY)
+    for shard in (0, 0, 1, 2):
+        with sharded.new_context() as context:
+            capture_shard(context, "snapshot", DAY, shard)
+    walk = seal_capture(sharded.context, "snapshot", DAY).capture.manifest["walk"]
+    assert walk["requests"] == requests(sandbox).total()
+
+
 @pytest.mark.parametrize("limit", ["CONCURRENCY", "REQUESTS_PER_SECOND"])
 def test_a_shard_keeps_its_part_of_the_requests_in_flight_and_of_the_rate(
     sharded: Installation, sandbox: Sandbox, limit: str
