@@ -324,7 +324,9 @@ class Crawler:
         for units in sorted(found, key=lambda units: _members(units) or 0, reverse=True):
             archived_as = self._archived_as(units[0])
             if self._summary.open_group(archived_as["group_id"]):
-                self.group_sizes[archived_as["group_id"]] = _members(units) or 0
+                # By an id that is masked nothing can be requested: such a group stays in one shard.
+                is_askable = archived_as is units[0].params
+                self.group_sizes[archived_as["group_id"]] = (is_askable and _members(units)) or 0
                 if self._share(units[0].endpoint, archived_as):
                     self._progress.group_listed(_members(units))
                 self._add(units)
