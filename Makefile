@@ -41,7 +41,7 @@ test-fast: install  ## Only those that need no service and no kill
 
 test-deep: install $(DBT)/installed  ## Only those that take long: soak, kills, the queue, a browser, dbt
 	$(PYTEST) -m deep
-	$(DBT)/bin/python -m pytest tests/dbt
+	$(subst $(BIN),$(DBT)/bin,$(PYTEST)) tests/dbt
 
 # dbt Core and mypy need different versions of a package, so that dbt can't be in .venv.
 $(DBT)/installed: tests/dbt/requirements.txt pyproject.toml

@@ -49,13 +49,13 @@ def dbt_definitions(names: Names) -> dg.Definitions:
     Raises ExtraMissing, and ValueError where the package can't read the database of the warehouse.
     """
     settings, _ = names.organization.read()
-    environment, _ = invocation(settings)
+    target = target_of(settings)
     with needs_extra(DBT, "dbt: true"):
         from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
-    project = DbtProject(PACKAGE, target_path=home_folder() / f"dbt-{_digest()}", target=environment["DBT_TARGET"])
+    project = DbtProject(PACKAGE, target_path=home_folder() / f"dbt-{target}-{_digest()}", target=target)
     if not project.manifest_path.exists():
-        with _environment(environment):
+        with _environment({}):
             project.preparer.prepare(project)
 
     # Type checkers do not have the extra: dbt and mypy can't be installed together.
@@ -121,34 +121,39 @@ def _upstream(needs: Collection[str], selected: Collection[str]) -> list[dg.Asse
     return list(found)
 
 
-def invocation(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
-    """What dbt takes from the environment, for the package's profile, and its variables: where the tables are.
-
-    Raises ValueError where the package can't read the database of the warehouse.
-    """
-    url = sa.make_url(settings.warehouse_url.get_secret_value())
-    backend, schema = url.get_backend_name(), settings.warehouse_schema or "public"
+def target_of(settings: Settings) -> str:
+    """The target of the package's profile. Raises ValueError where it can't read the database of the warehouse."""
+    backend = _warehouse(settings).get_backend_name()
     if backend not in _TARGETS:
         raise ValueError(f"dbt reads a warehouse in PostgreSQL or SQLite, and this one is in {backend}")
-    environment = {
-        "DBT_TARGET": _TARGETS[backend],
-        # Where dbt itself is, in a virtual environment that is not activated.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-    }
-    if backend == "sqlite":
+    return _TARGETS[backend]
+
+
+def invocation(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+    """What the package's profile takes from the environment, and the variables: where models go, where tables are."""
+    url, schema = _warehouse(settings), settings.warehouse_schema or "public"
+    if target_of(settings) == "duckdb":
         file = Path(url.database or "").absolute()
-        location = f"sqlite_scan('{str(file).replace(chr(39), chr(39) * 2)}', '{{name}}')"
-        return environment | {"DRILLSTER_DBT_FILE": str(file.with_suffix(".duckdb"))}, {"drillster_location": location}
-    # By libpq's own names, as is what the query of the URL says.
-    named = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, **url.query}
-    environment |= {f"PG{name.upper()}": str(value) for name, value in named.items() if value}
-    environment |= {"PGDATABASE": url.database or "", "DRILLSTER_DBT_SCHEMA": f"{schema}_dbt"}
+        quoted = str(file).replace("'", "''")
+        variables = {"drillster_location": f"sqlite_scan('{quoted}', '{{name}}')"}
+        return {"DRILLSTER_DBT_FILE": str(file.with_suffix(".duckdb"))}, variables
+    named = {"host": url.host, "port": url.port, "user": url.username, "database": url.database, **url.query}
+    environment = {f"DRILLSTER_DBT_{name.upper()}": str(value) for name, value in named.items() if value}
+    # dbt masks what has this prefix in whatever it prints.
+    environment |= {"DBT_ENV_SECRET_DRILLSTER_PASSWORD": url.password or "", "DRILLSTER_DBT_SCHEMA": f"{schema}_dbt"}
     return environment, {"drillster_schema": schema}
+
+
+def _warehouse(settings: Settings) -> sa.URL:
+    return sa.make_url(settings.warehouse_url.get_secret_value())
 
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
     """Variables of this process for a while: dagster-dbt gives its own to dbt, and no others."""
+    # Where dbt itself is, in a virtual environment that is not activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    changes = {**changes, "PATH": path}
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

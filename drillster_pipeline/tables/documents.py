@@ -169,17 +169,14 @@ def dbt_sources(
     """
     named = [repr(f"{_dbt_identifier(database)}.")] if database else []
     place = " ~ ".join([*named, repr(_dbt_identifier(schema)) if schema else _DBT_SCHEMA])
+    location = f"var('drillster_location', '(from ' ~ {place} ~ '.{{name}})')"
     source = {
         "name": SOURCE,
         "description": "Drillster's data, export date by export date; loaded by drillster-pipeline.",
         "loader": "drillster-pipeline",
         **({"database": database} if database else {}),
         "schema": schema or f"{{{{ {_DBT_SCHEMA} }}}}",
-        "config": {
-            "meta": {
-                "external_location": f"{{{{ var('drillster_location', '(from ' ~ {place} ~ '.{{name}})') }}}}",
-            }
-        },
+        "config": {"meta": {"external_location": f"{{{{ {location} }}}}"}},
         "tables": [*(_dbt_table(table, place) for table in tables.values()), *(_dbt_view(view) for view in views)],
     }
     document = {"version": 2, "sources": [source]}

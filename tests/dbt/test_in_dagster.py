@@ -18,6 +18,7 @@ from tests.support.installation import AMSTERDAM, Installation
 
 pytestmark = [
     pytest.mark.deep,
+    pytest.mark.timeout(600),
     # Dagster says of its own functions that they are new, and dagster-dbt uses what Dagster and others call old.
     pytest.mark.filterwarnings("ignore:.* is currently in (preview|beta)"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -1,5 +1,7 @@
 with keys as (
-    select account_id, string_agg(external_id, ', ' order by third_party, external_id) as external_ids
+    select
+        account_id,
+        string_agg(third_party || ':' || external_id, ', ' order by third_party || ':' || external_id) as external_ids
     from {{ ref('stg_account_external_ids') }}
     where deleted_on is null
     group by account_id
