@@ -3,10 +3,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-benchmark
+SUPERSET := .venv-superset
 DBT := .venv-dbt
 PYTHON ?= python3
 
-.PHONY: help install demo ui test test-fast test-deep fuzz containers browser pictures lint docs wheel sbom lock benchmark clean
+.PHONY: help install demo ui superset superset-environment test test-fast test-deep fuzz containers browser pictures lint docs wheel sbom lock benchmark clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,18 @@ ui: install  ## Open the Dagster UI on the demo's data (http://127.0.0.1:3000)
 	$(BIN)/drillster-pipeline sandbox --port $$DEMO_PORT --accounts $$DEMO_ACCOUNTS --seed $$DEMO_SEED --folder data/demo & \
 	sandbox=$$!; trap 'kill $$sandbox 2>/dev/null' EXIT INT TERM; \
 	$(BIN)/dg dev --host 127.0.0.1 --port $${PORT:-3000}
+
+superset: install superset-environment  ## Open Superset with its dashboards on the demo's data (http://127.0.0.1:8088)
+	@test -f data/demo/demo.env || $(MAKE) demo
+	@set -a; . data/demo/demo.env; set +a; $(BIN)/python -m tests.superset
+
+superset-environment: $(SUPERSET)/installed  ## Make .venv-superset, which the tests of the dashboards need
+
+$(SUPERSET)/installed: tests/superset/requirements.txt tests/superset/prepare.py
+	$(PYTHON) -m venv $(SUPERSET)
+	$(SUPERSET)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/superset/requirements.txt
+	$(SUPERSET)/bin/python tests/superset/prepare.py $(SUPERSET)/home 2>$(SUPERSET)/prepare.log
+	@touch $@
 
 # Without cached bytecode, each of the processes that tests start compiles for seconds whatever it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -99,6 +112,8 @@ lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
 	$(COMPILE) $(IMAGE) -c requirements.lock deploy/requirements.in -o deploy/requirements.lock
 	$(COMPILE) $(IMAGE) --extra celery --extra kubernetes -c requirements.lock deploy/requirements.in -o deploy/workers.lock
+	$(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url tests/superset/requirements.in \
+	-o tests/superset/requirements.txt
 	$(COMPILE) --extra postgres --extra sandbox --extra ui -c requirements.lock benchmarks/requirements.in -o benchmarks/requirements.txt
 	$(COMPILE) $(foreach extra,dbt postgres sandbox,--extra $(extra)) tests/dbt/requirements.in -o tests/dbt/requirements.txt
 
@@ -113,4 +128,4 @@ $(BENCH)/installed: benchmarks/requirements.txt pyproject.toml
 	@touch $@
 
 clean:  ## Remove what was installed and made (not your data)
-	rm -rf $(VENV) $(BENCH) $(DBT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(SUPERSET) $(DBT) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

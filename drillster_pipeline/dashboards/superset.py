@@ -50,7 +50,7 @@ def connection_url(text: str) -> sa.URL:
         raise SettingsError(
             f"The dashboards are made for PostgreSQL, and the warehouse is {url.get_backend_name()}: {_WHAT}"
         )
-    query = {key: value for key, value in url.query.items() if key == "sslmode"}
+    query = {key: value for key, value in url.query.items() if key in {"host", "port", "sslmode"}}
     return sa.URL.create(_DRIVER, url.username or LOGIN, _MASK, url.host, url.port, url.database, query)
 
 
@@ -127,7 +127,7 @@ class _Assets:
         }
 
     def _columns_of(self, name: str, declared: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
-        found = _columns(name)
+        found = dict(_columns(name))
         for join in declared.get("join", ()):
             others = _columns(join["table"])
             found |= {label: others[column] for label, column in join["columns"].items()}

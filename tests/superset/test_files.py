@@ -1,24 +1,16 @@
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from drillster_pipeline.dashboards import archive, connection_url
 from tests.cli.conftest import Command, command
 
+from .server import files_of
+
 __all__ = ["command"]
 URL = "postgresql://reader:a-password@db.example.org/warehouse?sslmode=require&password=another"
-
-
-def files_of(content: bytes) -> dict[str, Any]:
-    """What the files of a ZIP say, by their path without the first folder."""
-    with zipfile.ZipFile(io.BytesIO(content)) as opened:
-        return {name.partition("/")[2]: yaml.safe_load(opened.read(name)) for name in opened.namelist()}
 
 
 def test_a_chart_names_only_columns_and_metrics_that_its_dataset_has() -> None:
