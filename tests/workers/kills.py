@@ -72,7 +72,8 @@ class Round:
         while attempts is None:
             now = time.monotonic()
             steps = self._steps(run_id)
-            reached = [kind for kind, number in after.items() if len(steps) > number]
+            seen = sum(len(self.cluster.steps(attempt.run_id)) for attempt in self.cluster.attempts(run_id))
+            reached = [kind for kind, number in after.items() if seen > number]
             if seal and any(kind == "STEP_START" and seal in step for kind, step, _ in steps):
                 reached.append("sealer")
                 seal = None
