@@ -41,7 +41,7 @@ from .cluster import SCHEMA, Cluster, cluster, requests_of, unsharded
 from .programs import Program
 
 KINDS = ("child", "worker", "sealer", "broker", "daemon", "orchestrator")
-STEP_SECONDS = 1.0
+STEP_SECONDS, SEAL_SECONDS = 5.0, 1.0
 DOWN_SECONDS = 3.0
 ENDED = {"STEP_SUCCESS", "STEP_FAILURE", "STEP_UP_FOR_RETRY"}
 
@@ -54,7 +54,7 @@ class Round:
     chance: random.Random
     kinds: Sequence[str]
     events: int
-    """Of the steps of a run; each kill comes up to a second after one that is drawn."""
+    """Of the steps of a run; each kill comes up to five seconds after one that is drawn."""
     killed: list[tuple[str, float]] = field(default_factory=list)
     _stored: dict[str, int] = field(default_factory=dict)
     """Addresses that lay in the archive when something was killed, with the number of requests until then."""
@@ -79,7 +79,7 @@ class Round:
                 seal = None
             for kind in reached:
                 after.pop(kind, None)
-                due[kind] = now + self.chance.uniform(0.0, STEP_SECONDS)
+                due[kind] = now + self.chance.uniform(0.0, SEAL_SECONDS if kind == "sealer" else STEP_SECONDS)
             for kind in [kind for kind, moment in due.items() if moment <= now]:
                 if self._kill(kind, run_id):  # else nothing of the kind has work in this moment
                     del due[kind]
@@ -212,7 +212,7 @@ def main(say: Callable[[str], object] = sys.stdout.write) -> int:
     chance, done, failed = random.Random(options.seed), Counter[str](), 0
     with (
         tempfile.TemporaryDirectory() as name,
-        Sandbox(accounts=60, seed=5, faults=Faults(latency=0.05)) as sandbox,
+        Sandbox(accounts=60, seed=5, faults=Faults(latency=0.3)) as sandbox,
         object_store() as store,
         postgresql_server() as postgresql,
         cluster(Path(name), sandbox, store, postgresql, options.broker) as running,
