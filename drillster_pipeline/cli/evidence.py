@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from drillster_pipeline.errors import ArchiveCorrupt, Refused, Unavailable
+from drillster_pipeline.errors import ArchiveCorrupt, Refused
 from drillster_pipeline.formatting import count
+
+from .rendering import write_private
 
 if TYPE_CHECKING:
     from drillster_pipeline.pipeline.context import PipelineContext
@@ -27,7 +28,7 @@ def write_evidence(console: Console, context: PipelineContext, claim: Claim, out
     provenance = _provenance_of(path)
     described = json.dumps(evidence.provenance, indent=1).encode()
     for where, content in ((path, evidence.content), (provenance, described)):
-        _write(where, content)
+        write_private(where, content)
     lines = [
         f"{count(evidence.rows, 'evaluation')} of {claim.export_date} in {path}",
         f"Their provenance: {provenance}",
@@ -82,17 +83,3 @@ def _provenance_of(path: Path) -> Path:
 
 def _plain(id_: str) -> str:
     return "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in id_)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read: it may hold names. Raises Unavailable where it can't be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise Unavailable(
-            f"{path} could not be written ({error.strerror}): make room or give the right to write, or name another "
-            "file with --output"
-        ) from None

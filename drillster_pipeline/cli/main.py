@@ -61,6 +61,8 @@ def _open_context(*, needs_api: bool) -> PipelineContext:
     return PipelineContext(settings=organization.load(needs_api=needs_api), tables=organization.tables)
 
 
+_TAKES_ID = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+"""One id in 64 begins with a dash, and may have an h after it."""
 _folder_option = partial(click.option, "--folder", type=click.Path(file_okay=False, path_type=Path), show_default=True)
 _accounts_option = click.option("--accounts", default=60, show_default=True, type=click.IntRange(20, 100_000))
 _date_option = partial(
@@ -282,7 +284,7 @@ def prune(keep_month_ends: bool, dry_run: bool) -> None:
         run_prune(context, selected_names(), keep_month_ends=keep_month_ends, dry_run=dry_run)
 
 
-@commands.command(context_settings={"ignore_unknown_options": True})  # one id in 64 begins with a dash
+@commands.command(context_settings=_TAKES_ID)
 @organization_option
 @click.argument("account_id", type=click.UNPROCESSED)
 @click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
@@ -294,6 +296,24 @@ def forget(account_id: str, yes: bool) -> None:
         click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
     with _open_context(needs_api=False) as context:
         run_forget(context, account_id)
+
+
+@commands.command(context_settings=_TAKES_ID)
+@organization_option
+@click.argument("account_id", type=click.UNPROCESSED)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("disclosure.zip"),
+    show_default=True,
+    help="Where to write the ZIP file.",
+)
+def disclose(account_id: str, output: Path) -> None:
+    """Write all that is kept of a person, for the person (GDPR, article 15): a page to read, and JSON."""
+    from .maintenance import run_disclose
+
+    with _open_context(needs_api=False) as context:
+        run_disclose(context, account_id, output)
 
 
 @commands.command()

@@ -1,4 +1,4 @@
-"""`prune`, `forget`, `report` and `schema`: what was removed or written, and the contract of the warehouse."""
+"""`prune`, `forget`, `disclose`, `report` and `schema`: what was removed or written, and the contract."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import click
 
 from drillster_pipeline.errors import Refused
 from drillster_pipeline.formatting import count, size
+
+from .rendering import write_private
 
 if TYPE_CHECKING:
     from drillster_pipeline.orchestration.names import Names
@@ -55,6 +57,20 @@ def run_forget(context: PipelineContext, account_id: str) -> None:
         click.echo(f"Removed {count(outcome.unfinished, 'unfinished capture')}.")
     click.echo("Evidence and pages that were written elsewhere are not found: remove them yourself.")
     click.echo("If Drillster still has the account, the next run brings it back: remove it there first.")
+
+
+def run_disclose(context: PipelineContext, account_id: str, output: Path) -> None:
+    """Write what there is of a person, and print how much that is."""
+    from drillster_pipeline.pipeline.disclose import as_zip, disclose
+
+    found = disclose(context, account_id)
+    write_private(output, as_zip(found))
+    rows = sum(map(len, (*found["tables"].values(), *found["texts"].values())))
+    responses, reports, unfinished = (len(found[each]) for each in ("responses", "reports", "unfinished_captures"))
+    click.echo(f"{output} has {count(rows, 'row')} of the warehouse and {count(responses, 'archived response')};")
+    click.echo(f"it names {count(reports, 'report')} and {count(unfinished, 'unfinished capture')}.")
+    click.echo("It has all that is kept of the person: hand it over in a safe way, then delete it.")
+    click.echo("Evidence and pages that were written elsewhere are not found: look for them yourself.")
 
 
 def run_report(context: PipelineContext, day: date | None, *, names: bool, output: Path | None) -> None:

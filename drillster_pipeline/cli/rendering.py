@@ -1,4 +1,4 @@
-"""The one way in which commands print: to a console of rich, without its highlighting of numbers and paths."""
+"""The one way in which commands print, to a console of rich without its highlighting, and write files with names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+
+from drillster_pipeline.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ PIPED_COLUMNS = 120
 """Of a file or a pipe, where nobody says how wide a line may be."""
 LOG_EVERY_SECONDS = 30.0
 
-__all__ = ["console", "escape", "progress_display", "table"]
+__all__ = ["console", "escape", "progress_display", "table", "write_private"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -58,3 +61,18 @@ def progress_display(console: Console, title: str) -> Iterator[Callable[[object]
             console.print(f"{title}: {progress}", markup=False)
 
     yield log
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: it may hold names. Raises Unavailable where it can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o600)  # of an older file, too
+            file.write(content)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} could not be written ({error.strerror}): make room or give the right to write, or name another "
+            "file with --output"
+        ) from None

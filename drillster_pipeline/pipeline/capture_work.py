@@ -212,7 +212,7 @@ def groups_before(context: PipelineContext, export_date: date) -> set[str]:
             if day < export_date and _has_complete_list(before.manifest["resources"]["groups"]):
                 return known
     try:
-        return known.union(context.warehouse.present_names("groups"))
+        return known.union(context.warehouse.names("groups", is_present=True))
     except PipelineError as error:
         logger.warning("The groups in the warehouse are not considered: %s", error)
         return known

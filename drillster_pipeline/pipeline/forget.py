@@ -12,10 +12,11 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from drillster_pipeline.archive.archive import KINDS, open_storage
 from drillster_pipeline.archive.captures import Capture, CaptureRef
@@ -54,23 +55,13 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
     is changed then), ArchiveCorrupt for a broken archive. If Drillster still has the account, the next capture brings
     it back: it must be removed there first.
     """
-    storage = context.archive.storage
-    note = f"{hashlib.sha256(account_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.json"
+    storage, note = context.archive.storage, _note_of(account_id)
     with context.warehouse.erasing() as erase:
         storage.finish_removals()
         _require_idle(context)
         _remove_unfinished(storage)
-        person = Person(account_id)
-        is_begun = _recall(context, person, note)
-        # What is no valid text (an argument in another encoding) is no id that a database can store or find.
-        is_known = account_id.isprintable() and context.warehouse.has_account(person)
-        if not (_learn(context, person) or is_known or is_begun):
-            raise SettingsError(
-                "Neither the warehouse nor the archive has an account of that id (nor an erasure that was "
-                "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
-            )
-        if "@" in account_id:
-            person.emails.add(account_id.lower())
+        is_begun = note in storage.names(NOTES)
+        person = known_person(context, account_id)
         known = {"names": sorted(person.names), "emails": sorted(person.emails)}
         storage.write(f"{NOTES}/{note}", json.dumps(known).encode())
         eraser = Eraser(person)
@@ -89,9 +80,35 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
     return outcome
 
 
+def known_person(
+    context: PipelineContext, account_id: str, on_other: Callable[[Mapping[str, Any]], object] = lambda _: None
+) -> Person:
+    """The person with all names and addresses that warehouse and archive have.
+
+    ``on_other`` is given each other person of the archive. Raises SettingsError where nothing has an account of that
+    id.
+    """
+    person = Person(account_id)
+    is_begun = _recall(context, person, _note_of(account_id))
+    # What is no valid text (an argument in another encoding) is no id that a database can store or find.
+    is_known = account_id.isprintable() and context.warehouse.has_account(person)
+    if not (_learn(context, person, on_other) or is_known or is_begun):
+        raise SettingsError(
+            "Neither the warehouse nor the archive has an account of that id (nor an erasure that was "
+            "interrupted), and nothing was changed. Give the id as accounts.account_id has it"
+        )
+    if "@" in account_id:
+        person.emails.add(account_id.lower())
+    return person
+
+
+def _note_of(account_id: str) -> str:
+    return f"{hashlib.sha256(account_id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.json"
+
+
 def _require_idle(context: PipelineContext) -> None:
     """Raise Busy while a capture is under way: it has written something, and has its lock."""
-    for ref in _captures(context):
+    for ref in captures(context):
         if not ref.sealed:
             with context.archive.locked(ref.export_date, ref.kind):
                 continue
@@ -122,21 +139,21 @@ def _remove_note(context: PipelineContext, note: str) -> None:
     storage.remove(f"{NOTES}/{note}" if others else NOTES)
 
 
-def _learn(context: PipelineContext, person: Person) -> bool:
+def _learn(context: PipelineContext, person: Person, on_other: Callable[[Mapping[str, Any]], object]) -> bool:
     """Add the names and addresses that sealed captures have of the person; whether any has the account id."""
-    eraser = Eraser(Person(person.account_id))
+    eraser = Eraser(Person(person.account_id), on_other=on_other)
     is_known = False
-    for capture in _sealed(context):
+    for capture in sealed_captures(context):
         for resource, entry in capture.manifest["resources"].items():
             is_known |= any(eraser.unit(named["unit"]) is not named["unit"] for named in entry["lost"] + entry["short"])
             for line in capture.lines(resource):
-                is_known |= _without(eraser, resource, line) is not line
+                is_known |= without(eraser, resource, line) is not line
     person.names |= eraser.person.names
     person.emails |= eraser.person.emails
     return is_known
 
 
-def _without(eraser: Eraser, resource: str, line: PageRecord) -> PageRecord | None:
+def without(eraser: Eraser, resource: str, line: PageRecord) -> PageRecord | None:
     """A line of the archive without the person: the same where nothing changes, None if it is about nobody else."""
     body = eraser.body(resource, line.body)
     if eraser.unit(line.unit) is not line.unit:
@@ -161,22 +178,24 @@ def _redact(context: PipelineContext, eraser: Eraser, outcome: ForgetOutcome) ->
                     archive.remove(ref)
                     outcome.unfinished += 1
                     continue
-                changed = redact(archive.open(ref), partial(_without, eraser), unit=eraser.unit, now=context.now())
+                changed = redact(archive.open(ref), partial(without, eraser), unit=eraser.unit, now=context.now())
                 outcome.captures += changed > 0
                 outcome.lines += changed
 
 
-def _captures(context: PipelineContext) -> Iterator[CaptureRef]:
+def captures(context: PipelineContext) -> Iterator[CaptureRef]:
+    """All captures of the archive."""
     return (ref for day in context.archive.dates() for ref in context.archive.captures(day))
 
 
-def _sealed(context: PipelineContext) -> Iterator[Capture]:
-    return (context.archive.open(ref) for ref in _captures(context) if ref.sealed)
+def sealed_captures(context: PipelineContext) -> Iterator[Capture]:
+    """Those that are sealed, each opened."""
+    return (context.archive.open(ref) for ref in captures(context) if ref.sealed)
 
 
 def _renew_seals(context: PipelineContext) -> None:
     """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
-    for capture in _sealed(context):
+    for capture in sealed_captures(context):
         redacted = capture.manifest.get("redacted", [])
         earlier = [entry["was_sha256"] for entry in redacted if "was_sha256" in entry]
         if earlier:
@@ -184,22 +203,25 @@ def _renew_seals(context: PipelineContext) -> None:
 
 
 def _remove_reports(context: PipelineContext, eraser: Eraser) -> Iterator[str]:
-    """Remove the pages that name the person: any can be written again, from a warehouse that no longer does.
-
-    Also those that a process which was killed has not finished.
-    """
+    """Remove the pages that name the person: any can be written again, from a warehouse that no longer does."""
     try:
         storage = open_storage(context.settings.reports_folder.get_secret_value(), REPORTS)
-        unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
-        for name in [*storage.names(""), *unfinished]:
-            if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):
-                storage.remove(name)
-                yield name
+        for name in reports_naming(storage, eraser):
+            storage.remove(name)
+            yield name
     except PipelineError as error:
         raise Unavailable(
             f"The person is out of archive and warehouse, but perhaps not of every page of the reports. {error}; then "
             "erase once more"
         ) from None
+
+
+def reports_naming(storage: Storage, eraser: Eraser) -> Iterator[str]:
+    """The pages that name the person, also those that a process which was killed has not finished."""
+    unfinished = [f"{WRITING}/{name}" for name in storage.names(WRITING)]
+    for name in [*storage.names(""), *unfinished]:
+        if name.endswith(".html") and _is_named_in(storage.read(name).decode("utf-8", "replace"), eraser):
+            yield name
 
 
 def _is_named_in(page: str, eraser: Eraser) -> bool:

@@ -59,7 +59,7 @@ def require_organization_of_archive(context: PipelineContext, client: Client) ->
 
 def require_organization_of_warehouse(context: PipelineContext, capture: Capture) -> None:
     """Raise Refused where the warehouse has another organization than the capture."""
-    captured, loaded = _captured(capture), context.warehouse.present_names("organizations")
+    captured, loaded = _captured(capture), context.warehouse.names("organizations", is_present=True)
     if captured and loaded and captured.organization_id not in loaded:
         there = ", ".join(str(Identity(*each)) for each in loaded.items())
         raise Refused(

@@ -7,7 +7,7 @@ Field names, other fields that hold no prose, and what is said of other people s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -44,8 +44,16 @@ class Person:
 class Eraser:
     """Takes a person out of responses and texts, by what is known of the person when it is made."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(
+        self,
+        person: Person,
+        *,
+        on_removal: Callable[[str, Json], object] = lambda _place, _value: None,
+        on_other: Callable[[Mapping[str, Any]], object] = lambda _: None,
+    ) -> None:
+        """``on_removal`` is given each value of a response that goes or changes; ``on_other`` each other person."""
         self.person = person
+        self._on_removal, self._on_other = on_removal, on_other
         self._emails = frozenset(person.emails)
         self._names = KnownNames(self._address, shortest=2)
         for name in person.names:
@@ -73,7 +81,9 @@ class Eraser:
         if isinstance(value, list):
             place = persons.place_of_items(resource, place, depth)
             items = [
-                GONE if self._is_about(resource, item) else self._value(resource, item, place, depth=depth + 1)
+                self._removed(place, item)
+                if self._is_about(resource, item)
+                else self._value(resource, item, place, depth=depth + 1)
                 for item in value
             ]
             changed = any(new is not old for new, old in zip(items, value, strict=True))
@@ -81,19 +91,25 @@ class Eraser:
         if isinstance(value, dict):
             return self._object(resource, value, place, depth)
         if persons.holds_account_id(place) and id_text(value) == self.person.account_id:
-            return GONE
+            return self._removed(place, value)
         if not isinstance(value, str):
             return value
         if place == persons.CURSOR and resource in persons.SUBJECT_PATHS and value == self.person.account_id:
-            return FORGOTTEN
+            return self._removed(place, value, FORGOTTEN)
         text = value if place in persons.OPAQUE else self.text(value)
-        return value if text == value else text
+        return value if text == value else self._removed(place, value, text)
+
+    def _removed(self, place: str, value: Json, left: Json = GONE) -> Json:
+        """What is left of a value that goes."""
+        self._on_removal(place, value)
+        return left
 
     def _object(self, resource: str, value: dict[str, Json], place: str, depth: int) -> Json:
         kept: frozenset[str] = frozenset()
         if persons.is_person(value, place):
-            if self._is_person(value, place):
-                return GONE
+            if self.is_person(value, place):
+                return self._removed(place, value)
+            self._on_other(value)
             kept = _OWN
         elif persons.is_third_party_id(value):
             return value
@@ -107,10 +123,10 @@ class Eraser:
     def _is_about(self, resource: str, item: Json) -> bool:
         found, place = persons.subject_of(resource, item)
         if isinstance(found, dict):
-            return persons.is_person(found, place) and self._is_person(found, place)
+            return persons.is_person(found, place) and self.is_person(found, place)
         return found is not None and id_text(found) == self.person.account_id
 
-    def _is_person(self, found: Mapping[str, Any], place: str) -> bool:
+    def is_person(self, found: Mapping[str, Any], place: str) -> bool:
         """Whether a person is the one to be forgotten: by account id, or as an invitee by address."""
         account_id = persons.account_of(found, place)
         if account_id is None:

@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from .ledger import READER_LOGINS, ROW
 from .model import Tables
 from .staging import KEY_SEPARATOR
 
+Row = dict[str, Any]
 _TABLES = {**DATA_TABLES, **HISTORY_TABLES}
 _ENTITY_OF = {history_name(name): table for name, table in DATA_TABLES.items()}
 _INVITING = ("group_members", history_name("group_members"))
@@ -44,16 +46,15 @@ def erase_person(
     """
     erased: dict[str, int] = {}
     touched = _dates_of(connection, tables, person)
-    for name in reversed(_TABLES):
-        condition = _about(connection, tables, name, person)
-        if condition is not None:
-            erased[name] = connection.execute(sa.delete(tables(name)).where(condition)).rowcount
+    for table, condition in _rows_of(connection, tables, person):
+        deleted = connection.execute(sa.delete(table).where(condition)).rowcount
+        erased[table.name] = erased.get(table.name, 0) + deleted
     daily.fill(connection, tables, touched)
-    for name, table in _TABLES.items():
-        erased[name] = erased.get(name, 0) + _reword(connection, tables(name), table, erased_text)
-    for bookkeeping, condition in _kept_of(connection, tables, person.account_id):
-        deleted = connection.execute(sa.delete(bookkeeping).where(condition)).rowcount
-        erased[bookkeeping.name] = erased.get(bookkeeping.name, 0) + deleted
+    for name, declared in _TABLES.items():
+        for column, said, text in _texts_naming(connection, tables, name, erased_text):
+            changing = sa.update(tables(name)).where(column == said).values({column: text})
+            erased[name] = erased.get(name, 0) + connection.execute(changing).rowcount
+            _renew_hashes(connection, tables(name), declared, column == text)
     connection.execute(
         sa.insert(tables("erasures")).values(
             erasure_id=secrets.token_hex(8),
@@ -65,6 +66,26 @@ def erase_person(
         )
     )
     return {name: count for name, count in erased.items() if count}
+
+
+def read_person(
+    connection: sa.Connection, tables: Tables, person: Person, erased_text: Callable[[str], str]
+) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+    """What :func:`erase_person` would delete, and change: rows by table; of texts their column and the row's key."""
+    rows: dict[str, list[Row]] = {}
+    about: dict[str, sa.ColumnElement[bool]] = {}
+    for table, condition in _rows_of(connection, tables, person):
+        about[table.name] = sa.or_(condition, about.get(table.name, sa.false()))
+        found = connection.execute(sa.select(table).where(condition)).mappings()
+        rows.setdefault(table.name, []).extend(map(dict, found))
+    texts: dict[str, list[Row]] = {}
+    for name, declared in _TABLES.items():
+        own = sa.case((about.get(name, sa.false()), 1), else_=0)
+        keys = [tables(name).c[key] for key in declared.key]
+        for column, said, _ in _texts_naming(connection, tables, name, erased_text):
+            naming = connection.execute(sa.select(*keys, column).where(column == said, own == 0)).mappings()
+            texts.setdefault(name, []).extend(map(dict, naming))
+    return {name: found for name, found in rows.items() if found}, texts
 
 
 def has_account(connection: sa.Connection, tables: Tables, person: Person) -> bool:
@@ -90,16 +111,14 @@ def _dates_of(connection: sa.Connection, tables: Tables, person: Person) -> dict
     return found
 
 
-def _reword(connection: sa.Connection, table: sa.Table, declared: Table, erased_text: Callable[[str], str]) -> int:
-    """Take the person out of the running texts of a table; how many rows have changed."""
-    changed = 0
-    for column in (table.c[column.name] for column in declared.columns if column.prose):
+def _texts_naming(
+    connection: sa.Connection, tables: Tables, name: str, erased_text: Callable[[str], str]
+) -> Iterator[tuple[sa.Column[Any], str, str]]:
+    """The running texts of a table that name the person: column, text, and the text without the person."""
+    for column in (tables(name).c[column.name] for column in _TABLES[name].columns if column.prose):
         for said in connection.scalars(sa.select(column).where(column.is_not(None)).distinct()).all():
-            text = erased_text(said)
-            if text != said:
-                changed += connection.execute(sa.update(table).where(column == said).values({column: text})).rowcount
-                _renew_hashes(connection, table, declared, column == text)
-    return changed
+            if (text := erased_text(said)) != said:
+                yield column, said, text
 
 
 def _renew_hashes(connection: sa.Connection, table: sa.Table, declared: Table, changed: sa.ColumnElement[bool]) -> None:
@@ -113,6 +132,17 @@ def _renew_hashes(connection: sa.Connection, table: sa.Table, declared: Table, c
         frame = batch_of(entity, [tuple(row[: len(columns)])]).frame
         same = [key == value for key, value in zip(keys, row[len(columns) :], strict=True)]
         connection.execute(sa.update(table).where(*same).values(row_hash=frame["row_hash"].iloc[0]))
+
+
+def _rows_of(
+    connection: sa.Connection, tables: Tables, person: Person
+) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
+    """The tables with rows about a person, children before parents, and which rows these are."""
+    for name in reversed(_TABLES):
+        condition = _about(connection, tables, name, person)
+        if condition is not None:
+            yield tables(name), condition
+    yield from _kept_of(connection, tables, person.account_id)
 
 
 def _about(connection: sa.Connection, tables: Tables, name: str, person: Person) -> sa.ColumnElement[bool] | None:

@@ -21,7 +21,7 @@ from . import all_organizations
 from . import engine as engines
 from .dialects import BEGIN_OPTION, dialect_of
 from .engine import LockWait, database_errors, writer_lock
-from .erase import erase_person, has_account
+from .erase import Row, erase_person, has_account, read_person
 from .ledger import CONTRACT, Ledger
 from .load import Load
 from .load_plan import LoadPlan
@@ -214,15 +214,33 @@ class Warehouse(Database):
         with self.reading() as (connection, tables):
             return has_account(connection, tables, person)
 
+    def read_person(
+        self, person: Person, erased_text: Callable[[str], str]
+    ) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+        """The rows about a person, and the running texts that name the person, by table; nothing is changed."""
+        with self.reading("reading what there is of a person") as (connection, tables):
+            self._dialect.read_one_state(connection)
+            return read_person(connection, tables, person, erased_text)
+
     def row_counts(self, tables: Iterable[str] = DATA_TABLES) -> dict[str, int]:
         """How many rows each table has, rows marked deleted included."""
         with self.reading() as (connection, table):
             return {name: count_rows(connection, table(name)) for name in tables}
 
-    def present_names(self, table: str) -> dict[str, str | None]:
-        """The names, by id, of the things of an entity table that are not marked deleted."""
+    def people_but(self, account_id: str) -> Iterator[dict[str, Any]]:
+        """The names of all other people, as Drillster's objects have them."""
+        with self.reading() as (connection, tables):
+            for name in ("accounts", "accounts_history", "group_members", "group_members_history"):
+                rows = tables(name)
+                is_other = sa.or_(rows.c.account_id.is_(None), rows.c.account_id != account_id)
+                for called in connection.scalars(sa.select(rows.c.name).where(is_other).distinct()):
+                    yield {"name": called}
+
+    def names(self, table: str, *, is_present: bool = False) -> dict[str, str | None]:
+        """The names, by id, of the things of an entity table; ``is_present``: of those that are not marked deleted."""
         with self.reading() as (connection, tables):
             rows = tables(table)
             (key,) = rows.primary_key.columns
-            found = connection.execute(sa.select(key, rows.c.name).where(rows.c.deleted_on.is_(None)))
+            query = sa.select(key, rows.c.name)
+            found = connection.execute(query.where(rows.c.deleted_on.is_(None)) if is_present else query)
             return {row[0]: row[1] for row in found}

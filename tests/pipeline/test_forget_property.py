@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drillster_pipeline.pipeline.disclose import disclose
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 from drillster_pipeline.warehouse import Warehouse
@@ -24,6 +25,7 @@ from tests.conftest import examples
 from tests.support.installation import Installation
 
 from .organizations import DAYS, Organization, organizations, put
+from .test_disclose import sizes
 
 TABLES = {**DATA_TABLES, **HISTORY_TABLES}
 PROSE = {"name", "description", "custom_reference", "result"}
@@ -51,14 +53,28 @@ def test_a_replay_gives_all_that_is_not_the_persons_and_so_does_the_warehouse(
     with tempfile.TemporaryDirectory() as name, Installation(Path(name)) as installation:
         put(installation.context, organization)
         before = published(installation, blank)
-        forget(installation.context, organization.ids[place])
+        disclosed = disclose(installation.context, organization.ids[place])
+        assert dump(installation.folder / "warehouse.sqlite") == before
+        outcome = forget(installation.context, organization.ids[place])
         erased = dump(installation.folder / "warehouse.sqlite")
         installation.close()
         replayed = published(installation, blank)
+    assert (sizes(disclosed), len(disclosed["responses"])) == (outcome.rows, outcome.lines)
+    assert keys(disclosed["tables"]) == keys(before) - keys(erased)
     expected = without(before, organization.people[place], organization.ids[place])
     for table in expected:
         assert comparable(table, replayed[table]) == comparable(table, expected[table]), table
         assert comparable(table, erased[table], hashes=True) == comparable(table, replayed[table], hashes=True), table
+
+
+def keys(rows: Dump) -> Counter[tuple[Any, ...]]:
+    """Rows by their ids, which no erasure changes in those that stay."""
+    ids, others = ("_id", "_key", "_number"), {"export_date", "third_party", "valid_from"}
+    return Counter(
+        (name, *(str(value) for column, value in row.items() if column.endswith(ids) or column in others))
+        for name, found in rows.items()
+        for row in found
+    )
 
 
 def published(installation: Installation, blank: Path) -> Dump:

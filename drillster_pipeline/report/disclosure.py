@@ -1,0 +1,34 @@
+"""The page for a person with all that there is of that person: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from drillster_pipeline.tables import Table
+
+_TEMPLATE = Path(__file__).with_name("disclosure.html.j2")
+MOST_ROWS = 200
+"""Rows of a table that the page shows: the JSON has them all."""
+
+
+def render(found: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+    """The disclosure as HTML; ``tables`` describe its rows."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    shown = {}
+    for name, rows in found["tables"].items():
+        # Not the account id in every row, nor what is never given.
+        said_already = {None} if name == "accounts" else {None, found["account_id"]}
+        columns = [column for column in tables[name].columns if {row[column.name] for row in rows} - said_already]
+        newest = sorted(rows, key=lambda row: str(row.get("export_date", "")), reverse=True)
+        shown[name] = (tables[name].description, columns, newest[:MOST_ROWS], len(rows))
+    responses = Counter((each["capture"], each["resource"]) for each in found["responses"])
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        found=found, tables=shown, responses=sorted(responses.items(), reverse=True), most_rows=MOST_ROWS
+    )

@@ -1,0 +1,83 @@
+"""What a person is given: all that `forget` would erase, and nothing of anybody else."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import zipfile
+from collections import Counter
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from drillster_pipeline.cli.main import commands
+from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.pipeline.disclose import as_zip, disclose
+from drillster_pipeline.pipeline.forget import forget
+from tests.support.installation import Installation
+
+
+@pytest.fixture
+def person(loaded: Installation) -> str:
+    """An account that every kind of table has; a report names the person."""
+    ((account_id, name),) = loaded.query(
+        "SELECT account_id, name FROM accounts WHERE account_id IN (SELECT account_id FROM results) "
+        "AND account_id IN (SELECT account_id FROM test_results) AND is_managed ORDER BY account_id LIMIT 1"
+    )
+    (loaded.folder / "reports").mkdir()
+    (loaded.folder / "reports" / "2026-06-09-names.html").write_text(f"<td>{name}</td>")
+    loaded.query("UPDATE groups SET description = :text", text=f"Ask {name}, not another one")
+    return str(account_id)
+
+
+def test_it_has_what_forget_erases_and_no_name_of_another(loaded: Installation, person: str) -> None:
+    names = dict(loaded.query("SELECT account_id, name FROM accounts WHERE name LIKE '% %'"))
+    emails = dict(loaded.query("SELECT account_id, email_address FROM accounts"))
+    found = disclose(loaded.context, person)
+    written = json.dumps(found, ensure_ascii=False)
+    assert names[person] in written
+    assert emails[person] in written
+    others = {text for texts in (names, emails) for owner, text in texts.items() if text and owner != person}
+    others -= {names[person], emails[person]}
+    assert sorted(text for text in others if text in written) == []
+    outcome = forget(loaded.context, person)
+    assert sizes(found) == outcome.rows
+    assert len(found["responses"]) == outcome.lines
+    assert len({each["capture"] for each in found["responses"]}) == outcome.captures
+    assert found["reports"] == [*outcome.reports]
+    assert disclosed_again(loaded, person) == "Neither the warehouse nor the archive has an account of that id"
+
+
+def disclosed_again(installation: Installation, person: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        disclose(installation.context, person)
+    return str(caught.value).split(" (")[0]
+
+
+def sizes(found: dict[str, Any]) -> Counter[str]:
+    """How many rows are disclosed, by table."""
+    return Counter(name for part in ("tables", "texts") for name, rows in found[part].items() for _ in rows)
+
+
+def test_the_file_is_for_its_reader_alone(loaded: Installation, person: str) -> None:
+    output = loaded.folder / "disclosure.zip"
+    output.touch(mode=0o644)
+    command = ["disclose", person, "--output", str(output)]
+    ended = CliRunner().invoke(commands, command, env=loaded.environment, catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    ((name,),) = loaded.query("SELECT name FROM accounts WHERE account_id = :id", id=person)
+    assert name not in ended.output
+    assert person not in ended.output
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    with zipfile.ZipFile(output) as archive:
+        assert archive.namelist() == ["disclosure.html", "disclosure.json"]
+        assert json.loads(archive.read("disclosure.json"))["account_id"] == person
+        assert name in archive.read("disclosure.html").decode()
+
+
+def test_a_page_of_hostile_texts_is_text(loaded: Installation, person: str) -> None:
+    loaded.query("UPDATE accounts SET name = :name WHERE account_id = :id", name="<script>alert(1)</script>", id=person)
+    with zipfile.ZipFile(io.BytesIO(as_zip(disclose(loaded.context, person)))) as archive:
+        assert "<script>" not in archive.read("disclosure.html").decode()
