@@ -250,6 +250,14 @@ class Settings(BaseModel):
         _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL that your monitoring service names there"),
     ] = _setting(None, "URL of a dead man's switch: asked when the newest date was published.")
 
+    timestamp_url: Annotated[
+        SecretStr | None,
+        _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL of a time-stamping authority there"),
+    ] = _setting(None, "URL of a time-stamping authority (RFC 3161) that signs when each capture was sealed.")
+    timestamp_certificate: Path | None = _setting(
+        None, "File (PEM) with the certificates of that authority, by which `evidence --verify` proves its stamps."
+    )
+
     @field_validator("private_key")
     @classmethod
     def _key_from_either(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:

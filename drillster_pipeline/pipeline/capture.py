@@ -22,6 +22,7 @@ from drillster_pipeline.resources import Endpoint
 
 from .capture_work import CaptureWork
 from .context import PipelineContext
+from .timestamps import stamp
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,15 @@ def capture(
     captures the same, and what the API raises.
     """
     context.require_ended(export_date)
+    done = _existing_or_new(context, kind, export_date, again=again, may_begin=may_begin)
+    if done.how is not How.REPLAYED:  # `prune` has older ones stamped
+        stamp(context, done.capture)
+    return done
+
+
+def _existing_or_new(
+    context: PipelineContext, kind: str, export_date: date, *, again: bool, may_begin: bool
+) -> CaptureOutcome:
     if may_begin and (done := existing_capture(context, kind, export_date, again=again)) is not None:
         return done
     with context.archive.locked(export_date, kind) as check_lock:

@@ -37,6 +37,7 @@ from .evidence import (
     recorded,
     seal_finding,
 )
+from .timestamps import timestamp_findings
 
 _ERASURE_CHANGES = frozenset({"manifest_sha256", "redacted", "parts"})
 
@@ -71,6 +72,7 @@ def verify(context: PipelineContext, content: bytes, provenance: Mapping[str, An
         else:
             findings += _archive(capture, claim, rows, was, timezone)
             findings.append(_seal(context, claim, load_id, load, capture))
+            findings += timestamp_findings(context, capture)
     except ArchiveCorrupt as error:
         findings.append(Finding("archive", str(error), is_right=False))
     findings.append(_compared("rows and the warehouse", rows, published(context, claim), EVALUATION + NORM))

@@ -19,6 +19,7 @@ from drillster_pipeline.archive.captures import CaptureRef
 from drillster_pipeline.errors import Busy
 
 from .context import PipelineContext
+from .timestamps import stamp_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def prune(context: PipelineContext, *, keep_month_ends: bool = False, dry_run: b
         # Also dates that an earlier prune has emptied, and then was cut short.
         for day in {*(ref.export_date for ref in removed), *(day for day in dates if day < before)}:
             context.archive.remove_if_empty(day)
+        stamp_all(context)
     oldest = _oldest_snapshot(context)
     rows = context.warehouse.drop_snapshots(oldest) if oldest is not None and not dry_run else {}
     return PruneOutcome(tuple(removed), tuple(sorted(kept)), before, rows, oldest)

@@ -1,0 +1,160 @@
+"""Time stamps of seals (RFC 3161): an authority signs that a manifest existed, which nobody here could write later.
+
+A stamp lies beside the manifest that it is of, and is named after its SHA-256: a manifest that was redacted is stamped
+anew, and the stamp of what it was before stays. An authority that does not answer stops nothing; what has no stamp yet
+gets one with the next `prune`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drillster_pipeline.alert_channels import bounded
+from drillster_pipeline.archive.captures import MANIFEST, Capture
+from drillster_pipeline.errors import ContractError, PipelineError, SettingsError, needs_extra
+
+from .context import PipelineContext
+
+if TYPE_CHECKING:
+    from .evidence import Finding
+
+logger = logging.getLogger(__name__)
+ANSWER_SECONDS, ROUND_SECONDS = 10.0, 20.0
+"""How long an authority may take from one byte to the next, and in all."""
+LARGEST = 1 << 20
+"""Bytes of a time stamp at most: they are some thousand."""
+
+
+def stamp(context: PipelineContext, capture: Capture) -> bool:
+    """Have the seal of a capture stamped, unless it is; whether it has a stamp now. Logs why it has none."""
+    if context.settings.timestamp_url is None or _name(capture.manifest_sha256) in _stamps(capture):
+        return True
+    try:
+        problem = _stamp(capture, context.settings.timestamp_url.get_secret_value())
+    except PipelineError as error:
+        problem = str(error)
+    if problem is not None:
+        logger.warning(
+            "The seal of capture %s has no time stamp yet (%s): a later `prune` requests it",
+            capture.ref.folder,
+            problem,
+        )
+    return problem is None
+
+
+def stamp_all(context: PipelineContext) -> None:
+    """Have every seal stamped that has no stamp, until the authority fails."""
+    if context.settings.timestamp_url is None:
+        return
+    for day in reversed(context.archive.dates()):
+        for ref in context.archive.captures(day):
+            with suppress(ContractError):  # of a damaged one there is nothing to prove
+                if ref.sealed and not stamp(context, context.archive.open(ref)):
+                    return
+
+
+def _stamp(capture: Capture, url: str) -> str | None:
+    """Request the stamp of a manifest and keep it; returns why there is none, or None.
+
+    With the certificates of the authority. Where these are not sorted as DER has it, which some authorities do not and
+    the library insists on, without: the file of DRILLSTER_TIMESTAMP_CERTIFICATE must have the signer's then.
+    """
+    with needs_extra("timestamps", "DRILLSTER_TIMESTAMP_URL"):
+        import rfc3161_client as rfc3161
+    content = capture.storage.read(f"{capture.ref.folder}/{MANIFEST}")
+    digest = hashlib.sha256(content)
+    builder = rfc3161.TimestampRequestBuilder().data(content).hash_algorithm(rfc3161.HashAlgorithm.SHA256)
+    for with_certificates in (True, False):
+        request = builder.cert_request(cert_request=with_certificates).build()
+        found: list[bytes] = []
+        if (problem := bounded(partial(_ask, url, request.as_bytes(), found), ROUND_SECONDS)) is not None:
+            return problem
+        try:
+            answer = rfc3161.decode_timestamp_response(found[0]).tst_info
+        except ValueError:
+            continue
+        if (answer.nonce, answer.message_imprint.message) != (request.nonce, digest.digest()):
+            return "its time stamp is of something else"
+        capture.storage.write(f"{capture.ref.folder}/{_name(digest.hexdigest())}", found[0])
+        return None
+    return "it refused, or its response is no time stamp"
+
+
+def _ask(url: str, query: bytes, found: list[bytes]) -> str | None:
+    """Add the response of an authority; returns why it gave none, or None."""
+    import requests
+
+    headers, options = {"Content-Type": "application/timestamp-query"}, {"allow_redirects": False, "stream": True}
+    try:
+        with requests.post(url, data=query, headers=headers, timeout=ANSWER_SECONDS, **options) as response:
+            found.append(response.raw.read(LARGEST))
+            return None if response.status_code == 200 else f"status {response.status_code}"
+    except (requests.RequestException, OSError, ValueError) as problem:
+        return type(problem).__name__
+
+
+def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[Finding]:
+    """What the stamps prove of the seal as it is, and as it was before persons were erased; no request is made."""
+    from .evidence import Finding, text_of  # needs pandas, which a capture should not wait for
+
+    stamps = _stamps(capture)
+    if not stamps and context.settings.timestamp_url is None:
+        return
+    if _name(capture.manifest_sha256) not in stamps:
+        yield Finding("time stamp", "the seal has none yet: a later `prune` requests it")
+    seals = {capture.manifest_sha256: "the seal as it is now"}
+    seals |= {
+        entry["was_sha256"]: f"an earlier seal, before the redaction of {entry['at'][:10]}, which no longer applies"
+        for entry in capture.manifest.get("redacted", ())
+        if "was_sha256" in entry
+    }
+    certificates = context.settings.timestamp_certificate
+    for sha256, seal in seals.items():
+        if (name := _name(sha256)) not in stamps:
+            continue
+        if certificates is None:
+            text = f"{seal} has one; name the authority's certificate in DRILLSTER_TIMESTAMP_CERTIFICATE to verify it"
+            yield Finding("time stamp", text)
+            continue
+        moment = _verified(capture.storage.read(f"{capture.ref.folder}/{name}"), sha256, certificates)
+        text = f"{seal} has one that is not of this authority, or was changed"
+        if moment is not None:
+            text = f"{seal} existed at {text_of(moment)}, as the authority signed"
+        yield Finding("time stamp", text, is_right=moment is not None)
+
+
+def _verified(content: bytes, sha256: str, certificates: Path) -> datetime | None:
+    """When a seal existed, by a stamp that an authority of these certificates signed; None: it proves nothing."""
+    from cryptography.x509 import load_pem_x509_certificates
+
+    with needs_extra("timestamps", "A time stamp"):
+        import rfc3161_client as rfc3161
+    try:
+        roots = load_pem_x509_certificates(certificates.read_bytes())
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it has no certificate in PEM form"
+        raise SettingsError(f"The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read ({reason})") from None
+    try:
+        answer = rfc3161.decode_timestamp_response(content)
+        signers = {(each.issuer, each.serial_number) for each in answer.signed_data.signer_infos}
+        signer = next((each for each in roots if (each.issuer, each.serial_number) in signers), None)
+        verifier = rfc3161.VerifierBuilder(roots=roots, tsa_certificate=signer).build()
+        verifier.verify(answer, bytes.fromhex(sha256))
+    except (ValueError, rfc3161.VerificationError):
+        return None
+    return answer.tst_info.gen_time
+
+
+def _name(sha256: str) -> str:
+    return f"seal-{sha256}.tsr"
+
+
+def _stamps(capture: Capture) -> set[str]:
+    return {name for name in capture.storage.names(capture.ref.folder) if name.endswith(".tsr")}
