@@ -91,9 +91,11 @@ def _ask(url: str, query: bytes, found: list[bytes]) -> str | None:
     """Add the response of an authority; returns why it gave none, or None."""
     import requests
 
-    headers, options = {"Content-Type": "application/timestamp-query"}, {"allow_redirects": False, "stream": True}
+    headers = {"Content-Type": "application/timestamp-query"}
     try:
-        with requests.post(url, data=query, headers=headers, timeout=ANSWER_SECONDS, **options) as response:
+        with requests.post(
+            url, data=query, headers=headers, timeout=ANSWER_SECONDS, allow_redirects=False, stream=True
+        ) as response:
             found.append(response.raw.read(LARGEST))
             return None if response.status_code == 200 else f"status {response.status_code}"
     except (requests.RequestException, OSError, ValueError) as problem:
