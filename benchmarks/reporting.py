@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.publish import publish
 from drillster_pipeline.pipeline.report import write_report
+from drillster_pipeline.tables import DAILY_TABLES, DATA_TABLES
 from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.dialects import dialect_of
 from tests.drillster import Size
 
 from .archives import replaying
@@ -83,22 +85,23 @@ def fill(archive: Path, url: str) -> None:
     with PipelineContext(settings=replaying(archive, url), now=lambda: MOMENT) as session:
         publish(session, "snapshot", EXPORT_DATE, run_id="benchmark")
         for number in range(1, DATES):
-            _copy(session.warehouse, number)
+            copy_date(session.warehouse, EXPORT_DATE, EXPORT_DATE + timedelta(days=number))
 
 
-def _copy(warehouse: Warehouse, number: int) -> None:
+def copy_date(warehouse: Warehouse, first: date, day: date) -> None:
+    """Copy what is there of a date to another one."""
     with warehouse.reading() as (_, tables), warehouse.engine.begin() as connection:
         loads = tables("loads")
-        first = sa.select(loads.c.load_id).where(loads.c.export_date == EXPORT_DATE)
-        for name in ("loads", "load_tables", "results", "objective_evaluations"):
+        loaded = sa.select(loads.c.load_id).where(loads.c.export_date == first)
+        for name in ("loads", "load_tables", "results", "objective_evaluations", *DAILY_TABLES):
             table = tables(name)
-            others: dict[str, Any] = {"export_date": sa.literal(EXPORT_DATE + timedelta(days=number))}
+            if name in DATA_TABLES:
+                dialect_of(connection).ensure_partition(connection, table, day)
+            others: dict[str, Any] = {"export_date": sa.literal(day)}
             if name.startswith("load"):
-                others["load_id"] = table.c.load_id + f"-{number}"
+                others["load_id"] = table.c.load_id + f"-{day}"
             columns = [others.get(column.name, column) for column in table.c]
-            of_the_first = (
-                table.c.export_date == EXPORT_DATE if "export_date" in table.c else table.c.load_id.in_(first)
-            )
+            of_the_first = table.c.export_date == first if "export_date" in table.c else table.c.load_id.in_(loaded)
             copied = sa.select(*columns).where(of_the_first)
             connection.execute(table.insert().from_select(list(table.c), copied))
 

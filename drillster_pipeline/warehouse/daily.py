@@ -74,11 +74,12 @@ def _replace(
     for row in connection.execute(sa.select(table).where(of_date)).mappings():
         kept = {name: row[name] for name, source in sources.items() if source not in rows}
         values[tuple(row[name] for name in ids)] = kept
+    if values:
+        connection.execute(sa.delete(table).where(of_date))
     for key, figures in found.items():
         values[key] = {**values.get(key, {}), **figures}
     if not ids:  # says that the date was computed
         values.setdefault((), {})
-    connection.execute(sa.delete(table).where(of_date))
     new = [
         {"export_date": day, **dict(zip(ids, key, strict=True)), **dict.fromkeys(sources), **figures, **stamp}
         for key, figures in values.items()

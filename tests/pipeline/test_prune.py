@@ -149,7 +149,7 @@ def test_old_snapshots_go_by_a_setting_alone_counted_from_the_newest_that_is_the
     loaded.query("UPDATE results SET export_date = CASE rowid % 3 WHEN 0 THEN :a WHEN 1 THEN :b ELSE :c END",
                  **dict(zip("abc", days, strict=True)))  # fmt: skip
     dates = "SELECT export_date, COUNT(*) FROM results GROUP BY 1 ORDER BY 1"
-    rows = loaded.query(dates)
+    rows, figures = loaded.query(dates), loaded.query("SELECT * FROM group_daily ORDER BY 1, 2")
     assert [day for day, _ in rows] == days
     outcome = pruned(loaded)
     assert (outcome.snapshot_rows, outcome.snapshots_before) == ({}, None)
@@ -159,3 +159,5 @@ def test_old_snapshots_go_by_a_setting_alone_counted_from_the_newest_that_is_the
     assert loaded.query(dates) == rows
     assert pruned(loaded).snapshot_rows == {"results": rows[0][1]}
     assert loaded.query(dates) == rows[1:]
+    assert figures
+    assert loaded.query("SELECT * FROM group_daily ORDER BY 1, 2") == figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -143,23 +144,26 @@ def test_attempts(tables: Tables) -> sa.Select[Any]:
     """One row per attempt."""
     attempts, playables, groups, accounts = map(tables, ("test_results", "playables", "groups", "accounts"))
     other = attempts.alias("other")
-    of_person = (other.c.test_id == attempts.c.test_id, other.c.account_id == attempts.c.account_id)
     started, at = other.c.started_at, attempts.c.started_at
     is_earlier = sa.or_(
         started < at,
         sa.and_(started.is_not(None), at.is_(None)),
         sa.and_(started.is_not_distinct_from(at), other.c.test_result_id < attempts.c.test_result_id),
     )
-    earlier = sa.select(sa.func.count()).select_from(other).where(*of_person, is_earlier).correlate(attempts)
-    passed_before = earlier.where(other.c.passed.is_(sa.true())).scalar_subquery()
-    # Not by windows: a condition on a group or a person would then be applied to all numbered attempts.
+
+    def of_person(total: Callable[[Any], Any], value: Any, *conditions: sa.ColumnElement[bool]) -> Any:
+        # By the index of the person alone: a test has far more attempts. Windows would number all attempts first.
+        case = sa.case((sa.and_(other.c.test_id == attempts.c.test_id, *conditions), value))
+        return sa.select(total(case)).where(other.c.account_id == attempts.c.account_id).scalar_subquery()
+
+    passed_before = of_person(sa.func.count, 1, is_earlier, other.c.passed.is_(sa.true()))
     made = {
         "test_name": playables.c.name,
         "group_name": groups.c.name,
         "account_name": accounts.c.name,
-        "attempt_number": earlier.scalar_subquery() + 1,
+        "attempt_number": of_person(sa.func.count, 1, is_earlier) + 1,
         "is_first_pass": flag(sa.and_(attempts.c.passed.is_(sa.true()), passed_before == 0)),
-        "best_score_percentage": sa.select(sa.func.max(other.c.score_percentage)).where(*of_person).scalar_subquery(),
+        "best_score_percentage": of_person(sa.func.max, other.c.score_percentage),
     }
     columns = {name: made[name] if name in made else attempts.c[name] for name in VIEWS["test_attempts"].columns}
     return (
