@@ -368,6 +368,9 @@ class _Composing:
         query = sa.select(*columns).select_from(source)
         if is_of_people and is_of_group:
             return query.where(self._is_large(source))
+        if is_of_people and name in VIEWS:  # what people did, whatever the group: those who are in a large one
+            members = self._tables("group_members").alias("members")
+            return query.where(source.c.account_id.in_(sa.select(members.c.account_id).where(self._is_large(members))))
         return query.where(*self._by_parent(source, name))
 
     def _by_parent(self, source: sa.FromClause, name: str) -> Iterator[sa.ColumnElement[bool]]:
