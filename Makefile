@@ -40,7 +40,7 @@ superset-environment: $(SUPERSET)/installed  ## Make .venv-superset, which the t
 $(SUPERSET)/installed: tests/superset/requirements.txt tests/superset/prepare.py
 	$(PYTHON) -m venv $(SUPERSET)
 	$(SUPERSET)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/superset/requirements.txt
-	$(SUPERSET)/bin/python tests/superset/prepare.py $(SUPERSET)/home 2>$(SUPERSET)/prepare.log
+	$(SUPERSET)/bin/python tests/superset/prepare.py $(SUPERSET)/home >$(SUPERSET)/prepare.log 2>&1 || { tail $(SUPERSET)/prepare.log; exit 1; }
 	@touch $@
 
 # Without cached bytecode, each of the processes that tests start compiles for seconds whatever it imports.
