@@ -16,7 +16,7 @@ from tests.support.object_store import ObjectStore
 from .cluster import SHARDS, Cluster, cluster, requests_of
 from .kills import Kills
 
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(1200)]
 QUIET = Faults(latency=0.02)
 
 
