@@ -64,7 +64,7 @@ def run_disclose(context: PipelineContext, account_id: str, output: Path) -> Non
     from drillster_pipeline.pipeline.disclose import as_zip, disclose
 
     found = disclose(context, account_id)
-    write_private(output, as_zip(found))
+    write_private(output, as_zip(found, context.language))
     rows = sum(map(len, (*found["tables"].values(), *found["texts"].values())))
     responses, reports, unfinished = (len(found[each]) for each in ("responses", "reports", "unfinished_captures"))
     click.echo(f"{output} has {count(rows, 'row')} of the warehouse and {count(responses, 'archived response')};")

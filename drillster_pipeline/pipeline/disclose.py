@@ -13,6 +13,7 @@ from typing import Any
 
 from drillster_pipeline.archive.archive import open_storage
 from drillster_pipeline.archive.storage import REPORTS
+from drillster_pipeline.language import Language
 from drillster_pipeline.privacy.erase import Eraser
 from drillster_pipeline.privacy.others import OthersHidden
 from drillster_pipeline.report.disclosure import render
@@ -77,11 +78,11 @@ def disclose(context: PipelineContext, account_id: str) -> dict[str, Any]:
     }
 
 
-def as_zip(found: dict[str, Any]) -> bytes:
+def as_zip(found: dict[str, Any], language: Language) -> bytes:
     """A page to read, and the same as JSON."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("disclosure.html", render(found, CONTRACT))
+        archive.writestr("disclosure.html", render(found, CONTRACT, language))
         archive.writestr("disclosure.json", json.dumps(found, ensure_ascii=False, indent=1))
     return content.getvalue()
 

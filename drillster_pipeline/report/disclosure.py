@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
+from drillster_pipeline.language import Language
 from drillster_pipeline.tables import Table
+
+from .page import environment_of
 
 _TEMPLATE = Path(__file__).with_name("disclosure.html.j2")
 MOST_ROWS = 200
 """Rows of a table that the page shows: the JSON has them all."""
 
 
-def render(found: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
+def label(name: str) -> str:
+    """The name of a table or a column as words."""
+    return name.removesuffix("_id").replace("_", " ")
+
+
+def render(found: Mapping[str, Any], tables: Mapping[str, Table], language: Language) -> str:
     """The disclosure as HTML; ``tables`` describe its rows."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+
+    def time(value: str) -> str:
+        clock = f" {value[11:16]}" if "T" in value else ""
+        return language.numeric_day(datetime.fromisoformat(value)) + clock
+
+    environment = environment_of(language)
+    environment.filters |= {"label": lambda name: language.translated(label(name)), "time": time}
     shown = {}
     for name, rows in found["tables"].items():
         # Not the account id in every row, nor what is never given.
@@ -30,5 +41,9 @@ def render(found: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         shown[name] = (tables[name].description, columns, newest[:MOST_ROWS], len(rows))
     responses = Counter((each["capture"], each["resource"]) for each in found["responses"])
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        found=found, tables=shown, responses=sorted(responses.items(), reverse=True), most_rows=MOST_ROWS
+        found=found,
+        language=language.code,
+        tables=shown,
+        responses=sorted(responses.items(), reverse=True),
+        most_rows=MOST_ROWS,
     )

@@ -23,16 +23,8 @@ SPARKLINES = 150
 
 def render(figures: Figures, language: Language, *, now: datetime) -> str:
     """The report as HTML."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    environment.install_gettext_translations(language.catalog, newstyle=True)  # type: ignore[attr-defined]  # i18n adds it
-    formats = ("number", "percent", "numeric_day", "day", "moment", "translated")
-    environment.filters |= {name: getattr(language, name) for name in formats} | {"change": partial(_change, language)}
+    environment = environment_of(language)
+    environment.filters["change"] = partial(_change, language)
     left = iter(range(SPARKLINES))
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         figures=figures,
@@ -46,6 +38,21 @@ def render(figures: Figures, language: Language, *, now: datetime) -> str:
         charts=_charts(figures, language),
         sparkline=lambda values: charts.sparkline(values) if next(left, None) is not None else "",
     )
+
+
+def environment_of(language: Language) -> jinja2.Environment:
+    """Of templates in a language, with filters for its dates and numbers."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(language.catalog, newstyle=True)  # type: ignore[attr-defined]  # i18n adds it
+    formats = ("number", "percent", "numeric_day", "day", "moment", "translated")
+    environment.filters |= {name: getattr(language, name) for name in formats}
+    return environment
 
 
 def _charts(figures: Figures, language: Language) -> dict[str, Markup]:

@@ -14,9 +14,13 @@ from click.testing import CliRunner
 
 from drillster_pipeline.cli.main import commands
 from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.language import Language
 from drillster_pipeline.pipeline.disclose import as_zip, disclose
 from drillster_pipeline.pipeline.forget import forget
+from drillster_pipeline.report.disclosure import render
+from drillster_pipeline.warehouse import CONTRACT
 from tests.support.installation import Installation
+from tests.translations.bracketed import bracketed, untranslated
 
 
 @pytest.fixture
@@ -50,6 +54,15 @@ def test_it_has_what_forget_erases_and_no_name_of_another(loaded: Installation, 
     assert disclosed_again(loaded, person) == "Neither the warehouse nor the archive has an account of that id"
 
 
+def test_every_word_of_the_page_is_translated_but_for_names_and_ids(loaded: Installation, person: str) -> None:
+    found = disclose(loaded.context, person)
+    empty = {**found, "tables": {}, "texts": {}, "responses": [], "reports": []}
+    for shown in (found, empty):
+        page = render(shown, CONTRACT, bracketed("nl"))
+        assert untranslated(page, *found["unfinished_captures"]) == ""
+    assert ">Wat er over u bewaard wordt<" in render(found, CONTRACT, Language("nl"))
+
+
 def disclosed_again(installation: Installation, person: str) -> str:
     with pytest.raises(SettingsError) as caught:
         disclose(installation.context, person)
@@ -79,5 +92,5 @@ def test_the_file_is_for_its_reader_alone(loaded: Installation, person: str) -> 
 
 def test_a_page_of_hostile_texts_is_text(loaded: Installation, person: str) -> None:
     loaded.query("UPDATE accounts SET name = :name WHERE account_id = :id", name="<script>alert(1)</script>", id=person)
-    with zipfile.ZipFile(io.BytesIO(as_zip(disclose(loaded.context, person)))) as archive:
+    with zipfile.ZipFile(io.BytesIO(as_zip(disclose(loaded.context, person), loaded.context.language))) as archive:
         assert "<script>" not in archive.read("disclosure.html").decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages import Catalog
@@ -11,6 +12,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from drillster_pipeline.language import CATALOGS, DOMAIN
+from drillster_pipeline.report.disclosure import label
+from drillster_pipeline.resources import RESOURCES
+from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 
 FILES = tuple(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
@@ -24,7 +28,20 @@ def marked_texts() -> Catalog:
     options = {"**.j2": {"silent": "false", "trimmed": "true"}}
     for file, _, text, comments, _ in extract_from_dir(package, _METHODS, options, _KEYWORDS, ["Translators:"]):
         found.add(text, locations=[(f"{package.name}/{file}", 0)], auto_comments=comments)
+    for text in _texts_of_the_contract():
+        found.add(text, locations=[(f"{package.name}/tables", 0)])
     return found
+
+
+def _texts_of_the_contract() -> Iterator[str]:
+    """What a disclosure shows of tables: the names of all that have something of a person, and more of rows."""
+    yield from map(label, RESOURCES)
+    for table in (*DATA_TABLES.values(), *HISTORY_TABLES.values()):
+        if any(column.name in {"account_id", "test_result_id"} for column in table.columns):
+            yield from (label(table.name), table.description, *(label(column.name) for column in table.columns))
+        elif any(column.prose for column in table.columns):
+            shown = (column.name for column in table.columns if column.prose or column.name in table.key)
+            yield from map(label, (table.name, *shown))
 
 
 def catalog(path: Path) -> Catalog:
