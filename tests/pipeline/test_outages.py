@@ -33,7 +33,7 @@ class Outage:
         tokens = new_tokens(self._sandbox, **times)
         self.context: PipelineContext = installation.context
         self.context.tokens = tokens
-        self.context.client = lambda: Client(
+        self.context.client = lambda _limits=None: Client(
             base_url=self._sandbox.base_url, tokens=tokens, concurrency=concurrency, **times
         )
         tokens.token()
