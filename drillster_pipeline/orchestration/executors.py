@@ -53,9 +53,9 @@ def celery_app(settings: Settings) -> Celery:
     """The application of the workers. Raises ExtraMissing, SettingsError."""
     with needs_extra("celery", "A worker of Celery"):
         from dagster_celery import make_app, tasks
-    # Neither has types.
-    app: Any = make_app.make_app({**_urls(settings), "config_source": celery_config(settings)})  # type: ignore[no-untyped-call]
-    tasks.create_task(app)  # type: ignore[no-untyped-call]
+    # Nothing of dagster_celery has types.
+    app: Any = make_app.make_app({**_urls(settings), "config_source": celery_config(settings)})  # type: ignore[no-untyped-call]  # as above
+    tasks.create_task(app)  # type: ignore[no-untyped-call]  # as above
     return app
 
 
@@ -81,12 +81,12 @@ def _celery_executor(settings: Settings) -> dg.ExecutorDefinition:
 
         def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
             with run_lock(plan_context.instance, plan_context.run_id):
-                yield from super().execute(plan_context, execution_plan)  # type: ignore[no-untyped-call]
+                yield from super().execute(plan_context, execution_plan)  # type: ignore[no-untyped-call]  # as above
 
     # Nothing of it is configured in Dagster, which would show the URLs.
     @dg.executor(name="celery", requirements=dg.multiple_process_executor_requirements())
     def celery(context: dg.InitExecutorContext) -> dg.Executor:
         plain = plain_of(context._replace(executor_config={"retries": {"enabled": {}}}))
-        return LockedExecutor(plain.retries, **_urls(settings), config_source=config)  # type: ignore[no-untyped-call]
+        return LockedExecutor(plain.retries, **_urls(settings), config_source=config)  # type: ignore[no-untyped-call]  # as above
 
     return celery
