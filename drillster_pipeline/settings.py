@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
@@ -123,6 +124,12 @@ def _alert_urls(value: str) -> tuple[SecretStr, ...]:
         return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
     except ExtraMissing as missing:
         raise ValueError(missing.cure) from None
+
+
+def _timestamp_url(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and find_spec("rfc3161_client") is None:
+        raise ValueError(ExtraMissing("", "timestamps").cure)
+    return value
 
 
 def _check_pem(pem: str) -> str:
@@ -253,6 +260,7 @@ class Settings(BaseModel):
     timestamp_url: Annotated[
         SecretStr | None,
         _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL of a time-stamping authority there"),
+        AfterValidator(_timestamp_url),
     ] = _setting(None, "URL of a time-stamping authority (RFC 3161) that signs when each capture was sealed.")
     timestamp_certificate: Path | None = _setting(
         None, "File (PEM) with the certificates of that authority, by which `evidence --verify` proves its stamps."
