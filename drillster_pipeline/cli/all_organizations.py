@@ -16,11 +16,11 @@ from drillster_pipeline.warehouse.engine import create_engine, database_errors, 
 from .organizations import organizations_here, selected_name, selected_names
 
 _READER = """\
--- A role that reads {what} alone:
---   CREATE ROLE {reader} LOGIN;
---   GRANT USAGE ON SCHEMA {schema} TO {reader};
---   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader};
---   ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader};
+-- A role that reads all organizations; of one of them: drillster-pipeline grants --organization NAME
+--   CREATE ROLE all_organizations_reader LOGIN;
+--   GRANT USAGE ON SCHEMA {schema} TO all_organizations_reader;
+--   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO all_organizations_reader;
+--   ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO all_organizations_reader;
 """
 
 Warehouses = Mapping[str, tuple[sa.URL, str | None]]
@@ -68,12 +68,6 @@ def _print_or_make(warehouses: Warehouses, url: sa.URL, schema: str, *, apply: b
         for statement, comments in views.statements.values():
             text = statement.replace("CREATE", "CREATE OR REPLACE", 1).replace("%%", "%")
             click.echo(f"\n-- {comments.view}\n{text};")
-        readers = {f"the views over {', '.join(organizations)}": ("all_organizations", schema, url.username)}
-        readers |= {name: (name, views.schemas[name], each.username) for name, (each, _) in warehouses.items()}
-        for what, (name, where, owner) in readers.items():
-            names = {"reader": f"{name}_reader", "schema": where, "owner": owner or "…"}
-            click.echo(
-                "\n" + _READER.format(what=what, **{key: quote(value) for key, value in names.items()}), nl=False
-            )
+        click.echo("\n" + _READER.format(schema=quote(schema), owner=quote(url.username or "…")), nl=False)
     for note in views.notes:
         click.echo(f"-- {note}")

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _LOGINS = """\
 -- A login for a person, by an administrator; of the role loader, with SET role = {owner} alone:
---   CREATE ROLE alice LOGIN PASSWORD '…' IN ROLE {prefix}analyst;
+--   CREATE ROLE alice LOGIN PASSWORD '…' IN ROLE {analyst};
 --   ALTER ROLE alice SET search_path = {schema};
 --   ALTER ROLE alice SET TimeZone = 'UTC';
 --   ALTER ROLE alice SET default_transaction_read_only = on;
 --   ALTER ROLE alice SET statement_timeout = '5min';
 -- The search_path of the roles with views of their own:
---   dashboard, reader_without_names: {prefix}without_names
---   team_lead: {prefix}team_lead, {schema}
+--   dashboard, reader_without_names: {without_names}
+--   team_lead: {team_lead}, {schema}
 -- Whose login it is, for team leads:
 --   INSERT INTO {schema}.reader_logins (login, account_id, is_trusted) VALUES ('alice', 'account id', false);
 -- An application that says for whom it reads (SET drillster.account_id = '…'):
@@ -47,6 +47,10 @@ def run_grants(context: PipelineContext, roles: Collection[str], prefix: str | N
         for text in (*found.preparing, *(statement.text for statement in found.statements)):
             click.echo(f"{text.replace('%%', '%')};")
         click.echo("COMMIT;\n")
-        click.echo(_LOGINS.format(owner=found.owner, prefix=found.prefix, schema=found.schema), nl=False)
+        names_of = {name: f"{found.prefix}{name}" for name in ("analyst", "without_names", "team_lead")}
+        names_of |= {"owner": found.owner, "schema": found.schema}
+        quote = inspection.engine.dialect.identifier_preparer.quote
+        logins = _LOGINS.format(**{name: quote(value) for name, value in names_of.items()})
+        click.echo(logins.replace("%%", "%"), nl=False)
     for note in found.notes:
         click.echo(f"-- {note}")

@@ -168,7 +168,7 @@ def status(nights: int, form: str) -> None:
     "--all-organizations",
     is_flag=True,
     help="Instead: views over all organizations of this project that share a PostgreSQL database, in --schema or "
-    "all_organizations, and the GRANTs of roles that read them or one organization.",
+    "all_organizations, and the GRANTs of a role that reads them.",
 )
 @click.option("--apply", is_flag=True, help="With --all-organizations: make these views.")
 def schema(

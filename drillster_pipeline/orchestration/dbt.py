@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import PipelineError, needs_extra
 from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, TABLES
+from drillster_pipeline.warehouse.grants import MARTS
 
 from .assets import POOL
 from .home import home_folder
@@ -140,7 +141,10 @@ def invocation(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     named = {"host": url.host, "port": url.port, "user": url.username, "database": url.database, **url.query}
     environment = {f"DRILLSTER_DBT_{name.upper()}": str(value) for name, value in named.items() if value}
     # dbt masks what has this prefix in whatever it prints.
-    environment |= {"DBT_ENV_SECRET_DRILLSTER_PASSWORD": url.password or "", "DRILLSTER_DBT_SCHEMA": f"{schema}_dbt"}
+    environment |= {
+        "DBT_ENV_SECRET_DRILLSTER_PASSWORD": url.password or "",
+        "DRILLSTER_DBT_SCHEMA": MARTS.format(schema),
+    }
     return environment, {"drillster_schema": schema}
 
 

@@ -45,8 +45,6 @@ class AllViews(NamedTuple):
     """``CREATE VIEW`` by the name of the view, and the descriptions."""
     notes: list[str]
     """What is left out, and why."""
-    schemas: dict[str, str]
-    """Of each organization."""
 
 
 def compose(connection: sa.Connection, schema: str, organizations: Mapping[str, str | None]) -> AllViews:
@@ -85,7 +83,7 @@ def compose(connection: sa.Connection, schema: str, organizations: Mapping[str, 
         if missing := [name for name in _contract() if (own, name) not in found]:
             what = "no tables" if len(missing) == len(_contract()) else f"no {', '.join(missing)}"
             notes.append(f"{each}: the schema {own} has {what} yet: left out until its next load")
-    return AllViews(statements, notes, schemas)
+    return AllViews(statements, notes)
 
 
 def make(connection: sa.Connection, schema: str, organizations: Mapping[str, str | None]) -> None:

@@ -44,10 +44,26 @@ _OWN_SCHEMAS = {
 """The schemas that have views for a role, after the prefix."""
 FEWEST_PEOPLE = 5
 """A group with fewer members shows nothing of them to who may not see people."""
+_COUNTS = {"results": "learner_count", "objective_evaluations": "evaluated", "test_results": "tests_completed"}
+"""By the table that daily figures are computed from, the one of them that says of how many people, or attempts."""
 SETTING = "drillster.account_id"
 """The session setting by which a trusted application says for whom it reads."""
+MARTS = "{}_dbt"
+"""The schema of dbt's models, by that of the warehouse."""
 _SECURITY_INVOKER = (15,)
 """The PostgreSQL from which on a view can have the rights of who reads it."""
+_BELONG_TO = (
+    "SELECT bool_and(pg_get_userbyid(c.relowner) = :owner) FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE n.nspname = :schema AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
+)
+"""Whether what a schema has belongs to a role; NULL where it has nothing."""
+_ELSEWHERE = (
+    "SELECT string_agg(DISTINCT d.datname, ', ') FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid"
+    " JOIN pg_roles r ON r.oid = s.refobjid WHERE s.refclassid = CAST('pg_authid' AS regclass) AND r.rolname = :name"
+    " HAVING NOT bool_or(d.datname = current_database())"
+)
+"""The other databases where a role has rights, if it has none in this one."""
 _NOT_FOR_AUDITORS = {"account_external_ids", *(table.name for table in SUBJECTS["Practice and tests"])}
 
 
@@ -193,7 +209,7 @@ class _Composing:
         found = Grants(self._owner, self._schema, self._prefix)
         own_schemas = list(dict.fromkeys(_OWN_SCHEMAS[name] for name in names if name in _OWN_SCHEMAS))
         found.preparing += self._preparing(names, own_schemas, found.notes)
-        schema, owner = map(self._quote, (self._schema, self._owner))
+        owner = self._quote(self._owner)
         texts = [f"SET LOCAL ROLE {owner}"]
         for each in own_schemas:
             makers = self._for_team_leads() if each == "team_lead" else self._without_names()
@@ -206,12 +222,14 @@ class _Composing:
             for where in (self._schema, *map(self._own, own_schemas)):
                 texts.append(f"REVOKE ALL ON ALL TABLES IN SCHEMA {self._quote(where)} FROM {role}")
             for where, read in self._read_by(name):
-                texts.append(f"GRANT USAGE ON SCHEMA {self._quote(where)} TO {role}")
+                if self._may_give(where):
+                    texts.append(f"GRANT USAGE ON SCHEMA {self._quote(where)} TO {role}")
                 texts += [f"GRANT SELECT ON {self._name(each, where)} TO {role}" for each in read]
-            if name == "analyst":
-                texts.append(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
-                default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema}"
-                texts.append(f"{default} GRANT SELECT ON TABLES TO {role}")
+                if name == "analyst":
+                    all_here = f"IN SCHEMA {self._quote(where)}"
+                    texts.append(f"GRANT SELECT ON ALL TABLES {all_here} TO {role}")
+                    default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} {all_here}"
+                    texts.append(f"{default} GRANT SELECT ON TABLES TO {role}")
         found.statements.extend(map(Statement, [*texts, "RESET ROLE"]))
         return found
 
@@ -229,10 +247,19 @@ class _Composing:
         """Roles and schemas that are not there, and rights that only an administrator may give."""
         has_role = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)"
         may_connect = "SELECT has_database_privilege(:name, current_database(), 'CONNECT')"
+        may_use = "SELECT has_schema_privilege(:name, :schema, 'USAGE')"
         for name in names:
             is_there = self._scalar(has_role, name=self._prefix + name)
             if not is_there:
                 yield f"CREATE ROLE {self._role[name]}"
+            elif elsewhere := self._scalar(_ELSEWHERE, name=self._prefix + name):
+                raise Refused(
+                    f"The role {self._prefix}{name} has rights in {elsewhere}, too: who has it would read both "
+                    "warehouses. Name other roles by --prefix"
+                )
+            for where in (each for each, _ in self._read_by(name) if not self._may_give(each)):
+                if not (is_there and self._scalar(may_use, name=self._prefix + name, schema=where)):
+                    yield f"GRANT USAGE ON SCHEMA {self._quote(where)} TO {self._role[name]}"
             if not self._scalar(may_connect, name=self._prefix + name if is_there else "public"):
                 yield f"GRANT CONNECT ON DATABASE {self._database} TO {self._role[name]}"
             if name == "loader":
@@ -246,17 +273,28 @@ class _Composing:
             if not self._scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :name)", name=self._own(name)):
                 yield f"CREATE SCHEMA {self._quote(self._own(name))} AUTHORIZATION {self._quote(self._owner)}"
 
+    def _may_give(self, schema: str) -> bool:
+        """Whether the owner may give the use of a schema; of one that is not there, for it will be the owner's."""
+        query = (
+            "SELECT coalesce(bool_or(has_schema_privilege(:owner, oid, 'USAGE WITH GRANT OPTION')), true)"
+            " FROM pg_namespace WHERE nspname = :schema"
+        )
+        return bool(self._scalar(query, owner=self._owner, schema=schema))
+
     def _read_by(self, name: str) -> Iterator[tuple[str, Collection[str]]]:
         """The schemas that a role uses, and what it reads there one by one."""
         if name == "analyst":
             yield self._schema, ()
+            marts = MARTS.format(self._schema)
+            if self._scalar(_BELONG_TO, schema=marts, owner=self._owner):
+                yield marts, ()
         elif name == "auditor":
             tables = for_auditors()
             yield self._schema, [*tables, *(view for view in VIEWS if tables_of(view) <= {*tables})]
         elif name == "team_lead":
             yield self._schema, [each for some in for_team_leads() for each in some]
             yield self._own("team_lead"), VIEWS
-        else:
+        elif name != "loader":
             every = [*self._shown_without_names(), *VIEWS]
             counts = [each for each in every if self._is_about_groups(each)]
             yield self._own("without_names"), counts if name == "dashboard" else every
@@ -269,22 +307,28 @@ class _Composing:
         said = sa.func.current_setting(SETTING, sa.true())
         account = sa.select(sa.case((logins.c.is_trusted, said), else_=logins.c.account_id))
         account = account.where(logins.c.login == sa.func.session_user())
-        of_staff = staff.c.account_id == sa.text(f"{own('reader_account')}()")
+        of_staff = staff.c.account_id == self._call("reader_account")
         groups = sa.select(staff.c.group_id).where(of_staff, staff.c.deleted_on.is_(None))
         for name, result, body in (("reader_account", "text", account), ("reader_groups", "SETOF text", groups)):
             yield Statement(
                 f"CREATE OR REPLACE FUNCTION {own(name)}() RETURNS {result} LANGUAGE sql STABLE SECURITY DEFINER"
-                f" SET search_path = pg_catalog, pg_temp AS $${self._sql(body)}$$"
+                f" SET search_path = pg_catalog, pg_temp AS {self._literal(self._sql(body))}"
             )
             yield Statement(f"REVOKE ALL ON FUNCTION {own(name)}() FROM PUBLIC")
             yield Statement(f"GRANT EXECUTE ON FUNCTION {own(name)}() TO {role}")
-        yield from map(Statement, self._policies(f"{own('reader_groups')}()"))
+        yield from map(Statement, self._policies())
         for name, view in VIEWS.items():
             text = self._sql(view.query(self._tables))
             made = f"CREATE OR REPLACE VIEW {own(name)} WITH (security_invoker = true) AS\n{text}"
             yield Statement(made, own(name))
 
-    def _policies(self, groups: str) -> Iterator[str]:
+    def _call(self, function: str) -> sa.ColumnElement[Any]:
+        return sa.literal_column(f"{self._name(function, self._own('team_lead'))}()".replace("%%", "%"))
+
+    def _literal(self, sql: str) -> str:
+        return literal(self._connection, sql.replace("%%", "%"))
+
+    def _policies(self) -> Iterator[str]:
         """Row-level security that holds for team leads alone; nothing for a table that has it already."""
         query = sa.text(
             "SELECT c.relname, c.relrowsecurity, p.polname, obj_description(p.oid, 'pg_policy') AS comment"
@@ -292,26 +336,30 @@ class _Composing:
             " WHERE n.nspname = :schema AND (c.relrowsecurity OR p.oid IS NOT NULL)"
         )
         found: dict[str, dict[str, str]] = {}
-        for name, _, policy, comment in self._connection.execute(query, {"schema": self._schema}):
+        secured = set()
+        for name, is_secured, policy, comment in self._connection.execute(query, {"schema": self._schema}):
             found.setdefault(name, {})[policy] = comment
+            if is_secured:
+                secured.add(name)
         for name in for_team_leads()[0]:
-            table, condition = self._name(name), self._of_groups(name, groups)
+            table, condition = self._name(name), self._of_groups(name)
             there = found.get(name)
             if there is None:
-                yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
                 yield f"CREATE POLICY every_row ON {table} USING (true)"
             elif "every_row" not in there:
                 raise Refused(
                     f"The table {name} has row-level security of others, which a role of this program would undo. "
                     f"Remove it (ALTER TABLE {table} DISABLE ROW LEVEL SECURITY; DROP POLICY …), or give rights by hand"
                 )
+            if name not in secured:
+                yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
             role, policy = self._role["team_lead"], self._quote(f"{self._prefix}team_lead")
             if (there or {}).get(f"{self._prefix}team_lead") != condition.replace("%%", "%"):
                 yield f"DROP POLICY IF EXISTS {policy} ON {table}"
                 yield f"CREATE POLICY {policy} ON {table} AS RESTRICTIVE TO {role} USING ({condition})"
-                yield f"COMMENT ON POLICY {policy} ON {table} IS {literal(self._connection, condition)}"
+                yield f"COMMENT ON POLICY {policy} ON {table} IS {self._literal(condition)}"
 
-    def _of_groups(self, name: str, groups: str) -> str:
+    def _of_groups(self, name: str) -> str:
         """The rows of a table that a team lead sees. What other tables have of them is filtered there."""
         column, parent = path_to_group(CONTRACT[name]) or ("", "")
         found = self._tables(name).c[column]
@@ -323,7 +371,7 @@ class _Composing:
         rows, _, key = parent.partition(".")
         shown: Any = sa.select(self._tables(rows).c[key])
         if column == "group_id":
-            shown = sa.select(sa.text(groups))
+            shown = sa.select(self._call("reader_groups"))
         elif name == "accounts":
             shown = sa.union_all(*people)
         return self._sql(found.in_(shown))
@@ -340,7 +388,8 @@ class _Composing:
         for name in [*self._shown_without_names(), *VIEWS]:
             own = self._name(name, self._own("without_names"))
             text = self._sql(self._hidden(name))
-            yield Statement(f"CREATE OR REPLACE VIEW {own} AS\n{text}", own)
+            # Else a function of the reader could be given rows before they are left out.
+            yield Statement(f"CREATE OR REPLACE VIEW {own} WITH (security_barrier = true) AS\n{text}", own)
 
     def _source(self, name: str) -> sa.FromClause:
         return self._tables(name) if name in CONTRACT else VIEWS[name].query(self._tables).subquery("shown")
@@ -355,23 +404,56 @@ class _Composing:
         source = self._source(name)
         is_of_people, is_of_group = "account_id" in source.c, "group_id" in source.c
         columns: list[sa.ColumnElement[Any]] = []
+        rows, sizes = source, self._sizes(is_of_group=is_of_group)
         for column in source.c:
             declared = [self._declared(each) for each in _origins(column)]
             if any(
                 each.personal or (each.prose and each.name != "name") or each.name == "row_hash" for each in declared
             ):
                 columns.append(sa.cast(sa.null(), column.type).label(column.name))
-            elif is_of_group and not is_of_people and self._is_figure(column):
-                columns.append(sa.case((self._is_large(source), column)).label(column.name))
+            elif not is_of_people and (conditions := [*self._is_of_many(source, column, declared, sizes)]):
+                columns.append(sa.case((sa.and_(*conditions), column)).label(column.name))
+                same = (source.c[each] == sizes.c[each] for each in ("export_date", "group_id") if each in sizes.c)
+                rows = source.outerjoin(sizes, sa.and_(*same))
             else:
                 columns.append(column)
-        query = sa.select(*columns).select_from(source)
+        query = sa.select(*columns).select_from(rows)
         if is_of_people and is_of_group:
             return query.where(self._is_large(source))
         if is_of_people and name in VIEWS:  # what people did, whatever the group: those who are in a large one
             members = self._tables("group_members").alias("members")
-            return query.where(source.c.account_id.in_(sa.select(members.c.account_id).where(self._is_large(members))))
+            of_large = sa.select(members.c.account_id).where(members.c.deleted_on.is_(None), self._is_large(members))
+            return query.where(source.c.account_id.in_(of_large))
         return query.where(*self._by_parent(source, name))
+
+    def _sizes(self, *, is_of_group: bool) -> sa.Subquery:
+        """Per export date and group its members; or per export date whom the groups without figures count together."""
+        daily = self._tables("group_daily")
+        if is_of_group:
+            return sa.select(daily.c.export_date, daily.c.group_id, daily.c.member_count).subquery("sizes")
+        is_small = sa.func.coalesce(daily.c.member_count, 0) < FEWEST_PEOPLE
+        counts = (
+            sa.func.sum(sa.case((sa.or_(is_small, daily.c[name] < FEWEST_PEOPLE), daily.c[name]))).label(name)
+            for name in _COUNTS.values()
+            if name in daily.c
+        )
+        return sa.select(daily.c.export_date, *counts).group_by(daily.c.export_date).subquery("sizes")
+
+    def _is_of_many(
+        self, source: sa.FromClause, column: sa.ColumnElement[Any], declared: Collection[Column], sizes: sa.FromClause
+    ) -> Iterator[sa.ColumnElement[bool]]:
+        """When a figure may be shown: where its group is large, and the row counts nobody, or FEWEST_PEOPLE or more.
+
+        One of the organization: where this is so of the groups without figures together, too. To subtract all other
+        groups leaves the figure of these.
+        """
+        is_of_group = "group_id" in source.c
+        if is_of_group and self._is_figure(column):
+            yield sizes.c.member_count >= FEWEST_PEOPLE
+        computed_from = {(each.source or "").partition(".")[0] for each in declared}
+        for name in (_COUNTS[each] for each in _COUNTS if each in computed_from):
+            for count in (source.c[name], *(() if is_of_group else (sa.func.coalesce(sizes.c[name], 0),))):
+                yield sa.not_(count.between(1, FEWEST_PEOPLE - 1))
 
     def _by_parent(self, source: sa.FromClause, name: str) -> Iterator[sa.ColumnElement[bool]]:
         """For parts of rows about people (the scores of an attempt): that those rows are shown."""
@@ -386,12 +468,15 @@ class _Composing:
 
     def _is_large(self, source: sa.FromClause) -> sa.ColumnElement[bool]:
         """Whether the group of a row has enough members: on the export date of the row, else now."""
-        if "export_date" in source.c:
+        (of_group,) = source.c.group_id.base_columns
+        is_dated = isinstance(of_group, sa.Column) and CONTRACT[of_group.table.name].kind in {Kind.SNAPSHOT, Kind.DAILY}
+        if is_dated and "export_date" in source.c:
             daily = self._tables("group_daily").alias("of_date")
             of_row = (daily.c.export_date == source.c.export_date, daily.c.group_id == source.c.group_id)
             return sa.exists().where(*of_row, daily.c.member_count >= FEWEST_PEOPLE)
         members = self._tables("group_members")
-        large = sa.select(members.c.group_id).where(members.c.deleted_on.is_(None)).group_by(members.c.group_id)
+        are_there = (members.c.deleted_on.is_(None), members.c.status == "MEMBER")
+        large = sa.select(members.c.group_id).where(*are_there).group_by(members.c.group_id)
         return source.c.group_id.in_(large.having(sa.func.count(members.c.account_id) >= FEWEST_PEOPLE))
 
     def _declared(self, column: sa.Column[Any]) -> Column:

@@ -43,10 +43,10 @@ def content(on: date) -> dict[str, list[Any]]:
         ],
         "groups": [group(each, description=f"Named description of {each}") for each in groups],
         "group_members": [member(of, each, email_address=f"{each}@named.example") for of, each in people],
-        "group_staff": [{"group_id": of, "account_id": f"lead-{of}", "permission": "VIEW"} for of in groups],
+        "group_staff": [{"group_id": of, "account_id": f"lead-{of}", "permission": "MANAGE"} for of in groups],
         "playables": [playable("p"), playable("t", type="TEST")],
         "group_playables": [{"group_id": of, "playable_id": "p", "type": "DRILL"} for of in groups],
-        "objectives": [objective(f"o-{of}", of) for of in groups],
+        "objectives": [objective(f"{each}-{of}", of) for each in ("o", "unevaluated") for of in groups],
         "objective_playables": [{"objective_id": f"o-{of}", "playable_id": "p"} for of in groups],
         "objective_evaluations": [evaluation(on, f"o-{of}", each, of, True) for of, each in people],
         "results": [result(on, of, each, "p") for of, each in people],
@@ -145,7 +145,7 @@ def _granted(url: str) -> Iterator[Rights]:
         values = f"'{made.prefix}{login}', {account_id}, {account_id == 'NULL'}"
         made.run(f"INSERT INTO {SCHEMA}.reader_logins VALUES ({values})", role="owner")
     yield made
-    roles = f"SELECT rolname FROM pg_roles WHERE rolname LIKE '{made.name}%%'"
+    roles = f"SELECT replace(quote_ident(rolname), '%%', '%%%%') FROM pg_roles WHERE rolname LIKE '{made.name}%%'"
     execute(url, f"DROP DATABASE {made.name} WITH (FORCE)")
     for (role,) in execute(url, roles):
         execute(url, f"DROP ROLE {role}")
@@ -262,6 +262,167 @@ def test_groups_that_were_small_on_a_date_have_no_figures_of_it(rights: Rights) 
     assert set(rights.run(every, role="ada")) == {("small", 100.0)}
 
 
+def test_figures_of_few_people_are_not_shown_nor_left_by_subtracting(rights: Rights) -> None:
+    """Of larger groups, too; of the organization where the groups that show none have as few together."""
+    names = ("large", "small", "grown")
+    dates = {  # members and learners of each group; and whether there are figures of the organization
+        day(60): (((6, 6), (2, 2)), False),
+        day(61): (((6, 6), (2, 2), (4, 4)), True),
+        day(62): (((6, 6), (6, 3)), False),
+        day(63): (((6, 6), (6, 3), (9, 4)), True),
+        day(64): (((6, 6), (6, 0), (9, 9)), True),
+        day(65): (((6, 3),), False),
+    }
+    daily = "group_daily", "group_objective_daily", "organization_daily"
+    own, statements, expected = f"{rights.prefix}without_names", [], {}
+    for on, (sizes, _) in dates.items():
+        for each, (members, learners) in zip(names, sizes, strict=False):
+            is_shown = members > 4 and not 0 < learners < 5
+            expected[on, each] = (learners, 50, learners, 1) if is_shown else (None,) * 4
+            of_group = f"'{on}', '{each}', {members}, {learners}, 50, {learners}, 1"
+            statements.append(written("group_daily", of_group))
+            statements.append(written("group_objective_daily", f"'{on}', '{each}', 'o-{each}', {learners}, 1, 0"))
+        learners = sum(each for _, each in sizes)
+        statements.append(written("organization_daily", f"'{on}', 20, {learners}, 50, {learners}, 1"))
+    rights.run(*statements, role="owner")
+    try:
+        for login in ("board", "robin"):
+            for name, read, of in (
+                ("group_daily", "learner_count, average_proficiency, tests_completed, tests_passed", slice(4)),
+                ("proficiency_trend", "learner_count, average_proficiency", slice(2)),
+                ("group_objective_daily", "evaluated, met", slice(0, 4, 3)),
+                ("group_compliance", "evaluated, met", slice(0, 4, 3)),
+            ):
+                query = f"SELECT export_date, group_id, {read} FROM {own}.{name} WHERE export_date >= '{day(60)}'"
+                found = {row[:2]: row[2:] for row in rights.run(query, role=login)}
+                assert found == {key: values[of] for key, values in expected.items()}, name
+            query = f"SELECT export_date, average_proficiency, tests_passed, member_count FROM {own}.organization_daily"
+            found = {row[0]: row[1:] for row in rights.run(f"{query} WHERE export_date >= '{day(60)}'", role=login)}
+            assert found == {on: (50, 1, 20) if is_shown else (None, None, 20) for on, (_, is_shown) in dates.items()}
+    finally:
+        rights.run(*(f"DELETE FROM {SCHEMA}.{name} WHERE export_date >= '{day(60)}'" for name in daily), role="owner")
+    for name in ("group_daily", "group_compliance", "organization_daily"):
+        explained = repr(rights.run(f"EXPLAIN SELECT * FROM {own}.{name}"))
+        assert "SubPlan" not in explained, "sizes are read once, not for each column"
+
+
+def written(name: str, row: str) -> str:
+    """The statement that writes figures, as of some load."""
+    columns = {
+        "group_daily": "group_id, member_count, learner_count, average_proficiency, tests_completed, tests_passed",
+        "group_objective_daily": "group_id, objective_id, evaluated, met, overdue",
+        "organization_daily": "member_count, learner_count, average_proficiency, tests_completed, tests_passed",
+    }
+    day, _, values = row.partition(", ")
+    return (
+        f"INSERT INTO {SCHEMA}.{name} (export_date, {columns[name]}, load_id, loaded_at)"
+        f" SELECT DATE {day}, {values}, load_id, finished_at FROM {SCHEMA}.loads LIMIT 1"
+    )
+
+
+def test_who_is_invited_or_has_left_makes_no_group_large(rights: Rights) -> None:
+    own, people = (
+        f"{rights.prefix}without_names",
+        "SELECT DISTINCT account_id FROM {}.{} WHERE account_id LIKE 'large-%%'",
+    )
+    assert len(rights.run(people.format(own, "test_results"), role="robin")) == LARGE
+    for change, back, shown in (
+        ("status = 'INVITED'", "status = 'MEMBER'", 0),
+        ("deleted_on = last_seen_on", "deleted_on = NULL", 0),
+    ):
+        of = "WHERE group_id = 'large' AND account_id IN ('large-0', 'large-1')"
+        rights.run(f"UPDATE {SCHEMA}.group_members SET {change} {of}", role="owner")
+        try:
+            for name in ("test_results", "enrollments"):
+                assert len(rights.run(people.format(own, name), role="robin")) == shown
+        finally:
+            rights.run(f"UPDATE {SCHEMA}.group_members SET {back} {of}", role="owner")
+    left = "WHERE group_id = 'large' AND account_id = 'large-0'"
+    rights.run(f"UPDATE {SCHEMA}.group_members SET deleted_on = last_seen_on {left}", role="owner")
+    try:
+        found = rights.run(people.format(own, "account_results"), role="robin")
+        assert len(found) == LARGE - 1, "who has left the large group, and may be in a small one"
+    finally:
+        rights.run(f"UPDATE {SCHEMA}.group_members SET deleted_on = NULL {left}", role="owner")
+
+
+LEAK = """CREATE FUNCTION pg_temp.leak(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN IF $1 LIKE '%%small%%' THEN RAISE EXCEPTION 'leaked %%', $1; END IF; RETURN true; END $$"""
+
+
+@pytest.mark.parametrize("login", ["robin", "lee"])
+def test_a_function_of_the_reader_sees_only_what_the_reader_may_see(rights: Rights, login: str) -> None:
+    for schema, names in (
+        ("without_names", ("results", "objective_evaluations", "test_results", "current_results", "account_results")),
+        ("team_lead", ("current_results", "learner_progress", "overdue_objectives", "enrollments")),
+    ):
+        if (schema == "team_lead") == (login == "lee"):
+            for name in names:
+                query = f"SELECT count(*) FROM {rights.prefix}{schema}.{name} WHERE pg_temp.leak(account_id)"
+                assert rights.run(LEAK, query, role=login), name
+    if login == "lee":
+        assert rights.run(LEAK, f"SELECT count(*) FROM {SCHEMA}.accounts WHERE pg_temp.leak(name)", role=login)
+
+
+def test_readers_without_names_see_objectives_without_an_evaluation(rights: Rights) -> None:
+    query = f"SELECT DISTINCT objective_id FROM {rights.prefix}without_names.enrollments ORDER BY 1"
+    found = [row[0] for row in rights.run(query, role="robin")]
+    assert found == ["o-grown", "o-large", "unevaluated-grown", "unevaluated-large"]
+
+
+def test_row_level_security_that_somebody_has_disabled_comes_back(rights: Rights) -> None:
+    rights.run(f"ALTER TABLE {SCHEMA}.results DISABLE ROW LEVEL SECURITY", role="owner")
+    assert rights.groups("lee", f"{SCHEMA}.results") != {"large"}
+    rights.command("--apply")
+    assert rights.groups("lee", f"{SCHEMA}.results") == {"large"}
+
+
+def test_models_of_dbt_are_for_analysts_alone(rights: Rights) -> None:
+    """Also those that a later build makes anew, as dbt does: beside the old ones, then in their place."""
+    marts = f"{SCHEMA}_dbt"
+    make = f"CREATE TABLE {marts}.dim_accounts__dbt_tmp AS SELECT account_id, name FROM {SCHEMA}.accounts"
+    rename = f"ALTER TABLE {marts}.dim_accounts__dbt_tmp RENAME TO dim_accounts"
+    rights.run(f"CREATE SCHEMA {marts} AUTHORIZATION {rights.loader}")
+    rights.run(make, rename, role="owner")
+    try:
+        for renewed in (False, True):
+            if renewed:
+                rights.run(make, f"DROP TABLE {marts}.dim_accounts", rename, role="owner")
+            else:
+                rights.command("--apply")
+            query = f"SELECT count(*) > 0 FROM {marts}.dim_accounts"
+            assert rights.run(query, role="ada") == [(True,)]
+            for login in ("anna", "board", "robin", "lee", "superset"):
+                with pytest.raises(sa.exc.ProgrammingError, match="permission denied for schema"):
+                    rights.run(query, role=login)
+    finally:
+        rights.run(f"DROP SCHEMA {marts} CASCADE")
+
+
+def test_another_database_of_the_server_has_roles_of_its_own(rights: Rights) -> None:
+    """And a schema that an administrator made and gave to the loader works as well."""
+    name = f"{rights.name}_second"
+    rights.run(f"CREATE DATABASE {name}")
+    try:
+        url = rights.url("postgres").replace(f"/{rights.name}?", f"/{name}?")
+        execute(url, f"CREATE SCHEMA {SCHEMA}", f"GRANT USAGE, CREATE ON SCHEMA {SCHEMA} TO {rights.loader}")
+        place = Place(url.replace("postgres@", f"{rights.loader}@"), SCHEMA)
+        with place.prepared():
+            environment = {"DRILLSTER_WAREHOUSE_URL": place.url, "DRILLSTER_WAREHOUSE_SCHEMA": SCHEMA}
+            command = ["grants", "analyst", "--prefix"]
+            with pytest.raises(Refused, match=f"The role {rights.prefix}analyst has rights in {rights.name}, too"):
+                CliRunner().invoke(commands, [*command, rights.prefix], env=environment, catch_exceptions=False)
+            ended = CliRunner().invoke(commands, [*command, f"{name}_"], env=environment, catch_exceptions=False)
+            with postgresql_engine(url).connect() as connection:
+                connection.connection.driver_connection.execute(ended.output)  # type: ignore[union-attr]  # of psycopg
+            execute(url, f"CREATE ROLE {name}_ann LOGIN IN ROLE {name}_analyst")
+            assert execute(url.replace("postgres@", f"{name}_ann@"), f"SELECT count(*) FROM {SCHEMA}.results") == [(0,)]
+            with pytest.raises(sa.exc.ProgrammingError, match="permission denied for schema"):
+                rights.run(f"SELECT count(*) FROM {SCHEMA}.results", role="second_ann")
+    finally:
+        rights.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.mark.deep
 def test_the_loader_loads_prunes_and_sets_rights_again(rights: Rights) -> None:
     """A new partition, its removal, and a second `--apply` leave everybody's rights as they are."""
@@ -356,6 +517,30 @@ def test_an_unknown_role_and_a_database_without_row_level_security_are_refused(
         with pytest.raises(SettingsError, match=error):
             CliRunner().invoke(commands, ["grants", *arguments], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_need_quotes_work(rights: Rights) -> None:
+    """Of the schema, with which those of roles and schemas begin."""
+    schema = f"""{rights.name}-%a's "$$:b"""
+    place = Place(rights.place.url, schema)
+    rights.run(f"CREATE SCHEMA {quoted(schema)} AUTHORIZATION {rights.loader}")
+    environment = {"DRILLSTER_WAREHOUSE_URL": rights.url("postgres"), "DRILLSTER_WAREHOUSE_SCHEMA": schema}
+    with place.prepared():
+        for arguments in ([], ["--apply"], []):
+            ended = CliRunner().invoke(commands, ["grants", *arguments], env=environment, catch_exceptions=False)
+            if "BEGIN;" in ended.output:
+                with postgresql_engine(rights.url("postgres")).connect() as connection:
+                    connection.connection.driver_connection.execute(ended.output)  # type: ignore[union-attr]  # of psycopg
+        assert "CREATE POLICY" not in ended.output, "what is there is left alone"
+        login = re.search(r"CREATE ROLE alice .*;", ended.output)
+        assert login
+        rights.run(login[0].replace("alice", f"{rights.prefix}quoted").replace("%", "%%"))
+        rights.run(f"SELECT * FROM {quoted(schema)}.results", role="quoted")
+    rights.run(f"DROP SCHEMA {quoted(schema)} CASCADE")
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""').replace("%", "%%") + '"'
 
 
 def test_the_page_has_each_role_and_its_statements_work(rights: Rights) -> None:
