@@ -7,14 +7,10 @@ are promises to users. ``SETTINGS`` describes them; docs/settings.md is made fro
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, time
-from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -26,142 +22,19 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
-    WrapValidator,
     field_validator,
 )
 
-from .errors import ExtraMissing, SettingsError
+from . import setting_checks as checks
+from .errors import SettingsError
 
 PREFIX = "DRILLSTER_"
 MOST_IN_FLIGHT = 64
 """Requests of one process: beyond them, its one core is the limit."""
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this machine."""
-    host = (host or "").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _setting(default: Any, meaning: str, **limits: Any) -> Any:
     return Field(default, description=meaning, **limits)
-
-
-def _matching(pattern: str, complaint: str) -> WrapValidator:
-    """A text that fits the pattern and then the field's type, with the same complaint about both."""
-
-    def check(value: Any, to_type: Callable[[Any], Any]) -> Any:
-        if not isinstance(value, str) or re.fullmatch(pattern, value, re.ASCII):
-            try:
-                return to_type(value)
-            except ValidationError:
-                pass
-        raise ValueError(complaint)
-
-    return WrapValidator(check)
-
-
-def _web_address(value: str) -> str:
-    """The scheme and host of a web address that has nothing else."""
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise ValueError("is not a URL: put something like https://www.drillster.com there") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is not a web address: put something like https://www.drillster.com there")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("may have neither user, password, query nor fragment: put only the address there")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("must start with https:// (plain http is for a loopback address only)")
-    if parts.path.strip("/"):
-        raise ValueError("must not have a path: leave out what follows the host (the API's path is added)")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _webhook(value: SecretStr | None) -> SecretStr | None:
-    if value is not None:
-        try:
-            parts = urlsplit(value.get_secret_value())
-        except ValueError:
-            raise ValueError("is not a URL: put the address of the incoming webhook there") from None
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ValueError("must be an https:// address")
-    return value
-
-
-def _timezone(value: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("is not an IANA time zone: put something like Europe/Amsterdam there") from None
-
-
-def _owners(value: str) -> tuple[str, ...]:
-    owners = tuple(owner.strip() for owner in value.split(",") if owner.strip())
-    # As strict as Dagster, whose definitions do not load with an owner that it refuses.
-    if not all(re.fullmatch(r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", owner) for owner in owners):
-        raise ValueError("must be e-mail addresses or team:name, with commas between them")
-    return owners
-
-
-def _pseudonym_key(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and len(value) < 16:
-        raise ValueError("is too short: at least 16 characters")
-    return value
-
-
-def _alert_urls(value: str) -> tuple[SecretStr, ...]:
-    """The URLs that Apprise knows. The others are reported by `read_settings`: alerts about them go to these."""
-    from .alert_channels import split_urls
-
-    try:
-        return tuple(SecretStr(url) for url, is_known in split_urls(value) if is_known)
-    except ExtraMissing as missing:
-        raise ValueError(missing.cure) from None
-
-
-def _timestamp_url(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and find_spec("rfc3161_client") is None:
-        raise ValueError(ExtraMissing("", "timestamps").cure)
-    return value
-
-
-def _check_pem(pem: str) -> str:
-    """A private key in PEM form. Raises ValueError, whose text has nothing of the key."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        # Whether its numbers fit together is checked where it signs: that takes as long as all other settings.
-        key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
-    except TypeError:
-        raise ValueError("is protected by a passphrase: put the key without one there") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("is not a private key in PEM form: it should start with -----BEGIN PRIVATE KEY-----") from None
-    if isinstance(key, RSAPrivateKey):
-        return pem
-    raise ValueError("is not an RSA key: put the key that Drillster gave for the service account there")
-
-
-def _read_key_file(name: str) -> str:
-    try:
-        return _check_pem(Path(name).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not a text file"
-        raise ValueError(f"cannot be read ({reason}): put the path of the PEM file there") from None
-
-
-def _key_file(name: str) -> str:
-    if name:
-        _read_key_file(name)
-    return name
 
 
 class Settings(BaseModel):
@@ -169,20 +42,20 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, validate_default=True, hide_input_in_errors=True)
 
-    base_url: Annotated[str, AfterValidator(_web_address)] = _setting(
+    base_url: Annotated[str, AfterValidator(checks.web_address)] = _setting(
         "https://www.drillster.com", "Where Drillster is. Plain http only for a loopback address."
     )
     client_id: str = _setting("", "Client ID of the registered application.")
     client_secret: SecretStr = _setting("", "One of its client secrets.")
     service_account_id: str = _setting("", "ID of the service account that the export runs as.")
-    private_key_file: Annotated[str, AfterValidator(_key_file)] = _setting(
+    private_key_file: Annotated[str, AfterValidator(checks.key_file)] = _setting(
         "", "The file that holds its private key (PEM)."
     )
     private_key: SecretStr = _setting("", "Or the PEM text itself (line ends may be written as `\\n`).")
     organization_id: str = _setting("self", "The organization to export; `self` is the service account's own.")
     warehouse_url: Annotated[
         SecretStr,
-        _matching(
+        checks.matching(
             r"[a-z][a-z0-9_+]*://.*",
             "is not a SQLAlchemy URL: put something like sqlite:///data/warehouse.sqlite there",
         ),
@@ -192,26 +65,26 @@ class Settings(BaseModel):
         "data/archive", "Folder of the archive, or the URL of an object store (`s3://…`)."
     )
     archive_days: int = _setting(400, "How many days `prune` keeps captures.", ge=1, le=100_000)
-    keep_month_ends: Annotated[bool, _matching(r"(?i)yes|no|true|false|1|0", "must be yes or no")] = _setting(
+    keep_month_ends: Annotated[bool, checks.matching(r"(?i)yes|no|true|false|1|0", "must be yes or no")] = _setting(
         "no", "`yes`: `prune` keeps the last captured date of every month for ever, however old."
     )
     snapshot_days: int | None = _setting(
         None, "How many days `prune` keeps rows of snapshot tables; empty: for ever.", ge=1, le=100_000
     )
     reports_folder: SecretStr = _setting("data/reports", "Folder or fsspec URL (`s3://…`) of the nightly reports.")
-    timezone: Annotated[ZoneInfo, PlainValidator(_timezone)] = _setting(
+    timezone: Annotated[ZoneInfo, PlainValidator(checks.timezone)] = _setting(
         "Europe/Amsterdam", "IANA time zone in which export dates are days."
     )
-    first_export_date: Annotated[date, _matching(r"\d{4}-\d\d-\d\d", "must be a date such as 2026-01-01")] = _setting(
-        "2026-01-01", "First daily partition."
+    first_export_date: Annotated[date, checks.matching(r"\d{4}-\d\d-\d\d", "must be a date such as 2026-01-01")] = (
+        _setting("2026-01-01", "First daily partition.")
     )
-    nightly_at: Annotated[time, _matching(r"\d\d:\d\d", "must be a time of day such as 02:30")] = _setting(
+    nightly_at: Annotated[time, checks.matching(r"\d\d:\d\d", "must be a time of day such as 02:30")] = _setting(
         "02:30", "When the schedule runs, in that time zone."
     )
     language: Literal["en", "nl"] = _setting(
         "en", "Language of the nightly report, of alerts and of a disclosure: `en` or `nl` (Dutch)."
     )
-    owners: Annotated[tuple[str, ...], PlainValidator(_owners)] = _setting(
+    owners: Annotated[tuple[str, ...], PlainValidator(checks.owners)] = _setting(
         "", "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them."
     )
     concurrency: int = _setting(
@@ -228,11 +101,13 @@ class Settings(BaseModel):
     )
     celery_broker: Annotated[
         SecretStr | None,
-        _matching(r"(amqps?|rediss?)://.+", "is not the URL of RabbitMQ or Redis: put amqp://… or redis://… there"),
+        checks.matching(
+            r"(amqps?|rediss?)://.+", "is not the URL of RabbitMQ or Redis: put amqp://… or redis://… there"
+        ),
     ] = _setting(None, "URL of the broker (RabbitMQ or Redis).")
     celery_backend: Annotated[
         SecretStr | None,
-        _matching(
+        checks.matching(
             r"(db\+[a-z0-9+]+|rediss?)://.+",
             "is not the URL of a database or Redis: results must outlive the broker, as in db+postgresql+psycopg://…",
         ),
@@ -243,24 +118,26 @@ class Settings(BaseModel):
     personal_data: Literal["keep", "pseudonymize", "drop"] = _setting(
         "keep", "`keep`, `pseudonymize` or `drop`: before anything is written."
     )
-    pseudonym_key: Annotated[SecretStr | None, AfterValidator(_pseudonym_key)] = _setting(
+    pseudonym_key: Annotated[SecretStr | None, AfterValidator(checks.pseudonym_key)] = _setting(
         None, "Secret of at least 16 characters for stable pseudonyms."
     )
-    alert_webhook: Annotated[SecretStr | None, AfterValidator(_webhook)] = _setting(
+    alert_webhook: Annotated[SecretStr | None, AfterValidator(checks.webhook)] = _setting(
         None, "URL that gets a Slack-compatible message when a run goes wrong."
     )
-    alert_urls: Annotated[tuple[SecretStr, ...], PlainValidator(_alert_urls)] = _setting(
+    alert_urls: Annotated[tuple[SecretStr, ...], PlainValidator(checks.alert_urls)] = _setting(
         "", "Apprise URLs (e-mail, Teams, …) that get the same, separated by spaces."
     )
     heartbeat_url: Annotated[
         SecretStr | None,
-        _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL that your monitoring service names there"),
+        checks.matching(
+            r"https?://[^\s/]+\S*", "is not a web address: put the URL that your monitoring service names there"
+        ),
     ] = _setting(None, "URL of a dead man's switch: asked when the newest date was published.")
 
     timestamp_url: Annotated[
         SecretStr | None,
-        _matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL of a time-stamping authority there"),
-        AfterValidator(_timestamp_url),
+        checks.matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL of a time-stamping authority there"),
+        AfterValidator(checks.timestamp_url),
     ] = _setting(None, "URL of a time-stamping authority (RFC 3161) that signs when each capture was sealed.")
     timestamp_certificate: Path | None = _setting(
         None, "File (PEM) with the certificates of that authority, by which `evidence --verify` proves its stamps."
@@ -273,8 +150,8 @@ class Settings(BaseModel):
         if key and file:
             raise ValueError(f"and {PREFIX}PRIVATE_KEY_FILE are both set: keep only one")
         if file:
-            return SecretStr(_read_key_file(file))
-        return SecretStr(_check_pem(key.get_secret_value().replace("\\n", "\n"))) if key else key
+            return SecretStr(checks.read_key_file(file))
+        return SecretStr(checks.check_pem(key.get_secret_value().replace("\\n", "\n"))) if key else key
 
 
 class Setting(NamedTuple):

@@ -12,7 +12,7 @@ from drillster_pipeline.archive.local import WRITING, LocalStorage
 from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import ContractError, Refused, Unavailable
 from drillster_pipeline.formatting import count, duration, listed, size
-from drillster_pipeline.settings import is_loopback
+from drillster_pipeline.setting_checks import is_loopback
 
 from .report import DiagnosticsReport, Part
 
