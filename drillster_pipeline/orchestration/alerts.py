@@ -44,6 +44,7 @@ _SUBJECTS = {
     "capture": marked("The capture of %(date)s"),
     "publish": marked("The publish of %(date)s"),
     "report": marked("The report of %(date)s"),
+    "dbt": marked("The build of dbt's models"),
     "run": marked("The run of %(date)s"),
     UPKEEP: marked("The job %(job)s"),
 }
@@ -249,7 +250,7 @@ class _Alerts:
         assert entry.dagster_event is not None
         data = entry.dagster_event.step_failure_data
         first = self.names.plain(entry.step_key or "").partition("_")[0]
-        work = {"capture": "capture", "publish": "publish", "write": "report"}.get(first, "run")
+        work = {"capture": "capture", "publish": "publish", "write": "report", "dbt": "dbt"}.get(first, "run")
         known = data.user_failure_data.metadata if data.user_failure_data else {}
         if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
             is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
@@ -257,7 +258,7 @@ class _Alerts:
         if ERROR_TYPE in known:
             kind = known[ERROR_TYPE].value
         else:
-            kind = (data.error.cause or data.error).cls_name if data.error else self.translated("unknown")
+            kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
         text = self.translated(
             "An error that this program does not expect, %(kind)s: see run %(run_id)s in Dagster",
             kind=kind,

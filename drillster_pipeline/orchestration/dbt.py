@@ -37,6 +37,7 @@ _TARGETS = {"postgresql": "postgres", "sqlite": "duckdb"}
 """By the database of the warehouse, the target of the package's profile."""
 _NOT_BUILT = "source:* resource_type:unit_test"
 """What is not tested after a publish: a load has validated the tables, and a release the models."""
+_FAILED = "A model of dbt could not be built, or failed a test: see run {} in Dagster. What depends on it is as before"
 _AFTER_A_PUBLISH = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
     & ~dg.AutomationCondition.in_progress()
@@ -53,6 +54,7 @@ def dbt_definitions(names: Names) -> dg.Definitions:
     target = target_of(settings)
     with needs_extra(DBT, "dbt: true"):
         from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+        from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
     project = DbtProject(PACKAGE, target_path=home_folder() / f"dbt-{target}-{_digest()}", target=target)
     if not project.manifest_path.exists():
@@ -92,9 +94,18 @@ def dbt_definitions(names: Names) -> dg.Definitions:
             environment, variables = invocation(names.organization.load(needs_api=False))
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
+        # All views of staging, as a model may read one of a table that was never published; where some models are
+        # selected, dagster-dbt leaves out what is excluded above.
+        build = ["build", "--select", "staging", "--exclude", _NOT_BUILT, "--vars", json.dumps(variables)]
+        selected = context.op_execution_context.selected_output_names
         with _environment(environment), TemporaryDirectory() as folder:
-            dbt, build = DbtCliResource(project_dir=project), ["build", "--vars", json.dumps(variables)]
-            yield from dbt.cli(build, context=context, target_path=Path(folder)).stream()
+            dbt = DbtCliResource(project_dir=project)
+            try:
+                for event in dbt.cli(build, context=context, target_path=Path(folder)).stream():
+                    if not isinstance(event, dg.Output) or event.output_name in selected:
+                        yield event
+            except DagsterDbtCliRuntimeError as error:
+                raise dg.Failure(description=_FAILED.format(context.run.run_id), allow_retries=False) from error
 
     sensor = dg.AutomationConditionSensorDefinition(
         names.of(DBT),

@@ -76,8 +76,11 @@ class Names:
         changes["deps"] = self.keys(dep.asset_key for dep in spec.deps)
         if (lineage := spec.metadata.get(specs.COLUMN_LINEAGE)) is not None:
             changes["metadata"] = {**spec.metadata, specs.COLUMN_LINEAGE: self._lineage(lineage)}
-        spec = spec.replace_attributes(**changes).merge_attributes(tags=self._tags)
-        return spec if self._translation is None else self._translation(spec, props)
+        named = spec.replace_attributes(**changes).merge_attributes(tags=self._tags)
+        if self._translation is not None:
+            named = self._translation(named, props)
+        self._keys[spec.key] = named.key
+        return named
 
     def _lineage(self, lineage: dg.TableColumnLineage) -> dg.TableColumnLineage:
         deps = {
@@ -89,7 +92,7 @@ class Names:
     def key(self, key: dg.AssetKey) -> dg.AssetKey:
         """The key of an asset that has this one in :mod:`.specs`."""
         if key not in self._keys:
-            self._keys[key] = self.spec(dg.AssetSpec(key)).key
+            self.spec(dg.AssetSpec(key))
         return self._keys[key]
 
     def keys(self, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:

@@ -11,10 +11,13 @@ import pytest
 
 from drillster_pipeline.components import organizations_of
 from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.orchestration.alerts import send_alerts
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import SETTINGS
 from tests.drillster import Failure, Faults, Sandbox
 from tests.organizations.projects import Project
 from tests.support.installation import AMSTERDAM, Installation
+from tests.support.webhooks import Webhook
 
 pytestmark = [
     pytest.mark.deep,
@@ -23,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* is currently in (preview|beta)"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-OF_TESTS = {"acme/dbt/stg_test_results", "acme/dbt/fct_test_attempts"}
+UNREAD = {"acme/dbt/stg_group_staff", "acme/dbt/stg_test_results", "acme/dbt/fct_test_attempts"}
 
 
 def test_models_are_built_after_a_publish_downstream_of_its_tables(
@@ -35,9 +38,11 @@ def test_models_are_built_after_a_publish_downstream_of_its_tables(
     installation = Installation(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(installation.home))
     project = Project(tmp_path / "project", monkeypatch)
-    with Sandbox(accounts=20, seed=3) as sandbox, installation.on_disk() as instance:
-        sandbox.faults = Faults(failures=(Failure(at="group/*/test-results/*", statuses=(403,)),))
-        project.add("acme", sandbox, dbt=True)
+    with Sandbox(accounts=20, seed=3) as sandbox, installation.on_disk() as instance, Webhook() as hook:
+        sandbox.faults = Faults(
+            failures=tuple(Failure(at=at, statuses=(403,)) for at in ("group/*/test-results/*", "group/*/staff"))
+        )
+        project.add("acme", sandbox, dbt=True, alert_webhook=hook.url)
         tree = dg.ComponentTree.for_project(project.folder)
         defs = tree.build_defs()
         graph = defs.resolve_asset_graph()
@@ -62,10 +67,10 @@ def test_models_are_built_after_a_publish_downstream_of_its_tables(
         night = repository.get_job("acme_nightly").execute_in_process(instance=instance, partition_key=str(day))
         assert night.success
         due, cursor = requested(cursor)
-        assert {key.to_user_string() for key in models - due} == OF_TESTS
+        assert {key.to_user_string() for key in models - due} == UNREAD
 
         (acme,) = organizations_of(tree)
-        assert acme.names.is_ours("__ASSET_JOB", due)
+        assert all(acme.names.is_ours("__ASSET_JOB", {key}) for key in due)
         job = repository.get_implicit_job_def_for_assets(list(due))
         built = job.execute_in_process(instance=instance, asset_selection=list(due))
         assert built.success
@@ -76,8 +81,20 @@ def test_models_are_built_after_a_publish_downstream_of_its_tables(
             check.check_name for check in checks
         }
         assert requested(cursor)[0] == set()
-    import duckdb
+        import duckdb
 
-    with duckdb.connect(str(project.folder / "acme.duckdb"), read_only=True) as connection:
-        (counted,) = connection.execute("SELECT count(DISTINCT export_date) FROM fct_results").fetchall()
-    assert counted == (1,)
+        with (
+            duckdb.connect(str(project.folder / "acme.duckdb")) as connection,
+            PipelineContext(settings=acme.names.organization.load(needs_api=False)) as pipeline,
+        ):
+            (counted,) = connection.execute("SELECT count(DISTINCT export_date) FROM fct_results").fetchall()
+            assert counted == (1,)
+            send_alerts(instance, pipeline, acme.names, pending=day)
+            while_it_is_read = job.execute_in_process(
+                instance=instance, asset_selection=list(due), raise_on_error=False
+            )
+            send_alerts(instance, pipeline, acme.names, pending=day)
+        assert not while_it_is_read.success
+        (text,) = [message["text"] for message in hook.got]
+        assert "acme: The build of dbt's models failed. A model of dbt could not be built" in text
+        assert while_it_is_read.run_id in text
