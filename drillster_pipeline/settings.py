@@ -82,7 +82,7 @@ class Settings(BaseModel):
         "02:30", "When the schedule runs, in that time zone."
     )
     language: Literal["en", "nl"] = _setting(
-        "en", "Language of the nightly report, of alerts and of a disclosure: `en` or `nl` (Dutch)."
+        "en", "Language of the nightly report, dashboards, alerts and disclosures: `en` or `nl` (Dutch)."
     )
     owners: Annotated[tuple[str, ...], PlainValidator(checks.owners)] = _setting(
         "", "Owners that Dagster shows of each asset: e-mail addresses or `team:name`, with commas between them."

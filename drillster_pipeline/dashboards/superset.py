@@ -1,7 +1,7 @@
 """Dashboards as the files that Superset exports and imports (``/api/v1/assets/import/``), in a ZIP.
 
-Ids follow from names, so a second import updates what the first one made. The files are those of Superset
-6.1: ``superset/commands/export/assets.py``.
+Ids follow from English names, so a second import updates what the first one made, in any language. The files are those
+of Superset 6.1: ``superset/commands/export/assets.py``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 import yaml
 
 from drillster_pipeline.errors import SettingsError
+from drillster_pipeline.language import Language
 from drillster_pipeline.warehouse import CONTRACT, VIEWS
 from drillster_pipeline.warehouse.model import build, lookup
 
@@ -32,6 +33,8 @@ LOGIN = "superset"
 _DRIVER = "postgresql+psycopg2"
 _WHAT = "name the PostgreSQL that Superset reads, --url postgresql://LOGIN@HOST/DATABASE"
 _ADDED = {"load_id", "loaded_at"}
+_TEXTS = ("subtitle", "time_format", "x_axis_time_format", "tooltipTimeFormat", "table_timestamp_format")
+"""Parameters of charts that are texts, or forms of dates, in a language."""
 _CACHED_SECONDS = 3600
 _MASK = "XXXXXXXXXX"
 """Superset asks for the password of a database whose URL has this one."""
@@ -54,9 +57,12 @@ def connection_url(text: str) -> sa.URL:
     return sa.URL.create(_DRIVER, url.username or LOGIN, _MASK, url.host, url.port, url.database, query)
 
 
-def archive(url: sa.URL, organization: str = "") -> bytes:
-    """The ZIP file; ``organization`` tells dashboards of several apart."""
-    files = _Assets(url, organization).files()
+def archive(url: sa.URL, organization: str = "", language: Language | None = None) -> bytes:
+    """The ZIP file; ``organization`` tells dashboards of several apart.
+
+    Titles and labels are in ``language``, English if left out; descriptions of tables and columns are in English.
+    """
+    files = _Assets(url, organization, language or Language()).files()
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as made:
         for path, text in files:
@@ -83,8 +89,8 @@ def _columns(name: str) -> dict[str, tuple[Any, str]]:
 class _Assets:
     """The assets of one organization."""
 
-    def __init__(self, url: sa.URL, organization: str) -> None:
-        self._url, self._organization = url, organization
+    def __init__(self, url: sa.URL, organization: str, language: Language) -> None:
+        self._url, self._organization, self._translated = url, organization, language.translated
         self._name = f"Drillster {organization}".strip()
         self._dialect = url.get_dialect()()
         self._datasets: Mapping[str, Any] = _read("datasets")
@@ -147,7 +153,7 @@ class _Assets:
             "columns": [
                 {
                     "column_name": column,
-                    "verbose_name": column.replace("_", " ").capitalize(),
+                    "verbose_name": self._translated(column.replace("_", " ")).capitalize(),
                     "description": words,
                     "type": kind.compile(dialect=self._dialect).partition(" COLLATE ")[0],
                     "is_dttm": issubclass(kind.python_type, date),
@@ -160,7 +166,7 @@ class _Assets:
             "metrics": [
                 {
                     "metric_name": metric,
-                    "verbose_name": said["label"],
+                    "verbose_name": self._translated(said["label"]),
                     "expression": said["sql"],
                     "d3format": said.get("format", ",d") if metric != "as_of" else None,
                 }
@@ -179,9 +185,9 @@ class _Assets:
             **chart["params"],
         }
         return {
-            "slice_name": chart["title"],
+            "slice_name": self._translated(chart["title"]),
             "viz_type": chart["type"],
-            "params": params,
+            "params": params | {name: self._translated(params[name]) for name in _TEXTS if name in params},
             "dataset_uuid": self._id("datasets", chart["dataset"]),
         }
 
@@ -191,7 +197,7 @@ class _Assets:
             {
                 "id": f"NATIVE_FILTER-{name}-{one['column']}",
                 "type": "NATIVE_FILTER",
-                "name": one["title"],
+                "name": self._translated(one["title"]),
                 "filterType": "filter_select",
                 "targets": [{"datasetUuid": self._id("datasets", one["dataset"]), "column": {"name": one["column"]}}],
                 "defaultDataMask": {"extraFormData": {}, "filterState": {}},
@@ -207,8 +213,8 @@ class _Assets:
             for one in dashboard["filters"]
         ]
         return {
-            "dashboard_title": f"{dashboard['title']} {self._organization}".strip(),
-            "description": dashboard["description"],
+            "dashboard_title": f"{self._translated(dashboard['title'])} {self._organization}".strip(),
+            "description": self._translated(dashboard["description"]),
             "slug": "-".join(filter(None, ("drillster", self._organization, name))),
             "published": True,
             "position": self._position(dashboard, numbers),
@@ -222,7 +228,7 @@ class _Assets:
             "DASHBOARD_VERSION_KEY": "v2",
             "ROOT_ID": {"id": "ROOT_ID", "type": "ROOT", "children": ["GRID_ID"]},
             "GRID_ID": {"id": "GRID_ID", "type": "GRID", "children": rows, "parents": ["ROOT_ID"]},
-            "HEADER_ID": {"id": "HEADER_ID", "type": "HEADER", "meta": {"text": dashboard["title"]}},
+            "HEADER_ID": {"id": "HEADER_ID", "type": "HEADER", "meta": {"text": self._translated(dashboard["title"])}},
         }
         for row_id, row in zip(rows, dashboard["rows"], strict=True):
             ids = [f"CHART-{chart['name']}" for chart in row["charts"]]
@@ -232,7 +238,7 @@ class _Assets:
                 meta = {
                     "chartId": numbers[chart["name"]],
                     "uuid": self._id("charts", chart["name"]),
-                    "sliceName": chart["title"],
+                    "sliceName": self._translated(chart["title"]),
                     "width": chart["width"],
                     "height": row["height"],
                 }

@@ -11,10 +11,11 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from drillster_pipeline.language import CATALOGS, DOMAIN
+from drillster_pipeline.dashboards import archive, connection_url
+from drillster_pipeline.language import CATALOGS, DOMAIN, Language
 from drillster_pipeline.report.disclosure import label
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.warehouse import CONTRACT
+from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
 
 FILES = tuple(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
@@ -30,15 +31,29 @@ def marked_texts() -> Catalog:
         found.add(text, locations=[(f"{package.name}/{file}", 0)], auto_comments=comments)
     for text in _texts_of_the_contract():
         found.add(text, locations=[(f"{package.name}/tables", 0)])
+    for text in _texts_of_dashboards():
+        found.add(text, locations=[(f"{package.name}/dashboards", 0)])
     return found
+
+
+def _texts_of_dashboards() -> list[str]:
+    """What the dashboards ask a translation of: their texts are in YAML and in names of columns."""
+    asked: list[str] = []
+
+    class Asked(Language):
+        def translated(self, text: str, **_values: object) -> str:
+            asked.append(text)
+            return text
+
+    archive(connection_url("postgresql://h/d"), language=Asked())
+    return asked
 
 
 def _texts_of_the_contract() -> Iterator[str]:
     """What a disclosure shows of tables: the names of all that have something of a person, and more of rows."""
     yield from map(label, RESOURCES)
-    for table in CONTRACT.values():
-        names = {column.name for column in table.columns}
-        if names & {"account_id", "test_result_id"} or table.name in {"rejected_rows", "load_exceptions"}:
+    for table in (*DATA_TABLES.values(), *HISTORY_TABLES.values()):
+        if any(column.name in {"account_id", "test_result_id"} for column in table.columns):
             yield from (label(table.name), table.description, *(label(column.name) for column in table.columns))
         elif any(column.prose for column in table.columns):
             shown = (column.name for column in table.columns if column.prose or column.name in table.key)
