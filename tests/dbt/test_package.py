@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -13,14 +14,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from drillster_pipeline.cli.main import commands
 from drillster_pipeline.orchestration.dbt import PACKAGE, invocation, target_of
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import TablePlan, Warehouse
 from tests.documents.month import LAST, SCHEMA, copied, write_dates
-from tests.documents.questions import blocks
-from tests.support.databases import Place, postgresql_engine, sqlite_in
+from tests.documents.questions import DOCS, blocks
+from tests.support.databases import Place, execute, postgresql_engine, sqlite_in
 from tests.warehouse.support import (
     account,
     evaluation,
@@ -158,6 +161,41 @@ def test_a_second_build_follows_loads_erasure_and_pruning(
     ]
     files = (path for path in tmp_path.rglob("*") if path.is_file())
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+
+
+def test_models_are_read_by_analysts_alone_and_a_second_build_has_no_names(tmp_path: Path, postgresql_url: str) -> None:
+    place = Place(postgresql_url, "shown")
+    where = {"DRILLSTER_WAREHOUSE_URL": place.url, "DRILLSTER_WAREHOUSE_SCHEMA": "shown"}
+    environment, variables = invocation(load_settings(where, needs_api=False))
+    options = ("--vars", json.dumps(variables), "--target", "postgres")
+
+    def names(login: str, schema: str) -> set[str | None]:
+        server = sa.make_url(postgresql_url).set(username=login).render_as_string(hide_password=False)
+        return {row[0] for row in execute(server, f"SELECT name FROM {schema}.dim_accounts")}
+
+    logins = {"shown_ada": "analyst", "shown_lee": "team_lead", "shown_anna": "auditor", "shown_board": "dashboard"}
+    with place.prepared() as warehouse:
+        night(warehouse, FIRST, "ann bob cas dee eva")
+        with warehouse.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE shown.accounts SET name = 'Named'")
+        dbt(tmp_path, PACKAGE, "run", *options, **environment)
+        CliRunner().invoke(commands, ["grants", "--apply"], env=where, catch_exceptions=False)
+        for login, role in {**logins, "shown_robin": "reader_without_names"}.items():
+            execute(postgresql_url, f"CREATE ROLE {login} LOGIN IN ROLE shown_{role}")
+        execute(postgresql_url, "CREATE SCHEMA nameless AUTHORIZATION shown_robin")
+        dbt(tmp_path, PACKAGE, "run", *options, **environment)
+        assert names("shown_ada", "shown_dbt") == {"Named"}
+        for login in ("shown_lee", "shown_anna", "shown_board", "shown_robin"):
+            with pytest.raises(sa.exc.ProgrammingError, match="permission denied for schema"):
+                names(login, "shown_dbt")
+        (variable,) = re.findall(r"--vars '({.*_without_names})'", (DOCS / "dbt.md").read_text())
+        environment |= {"DRILLSTER_DBT_USER": "shown_robin", "DRILLSTER_DBT_SCHEMA": "nameless"}
+        options = ("--vars", variable.replace("drillster_without", "shown_without"), "--target", "postgres")
+        dbt(tmp_path, PACKAGE, "build", *MODELS_ALONE, *options, **environment)
+        assert names("shown_robin", "nameless") == {None}
+        shown = "SELECT DISTINCT group_id, average_proficiency FROM nameless.{}"
+        assert execute(postgresql_url, shown.format("fct_results").replace("average_", "")) == [("icu", 50)]
+        assert execute(postgresql_url, shown.format("fct_group_days") + " ORDER BY 1") == [("er", None), ("icu", 50)]
 
 
 def test_another_project_takes_it_as_the_page_says(tmp_path: Path, home: Path, postgresql_url: str) -> None:
