@@ -14,7 +14,6 @@ from drillster_pipeline.tables import tables_of
 from . import jobs
 from .assets import capture_assets, publish_assets, report_assets
 from .errors import OUTAGE_RETRIES
-from .executors import executor_of
 from .names import Names
 from .resources import RESOURCE, drillster
 from .shards import shards_asset
@@ -42,7 +41,6 @@ def definitions_of(
     tables = {kind: [table for table in tables_of(kind) if table in names.organization.tables] for kind in CAPTURED}
     kinds = [kind for kind in CAPTURED if tables[kind]]
     keys = {kind: [*map(resource_key, CAPTURED[kind]), *map(table_key, tables[kind])] for kind in kinds}
-    executor = executor_of(settings)
     # The snapshot goes first: its objectives are then known to the events, and need not be requested twice.
     steps: list[Callable[..., dg.AssetsDefinition]] = []
     for after, kind in zip([None, *kinds], kinds, strict=False):
@@ -53,8 +51,8 @@ def definitions_of(
     if "groups" in names.organization.tables:
         steps.append(report_assets)
         keys["report"] = [REPORT]
-    events = jobs.asset_job(EVENTS, names, keys["events"], executor) if "events" in kinds else None
-    nightly = jobs.asset_job(NIGHTLY, names, chain.from_iterable(keys.values()), executor)
+    events = jobs.asset_job(EVENTS, names, keys["events"], settings) if "events" in kinds else None
+    nightly = jobs.asset_job(NIGHTLY, names, chain.from_iterable(keys.values()), settings)
     upkeep = jobs.upkeep_job(names)
     schedules = [
         jobs.nightly_schedule(nightly, names, settings, minutes_later),

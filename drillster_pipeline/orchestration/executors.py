@@ -27,6 +27,15 @@ def executor_of(settings: Settings) -> dg.ExecutorDefinition:
     return dg.in_process_executor
 
 
+def retry_tags(settings: Settings) -> dict[str, str]:
+    """Tags of a job: how Dagster tries a run again that was killed.
+
+    By default from what has failed: it gives up where that is nothing, as all steps had ended on their workers. From
+    the first step instead, which finds what is captured.
+    """
+    return {} if settings.executor == "in_process" else {"dagster/retry_strategy": "ALL_STEPS"}
+
+
 def celery_config(settings: Settings) -> dict[str, Any]:
     """What the executor and the workers give to Celery, but for where broker and results are.
 

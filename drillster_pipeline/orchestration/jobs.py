@@ -15,6 +15,7 @@ from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import Settings
 
 from .alerts import send_alerts
+from .executors import executor_of, retry_tags
 from .names import Names
 from .resources import fail_dead_runs
 from .specs import EVENTS, NIGHTLY, UPKEEP, export_dates
@@ -32,14 +33,14 @@ _DESCRIPTIONS = {
 }
 
 
-def asset_job(job: str, names: Names, assets: Iterable[dg.AssetKey], executor: dg.ExecutorDefinition) -> Any:
+def asset_job(job: str, names: Names, assets: Iterable[dg.AssetKey], settings: Settings) -> Any:
     """The job ``nightly`` or ``events``, of these assets as :mod:`.specs` calls them."""
     return dg.define_asset_job(
         names.of(job),
         selection=names.keys(assets),
         description=_DESCRIPTIONS[job],
-        executor_def=executor,
-        tags=names.run_tags,
+        executor_def=executor_of(settings),
+        tags=names.run_tags | retry_tags(settings),
     )
 
 

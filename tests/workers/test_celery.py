@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +56,27 @@ def test_a_run_ends_well_whatever_is_killed(on_rabbitmq: Kills, kinds: Sequence[
         if not left:
             return
     assert not left
+
+
+def test_a_run_that_is_killed_when_all_its_steps_have_ended_is_launched_again(on_rabbitmq: Kills) -> None:
+    running = on_rabbitmq.cluster
+    running.await_idle()
+    running.empty()
+    run_id = running.launch()
+
+    def last(event: str) -> bool:
+        found = {step for kind, step, _ in running.steps(run_id) if kind == event}
+        return found >= {"publish_events", "write_report"}
+
+    running.services.until(lambda: last("STEP_START"))
+    orchestrator = running.orchestrator(run_id)
+    assert orchestrator is not None
+    os.kill(orchestrator, signal.SIGSTOP)
+    running.services.until(lambda: last("STEP_SUCCESS"))
+    os.kill(orchestrator, signal.SIGKILL)
+    killed, again = running.ended(run_id)
+    assert (killed.is_failure, again.is_success) == (True, True), running.errors(again.run_id)
+    assert running.content() == on_rabbitmq.alone
 
 
 def test_a_shard_that_is_delivered_twice_at_once_is_read_once(on_redis: Kills) -> None:
