@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Refused, SettingsError
 from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Column, Kind, Table
 
-from .dialects import quoted
+from .dialects import ViewComments, dialect_of, quoted
 from .dialects.postgresql import DDL_WAIT, literal
 from .ledger import CONTRACT, READER_LOGINS
 from .model import Tables, build, lookup
@@ -123,7 +123,8 @@ def compose(connection: sa.Connection, schema: str | None, prefix: str | None, n
 def apply(connection: sa.Connection, grants: Grants) -> None:
     """Execute the statements, in the caller's transaction.
 
-    Raises SettingsError where an administrator must do what is to be prepared, Busy where a query is in the way.
+    Raises SettingsError where an administrator must do what is to be prepared, Busy where a query is in the way,
+    Refused where columns of a view changed and views of others are built on it.
     """
     may_prepare = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
     if grants.preparing and not connection.scalar(sa.text(may_prepare)):
@@ -135,17 +136,11 @@ def apply(connection: sa.Connection, grants: Grants) -> None:
     for text in grants.preparing:
         connection.exec_driver_sql(text)
     for text, view in grants.statements:
-        if view is not None:
-            try:
-                with connection.begin_nested():
-                    connection.exec_driver_sql(text)
-                continue
-            except sa.exc.ProgrammingError as error:
-                # The columns of a view moved: only a new one can have them. Its rights are given below.
-                if getattr(error.orig, "sqlstate", None) != "42P16":
-                    raise
-            connection.exec_driver_sql(f"DROP VIEW {view}")
-        connection.exec_driver_sql(text)
+        if view is None:
+            connection.exec_driver_sql(text)
+        else:
+            statement = text.replace("CREATE OR REPLACE", "CREATE", 1)
+            dialect_of(connection).replace_view(connection, view, statement, ViewComments("", {}))
 
 
 def path_to_group(table: Table) -> tuple[str, str] | None:

@@ -470,7 +470,17 @@ def test_a_migration_changes_no_rights_and_then_rights_cover_what_it_brought(
     with rights.place.prepared() as warehouse:
         assert rights.groups("lee", f"{rights.prefix}team_lead.group_compliance") == {"large"}
         assert ("", "newer") in rights.readable("ada")
+        moved_view = f"{rights.prefix}without_names.group_compliance"
+        rights.run(f"GRANT SELECT ON {moved_view} TO {rights.prefix}stranger", role="owner")
+        rights.run(f"CREATE VIEW {SCHEMA}.mine AS SELECT * FROM {moved_view}", role="owner")
+        with pytest.raises(
+            Refused, match=r"columns of the view .*group_compliance change .* other views are built on it"
+        ):
+            rights.command("--apply")
+        rights.run(f"DROP VIEW {SCHEMA}.mine", role="owner")
         rights.command("--apply")
+        kept = f"SELECT has_table_privilege('{rights.prefix}stranger', '{moved_view}', 'SELECT')"
+        assert rights.run(kept) == [(True,)], "what was given to others by hand"
         for name in ("group_compliance", "newer"):
             assert rights.groups("lee", f"{rights.prefix}team_lead.{name}") == {"large"}
         assert "newer" not in {name for _, name in rights.readable("board")}
