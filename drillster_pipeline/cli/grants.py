@@ -26,7 +26,7 @@ _LOGINS = """\
 -- Whose login it is, for team leads:
 --   INSERT INTO {schema}.reader_logins (login, account_id, is_trusted) VALUES ('alice', 'account id', false);
 -- An application that says for whom it reads (SET drillster.account_id = '…'):
---   INSERT INTO {schema}.reader_logins (login, is_trusted) VALUES ('superset', true);
+--   INSERT INTO {schema}.reader_logins (login, is_trusted) VALUES ('portal', true);
 """
 
 
