@@ -107,7 +107,7 @@ sbom: install  ## Write dist/sbom.json, the CycloneDX list of what the image ins
 # uv is no dependency: make one anywhere (pip install uv) and name it by UV=…
 UV ?= uv
 COMPILE = $(UV) pip compile --universal --generate-hashes --python-version 3.11 --no-emit-index-url pyproject.toml
-IMAGE = $(foreach extra,alerts deploy mysql postgres s3 sandbox ui,--extra $(extra))
+IMAGE = $(foreach extra,alerts deploy mysql postgres s3 sandbox timestamps ui,--extra $(extra))
 lock:  ## Write all locks again, from pyproject.toml (UV=path of uv)
 	$(COMPILE) --extra dev -o requirements.lock
 	$(COMPILE) $(IMAGE) -c requirements.lock deploy/requirements.in -o deploy/requirements.lock

@@ -140,9 +140,9 @@ class Organization:
                     "test_result_id": each,
                     "test_id": self.tests[place % len(self.tests)],
                     **dict(zip(("group_id", "account_id"), self.members[place // ATTEMPTS], strict=True)),
-                    "started_at": ends - timedelta(days=place % 90),
+                    "started_at": self._added + timedelta(hours=place),
                     "passed": place % 3 > 0,
-                    "completed_at": ends - timedelta(days=place % 90),
+                    "completed_at": self._added + timedelta(hours=place, minutes=30),
                     "score_percentage": place % 101,
                 }
                 for place, each in enumerate(self._attempts)

@@ -27,7 +27,7 @@ import numpy as np
 from drillster_pipeline.dates import midnight
 from tests.drillster import Sandbox, Size
 
-SIZES = (100, 400, 1_200)
+SIZES = (500, 2_000, 8_000)
 LEARNERS = {1_000: (8, 1), 10_000: (8, 1), 100_000: (32, 1), 1_000_000: (64, 1), 10_000_000: (256, 4)}
 """DRILLSTER_CONCURRENCY and DRILLSTER_CAPTURE_SHARDS for so many learners."""
 DAY = date(2026, 6, 9)
@@ -35,7 +35,6 @@ PAGE = 100
 """Items per page."""
 ROUND_TRIP_SECONDS = 0.1
 """What the table takes for the time that Drillster needs for an answer."""
-START, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +236,14 @@ def report(runs: Sequence[Cost]) -> str:
     )
 
 
+def put(page: Path, name: str, found: str) -> None:
+    """Put what was found into a page, between the comments of a name."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    text = page.read_text()
+    head, tail = text.split(start)[0], text.split(end)[1]
+    page.write_text(f"{head}{start}\n{found}\n{end}{tail}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -249,9 +256,7 @@ def main() -> None:
     found = report([measure(accounts) for accounts in chosen.sizes])
     print(found)
     if chosen.write:
-        text = chosen.write.read_text()
-        head, tail = text.split(START)[0], text.split(END)[1]
-        chosen.write.write_text(f"{head}{START}\n{found}\n{END}{tail}")
+        put(chosen.write, "measured", found)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,8 @@ from drillster_pipeline.settings import load_settings
 from tests.drillster import Faults, Sandbox, Size
 
 from .processes import cpu_seconds, peak_mib
-from .scaling import DAY, night_after, row, table
+from .scaling import DAY, night_after, put, row, table
 
-START, END = "<!-- shards -->", "<!-- /shards -->"
 WAITING, IN_FLIGHT, LATENCY = 2_000, 8, 0.1
 """Accounts where waiting is the limit, requests in flight of each process, seconds of an answer."""
 
@@ -150,9 +149,7 @@ def main() -> None:
     found = report(chosen.accounts)
     print(found)
     if chosen.write:
-        text = chosen.write.read_text()
-        head, tail = text.split(START)[0], text.split(END)[1]
-        chosen.write.write_text(f"{head}{START}\n{found}\n{END}{tail}")
+        put(chosen.write, "shards", found)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,10 @@ def test_what_is_copied_into_the_image_is_there_and_is_sent_to_the_builder() -> 
     ignored = (REPOSITORY / ".containerignore").read_text()
     assert ignored == (REPOSITORY / ".dockerignore").read_text()
     sent = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
+    wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert sent >= wheel["force-include"].keys() | {*wheel["packages"]}
+    copied = {word.removeprefix("./") for line in instructions("COPY") for word in shlex.split(line)}
+    assert copied >= sent - {"Containerfile", "deploy"}
     for line in instructions("COPY"):
         *sources, _ = [word for word in shlex.split(line) if not word.startswith("--")]
         for source in (word.replace("${LOCK}", str(LOCKS[0].relative_to(REPOSITORY))) for word in sources):

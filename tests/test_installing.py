@@ -68,6 +68,7 @@ def test_every_module_but_those_that_an_extra_is_for_is_imported_without_any_ext
         ("postgres", "report", {"DRILLSTER_WAREHOUSE_URL": "postgresql://user:secret@127.0.0.1/w"}),
         ("mysql", "report", {"DRILLSTER_WAREHOUSE_URL": "mariadb://user:secret@127.0.0.1/w"}),
         ("s3", "prune", {"DRILLSTER_ARCHIVE_URL": "s3://user:secret@bucket/archive"}),
+        ("timestamps", "prune", {"DRILLSTER_TIMESTAMP_URL": "https://user:secret@tsa.example.org/tsr"}),
         ("deploy", "prune", {"DAGSTER_HOME": str(REPOSITORY / "deploy")}),
     ],
 )

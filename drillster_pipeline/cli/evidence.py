@@ -60,7 +60,7 @@ def verify_evidence(console: Console, context: PipelineContext, path: Path) -> i
     if all(finding.is_right for finding in findings):
         console.print("\nThe evidence is true: file, archive and warehouse say the same.")
         return 0
-    console.print("\n[red]The evidence is not proven: see above what was changed.[/]")
+    console.print("\n[red]The evidence is not proven: see above what was changed or is missing.[/]")
     return ArchiveCorrupt.exit_code
 
 

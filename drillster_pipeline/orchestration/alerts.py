@@ -258,7 +258,7 @@ class _Alerts:
         if ERROR_TYPE in known:
             kind = known[ERROR_TYPE].value
         else:
-            kind = (data.error.cause or data.error).cls_name if data.error else "unknown"
+            kind = (data.error.cause or data.error).cls_name if data.error else self.translated("unknown")
         text = self.translated(
             "An error that this program does not expect, %(kind)s: see run %(run_id)s in Dagster",
             kind=kind,

@@ -82,8 +82,10 @@ def as_zip(found: dict[str, Any], language: Language) -> bytes:
     """A page to read, and the same as JSON."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("disclosure.html", render(found, CONTRACT, language))
-        archive.writestr("disclosure.json", json.dumps(found, ensure_ascii=False, indent=1))
+        # A response may have half of a surrogate pair, as where Drillster has cut a name in the middle of an emoji.
+        archive.writestr("disclosure.html", render(found, CONTRACT, language).encode("utf-8", "replace"))
+        written = json.dumps(found, ensure_ascii=False, indent=1)
+        archive.writestr("disclosure.json", written.encode("utf-8", "backslashreplace"))
     return content.getvalue()
 
 

@@ -28,7 +28,7 @@ from drillster_pipeline.errors import Busy, PipelineError, SettingsError, Unavai
 from drillster_pipeline.privacy.erase import GONE, Eraser, Person
 
 from .context import PipelineContext
-from .timestamps import stamp
+from .timestamps import stamp_all
 
 NOTES = "forgetting"
 """The folder of the archive with the names of people whose erasure is not finished."""
@@ -78,6 +78,7 @@ def forget(context: PipelineContext, account_id: str) -> ForgetOutcome:
         _renew_seals(context)
         outcome.reports = tuple(_remove_reports(context, eraser))
         _remove_note(context, note)
+    stamp_all(context)  # loads need not wait for the authority
     return outcome
 
 
@@ -195,17 +196,12 @@ def sealed_captures(context: PipelineContext) -> Iterator[Capture]:
 
 
 def _renew_seals(context: PipelineContext) -> None:
-    """Let the ledger know captures by what they are now; only those that were, before, what the ledger says.
-
-    The new seals are stamped, until the authority fails: `prune` has the others stamped.
-    """
-    is_stamped = True
+    """Let the ledger know captures by what they are now; only those that were, before, what the ledger says."""
     for capture in sealed_captures(context):
         redacted = capture.manifest.get("redacted", [])
         earlier = [entry["was_sha256"] for entry in redacted if "was_sha256" in entry]
         if earlier:
             context.warehouse.renew_seal(capture.capture_id, earlier=earlier, now=capture.manifest_sha256)
-            is_stamped = is_stamped and stamp(context, capture)
 
 
 def _remove_reports(context: PipelineContext, eraser: Eraser) -> Iterator[str]:

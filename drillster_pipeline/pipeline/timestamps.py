@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 ANSWER_SECONDS, ROUND_SECONDS = 10.0, 20.0
 """How long an authority may take from one byte to the next, and in all."""
+_NO_STAMP = (ValueError, KeyError)
+"""What the library raises where bytes are no time stamp."""
 LARGEST = 1 << 20
 """Bytes of a time stamp at most: they are some thousand."""
 
@@ -66,8 +69,8 @@ def _stamp(capture: Capture, url: str) -> str | None:
     With the certificates of the authority. Where these are not sorted as DER has it, which some authorities do not and
     the library insists on, without: the file of DRILLSTER_TIMESTAMP_CERTIFICATE must have the signer's then.
     """
-    with needs_extra("timestamps", "DRILLSTER_TIMESTAMP_URL"):
-        import rfc3161_client as rfc3161
+    import rfc3161_client as rfc3161
+
     content = capture.storage.read(f"{capture.ref.folder}/{MANIFEST}")
     digest = hashlib.sha256(content)
     builder = rfc3161.TimestampRequestBuilder().data(content).hash_algorithm(rfc3161.HashAlgorithm.SHA256)
@@ -77,11 +80,14 @@ def _stamp(capture: Capture, url: str) -> str | None:
         if (problem := bounded(partial(_ask, url, request.as_bytes(), found), ROUND_SECONDS)) is not None:
             return problem
         try:
-            answer = rfc3161.decode_timestamp_response(found[0]).tst_info
-        except ValueError:
+            response = rfc3161.decode_timestamp_response(found[0])
+            answer, status = response.tst_info, response.status
+        except _NO_STAMP:
             continue
+        if status != rfc3161.PKIStatus.GRANTED:
+            continue  # granted with changes: the library would prove nothing by it
         if (answer.nonce, answer.message_imprint.message) != (request.nonce, digest.digest()):
-            return "its time stamp is of something else"
+            return "its time stamp is of another request"
         capture.storage.write(f"{capture.ref.folder}/{_name(digest.hexdigest())}", found[0])
         return None
     return "it refused, or its response is no time stamp"
@@ -90,15 +96,16 @@ def _stamp(capture: Capture, url: str) -> str | None:
 def _ask(url: str, query: bytes, found: list[bytes]) -> str | None:
     """Add the response of an authority; returns why it gave none, or None."""
     import requests
+    from urllib3.exceptions import HTTPError
 
     headers = {"Content-Type": "application/timestamp-query"}
     try:
         with requests.post(
             url, data=query, headers=headers, timeout=ANSWER_SECONDS, allow_redirects=False, stream=True
         ) as response:
-            found.append(response.raw.read(LARGEST))
+            found.append(response.raw.read(LARGEST, decode_content=True))
             return None if response.status_code == 200 else f"status {response.status_code}"
-    except (requests.RequestException, OSError, ValueError) as problem:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
         return type(problem).__name__
 
 
@@ -106,18 +113,18 @@ def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[F
     """What the stamps prove of the seal as it is, and as it was before persons were erased; no request is made."""
     from .evidence import Finding, text_of  # needs pandas, which a capture should not wait for
 
-    stamps = _stamps(capture)
-    if not stamps and context.settings.timestamp_url is None:
+    stamps, certificates = _stamps(capture), context.settings.timestamp_certificate
+    if not stamps and context.settings.timestamp_url is None and certificates is None:
         return
     if _name(capture.manifest_sha256) not in stamps:
-        yield Finding("time stamp", "the seal has none yet: a later `prune` requests it")
+        text = "the seal has none, so nothing proves when it existed: `prune` requests it of DRILLSTER_TIMESTAMP_URL"
+        yield Finding("time stamp", text, is_right=False)
     seals = {capture.manifest_sha256: "the seal as it is now"}
     seals |= {
-        entry["was_sha256"]: f"an earlier seal, before the redaction of {entry['at'][:10]}, which no longer applies"
+        entry["was_sha256"]: f"the seal before the redaction of {entry['at'][:10]}, which no longer applies,"
         for entry in capture.manifest.get("redacted", ())
         if "was_sha256" in entry
     }
-    certificates = context.settings.timestamp_certificate
     for sha256, seal in seals.items():
         if (name := _name(sha256)) not in stamps:
             continue
@@ -125,15 +132,19 @@ def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[F
             text = f"{seal} has one; name the authority's certificate in DRILLSTER_TIMESTAMP_CERTIFICATE to verify it"
             yield Finding("time stamp", text)
             continue
-        moment = _verified(capture.storage.read(f"{capture.ref.folder}/{name}"), sha256, certificates)
-        text = f"{seal} has one that is not of this authority, or was changed"
-        if moment is not None:
-            text = f"{seal} existed at {text_of(moment)}, as the authority signed"
-        yield Finding("time stamp", text, is_right=moment is not None)
+        try:
+            moment = _verified(capture.storage.read(f"{capture.ref.folder}/{name}"), sha256, certificates)
+        except ValueError as problem:
+            yield Finding("time stamp", f"{seal} has one that proves nothing: {problem}", is_right=False)
+        else:
+            yield Finding("time stamp", f"{seal} existed at {text_of(moment)}, as the authority signed")
 
 
-def _verified(content: bytes, sha256: str, certificates: Path) -> datetime | None:
-    """When a seal existed, by a stamp that an authority of these certificates signed; None: it proves nothing."""
+def _verified(content: bytes, sha256: str, certificates: Path) -> datetime:
+    """When a seal existed, by a stamp that an authority of these certificates signed.
+
+    Raises ValueError with the reason where the stamp proves nothing, SettingsError without certificates.
+    """
     from cryptography.x509 import load_pem_x509_certificates
 
     with needs_extra("timestamps", "A time stamp"):
@@ -145,13 +156,21 @@ def _verified(content: bytes, sha256: str, certificates: Path) -> datetime | Non
         raise SettingsError(f"The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read ({reason})") from None
     try:
         answer = rfc3161.decode_timestamp_response(content)
+        stamped = answer.tst_info
+    except _NO_STAMP:
+        raise ValueError("it is no time stamp, or was changed") from None
+    if stamped.message_imprint.message != bytes.fromhex(sha256):
+        raise ValueError("it is of something else")
+    try:
         signers = {(each.issuer, each.serial_number) for each in answer.signed_data.signer_infos}
         signer = next((each for each in roots if (each.issuer, each.serial_number) in signers), None)
         verifier = rfc3161.VerifierBuilder(roots=roots, tsa_certificate=signer).build()
         verifier.verify(answer, bytes.fromhex(sha256))
-    except (ValueError, rfc3161.VerificationError):
-        return None
-    return answer.tst_info.gen_time
+    except (*_NO_STAMP, rfc3161.VerificationError) as problem:
+        reason = re.search('Verify error: ([^"]+)', str(problem))  # of OpenSSL: that a certificate has expired
+        text = "it is not of an authority of these certificates, or was changed"
+        raise ValueError(f"{text} ({reason[1]})" if reason else text) from None
+    return stamped.gen_time
 
 
 def _name(sha256: str) -> str:

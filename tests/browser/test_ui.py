@@ -1,4 +1,4 @@
-"""The Dagster UI and the report, as people see them: in a real browser, by clicking.
+"""The Dagster UI, the report and a disclosure, as people see them: in a real browser, by clicking.
 
 ``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of docs/ui.md as well, of a larger
 organization and a week.
@@ -6,8 +6,10 @@ organization and a week.
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from drillster_pipeline.dates import newest_complete
+from drillster_pipeline.pipeline.disclose import as_zip, disclose
 from drillster_pipeline.pipeline.report import write_report
 from tests.drillster import Sandbox, Size
 from tests.orchestration.services import daemon_of, make_pool, webserver_of
@@ -30,6 +33,8 @@ PICTURES = Path(os.environ["PICTURES"]).absolute() if os.environ.get("PICTURES")
 DATES = 7 if PICTURES else 3
 WORDS = {"en": ("At a glance", "About this data"), "nl": ("In één oogopslag", "Over deze gegevens")}
 """What the report begins and ends with."""
+KEPT = {"en": ("What is kept about you", "In reports"), "nl": ("Wat er over u bewaard wordt", "In rapporten")}
+"""What a disclosure begins and ends with."""
 NOISE: dict[str, str] = {}
 """What Dagster's own page says on the console, as a pattern, and why that is nothing to us."""
 
@@ -143,6 +148,26 @@ def test_the_report_is_read_on_every_screen(
     assert page.problems == []
 
 
+@pytest.mark.parametrize("language", KEPT)
+def test_a_disclosure_is_read_on_every_screen(
+    installation: Installation, browser: Browser, tmp_path: Path, language: str
+) -> None:
+    page = browser.page(width=1100, height=800)
+    installation.set(DRILLSTER_LANGUAGE=language)
+    query = "SELECT account_id, COUNT(*) FROM test_results GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+    ((account_id, _),) = installation.query(query)
+    content = as_zip(disclose(installation.context, account_id), installation.context.language)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(tmp_path)
+    page.go((tmp_path / "disclosure.html").as_uri(), *KEPT[language])
+    taken(page, "disclosure" if language == "en" else f"disclosure-{language}", clip=(0, 0, 1100, 1100), full=True)
+    if AXE.exists():
+        assert violations(page) == []
+    page.resize(360, 740, mobile=True)
+    assert page.run("document.documentElement.scrollWidth") <= 360
+    assert page.problems == []
+
+
 @needs_axe
 @pytest.mark.parametrize(("width", "language"), [(360, "en"), (1100, "nl")])
 def test_axe_finds_nothing_that_keeps_people_from_reading_it(
@@ -153,11 +178,16 @@ def test_axe_finds_nothing_that_keeps_people_from_reading_it(
     for names in (False, True):
         written = write_report(installation.context, newest, names=names, output=tmp_path / f"{names}.html")
         page.go(Path(written.location).as_uri(), *WORDS[language])
-        page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
-        page.run(f"{AXE.read_text()};0")
-        found: list[Any] = page.run("axe.run(document).then(found => found.violations)")
-        assert [(one["id"], one["help"], [node["target"] for node in one["nodes"]][:3]) for one in found] == []
+        assert violations(page) == []
         assert page.run("axe.run(document).then(found => found.passes.length)") > 10
+
+
+def violations(page: Page) -> list[Any]:
+    """What axe finds in a page of which everything is opened."""
+    page.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    page.run(f"{AXE.read_text()};0")
+    found: list[Any] = page.run("axe.run(document).then(found => found.violations)")
+    return [(one["id"], one["help"], [node["target"] for node in one["nodes"]][:3]) for one in found]
 
 
 def seen_bars(page: Page) -> int:

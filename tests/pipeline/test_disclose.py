@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.cli.main import commands
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.language import Language
@@ -19,7 +20,7 @@ from drillster_pipeline.pipeline.disclose import as_zip, disclose
 from drillster_pipeline.pipeline.forget import forget
 from drillster_pipeline.report.disclosure import render
 from drillster_pipeline.warehouse import CONTRACT
-from tests.support.installation import Installation
+from tests.support.installation import DAY, NOW, Installation
 from tests.translations.bracketed import bracketed, untranslated
 
 
@@ -33,6 +34,12 @@ def person(loaded: Installation) -> str:
     (loaded.folder / "reports").mkdir()
     (loaded.folder / "reports" / "2026-06-09-names.html").write_text(f"<td>{name}</td>")
     loaded.query("UPDATE groups SET description = :text", text=f"Ask {name}, not another one")
+    loaded.query("INSERT INTO reader_logins VALUES ('reader', :id, 0)", id=account_id)
+    ((load,),) = loaded.query("SELECT MAX(load_id) FROM loads")
+    record = json.dumps({"group_id": "g", "account_id": account_id})
+    loaded.query("INSERT INTO rejected_rows VALUES (:load, 'results', 1, 'why', :record)", load=load, record=record)
+    key = f"g\x1f{account_id}"
+    loaded.query("INSERT INTO load_exceptions VALUES (:load, 'group_staff', 1, 'row', :key)", load=load, key=key)
     return str(account_id)
 
 
@@ -94,3 +101,14 @@ def test_a_page_of_hostile_texts_is_text(loaded: Installation, person: str) -> N
     loaded.query("UPDATE accounts SET name = :name WHERE account_id = :id", name="<script>alert(1)</script>", id=person)
     with zipfile.ZipFile(io.BytesIO(as_zip(disclose(loaded.context, person), loaded.context.language))) as archive:
         assert "<script>" not in archive.read("disclosure.html").decode()
+
+
+def test_a_name_that_drillster_cut_in_the_middle_of_a_sign_is_given_as_it_is(loaded: Installation) -> None:
+    writer = loaded.context.archive.begin(DAY, "snapshot", {"kind": "snapshot"}, NOW)
+    account = rb'{"accounts": [{"account": {"type": "USER", "id": "cut", "name": "Jo \ud83d"}}]}'
+    writer.append("accounts", {}, 1, NOW, account, footer=UnitFooter(1, 1))
+    writer.seal({"resources": {"accounts": {"lost": [], "short": []}}})
+    content = as_zip(disclose(loaded.context, "cut"), loaded.context.language)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert json.loads(archive.read("disclosure.json"))["names"] == ["Jo \ud83d"]
+        assert "Jo ?" in archive.read("disclosure.html").decode()

@@ -21,6 +21,7 @@ from drillster_pipeline.archive.captures import Capture, CaptureWriter
 from drillster_pipeline.archive.local import LocalStorage
 from drillster_pipeline.archive.records import UnitFooter
 from drillster_pipeline.errors import Busy, SettingsError
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.pipeline.forget import ForgetOutcome, forget
 from drillster_pipeline.warehouse import Warehouse
 from drillster_pipeline.warehouse.engine import LockWait
@@ -168,6 +169,21 @@ def test_while_a_load_is_made_nothing_is_changed(
     with loaded.context.warehouse.erasing(), pytest.raises(Busy, match="is being written by forget"):
         run(loaded, person)
     assert {found.split("/")[0] for found in traces(loaded, person)} >= {"archive", "reports"}
+
+
+def test_loads_do_not_wait_for_the_authority_that_stamps_the_new_seals(
+    loaded: Installation, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stamp_all(context: PipelineContext) -> None:
+        assert notes(loaded).exists() is False
+        with context.warehouse.erasing():
+            stamped.append(context)
+
+    stamped: list[PipelineContext] = []
+    monkeypatch.setattr(loaded.context.warehouse, "_wait", LockWait(seconds=0))
+    monkeypatch.setattr(forget_module, "stamp_all", stamp_all)
+    run(loaded, person)
+    assert stamped == [loaded.context]
 
 
 def test_where_a_reader_keeps_traces_in_the_log_of_sqlite_it_is_busy(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.pipeline.evidence import Claim, Evidence, collect_evidence
@@ -18,6 +20,7 @@ from tests.drillster import Sandbox
 from tests.support.installation import DAY, Installation
 from tests.support.timestamp_authority import Authority, authority
 
+NONE = "the seal has none, so nothing proves when it existed: `prune` requests it of DRILLSTER_TIMESTAMP_URL"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to be a time-stamping authority with"),
@@ -33,6 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 @pytest.fixture
 def tsa(running: Authority) -> Authority:
     running.status, running.answer, running.requests = 200, None, 0
+    running.change, running.headers = bytes, {}
     return running
 
 
@@ -78,7 +82,16 @@ def test_a_capture_is_stamped_and_proven_offline(
     assert "secret" not in caplog.text
 
 
-@pytest.mark.parametrize("failure", ["down", "status", "refusal", "something else", "of another"])
+def with_changes(response: bytes) -> bytes:
+    """The response with the status "granted with modifications" (RFC 3161, section 2.4.2)."""
+    granted = bytes.fromhex("3003020100")
+    assert response.count(granted) >= 1
+    return response.replace(granted, granted[:-1] + b"\1", 1)
+
+
+@pytest.mark.parametrize(
+    "failure", ["down", "status", "refusal", "something else", "of another", "cut short", "with changes"]
+)
 def test_an_authority_that_fails_stops_nothing_and_is_asked_again(
     installation: Installation, tsa: Authority, caplog: pytest.LogCaptureFixture, failure: str
 ) -> None:
@@ -90,18 +103,22 @@ def test_an_authority_that_fails_stops_nothing_and_is_asked_again(
         query.write_text("another")
         tsa._openssl("ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "other")
         tsa.answer = tsa.stamp((tsa.folder / "other").read_bytes())
+    tsa.headers = {"Content-Length": "99999"} if failure == "cut short" else {}
+    tsa.change = with_changes if failure == "with changes" else bytes
     installation.capture()
     installation.publish()
     assert stamps(installation) == []
     assert caplog.text.count("has no time stamp yet") == 1
     assert "secret" not in caplog.text
-    tsa.status, tsa.answer = 200, None
+    tsa.status, tsa.answer, tsa.change = 200, None, gzip.compress
+    tsa.headers = {"Content-Encoding": "gzip"}
     installation.set(DRILLSTER_TIMESTAMP_URL=tsa.url)
-    assert found(installation, evidence_of(installation)) == [
-        ("the seal has none yet: a later `prune` requests it", True)
-    ]
+    evidence = evidence_of(installation)
+    assert found(installation, evidence) == [(NONE, False)]
     prune(installation.context)
     assert len(stamps(installation)) == 1
+    ((_, is_right),) = found(installation, evidence)
+    assert is_right
 
 
 def test_where_certificates_are_not_sorted_the_stamp_has_none_and_the_file_has_the_signers(
@@ -131,25 +148,52 @@ def test_after_an_erasure_the_seal_is_stamped_anew_and_both_are_told_apart(stamp
     assert earlier in stamps(stamped)
     now, before = found(stamped, evidence)
     assert now[0].startswith("the seal as it is now existed at 20")
-    assert before[0].startswith("an earlier seal, before the redaction of 2026-06-10, which no longer applies existed")
+    assert before[0].startswith("the seal before the redaction of 2026-06-10, which no longer applies, existed")
     assert now[1]
     assert before[1]
 
 
-def test_a_stamp_that_was_changed_or_is_of_another_authority_proves_nothing(
-    stamped: Installation, tmp_path: Path
-) -> None:
+def test_the_reasons_why_a_stamp_proves_nothing_are_told_apart(stamped: Installation, tmp_path: Path) -> None:
     evidence = evidence_of(stamped)
     (own,) = stamps(stamped)
     content = own.read_bytes()
-    wrong = [("the seal as it is now has one that is not of this authority, or was changed", False)]
-    for changed in (content[:-1] + bytes([content[-1] ^ 1]), b"", content[: len(content) // 2]):
+
+    def reason() -> str:
+        ((text, is_right),) = found(stamped, evidence)
+        assert not is_right
+        return text.removeprefix("the seal as it is now has one that proves nothing: it is ")
+
+    for changed in (b"", b"<html>", content[: len(content) // 2]):
         own.write_bytes(changed)
-        assert found(stamped, evidence) == wrong
+        assert reason() == "no time stamp, or was changed"
+    not_of_it = "not of an authority of these certificates, or was changed"
+    unknown_status = content.replace(bytes.fromhex("3003020100"), bytes.fromhex("3003020143"), 1)
+    for changed in (content[:-1] + bytes([content[-1] ^ 1]), unknown_status):
+        own.write_bytes(changed)
+        assert reason() == not_of_it
+    (of_events,) = (stamped.folder / "archive").glob(f"{DAY}/*-events-*/*.tsr")
+    own.write_bytes(of_events.read_bytes())
+    assert reason() == "of something else"
     own.write_bytes(content)
-    stamped.set(DRILLSTER_TIMESTAMP_CERTIFICATE=str(Authority(tmp_path / "other", "Authority").certificate))
-    assert found(stamped, evidence) == wrong
+    other = Authority(tmp_path / "other", "Authority")
+    stamped.set(DRILLSTER_TIMESTAMP_CERTIFICATE=str(other.certificate))
+    assert reason() == f"{not_of_it} (unable to get local issuer certificate)"
+    other.expire()
+    query = TimestampRequestBuilder().data((own.parent / "manifest.json").read_bytes())
+    query = query.hash_algorithm(HashAlgorithm.SHA256).build()
+    own.write_bytes(other.stamp(query.as_bytes()))
+    assert reason() == f"{not_of_it} (certificate has expired)"
+    own.write_bytes(content)
     for file in (tmp_path / "none.pem", own):
         stamped.set(DRILLSTER_TIMESTAMP_CERTIFICATE=str(file))
         with pytest.raises(SettingsError, match="The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read"):
             found(stamped, evidence)
+
+
+@pytest.mark.parametrize("setting", ["URL", "CERTIFICATE"])
+def test_a_stamp_that_is_gone_is_missing_while_either_setting_is_there(stamped: Installation, setting: str) -> None:
+    evidence = evidence_of(stamped)
+    (own,) = stamps(stamped)
+    own.unlink()
+    stamped.set(**{f"DRILLSTER_TIMESTAMP_{setting}": ""})
+    assert found(stamped, evidence) == [(NONE, False)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -37,6 +38,9 @@ class Authority:
         """What it answers with; another than 200 has no stamp."""
         self.answer: bytes | None = None
         """What it answers instead of a stamp."""
+        self.change: Callable[[bytes], bytes] = bytes
+        """What becomes of an answer on its way."""
+        self.headers: Mapping[str, str] = {}
         self.requests = 0
         self.url = ""
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -46,8 +50,16 @@ class Authority:
         more = f"certs = {folder}/ca.pem\n" if unsorted else ""
         (folder / "config").write_text(_CONFIG.format(folder=folder) + more)
         (folder / "serial").write_text("01\n")
+        self._sign(days=2)
+
+    def expire(self) -> None:
+        """Go on with a certificate that has expired."""
+        self._sign(days=0)
+        time.sleep(1.1)  # it is valid until this second
+
+    def _sign(self, *, days: int) -> None:
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extensions")
-        self._openssl("x509", "-req", "-in", "tsa.csr", *signed, "-days", "2", "-out", "tsa.pem")
+        self._openssl("x509", "-req", "-in", "tsa.csr", *signed, "-days", str(days), "-out", "tsa.pem")
 
     def stamp(self, query: bytes) -> bytes:
         """The response to a request."""
@@ -70,9 +82,11 @@ def authority(folder: Path, *, unsorted: bool = False) -> Iterator[Authority]:
             query = self.rfile.read(int(self.headers["Content-Length"]))
             assert self.headers["Content-Type"] == "application/timestamp-query"
             self.send_response(made.status)
+            for name, value in made.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             if made.status == 200:
-                self.wfile.write(made.stamp(query) if made.answer is None else made.answer)
+                self.wfile.write(made.change(made.stamp(query) if made.answer is None else made.answer))
 
         def log_message(self, *_: object) -> None:
             pass

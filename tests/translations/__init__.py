@@ -15,7 +15,7 @@ from drillster_pipeline.dashboards import archive, connection_url
 from drillster_pipeline.language import CATALOGS, DOMAIN, Language
 from drillster_pipeline.report.disclosure import label
 from drillster_pipeline.resources import RESOURCES
-from drillster_pipeline.tables import DATA_TABLES, HISTORY_TABLES
+from drillster_pipeline.warehouse import CONTRACT
 
 FILES = tuple(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 _METHODS = [("**.py", "python"), ("**.j2", "jinja2.ext:babel_extract")]
@@ -52,8 +52,9 @@ def _texts_of_dashboards() -> list[str]:
 def _texts_of_the_contract() -> Iterator[str]:
     """What a disclosure shows of tables: the names of all that have something of a person, and more of rows."""
     yield from map(label, RESOURCES)
-    for table in (*DATA_TABLES.values(), *HISTORY_TABLES.values()):
-        if any(column.name in {"account_id", "test_result_id"} for column in table.columns):
+    for table in CONTRACT.values():
+        names = {column.name for column in table.columns}
+        if names & {"account_id", "test_result_id"} or table.name in {"rejected_rows", "load_exceptions"}:
             yield from (label(table.name), table.description, *(label(column.name) for column in table.columns))
         elif any(column.prose for column in table.columns):
             shown = (column.name for column in table.columns if column.prose or column.name in table.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -141,34 +140,31 @@ def proficiency_trend(tables: Tables) -> sa.Select[Any]:
     },
 )
 def test_attempts(tables: Tables) -> sa.Select[Any]:
-    """One row per attempt."""
+    """One row per attempt. Its windows share one order, so that the attempts are sorted once."""
     attempts, playables, groups, accounts = map(tables, ("test_results", "playables", "groups", "accounts"))
-    other = attempts.alias("other")
-    started, at = other.c.started_at, attempts.c.started_at
-    is_earlier = sa.or_(
-        started < at,
-        sa.and_(started.is_not(None), at.is_(None)),
-        sa.and_(started.is_not_distinct_from(at), other.c.test_result_id < attempts.c.test_result_id),
-    )
+    of_person = [attempts.c.account_id, attempts.c.test_id]
+    order = [attempts.c.started_at.is_(None), attempts.c.started_at, attempts.c.test_result_id]
 
-    def of_person(total: Callable[[Any], Any], value: Any, *conditions: sa.ColumnElement[bool]) -> Any:
-        # By the index of the person alone: a test has far more attempts. Windows would number all attempts first.
-        case = sa.case((sa.and_(other.c.test_id == attempts.c.test_id, *conditions), value))
-        return sa.select(total(case)).where(other.c.account_id == attempts.c.account_id).scalar_subquery()
+    def until_then(value: Any) -> sa.ColumnElement[int]:
+        return sa.func.count(value).over(partition_by=of_person, order_by=order, rows=(None, 0))
 
-    passed_before = of_person(sa.func.count, 1, is_earlier, other.c.passed.is_(sa.true()))
+    numbered = sa.select(
+        *(attempts.c[name] for name in VIEWS["test_attempts"].columns if name in attempts.c),
+        until_then(attempts.c.test_result_id).label("attempt_number"),
+        until_then(sa.case((attempts.c.passed.is_(sa.true()), 1))).label("passed_until_then"),
+        sa.func.max(attempts.c.score_percentage).over(partition_by=of_person).label("best_score_percentage"),
+    ).subquery("numbered")
+    is_first_pass = flag(sa.and_(numbered.c.passed.is_(sa.true()), numbered.c.passed_until_then == 1))
     made = {
         "test_name": playables.c.name,
         "group_name": groups.c.name,
         "account_name": accounts.c.name,
-        "attempt_number": of_person(sa.func.count, 1, is_earlier) + 1,
-        "is_first_pass": flag(sa.and_(attempts.c.passed.is_(sa.true()), passed_before == 0)),
-        "best_score_percentage": of_person(sa.func.max, other.c.score_percentage),
+        "is_first_pass": is_first_pass,
     }
-    columns = {name: made[name] if name in made else attempts.c[name] for name in VIEWS["test_attempts"].columns}
+    columns = {name: made[name] if name in made else numbered.c[name] for name in VIEWS["test_attempts"].columns}
     return (
         sa.select(*labelled(columns))
-        .join_from(attempts, playables, playables.c.playable_id == attempts.c.test_id, isouter=True)
-        .join(groups, groups.c.group_id == attempts.c.group_id, isouter=True)
-        .join(accounts, accounts.c.account_id == attempts.c.account_id)
+        .join_from(numbered, playables, playables.c.playable_id == numbered.c.test_id, isouter=True)
+        .join(groups, groups.c.group_id == numbered.c.group_id, isouter=True)
+        .join(accounts, accounts.c.account_id == numbered.c.account_id)
     )
