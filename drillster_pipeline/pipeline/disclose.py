@@ -51,7 +51,7 @@ def disclose(context: PipelineContext, account_id: str) -> dict[str, Any]:
                             "capture": capture.ref.folder,
                             "resource": resource,
                             "captured_at": line.captured_at,
-                            "unit": dict(line.unit),
+                            "unit": hidden.unit(line.unit),
                             "found": [hidden.value(value, place) for place, value in found],
                         }
                     )

@@ -34,6 +34,11 @@ class OthersHidden:
         """A running text without names of two words or more of others, and without their addresses."""
         return self._names.masked(text)
 
+    def unit(self, unit: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of a unit, which may be about another person."""
+        subject = unit.get(persons.UNIT_OF_PERSON, self._eraser.person.account_id)
+        return dict(unit) if subject == self._eraser.person.account_id else {**unit, persons.UNIT_OF_PERSON: ANOTHER}
+
     def value(self, value: Json, place: str) -> Json:
         """A part of a response; ``place`` is the field that it is in."""
         if isinstance(value, list):

@@ -31,7 +31,12 @@ def render(found: Mapping[str, Any], tables: Mapping[str, Table], language: Lang
         return language.numeric_day(datetime.fromisoformat(value)) + clock
 
     environment = environment_of(language)
-    environment.filters |= {"label": lambda name: language.translated(label(name)), "time": time}
+    environment.filters |= {
+        "label": lambda name: language.translated(label(name)),
+        "time": time,
+        # Translators: between ones and tenths
+        "decimal": lambda value: f"{value:g}".replace(".", language.translated(".")),
+    }
     shown = {}
     for name, rows in found["tables"].items():
         # Not the account id in every row, nor what is never given.

@@ -67,7 +67,13 @@ def test_every_word_of_the_page_is_translated_but_for_names_and_ids(loaded: Inst
     for shown in (found, empty):
         page = render(shown, CONTRACT, bracketed("nl"))
         assert untranslated(page, *found["unfinished_captures"]) == ""
-    assert ">Wat er over u bewaard wordt<" in render(found, CONTRACT, Language("nl"))
+    for attempt in found["tables"]["test_results"]:
+        attempt["progress"] = 0.5
+    (row,) = found["tables"]["accounts_history"]
+    found["tables"]["accounts_history"].append({**row, "valid_until": "2026-06-09"})
+    page = render(found, CONTRACT, Language("nl"))
+    for text in (">Wat er over u bewaard wordt<", "<bdi>0,5</bdi>", "<td>heden</td>"):
+        assert text in page
 
 
 def disclosed_again(installation: Installation, person: str) -> str:
@@ -112,3 +118,16 @@ def test_a_name_that_drillster_cut_in_the_middle_of_a_sign_is_given_as_it_is(loa
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert json.loads(archive.read("disclosure.json"))["names"] == ["Jo \ud83d"]
         assert "Jo ?" in archive.read("disclosure.html").decode()
+
+
+def test_whose_response_it_was_that_names_the_person_is_not_said(loaded: Installation, person: str) -> None:
+    ((name,),) = loaded.query("SELECT name FROM accounts WHERE account_id = :id", id=person)
+    writer = loaded.context.archive.begin(DAY, "snapshot", {"kind": "snapshot"}, NOW)
+    for account_id in (person, "another"):
+        unit = {"group_id": "g", "account_id": account_id}
+        body = json.dumps({"results": [{"drill": {"type": "DRILL", "id": "d", "name": f"By {name}"}}]}).encode()
+        writer.append("results", unit, 1, NOW, body, footer=UnitFooter(1, 1))
+    folder = writer.seal({"resources": {"results": {"lost": [], "short": []}}}).ref.folder
+    found = [each for each in disclose(loaded.context, person)["responses"] if each["capture"] == folder]
+    assert [each["unit"]["account_id"] for each in found] == [person, "[another person]"]
+    assert found[1]["found"] == [f"By {name}"]
