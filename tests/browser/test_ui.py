@@ -1,7 +1,7 @@
 """The Dagster UI, the report and a disclosure, as people see them: in a real browser, by clicking.
 
-``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of docs/ui.md and docs/privacy.md as well, of a larger
-organization and a week.
+``PICTURES=docs/pictures python -m pytest tests/browser`` makes the pictures of docs/ui.md and docs/privacy.md as
+well, of a larger organization and a week.
 """
 
 from __future__ import annotations
