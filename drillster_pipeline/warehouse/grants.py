@@ -64,6 +64,14 @@ _ELSEWHERE = (
     " HAVING NOT bool_or(d.datname = current_database())"
 )
 """The other databases where a role has rights, if it has none in this one."""
+_READ_BY_VIEWS = (
+    "SELECT min(other.nspname) FROM pg_namespace own JOIN pg_class v ON v.relnamespace = own.oid"
+    " JOIN pg_rewrite r ON r.ev_class = v.oid"
+    " JOIN pg_depend d ON d.objid = r.oid AND d.refclassid = CAST('pg_class' AS regclass)"
+    " JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace other ON other.oid = t.relnamespace"
+    " WHERE own.nspname = :own AND other.nspname NOT IN (:own, :schema)"
+)
+"""A schema that the views in a schema of a role read, other than that of this warehouse."""
 _NOT_FOR_AUDITORS = {"account_external_ids", *(table.name for table in SUBJECTS["Practice and tests"])}
 
 
@@ -203,7 +211,7 @@ class _Composing:
         """All that the roles need, in order."""
         found = Grants(self._owner, self._schema, self._prefix)
         own_schemas = list(dict.fromkeys(_OWN_SCHEMAS[name] for name in names if name in _OWN_SCHEMAS))
-        found.preparing += self._preparing(names, own_schemas, found.notes)
+        found.preparing += [*self._preparing(names, found.notes), *self._schemas(own_schemas)]
         owner = self._quote(self._owner)
         texts = [f"SET LOCAL ROLE {owner}"]
         for each in own_schemas:
@@ -238,8 +246,8 @@ class _Composing:
     def _scalar(self, query: str, **values: Any) -> Any:
         return self._connection.scalar(sa.text(query), values)
 
-    def _preparing(self, names: Collection[str], own_schemas: Collection[str], notes: list[str]) -> Iterator[str]:
-        """Roles and schemas that are not there, and rights that only an administrator may give."""
+    def _preparing(self, names: Collection[str], notes: list[str]) -> Iterator[str]:
+        """Roles that are not there, and rights that only an administrator may give."""
         has_role = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :name)"
         may_connect = "SELECT has_database_privilege(:name, current_database(), 'CONNECT')"
         may_use = "SELECT has_schema_privilege(:name, :schema, 'USAGE')"
@@ -248,10 +256,7 @@ class _Composing:
             if not is_there:
                 yield f"CREATE ROLE {self._role[name]}"
             elif elsewhere := self._scalar(_ELSEWHERE, name=self._prefix + name):
-                raise Refused(
-                    f"The role {self._prefix}{name} has rights in {elsewhere}, too: who has it would read both "
-                    "warehouses. Name other roles by --prefix"
-                )
+                raise self._taken(f"role {self._prefix}{name}", elsewhere)
             for where in (each for each, _ in self._read_by(name) if not self._may_give(each)):
                 if not (is_there and self._scalar(may_use, name=self._prefix + name, schema=where)):
                     yield f"GRANT USAGE ON SCHEMA {self._quote(where)} TO {self._role[name]}"
@@ -264,9 +269,20 @@ class _Composing:
                     notes.append(f"The tables belong to {self._owner}, a superuser: the role loader gets no rights")
                 elif not (is_there and self._scalar(member, name=self._prefix + name, owner=self._owner)):
                     yield f"GRANT {self._quote(self._owner)} TO {self._role[name]}"
+
+    def _schemas(self, own_schemas: Collection[str]) -> Iterator[str]:
+        """Those with views of roles that are not there."""
         for name in own_schemas:
             if not self._scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :name)", name=self._own(name)):
                 yield f"CREATE SCHEMA {self._quote(self._own(name))} AUTHORIZATION {self._quote(self._owner)}"
+            elif other := self._scalar(_READ_BY_VIEWS, own=self._own(name), schema=self._schema):
+                raise self._taken(f"schema {self._own(name)}", other)
+
+    def _taken(self, what: str, other: str) -> Refused:
+        return Refused(
+            f"The {what} is of the warehouse in {other}, whose readers would read this one. "
+            "Name other roles by --prefix"
+        )
 
     def _may_give(self, schema: str) -> bool:
         """Whether the owner may give the use of a schema; of one that is not there, for it will be the owner's."""

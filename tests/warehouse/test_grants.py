@@ -410,7 +410,7 @@ def test_another_database_of_the_server_has_roles_of_its_own(rights: Rights) -> 
         with place.prepared():
             environment = {"DRILLSTER_WAREHOUSE_URL": place.url, "DRILLSTER_WAREHOUSE_SCHEMA": SCHEMA}
             command = ["grants", "analyst", "--prefix"]
-            with pytest.raises(Refused, match=f"The role {rights.prefix}analyst has rights in {rights.name}, too"):
+            with pytest.raises(Refused, match=f"role {rights.prefix}analyst is of the warehouse in {rights.name}"):
                 CliRunner().invoke(commands, [*command, rights.prefix], env=environment, catch_exceptions=False)
             ended = CliRunner().invoke(commands, [*command, f"{name}_"], env=environment, catch_exceptions=False)
             with postgresql_engine(url).connect() as connection:
@@ -529,8 +529,7 @@ def test_an_unknown_role_and_a_database_without_row_level_security_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_need_quotes_work(rights: Rights) -> None:
-    """Of the schema, with which those of roles and schemas begin."""
+def test_another_schema_has_roles_of_its_own_whose_names_may_need_quotes(rights: Rights) -> None:
     schema = f"""{rights.name}-%a's "$$:b"""
     place = Place(rights.place.url, schema)
     rights.run(f"CREATE SCHEMA {quoted(schema)} AUTHORIZATION {rights.loader}")
@@ -542,6 +541,8 @@ def test_names_that_need_quotes_work(rights: Rights) -> None:
                 with postgresql_engine(rights.url("postgres")).connect() as connection:
                     connection.connection.driver_connection.execute(ended.output)  # type: ignore[union-attr]  # of psycopg
         assert "CREATE POLICY" not in ended.output, "what is there is left alone"
+        with pytest.raises(Refused, match=rf"schema {rights.prefix}without_names is of the warehouse in {SCHEMA}"):
+            CliRunner().invoke(commands, ["grants", "--prefix", rights.prefix], env=environment, catch_exceptions=False)
         login = re.search(r"CREATE ROLE alice .*;", ended.output)
         assert login
         rights.run(login[0].replace("alice", f"{rights.prefix}quoted").replace("%", "%%"))
