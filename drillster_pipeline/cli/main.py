@@ -265,7 +265,7 @@ def demo(nights: int, accounts: int, folder: Path) -> None:
 def dashboards(file: Path, url: str | None) -> None:
     """Write dashboards for Apache Superset 6.1: compliance, practice, overdue and coming reviews, data health.
 
-    An import of a newer file updates them. Superset refuses, or does not show, what another version of it has not.
+    An import of a newer file updates them. Another version of Superset may refuse the file, or show a chart otherwise.
     """
     from .dashboards import write_dashboards
 
