@@ -22,7 +22,6 @@ from drillster_pipeline.tables import DAILY_TABLES, Table
 
 from .expressions import number_of
 from .model import Tables
-from .reads import count_rows
 
 Rows = dict[str, sa.FromClause]
 """By the name of a table, the rows that its figures are computed from."""
@@ -89,18 +88,21 @@ def _replace(
         connection.execute(sa.insert(table), new)
 
 
-def is_unfilled(connection: sa.Connection, tables: Tables, there: Collection[str]) -> bool:
-    """Whether loads are of before there were figures; ``there``: the tables that the database has."""
-    if "organization_daily" in there and count_rows(connection, tables("organization_daily")):
-        return False
-    return "load_tables" in there and connection.execute(_loads(tables).limit(1)).first() is not None
+def unfilled(connection: sa.Connection, tables: Tables, there: Collection[str]) -> set[date]:
+    """The dates that versions without figures have loaded; ``there``: the tables that the database has."""
+    if "load_tables" not in there:
+        return set()
+    loaded = _loads(tables).with_only_columns(tables("loads").c.export_date).order_by(None).distinct()
+    computed = tables("organization_daily")
+    known = connection.scalars(sa.select(computed.c.export_date)) if computed.name in there else ()
+    return {*connection.scalars(loaded)}.difference(known)
 
 
-def fill(connection: sa.Connection, tables: Tables, only: Mapping[date, Collection[str]] | None = None) -> None:
-    """Compute the figures of all dates from the rows that are there; ``only``: of some dates, from some tables."""
+def fill(connection: sa.Connection, tables: Tables, only: Mapping[date, Collection[str]]) -> None:
+    """Compute the figures of some dates from the rows of some tables that are there."""
     for day, found in groupby(connection.execute(_loads(tables)).all(), key=lambda row: row.export_date):
         loads = list(found)
-        names = {row.table_name for row in loads} & set(_QUERIES if only is None else only.get(day, ()))
+        names = {row.table_name for row in loads}.intersection(only.get(day, ()))
         if names:
             stamp = {"load_id": loads[-1].load_id, "loaded_at": loads[-1].finished_at}
             write(connection, tables, day, rows_of(tables, names), stamp)

@@ -1,9 +1,9 @@
 """The schema of the database and the contract: what differs, the additions that are made, and the DDL as text.
 
-Only additions are made to an existing warehouse: a table, a column, an index, a comment, the figures of dates that are
-there, a view. Anything else would
-rewrite data that someone may be reading or may have changed on purpose, so it is refused, with what to do instead.
-Tables, indexes and columns that others added are left alone, as long as rows can do without them.
+Only additions are made to an existing warehouse: a table, a column, an index, a comment, the figures of dates that have
+none, a view. Anything else would rewrite data that someone may be reading or may have changed on purpose, so it is
+refused, with what to do instead. Tables, indexes and columns that others added are left alone, as long as rows can do
+without them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from drillster_pipeline.errors import Refused, SettingsError
-from drillster_pipeline.tables import DAILY_TABLES
+from drillster_pipeline.tables import DAILY_TABLES, DATA_TABLES
 
 from . import daily
 from .dialects import ViewComments, dialect_of, quoted
@@ -60,8 +60,9 @@ def compare(connection: sa.Connection, metadata: sa.MetaData) -> Difference:
             difference.additions += found.additions_to(table)
             difference.problems += found.problems_of(table)
     tables = lookup(metadata)
-    if daily.is_unfilled(connection, tables, found.tables):
-        difference.additions.append(Addition("rows", ", ".join(DAILY_TABLES), partial(daily.fill, tables=tables)))
+    if unfilled := daily.unfilled(connection, tables, found.tables):
+        fill = partial(daily.fill, tables=tables, only=dict.fromkeys(unfilled, DATA_TABLES))
+        difference.additions.append(Addition("rows", ", ".join(DAILY_TABLES), fill))
     # Not before there is a connection: a dialect learns from its server how to write some types.
     for name, statement in view_statements(metadata, connection.dialect).items():
         if name in found.tables:
