@@ -2,11 +2,11 @@
 -- for: analysts
 -- why: Authors want to know which drills to rewrite first: long practice, low proficiency.
 -- beware: A drill that came into use lately looks bad for that reason alone. Time is what Drillster measured during practice;
---   it does not include reading elsewhere. Practice for two groups counts twice here if both have the drill.
+--   it does not include reading elsewhere.
 SELECT r.playable_name AS playable, r.playable_type AS type, count(*) AS learners,
   round(avg(r.time_spent_seconds) / 60) AS minutes_each, round(avg(r.proficiency)) AS proficiency,
   round(sum(r.proficiency) / (sum(r.time_spent_seconds) / 3600.0)) AS points_an_hour
-FROM current_results r
+FROM account_results r
 WHERE r.last_practiced_at IS NOT NULL
 GROUP BY r.playable_id, r.playable_name, r.playable_type
 HAVING count(*) >= 10 AND sum(r.time_spent_seconds) > 0

@@ -73,10 +73,11 @@ def latest_load(tables: Tables) -> sa.Select[Any]:
 
 
 @view(
-    "The dates of which a snapshot is published, with what periods and comparisons need.",
+    "The dates of which a snapshot was published, with what periods and comparisons need. They stay when `prune` "
+    "removes their rows.",
     {
         "export_date": "The date.",
-        "is_newest": "Whether it is the newest one.",
+        "is_newest": "Whether it is the newest one. Not every table need have been loaded of it: see table_freshness.",
         "previous_export_date": "The published date before it; NULL: it is the first.",
         "missed_days": "Days between these two, of which no snapshot is published; NULL: it is the first.",
         "iso_week": "Its ISO 8601 week, such as 2026-W01.",

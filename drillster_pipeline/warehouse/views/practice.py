@@ -82,7 +82,7 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
 
 @view(
     "Practice of each person in each drill and course on the newest export date, once: results has it for each group "
-    "of the person that has the drill.",
+    "of the person that has the drill. Where these differ, as they were read at different moments, the highest counts.",
     {
         **NEWEST,
         **ACCOUNT,
@@ -92,7 +92,7 @@ def learner_progress(tables: Tables) -> sa.Select[Any]:
     },
 )
 def account_results(tables: Tables) -> sa.Select[Any]:
-    """One row per person and playable; groups that were captured at other moments may differ: the highest counts."""
+    """One row per person and playable."""
     results = tables("results")
     totals = {"group_count": sa.func.count(), **{name: sa.func.max(results.c[name]) for name in _MEASURES}}
     return newest_results(tables, ("accounts", "playables"), totals)
