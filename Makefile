@@ -45,7 +45,9 @@ $(SUPERSET)/installed: tests/superset/requirements.txt tests/superset/prepare.py
 
 # Without cached bytecode, each of the processes that tests start compiles for seconds whatever it imports.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
+# One worker more than cores: a third of the time, tests wait for databases and other processes.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 test: install  ## Run the tests
 	$(PYTEST) -m "not deep"
 

@@ -51,7 +51,7 @@ def apply(diff: str, folder: Path) -> None:
         path.write_text(text.replace(before, after), encoding="utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_what_contributing_shows_is_all_it_takes(prepared: Path, tmp_path: Path) -> None:
     package = tmp_path / "drillster_pipeline"
     shutil.copytree(REPOSITORY / package.name, package)

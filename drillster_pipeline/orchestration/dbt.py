@@ -22,7 +22,6 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import PipelineError, needs_extra
 from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, TABLES
-from drillster_pipeline.warehouse.grants import MARTS
 
 from .assets import POOL
 from .home import home_folder
@@ -143,6 +142,8 @@ def target_of(settings: Settings) -> str:
 
 def invocation(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     """What the package's profile takes from the environment, and the variables: where models go, where tables are."""
+    from drillster_pipeline.warehouse.grants import MARTS  # needs pandas, which the code server should not load
+
     url, schema = _warehouse(settings), settings.warehouse_schema or "public"
     if target_of(settings) == "duckdb":
         file = Path(url.database or "").absolute()

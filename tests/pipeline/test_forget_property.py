@@ -43,7 +43,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield installation.folder / "warehouse.sqlite"
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @settings(max_examples=examples(4))
 @given(organization=organizations(), data=st.data())
 def test_a_replay_gives_all_that_is_not_the_persons_and_so_does_the_warehouse(
