@@ -6,7 +6,7 @@
 --   ask only a few questions of a drill, so a single attempt says little.
 WITH practiced AS (
   SELECT playable_id, round(avg(proficiency)) AS proficiency
-  FROM account_results
+  FROM current_results
   WHERE last_practiced_at IS NOT NULL
   GROUP BY playable_id
 )
