@@ -3,8 +3,8 @@
 What a role reads follows from the declarations of tables and views: by which columns a row belongs to a group or a
 person, and which columns have personal values. Two roles have views of their own, of the same names and columns:
 
-- *reader_without_names*: personal values and free text are NULL. Of a group with fewer than FEWEST_PEOPLE, rows about
-  a person are left out, and figures are NULL. *dashboard* reads those of them that have no row about a person.
+- *reader_without_names*: those of :mod:`.without_names`. *dashboard* reads those of them that have no row about a
+  person.
 - *team_lead*: tables by row-level security, and views with the rights of who reads them.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused, SettingsError
-from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Column, Kind, Table
+from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Kind
 
 from .dialects import ViewComments, dialect_of, quoted
 from .dialects.postgresql import DDL_WAIT, literal
@@ -26,6 +26,7 @@ from .ledger import CONTRACT, READER_LOGINS
 from .model import Tables, build, lookup
 from .schema_sync import compare
 from .views import VIEWS
+from .without_names import WithoutNames, path_to_group
 
 ROLES = {
     "dashboard": "counts and averages of groups; no row about a person",
@@ -42,10 +43,6 @@ _OWN_SCHEMAS = {
     "team_lead": "team_lead",
 }
 """The schemas that have views for a role, after the prefix."""
-FEWEST_PEOPLE = 5
-"""A group with fewer members shows nothing of them to who may not see people."""
-_COUNTS = {"results": "learner_count", "objective_evaluations": "evaluated", "test_results": "tests_completed"}
-"""By the table that daily figures are computed from, the one of them that says of how many people, or attempts."""
 SETTING = "drillster.account_id"
 """The session setting by which a trusted application says for whom it reads."""
 MARTS = "{}_dbt"
@@ -151,20 +148,6 @@ def apply(connection: sa.Connection, grants: Grants) -> None:
             dialect_of(connection).replace_view(connection, view, statement, ViewComments("", {}))
 
 
-def path_to_group(table: Table) -> tuple[str, str] | None:
-    """The column by which a row belongs to a group or a person, and the ``table.column`` that has it; None: to none."""
-    columns = {column.name: column for column in table.columns}
-    if "group_id" in columns:
-        return "group_id", "groups.group_id"
-    if table.name == "accounts":
-        return "account_id", "group_members.account_id"
-    for column in columns.values():
-        parent = CONTRACT.get((column.references or "").partition(".")[0])
-        if parent is not None and parent is not table and path_to_group(parent):
-            return column.name, column.references or ""
-    return None
-
-
 @cache
 def _tables() -> Tables:
     return lookup(build(CONTRACT.values(), dialect="postgresql"))
@@ -201,6 +184,7 @@ class _Composing:
     def __init__(self, connection: sa.Connection, schema: str, prefix: str) -> None:
         self._connection, self._schema, self._prefix = connection, schema, prefix
         self._tables = lookup(build(CONTRACT.values(), dialect="postgresql", schema=schema))
+        self._without = WithoutNames(self._tables)
         self._quote = connection.dialect.identifier_preparer.quote
         self._role = {name: self._quote(prefix + name) for name in ROLES}
         self._database = self._quote(str(connection.scalar(sa.text("SELECT current_database()"))))
@@ -307,7 +291,7 @@ class _Composing:
             yield self._own("team_lead"), VIEWS
         elif name != "loader":
             every = [*self._shown_without_names(), *VIEWS]
-            counts = [each for each in every if self._is_about_groups(each)]
+            counts = [each for each in every if self._without.is_about_groups(each)]
             yield self._own("without_names"), counts if name == "dashboard" else every
 
     # Team leads
@@ -398,116 +382,6 @@ class _Composing:
     def _without_names(self) -> Iterator[Statement]:
         for name in [*self._shown_without_names(), *VIEWS]:
             own = self._name(name, self._own("without_names"))
-            text = self._sql(self._hidden(name))
+            text = self._sql(self._without.query(name))
             # Else a function of the reader could be given rows before they are left out.
             yield Statement(f"CREATE OR REPLACE VIEW {own} WITH (security_barrier = true) AS\n{text}", own)
-
-    def _source(self, name: str) -> sa.FromClause:
-        return self._tables(name) if name in CONTRACT else VIEWS[name].query(self._tables).subquery("shown")
-
-    def _is_about_groups(self, name: str) -> bool:
-        """Whether it is a view or a table of figures, and has no row about a person."""
-        is_computed = name in VIEWS or CONTRACT[name].kind is Kind.DAILY
-        return is_computed and "account_id" not in self._source(name).c
-
-    def _hidden(self, name: str) -> sa.Select[Any]:
-        """A table or view without personal values, and without what it shows of people in small groups."""
-        source = self._source(name)
-        is_of_people, is_of_group = "account_id" in source.c, "group_id" in source.c
-        columns: list[sa.ColumnElement[Any]] = []
-        rows, sizes = source, self._sizes(is_of_group=is_of_group)
-        for column in source.c:
-            declared = [self._declared(each) for each in _origins(column)]
-            if any(
-                each.personal or (each.prose and each.name != "name") or each.name == "row_hash" for each in declared
-            ):
-                columns.append(sa.cast(sa.null(), column.type).label(column.name))
-            elif not is_of_people and (conditions := [*self._is_of_many(source, column, declared, sizes)]):
-                columns.append(sa.case((sa.and_(*conditions), column)).label(column.name))
-                same = (source.c[each] == sizes.c[each] for each in ("export_date", "group_id") if each in sizes.c)
-                rows = source.outerjoin(sizes, sa.and_(*same))
-            else:
-                columns.append(column)
-        query = sa.select(*columns).select_from(rows)
-        if is_of_people and is_of_group:
-            return query.where(self._is_large(source))
-        if is_of_people and name in VIEWS:  # what people did, whatever the group: those who are in a large one
-            members = self._tables("group_members").alias("members")
-            of_large = sa.select(members.c.account_id).where(members.c.deleted_on.is_(None), self._is_large(members))
-            return query.where(source.c.account_id.in_(of_large))
-        return query.where(*self._by_parent(source, name))
-
-    def _sizes(self, *, is_of_group: bool) -> sa.Subquery:
-        """Per export date and group its members; or per export date whom the groups without figures count together."""
-        daily = self._tables("group_daily")
-        if is_of_group:
-            return sa.select(daily.c.export_date, daily.c.group_id, daily.c.member_count).subquery("sizes")
-        is_small = sa.func.coalesce(daily.c.member_count, 0) < FEWEST_PEOPLE
-        counts = (
-            sa.func.sum(sa.case((sa.or_(is_small, daily.c[name] < FEWEST_PEOPLE), daily.c[name]))).label(name)
-            for name in _COUNTS.values()
-            if name in daily.c
-        )
-        return sa.select(daily.c.export_date, *counts).group_by(daily.c.export_date).subquery("sizes")
-
-    def _is_of_many(
-        self, source: sa.FromClause, column: sa.ColumnElement[Any], declared: Collection[Column], sizes: sa.FromClause
-    ) -> Iterator[sa.ColumnElement[bool]]:
-        """When a figure may be shown: where its group is large, and the row counts nobody, or FEWEST_PEOPLE or more.
-
-        One of the organization: where this is so of the groups without figures together, too. To subtract all other
-        groups leaves the figure of these.
-        """
-        is_of_group = "group_id" in source.c
-        if is_of_group and self._is_figure(column):
-            yield sizes.c.member_count >= FEWEST_PEOPLE
-        computed_from = {(each.source or "").partition(".")[0] for each in declared}
-        for name in (_COUNTS[each] for each in _COUNTS if each in computed_from):
-            for count in (source.c[name], *(() if is_of_group else (sa.func.coalesce(sizes.c[name], 0),))):
-                yield sa.not_(count.between(1, FEWEST_PEOPLE - 1))
-
-    def _by_parent(self, source: sa.FromClause, name: str) -> Iterator[sa.ColumnElement[bool]]:
-        """For parts of rows about people (the scores of an attempt): that those rows are shown."""
-        column, parent = (path_to_group(CONTRACT[name]) if name in CONTRACT else None) or ("", "")
-        rows = self._tables(parent.partition(".")[0]) if parent else None
-        if (
-            rows is not None
-            and column not in {"group_id", "account_id"}
-            and {"account_id", "group_id"} <= {*rows.c.keys()}
-        ):
-            yield source.c[column].in_(sa.select(rows.c[column]).where(self._is_large(rows)))
-
-    def _is_large(self, source: sa.FromClause) -> sa.ColumnElement[bool]:
-        """Whether the group of a row has enough members: on the export date of the row, else now."""
-        (of_group,) = source.c.group_id.base_columns
-        is_dated = isinstance(of_group, sa.Column) and CONTRACT[of_group.table.name].kind in {Kind.SNAPSHOT, Kind.DAILY}
-        if is_dated and "export_date" in source.c:
-            daily = self._tables("group_daily").alias("of_date")
-            of_row = (daily.c.export_date == source.c.export_date, daily.c.group_id == source.c.group_id)
-            return sa.exists().where(*of_row, daily.c.member_count >= FEWEST_PEOPLE)
-        members = self._tables("group_members")
-        are_there = (members.c.deleted_on.is_(None), members.c.status == "MEMBER")
-        large = sa.select(members.c.group_id).where(*are_there).group_by(members.c.group_id)
-        return source.c.group_id.in_(large.having(sa.func.count(members.c.account_id) >= FEWEST_PEOPLE))
-
-    def _declared(self, column: sa.Column[Any]) -> Column:
-        return CONTRACT[column.table.name].column(column.name)
-
-    def _is_figure(self, column: sa.ColumnElement[Any]) -> bool:
-        """Whether it says something of the people of a group: not a key, nor how a thing is now."""
-        (base, *_) = column.base_columns
-        if not isinstance(base, sa.Column):
-            return True
-        table, declared = CONTRACT[base.table.name], self._declared(base)
-        is_fixed = declared.in_key or declared.references or declared in table.managed_columns
-        return not is_fixed and table.kind not in {Kind.ENTITY, Kind.HISTORY, Kind.BOOKKEEPING}
-
-
-def _origins(column: sa.ColumnElement[Any]) -> Iterator[sa.Column[Any]]:
-    """The columns of tables that a column is made of."""
-    for base in column.base_columns:
-        for each in sa.sql.visitors.iterate(base):
-            if isinstance(each, sa.Column) and isinstance(each.table, sa.Table):
-                yield each
-            elif isinstance(each, sa.ColumnClause) and each is not base:
-                yield from _origins(each)
