@@ -65,10 +65,10 @@ def _replace(
 ) -> None:
     """Write what was found, and again what is there of figures that are not computed from ``rows``."""
     sources = {column.name: column.source.partition(".")[0] for column in declared.columns if column.source}
-    if rows.keys().isdisjoint(sources.values()):
+    _, *ids = declared.key
+    if ids and rows.keys().isdisjoint(sources.values()):
         return
     of_date = table.c.export_date == day
-    _, *ids = declared.key
     values: dict[Key, dict[str, Any]] = {}
     for row in connection.execute(sa.select(table).where(of_date)).mappings():
         kept = {name: row[name] for name, source in sources.items() if source not in rows}

@@ -198,6 +198,14 @@ def test_a_load_of_selected_tables_or_after_a_prune_takes_no_figure_away(warehou
     assert trends(warehouse) == shown
 
 
+def test_a_date_of_which_only_evaluations_were_loaded_is_computed_once(warehouse: Warehouse) -> None:
+    found = content(day(3))
+    names = ("accounts", "groups", "objectives", "objective_evaluations")
+    load(warehouse, day(3), {name: found[name] for name in names}, all_tables=False)
+    assert len(figures(warehouse)["group_objective_daily"]) == 2
+    assert statements(warehouse) == []
+
+
 def test_a_load_that_is_refused_changes_no_figure(warehouse: Warehouse) -> None:
     publish(warehouse, 3)
     before = figures(warehouse)
