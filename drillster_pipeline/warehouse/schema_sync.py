@@ -62,7 +62,7 @@ def compare(connection: sa.Connection, metadata: sa.MetaData) -> Difference:
     tables = lookup(metadata)
     if unfilled := daily.unfilled(connection, tables, found.tables):
         fill = partial(daily.fill, tables=tables, only=dict.fromkeys(unfilled, DATA_TABLES))
-        difference.additions.append(Addition("rows", ", ".join(DAILY_TABLES), fill))
+        difference.additions.append(Addition("rows", f"of {', '.join(DAILY_TABLES)}", fill))
     # Not before there is a connection: a dialect learns from its server how to write some types.
     for name, statement in view_statements(metadata, connection.dialect).items():
         if name in found.tables:

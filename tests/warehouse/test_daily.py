@@ -13,6 +13,7 @@ import pytest
 from drillster_pipeline.errors import GuardRefused
 from drillster_pipeline.tables import DAILY_TABLES
 from drillster_pipeline.warehouse import Warehouse
+from drillster_pipeline.warehouse.inspection import Inspection
 from tests.support.databases import Place
 
 from .support import (
@@ -223,6 +224,8 @@ def test_figures_of_dates_that_an_older_version_has_loaded_are_computed_once(pla
         for name in DAILY_TABLES:
             sql(older, f"DROP TABLE {{}}{name}{'' if place.schema is None else ' CASCADE'}")
         sql(older, "DELETE FROM {}view_definitions WHERE view_name IN ('group_compliance', 'proficiency_trend')")
+    with Inspection(place.url, schema=place.schema) as inspection:
+        assert f"rows of {', '.join(DAILY_TABLES)}" in inspection.state().additions
     with place.opened() as newer:
         assert statements(newer)
         after = figures(newer)
