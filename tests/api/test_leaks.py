@@ -73,7 +73,7 @@ def test_no_secret_is_shown_however_it_fails(
 ):
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "requests", "drillster_pipeline"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, logger=name)
     drillster.grant = lambda _: json_reply({"access_token": TOKEN, "expires_in": 60})
     if where == "token":
         drillster.grant = ANSWERS[answer]

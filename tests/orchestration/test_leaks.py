@@ -59,8 +59,8 @@ def logs_and_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         monkeypatch.setenv(name, str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it logs paths
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the sandbox's own
+    caplog.set_level(logging.INFO, logger="urllib3")  # at DEBUG it logs paths
+    caplog.set_level(logging.WARNING, logger="uvicorn")  # the sandbox's own
     monkeypatch.setattr("drillster_pipeline.api.retry.RetryState.add_failure", lambda *_, **__: None)
     monkeypatch.setattr("drillster_pipeline.pipeline.publish.PAUSES", ())
 
