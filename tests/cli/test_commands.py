@@ -54,7 +54,7 @@ class TestRun:
         assert shown.out.count("snapshot, events") == 2, shown.out
         assert "missing" not in shown.out
 
-    @pytest.mark.slow
+    @pytest.mark.deep
     def test_it_then_fetches_missing_events_and_reports_at_once_where_it_can_not(
         self, command: Command, sandbox: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:

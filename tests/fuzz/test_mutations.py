@@ -17,7 +17,7 @@ from tests.drillster.shapes import alternatives
 from .mutations import BYTES, ENDPOINTS, Mutation, mutations
 from .runs import Fuzzed, Run, check, check_deletions
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.deep
 UNLIKE = {"optional_fields", "without_pagination", "group_has_tests", "invitee_results"}
 """Forms that have less than the others, or that lead to no second page."""
 FORMS: dict[str, list[Any]] = {}
