@@ -20,7 +20,7 @@ NONSENSE = Faults(failures=(Failure(at="groups", statuses=(400,), error="nonsens
 
 
 class TestRun:
-    @pytest.mark.slow
+    @pytest.mark.deep
     def test_it_reports_what_fails_and_brings_the_newest_date_into_the_warehouse(
         self, command: Command, sandbox: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:

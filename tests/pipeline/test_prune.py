@@ -145,7 +145,8 @@ def test_the_last_capture_of_a_young_date_stays_sealed_if_one_was(
 def test_old_snapshots_go_by_a_setting_alone_counted_from_the_newest_that_is_there(loaded: Installation) -> None:
     stopped = DAY - timedelta(days=50)
     days = [str(stopped - timedelta(days=back)) for back in (11, 10, 0)]
-    loaded.query("UPDATE loads SET export_date = :day", day=days[2])
+    for table in ("loads", "organization_daily", "group_daily"):
+        loaded.query(f"UPDATE {table} SET export_date = :day", day=days[2])
     loaded.query("UPDATE results SET export_date = CASE rowid % 3 WHEN 0 THEN :a WHEN 1 THEN :b ELSE :c END",
                  **dict(zip("abc", days, strict=True)))  # fmt: skip
     dates = "SELECT export_date, COUNT(*) FROM results GROUP BY 1 ORDER BY 1"

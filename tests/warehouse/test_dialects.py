@@ -85,7 +85,7 @@ def test_no_statement_reads_the_table_that_it_changes_in_a_way_that_mysql_refuse
         assert not re.search(rf"\(SELECT [^()]*(\([^()]*\)[^()]*)*(FROM|JOIN|,) `?{name}`?(?![\w.])", text), text
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_generic_path_ends_in_the_same_state_and_clears_what_a_killed_load_left(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def check_many(warehouse: Warehouse, number: int) -> None:
     in_any_order()
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_tables_and_histories_are_what_happened_day_by_day_on_sqlite(sqlite_warehouse: Warehouse) -> None:
     check_many(sqlite_warehouse, 12)
 
