@@ -143,8 +143,11 @@ class Site:
 
     def retried(self, run_id: str) -> str:
         """The run that the daemon has launched in the place of one that failed."""
-        found = [run["runId"] for run in self.services.runs() if run["parentRunId"] == run_id]
-        return str(found[0]) if found else self.until(lambda: self.retried(run_id), "a retry")
+
+        def launched() -> list[str]:
+            return [run["runId"] for run in self.services.runs() if run["parentRunId"] == run_id]
+
+        return str(self.until(launched, "a retry")[0])
 
     def backfill(self, disturb: Callable[[], None] = lambda: None) -> None:
         """A backfill of the days before, from the archive."""
