@@ -37,7 +37,7 @@ class Bucket:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bucket(store: ObjectStore) -> Iterator[Bucket]:
     made = Bucket(store.address, store.bucket())
     yield made

@@ -35,6 +35,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def unchanged(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Rows]]:
     """An installation after a complete load, and what its entities were then."""
+    sandbox.faults = Faults()
     with Installation(tmp_path_factory.mktemp("unchanged"), sandbox) as installation:
         installation.load()
         yield installation, entities(installation)
