@@ -134,6 +134,9 @@ class Load:
                 with self._step("making a partition"):
                     if self._dialect.ensure_partition(self._connection, self._tables(name), self._plan.export_date):
                         attached.append(self._tables(name))
+        for table in attached:
+            with self._step("waiting for queries that do not know a new partition"):
+                self._dialect.wait_for_planning(self._connection, table, self._again.sleep)
         return attached
 
     def _merge(self, validation: ValidationResult) -> LoadReport:

@@ -1,9 +1,10 @@
 """Snapshot tables on PostgreSQL, in partitions of a month, each attached before the month's first load is published.
 
-A partition is attached empty, in a transaction of its own. That takes no lock that readers wait for, and no session
-can read the load in the ledger before it can read the partition with the rows. A default partition is the exception:
-PostgreSQL locks it against readers while it searches it for rows of the month, so where a query is in the way for
-longer than DEFAULT_LOCK_WAIT, the rows go to the default partition.
+A partition is attached empty, in a transaction of its own. That takes no lock that readers wait for, and a query that
+begins after it reads the rows as soon as it reads the load in the ledger. A query that is being planned meanwhile may
+not know the partition, though it reads what is committed when its plan is ready: the load waits for queries of that
+moment. A default partition is the exception: PostgreSQL locks it against readers while it searches it for rows of the
+month, so where a query is in the way for longer than DEFAULT_LOCK_WAIT, the rows go to the default partition.
 
 A table of an older warehouse, which has no partitions, stays as it is. A partition that an administrator made is used
 where it covers the date, and never removed.
@@ -28,6 +29,9 @@ _ANALYZES_ONLY = (18,)
 """The PostgreSQL from which on a partitioned table can be analyzed without its partitions."""
 DEFAULT_LOCK_WAIT = "500ms"
 """How long attaching waits for queries on the default partition, while later queries wait behind it."""
+PLANNING_CHECKS, PLANNING_PAUSE_SECONDS = 20, 0.05
+"""How often, and how far apart, a load looks whether queries from before a new partition are over: to plan one takes
+milliseconds, or tenths of a second on a busy server, and one that runs for longer was planned long ago."""
 DROP_LOCK_WAIT = "250ms"
 """How long dropping a partition waits for a lock, while later queries wait behind it: for each of two, its own and the
 table's. A query that is in the way longer is waited for without one."""
@@ -104,6 +108,20 @@ def _tablespace(connection: sa.Connection, table: sa.Table) -> str:
     )
     found = connection.scalar(query, {"name": _as_value(connection, table)})
     return "" if found is None else f" TABLESPACE {found}"
+
+
+def wait_for_planning(connection: sa.Connection, table: sa.Table, sleep: Callable[[float], None]) -> None:
+    """Wait until queries of now have ended, or for a second: they may not know a partition attached just before."""
+    query = sa.text(
+        "SELECT virtualtransaction FROM pg_locks WHERE relation = CAST(:name AS regclass) AND pid <> pg_backend_pid()"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    name = {"name": _as_value(connection, table)}
+    earlier = set(connection.scalars(query, name))
+    for _ in range(PLANNING_CHECKS):
+        if earlier.isdisjoint(connection.scalars(query, name)):
+            break
+        sleep(PLANNING_PAUSE_SECONDS)
 
 
 def gather_statistics(connection: sa.Connection, table: sa.Table) -> None:

@@ -133,6 +133,31 @@ def test_making_a_partition_locks_no_reader_out(warehouse: Warehouse, analyst: s
     assert exclusive == set()
 
 
+def test_a_load_waits_a_moment_for_queries_that_were_planned_without_its_partition(
+    postgresql: Place, analyst: sa.Connection
+) -> None:
+    """They would read it in the ledger, and none of its rows. (It needs the analyst's query, not its plan.)"""
+    pauses: list[float] = []
+    ends_after = 2
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == ends_after:
+            analyst.rollback()
+            count(analyst)  # begins after the partition, and is not waited for
+
+    with postgresql.prepared(sleep=pause) as warehouse:
+        count(analyst)
+        load_dates(warehouse, END)
+        assert len(pauses) == ends_after
+        load_dates(warehouse, END)  # nothing is attached
+        assert len(pauses) == ends_after
+        ends_after = 0
+        load_dates(warehouse, START)
+        assert sum(pauses[2:]) == pytest.approx(1)
+    assert count(analyst) == 2
+
+
 def test_prune_waits_for_a_query_without_a_lock_and_gives_up_where_it_never_ends(
     postgresql: Place, warehouse: Warehouse, analyst: sa.Connection
 ) -> None:

@@ -317,6 +317,9 @@ class Dialect:
         """Make sure that rows of a date have a partition; whether one was made."""
         return False
 
+    def wait_for_planning(self, connection: sa.Connection, table: sa.Table, sleep: Callable[[float], None]) -> None:
+        """Wait for queries that may have been planned without a partition that was just made, for a second at most."""
+
     def gather_statistics(self, connection: sa.Connection, table: sa.Table) -> None:
         """Gather statistics of a table with a new partition."""
 

@@ -323,6 +323,7 @@ class PostgreSQL(Dialect):
         return False
 
     ensure_partition = staticmethod(partitions.ensure_partition)
+    wait_for_planning = staticmethod(partitions.wait_for_planning)
     gather_statistics = staticmethod(partitions.gather_statistics)
     drop_partitions = staticmethod(partitions.drop_partitions)
 
