@@ -43,7 +43,7 @@ def broker_of(kind: str, folder: Path, port: int, *options: str) -> tuple[Progra
     ), f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
-def await_port(port: int, *, seconds: float = 60.0) -> None:
+def await_port(port: int, *, seconds: float = 180.0) -> None:
     """Wait until something listens there."""
     deadline = time.monotonic() + seconds
     while True:

@@ -263,7 +263,7 @@ def cluster(
             each.start()
         services = Services(port, folder, workspace)
         services.until(lambda: _is_ready(services), seconds=180)
-        services.until(lambda: all("ready." in each.log.read_text() for each in made), seconds=60)
+        services.until(lambda: all("ready." in each.log.read_text() for each in made), seconds=180)
         os.environ["DAGSTER_POSTGRES_URL"] = installation.environment["DAGSTER_POSTGRES_URL"]
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(folder / "head" / "dagster")))
         yield Cluster(

@@ -127,7 +127,7 @@ def test_each_step_is_a_job_and_a_shard_that_is_gone_is_for_the_next_run(
             api.delete(name)
             # Dagster finds it within half a minute, and would start it again after ten.
             with dg.DagsterInstance.from_config(str(installation.home)) as instance:
-                until(lambda: retries(instance), seconds=60)
+                until(lambda: retries(instance), seconds=180)
             first.send_signal(signal.SIGINT)
             first.wait(60)
         sandbox.change(latency=0.02)
