@@ -17,7 +17,7 @@ from drillster_pipeline.api.shards import CapturePlan, Share, complete_walk, eve
 from drillster_pipeline.archive.archive import RESUMABLE_FOR
 from drillster_pipeline.archive.captures import Capture, CaptureWriter, utc_moment, utc_text
 from drillster_pipeline.archive.storage import LockCheck
-from drillster_pipeline.errors import ContractError, Interrupted, PastDateRefused, PermissionDenied, PipelineError
+from drillster_pipeline.errors import ContractError, PastDateRefused, PermissionDenied, PipelineError
 from drillster_pipeline.resources import Endpoint
 
 from .capture_work import CaptureWork
@@ -50,45 +50,29 @@ class CaptureOutcome:
         return self.how in {How.CAPTURED, How.RESUMED}
 
 
-def capture(
-    context: PipelineContext, kind: str, export_date: date, *, again: bool = False, may_begin: bool = True
-) -> CaptureOutcome:
+def capture(context: PipelineContext, kind: str, export_date: date, *, again: bool = False) -> CaptureOutcome:
     """Make sure that a sealed capture of ``kind`` exists for ``export_date``.
 
     ``again``: request it again even where an earlier run's capture still waits to be published, or where events of a
-    past date are in the archive. ``may_begin``: else what shards have read is sealed, even where an earlier run's
-    capture would do, and nothing is begun. Raises PastDateRefused for a snapshot of a past date without an archive,
-    Refused for a date that has not ended or where the archive is another organization's, Busy while another process
-    captures the same, and what the API raises.
+    past date are in the archive. Raises PastDateRefused for a snapshot of a past date without an archive, Refused for a
+    date that has not ended or where the archive is another organization's, Busy while another process captures the
+    same, and what the API raises.
     """
     context.require_ended(export_date)
-    done = _existing_or_new(context, kind, export_date, again=again, may_begin=may_begin)
-    if done.how is not How.REPLAYED:  # `prune` has older ones stamped
+    done = existing_capture(context, kind, export_date, again=again)
+    if done is None:
+        with context.archive.locked(export_date, kind) as check_lock:
+            # Another process may have sealed it in the meantime.
+            done = existing_capture(context, kind, export_date, again=again)
+            done = done or make_capture(CaptureWork(context, kind, export_date), check_lock)
+    return stamped(context, done)
+
+
+def stamped(context: PipelineContext, done: CaptureOutcome) -> CaptureOutcome:
+    """The same, time-stamped where the settings say so; `prune` has those of earlier runs stamped."""
+    if done.how is not How.REPLAYED:
         stamp(context, done.capture)
     return done
-
-
-def _existing_or_new(
-    context: PipelineContext, kind: str, export_date: date, *, again: bool, may_begin: bool
-) -> CaptureOutcome:
-    if may_begin and (done := existing_capture(context, kind, export_date, again=again)) is not None:
-        return done
-    with context.archive.locked(export_date, kind) as check_lock:
-        has_shards = not may_begin and _has_shards(context, kind, export_date)
-        try:
-            # Another process may have sealed it in the meantime.
-            done = existing_capture(context, kind, export_date, again=again or has_shards)
-        except PastDateRefused:
-            if not has_shards:
-                raise
-            done = None  # midnight came before the seal
-        return done if done is not None else _capture(context, kind, export_date, check_lock, may_begin=may_begin)
-
-
-def _has_shards(context: PipelineContext, kind: str, export_date: date) -> bool:
-    """Whether there is something newer than all that is sealed. The caller has its lock."""
-    ref = CaptureWork(context, kind, export_date).resumable()
-    return ref is not None and CapturePlan.read(context.archive.storage, ref.folder) is not None
 
 
 def _all_read(writer: CaptureWriter, export_date: date) -> Share:
@@ -163,14 +147,10 @@ def _is_of_this_run(context: PipelineContext, sealed: Capture) -> bool:
     return context.run_id is not None and sealed.manifest.get("run_id") == context.run_id
 
 
-def _capture(
-    context: PipelineContext, kind: str, export_date: date, check_lock: LockCheck, *, may_begin: bool
-) -> CaptureOutcome:
-    """Make the capture, or what its shards have left, and seal it."""
-    work = CaptureWork(context, kind, export_date)
+def make_capture(work: CaptureWork, check_lock: LockCheck) -> CaptureOutcome:
+    """Make a capture, or what is left of one, and seal it; the caller has its lock."""
+    context, kind, export_date = work.context, work.kind, work.export_date
     ref = work.resumable()
-    if ref is None and not may_begin:
-        raise Interrupted(f"The shards of {export_date} were removed before they were sealed: run again")
     plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
     with work.client() as client:
         organization = plan.organization if plan else work.organization(client)

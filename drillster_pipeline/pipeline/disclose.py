@@ -15,7 +15,7 @@ from drillster_pipeline.archive.archive import open_storage
 from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.language import Language
 from drillster_pipeline.privacy.erase import Eraser
-from drillster_pipeline.privacy.others import OthersHidden
+from drillster_pipeline.privacy.others import OthersHidden, names_of
 from drillster_pipeline.report.disclosure import render
 from drillster_pipeline.warehouse import CONTRACT
 
@@ -23,7 +23,7 @@ from .context import PipelineContext
 from .evidence import text_of
 from .forget import captures, known_person, reports_naming, sealed_captures, without
 
-_NAMED = {"groups": "group_id", "objectives": "objective_id", "playables": "playable_id"}
+_NAMED = ("groups", "objectives", "playables")
 """Things that rows refer to, and that a page shows by name."""
 
 
@@ -32,13 +32,11 @@ def disclose(context: PipelineContext, account_id: str) -> dict[str, Any]:
 
     Raises SettingsError where nothing has an account of that id, ArchiveCorrupt for a broken archive.
     """
-    others: list[Any] = []
-    person = known_person(context, account_id, on_other=others.append)
+    others = context.warehouse.names_of_others(account_id)
+    person = known_person(context, account_id, on_other=lambda found: others.update(names_of(found)))
     removed: list[tuple[str, Any]] = []
     eraser = Eraser(person, on_removal=lambda place, value: removed.append((place, value)))
-    hidden = OthersHidden(eraser)
-    for other in (*context.warehouse.people_but(account_id), *others):
-        hidden.add(other)
+    hidden = OthersHidden(eraser, others)
     responses = []
     for capture in sealed_captures(context):
         for resource in capture.manifest["resources"]:

@@ -1,8 +1,8 @@
-"""A capture in shards: one process plans it, each shard reads its share, and ``capture`` seals what they have read.
+"""A capture in shards: one process plans it, each shard reads its share, and one seals what they have read.
 
 They share the archive alone. The plan is in the capture's folder, and a shard's parts beside those of others; only
-:func:`.capture.capture` writes the manifest, after it has found every unit that follows from any response, or has read
-what is missing. A shard that is cut short is resumed by whoever captures it next.
+:func:`.capture.make_capture` writes the manifest, after it has found every unit that follows from any response, or has
+read what is missing. A shard that is cut short is resumed by whoever captures it next.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from drillster_pipeline.api.shards import (
 )
 from drillster_pipeline.archive.captures import CaptureWriter
 from drillster_pipeline.archive.storage import LockCheck
-from drillster_pipeline.errors import Busy, Interrupted
+from drillster_pipeline.errors import Busy, Interrupted, PastDateRefused
 from drillster_pipeline.resources import GROUP_MEMBERS, GROUPS, Unit
 
-from .capture import CaptureOutcome, capture, existing_capture
+from .capture import CaptureOutcome, existing_capture, make_capture, stamped
 from .capture_work import CaptureWork
 from .context import PipelineContext
 
@@ -127,12 +127,25 @@ def capture_shard(context: PipelineContext, kind: str, export_date: date, shard:
 
 
 def seal_capture(context: PipelineContext, kind: str, export_date: date) -> CaptureOutcome:
-    """Seal what the shards have read. Raises what :func:`.capture.capture` raises, Interrupted where it is gone."""
-    while True:
+    """Seal what the shards have read, even where an earlier run's capture would do. Waits while another process does.
+
+    Raises what :func:`.capture.capture` raises, but Interrupted where there is nothing to seal.
+    """
+    context.require_ended(export_date)
+    with _locked(context, kind, export_date) as check_lock:
+        work = CaptureWork(context, kind, export_date)
+        ref = work.resumable()
+        has_shards = ref is not None and CapturePlan.read(context.archive.storage, ref.folder) is not None
         try:
-            return capture(context, kind, export_date, may_begin=False)
-        except Busy:
-            _wait(context, kind, export_date)
+            done = existing_capture(context, kind, export_date, again=has_shards)
+        except PastDateRefused:
+            if not has_shards:
+                raise
+            done = None  # midnight came before the seal
+        if done is None and ref is None:
+            raise Interrupted(f"The shards of {export_date} were removed before they were sealed: run again")
+        done = done or make_capture(work, check_lock)
+    return stamped(context, done)
 
 
 @contextmanager

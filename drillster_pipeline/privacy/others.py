@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from drillster_pipeline.response_shapes import Json, id_text
@@ -14,21 +14,23 @@ from .names import KnownNames
 ANOTHER = "[another person]"
 
 
+def names_of(person: Mapping[str, Any]) -> list[str]:
+    """The names that an object of Drillster has of a person."""
+    return [name for name in map(person.get, persons.NAMES) if isinstance(name, str)]
+
+
 class OthersHidden:
     """Hides everybody but the person of an eraser: by the objects that they are, by id, name and e-mail address."""
 
-    def __init__(self, eraser: Eraser) -> None:
+    def __init__(self, eraser: Eraser, names: Iterable[str]) -> None:
+        """``names``: those of all people."""
         self._eraser = eraser
         own = eraser.person
         self._names = KnownNames(lambda found: found if found.lower() in own.emails else ANOTHER, shortest=2)
         for name in own.names:
             self._names.add(name, name)
-
-    def add(self, found: Mapping[str, Any]) -> None:
-        """Know another person; the first names of all are the person's own."""
-        for name in map(found.get, persons.NAMES):
-            if isinstance(name, str):
-                self._names.add(name, ANOTHER)
+        for name in names:
+            self._names.add(name, ANOTHER)
 
     def text(self, text: str) -> str:
         """A running text without names of two words or more of others, and without their addresses."""

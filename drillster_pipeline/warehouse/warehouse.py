@@ -227,14 +227,16 @@ class Warehouse(Database):
         with self.reading() as (connection, table):
             return {name: count_rows(connection, table(name)) for name in tables}
 
-    def people_but(self, account_id: str) -> Iterator[dict[str, Any]]:
-        """The names of all other people, as Drillster's objects have them."""
+    def names_of_others(self, account_id: str) -> set[str]:
+        """The names of all people but one."""
+        names: set[str] = set()
         with self.reading() as (connection, tables):
             for name in ("accounts", "accounts_history", "group_members", "group_members_history"):
                 rows = tables(name)
                 is_other = sa.or_(rows.c.account_id.is_(None), rows.c.account_id != account_id)
-                for called in connection.scalars(sa.select(rows.c.name).where(is_other).distinct()):
-                    yield {"name": called}
+                found = sa.select(rows.c.name).where(is_other, rows.c.name.is_not(None)).distinct()
+                names.update(connection.scalars(found))
+        return names
 
     def names(self, table: str, *, is_present: bool = False) -> dict[str, str | None]:
         """The names, by id, of the things of an entity table; ``is_present``: of those that are not marked deleted."""
