@@ -72,7 +72,7 @@ fuzz: install  ## Only the property tests, with TIMES=10 as many examples, other
 	echo "make fuzz TIMES=$(TIMES) SEED=$$seed"; \
 	FUZZ=$(TIMES) $(PYTEST) -m hypothesis -o timeout=0 --hypothesis-seed=$$seed
 
-containers: install  ## Build the image, run compose.yaml with Docker or podman, and test it (root; takes ten minutes or more)
+containers: install  ## Build the image, run compose.yaml with Docker or podman, and test it (root; takes some ten minutes)
 	@tests/containers/run
 
 browser:  ## What the browser tests need beside Python: Debian's chromium (as root), axe-core (by npm)

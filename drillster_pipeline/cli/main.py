@@ -292,8 +292,10 @@ def forget(account_id: str, yes: bool) -> None:
     """Erase a person from warehouse and archive, for good, and record that it was done."""
     from .maintenance import run_forget
 
-    if not yes:
-        click.confirm(f"Erase account {account_id} from warehouse and archive? This cannot be undone", abort=True)
+    sure = f"Erase account {account_id} from warehouse and archive? This cannot be undone"
+    if not (yes or click.confirm(sure)):
+        click.echo("Nothing was erased.", err=True)
+        raise click.exceptions.Exit(130)
     with _open_context(needs_api=False) as context:
         run_forget(context, account_id)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -207,6 +208,16 @@ def test_an_id_that_is_no_account_is_a_wrong_argument_and_nothing_is_changed(
         ended = command("forget", "--yes", unknown)
         assert ended.code == 2, ended.out
         assert "nothing was changed" in ended.err
+    assert query("SELECT COUNT(*) FROM erasures") == [(0,)]
+
+
+def test_who_is_not_sure_erases_nothing(
+    command: Command, loaded: Sandbox, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((account,),) = query("SELECT account_id FROM accounts LIMIT 1")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ended = command("forget", str(account))
+    assert (ended.code, ended.err.strip()) == (130, "Nothing was erased.")
     assert query("SELECT COUNT(*) FROM erasures") == [(0,)]
 
 

@@ -108,7 +108,8 @@ def test_an_organization_from_python_takes_nothing_of_the_environment(
 ) -> None:
     monkeypatch.setenv("DRILLSTER_TIMEZONE", "no zone")
     file = project.folder / "delta.sqlite"
-    own = {"DRILLSTER_WAREHOUSE_URL": f"sqlite:///{file}", "DRILLSTER_ARCHIVE_URL": str(project.folder / "archive")}
+    own = {"DRILLSTER_WAREHOUSE_URL": f"sqlite:///{file}"}
+    own |= {f"DRILLSTER_{each}": str(project.folder / each) for each in ("ARCHIVE_URL", "REPORTS_FOLDER")}
     settings = load_settings({**sandboxes["acme"].environment(), **own, "DRILLSTER_FIRST_EXPORT_DATE": str(FIRST)})
 
     def in_catalog(spec: dg.AssetSpec, asset: AssetProps) -> dg.AssetSpec:
