@@ -115,22 +115,9 @@ def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
             "are those of the warehouse, the names those of today."
         )
     else:
-        seal = seal_finding(capture, load["manifest_sha256"])
-        damage, read = [] if seal.is_right else [seal.text], rows
-        try:
-            read = archived(capture, claim)
-        except ArchiveCorrupt as error:
-            damage.append(str(error))
-        if not damage and (words := difference(read, rows)):
-            damage.append(words)
-        if damage:
-            raise ArchiveCorrupt(
-                "This is no evidence: " + "; ".join(damage) + ". Restore the archive from a backup, or publish the "
-                "date again from it"
-            )
+        rows, seal = _proven(capture, claim, rows, load["manifest_sha256"])
         if load["manifest_sha256"] != capture.manifest_sha256:
             notes.append(f"Of its archive: {seal.text}.")
-        rows = read
     content = csv_of(rows)
     provenance = {
         "format": FORMAT,
@@ -147,6 +134,24 @@ def collect_evidence(context: PipelineContext, claim: Claim) -> Evidence:
         "capture": None if capture is None else captured(capture),
     }
     return Evidence(content, len(rows), provenance, tuple(notes))
+
+
+def _proven(capture: Capture, claim: Claim, rows: list[Row], manifest_sha256: str | None) -> tuple[list[Row], Finding]:
+    """The rows of a claim from its archive, which must be those of the warehouse; and what its seal is worth."""
+    seal = seal_finding(capture, manifest_sha256)
+    damage, read = [] if seal.is_right else [seal.text], rows
+    try:
+        read = archived(capture, claim)
+    except ArchiveCorrupt as error:
+        damage.append(str(error))
+    if not damage and (words := difference(read, rows)):
+        damage.append(words)
+    if damage:
+        raise ArchiveCorrupt(
+            "This is no evidence: " + "; ".join(damage) + ". Restore the archive from a backup, or publish the "
+            "date again from it"
+        )
+    return read, seal
 
 
 def load_of(context: PipelineContext, claim: Claim, load_id: str | None = None) -> Mapping[str, Any] | None:
