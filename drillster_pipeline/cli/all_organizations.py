@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import SettingsError
-from drillster_pipeline.warehouse.all_organizations import compose, make
-from drillster_pipeline.warehouse.dialects import dialect_of
+from drillster_pipeline.warehouse.all_organizations import AllViews, compose, make
+from drillster_pipeline.warehouse.dialects import dialect_of, plain, quoted
+from drillster_pipeline.warehouse.dialects.postgresql import replacing
 from drillster_pipeline.warehouse.engine import create_engine, database_errors, parse_url
 
 from .organizations import organizations_here, selected_name, selected_names
@@ -20,8 +21,7 @@ _READER = """\
 --   CREATE ROLE all_organizations_reader LOGIN;
 --   GRANT USAGE ON SCHEMA {schema} TO all_organizations_reader;
 --   GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO all_organizations_reader;
---   ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO all_organizations_reader;
-"""
+--   ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO all_organizations_reader;"""
 
 Warehouses = Mapping[str, tuple[sa.URL, str | None]]
 """URL and schema of each organization's warehouse, by its name; None: the schema of the search path."""
@@ -58,16 +58,23 @@ def _print_or_make(warehouses: Warehouses, url: sa.URL, schema: str, *, apply: b
                 dialect_of(connection).prepare_schema(connection, schema)
                 make(connection, schema, organizations)
             views = compose(connection, schema, organizations)
-            quote = connection.dialect.identifier_preparer.quote
+            script = [] if apply else [*_script(connection, schema, views, url)]
     finally:
         engine.dispose()
     if apply:
         click.echo(f"The schema {schema} has the views over {', '.join(organizations)}.")
-    else:
-        click.echo(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)};")
-        for statement, comments in views.statements.values():
-            text = statement.replace("CREATE", "CREATE OR REPLACE", 1).replace("%%", "%")
-            click.echo(f"\n-- {comments.view}\n{text};")
-        click.echo("\n" + _READER.format(schema=quote(schema), owner=quote(url.username or "…")), nl=False)
+    for each in script:
+        click.echo(plain(each))
     for note in views.notes:
         click.echo(f"-- {note}")
+
+
+def _script(connection: sa.Connection, schema: str, views: AllViews, url: sa.URL) -> Iterator[str]:
+    quote = connection.dialect.identifier_preparer.quote
+    yield f"BEGIN;\nCREATE SCHEMA IF NOT EXISTS {quote(schema)};"
+    for name, (statement, comments) in views.statements.items():
+        yield f"\n-- {comments.view}"
+        for each in replacing(connection, quoted(connection, name, schema), statement, comments.columns):
+            yield f"{each};"
+    yield "COMMIT;\n"
+    yield _READER.format(schema=quote(schema), owner=quote(url.username or "…"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drillster_pipeline.warehouse import grants
+from drillster_pipeline.warehouse.dialects import plain
 from drillster_pipeline.warehouse.engine import database_errors
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def run_grants(context: PipelineContext, roles: Collection[str], prefix: str | N
         found = grants.compose(connection, inspection.schema, prefix, names)
         if apply:
             grants.apply(connection, found)
+        else:
+            statements = grants.to_print(connection, found)
     if apply:
         click.echo(f"These roles have their rights: {', '.join(f'{found.prefix}{name}' for name in names)}.")
     else:
@@ -44,13 +47,13 @@ def run_grants(context: PipelineContext, roles: Collection[str], prefix: str | N
         click.echo("BEGIN;")
         for name in names:
             click.echo(f"-- {found.prefix}{name}: {grants.ROLES[name]}")
-        for text in (*found.preparing, *(statement.text for statement in found.statements)):
-            click.echo(f"{text.replace('%%', '%')};")
+        for statement in statements:
+            click.echo(f"{statement};")
         click.echo("COMMIT;\n")
         names_of = {name: f"{found.prefix}{name}" for name in ("analyst", "without_names", "team_lead")}
         names_of |= {"owner": found.owner, "schema": found.schema}
         quote = inspection.engine.dialect.identifier_preparer.quote
         logins = _LOGINS.format(**{name: quote(value) for name, value in names_of.items()})
-        click.echo(logins.replace("%%", "%"), nl=False)
+        click.echo(plain(logins), nl=False)
     for note in found.notes:
         click.echo(f"-- {note}")

@@ -141,15 +141,24 @@ def target_of(settings: Settings) -> str:
 
 
 def invocation(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
-    """What the package's profile takes from the environment, and the variables: where models go, where tables are."""
-    from drillster_pipeline.warehouse.grants import MARTS  # needs pandas, which the code server should not load
+    """What the package's profile takes from the environment, and the variables: where models go, where tables are.
 
-    url, schema = _warehouse(settings), settings.warehouse_schema or "public"
+    Raises PipelineError where a server can't be reached, which knows the schema of its search path.
+    """
+    # These need pandas, which the code server should not load.
+    from drillster_pipeline.warehouse.dialects.postgresql import schema_of
+    from drillster_pipeline.warehouse.grants import MARTS
+    from drillster_pipeline.warehouse.inspection import Inspection
+
+    url = _warehouse(settings)
     if target_of(settings) == "duckdb":
         file = Path(url.database or "").absolute()
         quoted = str(file).replace("'", "''")
         variables = {"drillster_location": f"sqlite_scan('{quoted}', '{{name}}')"}
         return {"DRILLSTER_DBT_FILE": str(file.with_suffix(".duckdb"))}, variables
+    address = settings.warehouse_url.get_secret_value()
+    with Inspection(address) as inspection, inspection.reading("finding the schema") as (connection, _):
+        schema = schema_of(connection, settings.warehouse_schema)
     named = {"host": url.host, "port": url.port, "user": url.username, "database": url.database, **url.query}
     environment = {f"DRILLSTER_DBT_{name.upper()}": str(value) for name, value in named.items() if value}
     # dbt masks what has this prefix in whatever it prints.

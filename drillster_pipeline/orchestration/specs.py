@@ -169,6 +169,7 @@ def qualified_name(table: str, settings: Settings) -> str:
         case "sqlite":
             parts = ["main", table]
         case "postgresql":
+            # Nothing is connected to for this: another search path makes another schema.
             parts = [url.database or "", schema or "public", table]
         case "mysql" | "mariadb":  # there, a schema is a database
             parts = [schema or url.database or "", table]

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import PipelineError, Refused, SettingsError
 
-from .dialects import ViewComments, dialect_of, quoted
-from .dialects.postgresql import ORGANIZATION_SCHEMAS, literal, rights_on
+from .dialects import ViewComments, dialect_of, plain, quoted
+from .dialects.postgresql import ORGANIZATION_SCHEMAS, literal, rights_on, schema_of
 from .engine import database_errors
 from .ledger import CONTRACT
 from .views import VIEWS
@@ -52,8 +52,7 @@ def compose(connection: sa.Connection, schema: str, organizations: Mapping[str, 
 
     A column that one of them lacks is NULL there. Raises SettingsError where ``schema`` is that of an organization.
     """
-    default = connection.scalar(sa.select(sa.func.current_schema()))
-    schemas = {name: str(own or default) for name, own in organizations.items()}
+    schemas = {name: schema_of(connection, own) for name, own in organizations.items()}
     if schema in schemas.values():
         raise SettingsError(f"The schema {schema} has the tables of an organization: name another with --schema")
     found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
@@ -64,7 +63,9 @@ def compose(connection: sa.Connection, schema: str, organizations: Mapping[str, 
         f"CREATE VIEW {quoted(connection, ORGANIZATION_SCHEMAS, schema)} AS"
         f"\nSELECT * FROM (VALUES {rows}) AS found (organization, schema_name)"
     )
-    statements = {ORGANIZATION_SCHEMAS: (listing, ViewComments("The organizations that the views here show.", {}))}
+    described = {"organization": "The organization.", "schema_name": "The schema of its tables."}
+    comments = ViewComments("The organizations that the views here show.", described)
+    statements = {ORGANIZATION_SCHEMAS: (listing, comments)}
     for name, comments in _contract().items():
         tables = {each: found[own, name] for each, own in schemas.items() if (own, name) in found}
         kinds = {column: kind for columns in tables.values() for column, kind in columns.items()}
@@ -130,12 +131,12 @@ def renewed(connection: sa.Connection, schema: str | None) -> Iterator[None]:
 
 
 def _make_again(connection: sa.Connection, place: str, schema: str | None, rights: list[str]) -> None:
-    view = quoted(connection, ORGANIZATION_SCHEMAS, place).replace("%%", "%")
+    view = plain(quoted(connection, ORGANIZATION_SCHEMAS, place))
     if not connection.scalar(_IS_TRUSTED, {"view": view}):
         raise Refused(f"The views of {place} are those of a role that this one is no member of")
     listing = sa.table(ORGANIZATION_SCHEMAS, sa.column("organization"), sa.column("schema_name"), schema=place)
     organizations = {row.organization: row.schema_name for row in connection.execute(sa.select(listing))}
-    if (schema or connection.scalar(sa.select(sa.func.current_schema()))) in organizations.values():
+    if schema_of(connection, schema) in organizations.values():
         make(connection, place, organizations)
         for right in rights:
             connection.exec_driver_sql(right)

@@ -5,14 +5,14 @@ person, and which columns have personal values. Two roles have views of their ow
 
 - *reader_without_names*: those of :mod:`.without_names`. *dashboard* reads those of them that have no row about a
   person.
-- *team_lead*: tables by row-level security, and views with the rights of who reads them.
+- *team_lead*: tables by :mod:`.row_security`, and views with the rights of who reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -20,10 +20,11 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import Refused, SettingsError
 from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Kind
 
-from .dialects import ViewComments, dialect_of, quoted
-from .dialects.postgresql import DDL_WAIT, literal
-from .ledger import CONTRACT, READER_LOGINS
+from .dialects import ViewComments, dialect_of, plain, quoted
+from .dialects.postgresql import DDL_WAIT, replacing, schema_of, with_values
+from .ledger import CONTRACT
 from .model import Tables, build, lookup
+from .row_security import RowSecurity
 from .schema_sync import compare
 from .views import VIEWS
 from .without_names import WithoutNames, path_to_group
@@ -43,8 +44,6 @@ _OWN_SCHEMAS = {
     "team_lead": "team_lead",
 }
 """The schemas that have views for a role, after the prefix."""
-SETTING = "drillster.account_id"
-"""The session setting by which a trusted application says for whom it reads."""
 MARTS = "{}_dbt"
 """The schema of dbt's models, by that of the warehouse."""
 _SECURITY_INVOKER = (15,)
@@ -73,10 +72,11 @@ _NOT_FOR_AUDITORS = {"account_external_ids", *(table.name for table in SUBJECTS[
 
 
 class Statement(NamedTuple):
-    """SQL, and the name of the view where it makes one."""
+    """SQL; where that is CREATE VIEW, the name of the view and its columns."""
 
     text: str
     view: str | None = None
+    columns: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -120,9 +120,17 @@ def compose(connection: sa.Connection, schema: str | None, prefix: str | None, n
             f"The warehouse is older than this version of the program: it lacks {shown}. The next load "
             "(drillster-pipeline run) brings it up to date; then run this again"
         )
-    schema = schema or str(connection.scalar(sa.select(sa.func.current_schema())))
+    schema = schema_of(connection, schema)
     composing = _Composing(connection, schema, f"{schema}_" if prefix is None else prefix)
     return composing.grants(names)
+
+
+def to_print(connection: sa.Connection, grants: Grants) -> list[str]:
+    """The statements as a script has them, which gives each role its rights whatever version made the views."""
+    texts = [*grants.preparing]
+    for text, view, columns in grants.statements:
+        texts += [text] if view is None else replacing(connection, view, text, columns)
+    return [plain(text) for text in texts]
 
 
 def apply(connection: sa.Connection, grants: Grants) -> None:
@@ -140,12 +148,11 @@ def apply(connection: sa.Connection, grants: Grants) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{DDL_WAIT}'")
     for text in grants.preparing:
         connection.exec_driver_sql(text)
-    for text, view in grants.statements:
+    for text, view, _ in grants.statements:
         if view is None:
             connection.exec_driver_sql(text)
         else:
-            statement = text.replace("CREATE OR REPLACE", "CREATE", 1)
-            dialect_of(connection).replace_view(connection, view, statement, ViewComments("", {}))
+            dialect_of(connection).replace_view(connection, view, text, ViewComments("", {}))
 
 
 @cache
@@ -189,7 +196,7 @@ class _Composing:
         self._role = {name: self._quote(prefix + name) for name in ROLES}
         self._database = self._quote(str(connection.scalar(sa.text("SELECT current_database()"))))
         owner = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(:name)"
-        self._owner = str(self._scalar(owner, name=self._name("loads").replace("%%", "%")))
+        self._owner = str(self._scalar(owner, name=plain(self._name("loads"))))
 
     def grants(self, names: Collection[str]) -> Grants:
         """All that the roles need, in order."""
@@ -198,10 +205,13 @@ class _Composing:
         found.preparing += [*self._preparing(names, found.notes), *self._schemas(own_schemas)]
         owner = self._quote(self._owner)
         texts = [f"SET LOCAL ROLE {owner}"]
+        if "team_lead" in own_schemas:
+            row_security = RowSecurity(self._connection, self._tables, self._schema, self._own("team_lead"))
+            texts += [*row_security.functions(), *row_security.policies(for_team_leads()[0])]
+        found.statements += map(Statement, texts)
         for each in own_schemas:
-            makers = self._for_team_leads() if each == "team_lead" else self._without_names()
-            found.statements += [*map(Statement, texts), *makers]
-            texts = []
+            found.statements += self._views(each)
+        texts = []
         for name in names:
             if name == "loader":
                 continue
@@ -290,98 +300,19 @@ class _Composing:
             yield self._schema, [each for some in for_team_leads() for each in some]
             yield self._own("team_lead"), VIEWS
         elif name != "loader":
-            every = [*self._shown_without_names(), *VIEWS]
+            every = self._shown_without_names()
             counts = [each for each in every if self._without.is_about_groups(each)]
             yield self._own("without_names"), counts if name == "dashboard" else every
 
-    # Team leads
-
-    def _for_team_leads(self) -> Iterator[Statement]:
-        own, role = partial(self._name, schema=self._own("team_lead")), self._role["team_lead"]
-        logins, staff = self._tables(READER_LOGINS.name), self._tables("group_staff")
-        said = sa.func.current_setting(SETTING, sa.true())
-        account = sa.select(sa.case((logins.c.is_trusted, said), else_=logins.c.account_id))
-        account = account.where(logins.c.login == sa.func.session_user())
-        of_staff = staff.c.account_id == self._call("reader_account")
-        groups = sa.select(staff.c.group_id).where(of_staff, staff.c.deleted_on.is_(None))
-        for name, result, body in (("reader_account", "text", account), ("reader_groups", "SETOF text", groups)):
-            yield Statement(
-                f"CREATE OR REPLACE FUNCTION {own(name)}() RETURNS {result} LANGUAGE sql STABLE SECURITY DEFINER"
-                f" SET search_path = pg_catalog, pg_temp AS {self._literal(self._sql(body))}"
-            )
-            yield Statement(f"REVOKE ALL ON FUNCTION {own(name)}() FROM PUBLIC")
-            yield Statement(f"GRANT EXECUTE ON FUNCTION {own(name)}() TO {role}")
-        yield from map(Statement, self._policies())
-        for name, view in VIEWS.items():
-            text = self._sql(view.query(self._tables))
-            made = f"CREATE OR REPLACE VIEW {own(name)} WITH (security_invoker = true) AS\n{text}"
-            yield Statement(made, own(name))
-
-    def _call(self, function: str) -> sa.ColumnElement[Any]:
-        return sa.literal_column(f"{self._name(function, self._own('team_lead'))}()".replace("%%", "%"))
-
-    def _literal(self, sql: str) -> str:
-        return literal(self._connection, sql.replace("%%", "%"))
-
-    def _policies(self) -> Iterator[str]:
-        """Row-level security that holds for team leads alone; nothing for a table that has it already."""
-        query = sa.text(
-            "SELECT c.relname, c.relrowsecurity, p.polname, obj_description(p.oid, 'pg_policy') AS comment"
-            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_policy p ON p.polrelid = c.oid"
-            " WHERE n.nspname = :schema AND (c.relrowsecurity OR p.oid IS NOT NULL)"
-        )
-        found: dict[str, dict[str, str]] = {}
-        secured = set()
-        for name, is_secured, policy, comment in self._connection.execute(query, {"schema": self._schema}):
-            found.setdefault(name, {})[policy] = comment
-            if is_secured:
-                secured.add(name)
-        for name in for_team_leads()[0]:
-            table, condition = self._name(name), self._of_groups(name)
-            there = found.get(name)
-            if there is None:
-                yield f"CREATE POLICY every_row ON {table} USING (true)"
-            elif "every_row" not in there:
-                raise Refused(
-                    f"The table {name} has row-level security of others, which a role of this program would undo. "
-                    f"Remove it (ALTER TABLE {table} DISABLE ROW LEVEL SECURITY; DROP POLICY …), or give rights by hand"
-                )
-            if name not in secured:
-                yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
-            role, policy = self._role["team_lead"], self._quote(f"{self._prefix}team_lead")
-            if (there or {}).get(f"{self._prefix}team_lead") != condition.replace("%%", "%"):
-                yield f"DROP POLICY IF EXISTS {policy} ON {table}"
-                yield f"CREATE POLICY {policy} ON {table} AS RESTRICTIVE TO {role} USING ({condition})"
-                yield f"COMMENT ON POLICY {policy} ON {table} IS {self._literal(condition)}"
-
-    def _of_groups(self, name: str) -> str:
-        """The rows of a table that a team lead sees. What other tables have of them is filtered there."""
-        column, parent = path_to_group(CONTRACT[name]) or ("", "")
-        found = self._tables(name).c[column]
-        people = [
-            sa.select(self._tables(each).c.account_id)
-            for each, table in CONTRACT.items()
-            if table.kind is Kind.ENTITY and {"group_id", "account_id"} <= {column.name for column in table.columns}
-        ]
-        rows, _, key = parent.partition(".")
-        shown: Any = sa.select(self._tables(rows).c[key])
-        if column == "group_id":
-            shown = sa.select(self._call("reader_groups"))
-        elif name == "accounts":
-            shown = sa.union_all(*people)
-        return self._sql(found.in_(shown))
-
-    def _sql(self, element: sa.ClauseElement) -> str:
-        return str(element.compile(self._connection, compile_kwargs={"literal_binds": True}))
-
-    # Readers without names
+    def _views(self, place: str) -> Iterator[Statement]:
+        """Those of a schema of a role, of the names and columns of the others."""
+        # Else a function of the reader could be given rows before they are left out.
+        option = "security_invoker" if place == "team_lead" else "security_barrier"
+        for name in VIEWS if place == "team_lead" else self._shown_without_names():
+            query = VIEWS[name].query(self._tables) if place == "team_lead" else self._without.query(name)
+            view = self._name(name, self._own(place))
+            text = f"CREATE VIEW {view} WITH ({option} = true) AS\n{with_values(self._connection, query)}"
+            yield Statement(text, view, query.selected_columns.keys())
 
     def _shown_without_names(self) -> list[str]:
-        return [name for some in for_team_leads() for name in some]
-
-    def _without_names(self) -> Iterator[Statement]:
-        for name in [*self._shown_without_names(), *VIEWS]:
-            own = self._name(name, self._own("without_names"))
-            text = self._sql(self._without.query(name))
-            # Else a function of the reader could be given rows before they are left out.
-            yield Statement(f"CREATE OR REPLACE VIEW {own} WITH (security_barrier = true) AS\n{text}", own)
+        return [name for some in (*for_team_leads(), VIEWS) for name in some]

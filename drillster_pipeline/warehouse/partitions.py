@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused
 
-from .dialects import quoted
+from .dialects import plain, quoted
 from .reads import count_rows
 
 _OVERLAPS, _DEFAULT_IN_THE_WAY = "42P17", ("23514", "55P03")
@@ -83,7 +83,7 @@ def _attach_new(connection: sa.Connection, table: sa.Table, day: date) -> None:
     name = f"{table.name}_{day:%Y_%m}"
     parent, partition = quoted(connection, table.name, table.schema), quoted(connection, name, table.schema)
     attach = f"ALTER TABLE {parent} ATTACH PARTITION {partition} {_bounds(day)}"
-    if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": partition.replace("%%", "%")}):
+    if connection.scalar(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": plain(partition)}):
         raise Refused(
             f"{table.name} needs a partition {name}, and something of that name is there that is not the partition of "
             f"the month (was it detached?). Attach it again ({attach}) or rename it, and run again"
@@ -202,5 +202,5 @@ def _month(day: date) -> tuple[date, date]:
 
 
 def _as_value(connection: sa.Connection, table: sa.Table) -> str:
-    """A table for the server's own functions; a percent sign is doubled in statements alone."""
-    return quoted(connection, table.name, table.schema).replace("%%", "%")
+    """A table for the server's own functions."""
+    return plain(quoted(connection, table.name, table.schema))

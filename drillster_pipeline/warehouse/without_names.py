@@ -57,7 +57,7 @@ class WithoutNames:
         source = self._source(name)
         is_of_people, is_of_group = "account_id" in source.c, "group_id" in source.c
         columns: list[sa.ColumnElement[Any]] = []
-        rows, sizes = source, self._sizes(is_of_group=is_of_group)
+        sizes, needs_sizes = self._sizes(is_of_group=is_of_group), False
         for column in source.c:
             declared = [self._declared(each) for each in _origins(column)]
             if any(
@@ -66,10 +66,13 @@ class WithoutNames:
                 columns.append(sa.cast(sa.null(), column.type).label(column.name))
             elif not is_of_people and (conditions := [*self._is_of_many(source, column, declared, sizes)]):
                 columns.append(sa.case((sa.and_(*conditions), column)).label(column.name))
-                same = (source.c[each] == sizes.c[each] for each in ("export_date", "group_id") if each in sizes.c)
-                rows = source.outerjoin(sizes, sa.and_(*same))
+                needs_sizes = True
             else:
                 columns.append(column)
+        rows = source
+        if needs_sizes:
+            same = (source.c[each] == sizes.c[each] for each in ("export_date", "group_id") if each in sizes.c)
+            rows = source.outerjoin(sizes, sa.and_(*same))
         query = sa.select(*columns).select_from(rows)
         if is_of_people and is_of_group:
             return query.where(self._is_large(source))
@@ -104,7 +107,7 @@ class WithoutNames:
         if is_of_group and self._is_figure(column):
             yield sizes.c.member_count >= FEWEST_PEOPLE
         computed_from = {(each.source or "").partition(".")[0] for each in declared}
-        for name in (_COUNTS[each] for each in _COUNTS if each in computed_from):
+        for name in (count for table, count in _COUNTS.items() if table in computed_from):
             for count in (source.c[name], *(() if is_of_group else (sa.func.coalesce(sizes.c[name], 0),))):
                 yield sa.not_(count.between(1, FEWEST_PEOPLE - 1))
 

@@ -92,6 +92,14 @@ def test_they_show_each_organization_and_say_what_is_left_out(group: Group) -> N
 
         group.run(*statements_of(group.command("--schema", "printed")))
         assert group.run(accounts.replace(ALL, "printed")) == every
+        # Over a view of an older version.
+        reader = f"reader_{group.name}"
+        older = "CREATE VIEW printed.accounts AS SELECT organization, name FROM all_organizations.accounts"
+        given = f"GRANT SELECT ON printed.accounts TO {reader}"
+        used = f"GRANT USAGE ON SCHEMA printed TO {reader}"
+        group.run(f"CREATE ROLE {reader}", used, "DROP VIEW printed.accounts", older, given)
+        group.run(*statements_of(group.command("--schema", "printed")))
+        assert group.run(f"SET ROLE {reader}", accounts.replace(ALL, "printed")) == every
     with pytest.raises(SettingsError, match="The schema beta has the tables of an organization"):
         group.command("--schema", "beta", "--apply")
 

@@ -370,11 +370,32 @@ def test_readers_without_names_see_objectives_without_an_evaluation(rights: Righ
     assert found == ["o-grown", "o-large", "unevaluated-grown", "unevaluated-large"]
 
 
-def test_row_level_security_that_somebody_has_disabled_comes_back(rights: Rights) -> None:
-    rights.run(f"ALTER TABLE {SCHEMA}.results DISABLE ROW LEVEL SECURITY", role="owner")
+@pytest.mark.parametrize("change", ["TABLE {1} DISABLE ROW LEVEL SECURITY", "POLICY {0}team_lead ON {1} USING (true)"])
+def test_row_level_security_that_somebody_has_changed_comes_back(rights: Rights, change: str) -> None:
+    rights.run(f"ALTER {change.format(rights.prefix, f'{SCHEMA}.results')}", role="owner")
     assert rights.groups("lee", f"{SCHEMA}.results") != {"large"}
     rights.command("--apply")
     assert rights.groups("lee", f"{SCHEMA}.results") == {"large"}
+
+
+def test_what_is_printed_replaces_views_that_an_older_version_made(rights: Rights) -> None:
+    before = {login: rights.readable(login) for login in ("board", "robin", "lee")}
+    other, privilege = f"{rights.prefix}stranger", "SELECT has_table_privilege('{}', '{}', 'SELECT')"
+    views = [f"{schema}.group_compliance" for short, schema in rights.schemas().items() if short]
+    for view in views:
+        older = f"CREATE VIEW {view} AS SELECT group_id, met FROM {SCHEMA}.group_compliance"
+        rights.run(f"DROP VIEW {view}", older, f"GRANT SELECT ON {view} TO {other}", role="owner")
+    as_administrator(rights)
+    assert {login: rights.readable(login) for login in before} == before
+    for view in views:
+        assert rights.groups("lee" if "team_lead" in view else "robin", view) >= {"large"}
+        assert rights.run(privilege.format(other, view)) == [(True,)], "what was given to others by hand"
+        rights.run(f"REVOKE SELECT ON {view} FROM {other}", role="owner")
+    assert rights.run(f"SELECT DISTINCT viewowner FROM pg_views WHERE schemaname ~ '^{rights.prefix}'") == [
+        (rights.loader,)
+    ]
+    rights.command("--apply")
+    assert "DROP VIEW" not in rights.command()
 
 
 def test_models_of_dbt_are_for_analysts_alone(rights: Rights) -> None:
@@ -535,7 +556,11 @@ def test_another_schema_has_roles_of_its_own_whose_names_may_need_quotes(rights:
     rights.run(f"CREATE SCHEMA {quoted(schema)} AUTHORIZATION {rights.loader}")
     environment = {"DRILLSTER_WAREHOUSE_URL": rights.url("postgres"), "DRILLSTER_WAREHOUSE_SCHEMA": schema}
     with place.prepared():
-        for arguments in ([], ["--apply"], []):
+        for arguments, is_older in (([], False), (["--apply"], True), ([], True), ([], False)):
+            if is_older:
+                view, analyst = f"{quoted(f'{schema}_team_lead')}.group_compliance", quoted(f"{schema}_analyst")
+                older = (f"CREATE VIEW {view} AS SELECT 1 AS one", f"GRANT SELECT ON {view} TO {analyst}")
+                rights.run(f"DROP VIEW {view}", *older, role="owner")
             ended = CliRunner().invoke(commands, ["grants", *arguments], env=environment, catch_exceptions=False)
             if "BEGIN;" in ended.output:
                 with postgresql_engine(rights.url("postgres")).connect() as connection:

@@ -13,7 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from drillster_pipeline.errors import Refused, SettingsError
+from drillster_pipeline.orchestration.dbt import invocation
+from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT, VIEWS, Warehouse
+from drillster_pipeline.warehouse.grants import MARTS
 from drillster_pipeline.warehouse.inspection import Inspection
 from tests.support.databases import Place, execute
 
@@ -163,6 +166,19 @@ def test_without_a_schema_the_one_of_the_search_path_is_used(server: Server, own
         with server.as_role(server.loader, None).prepared() as warehouse:
             load(warehouse, day(1), {"accounts": [account("a")]})
         assert server.run(f"SELECT account_id FROM {owned.schema}.accounts") == [("a",)]
+
+
+def test_dbt_reads_where_a_load_writes_and_builds_where_rights_are_given(server: Server) -> None:
+    """Without a setting that is the schema of the role's own name, and not ``public``."""
+    server.run(f"CREATE SCHEMA {server.loader} AUTHORIZATION {server.loader}")
+    place = server.as_role(server.loader, None)
+    with place.prepared():
+        environment, variables = invocation(load_settings({"DRILLSTER_WAREHOUSE_URL": place.url}, needs_api=False))
+    assert environment["DRILLSTER_DBT_SCHEMA"] == MARTS.format(server.loader)
+    assert server.run("SELECT schemaname FROM pg_tables WHERE tablename = 'results'") == [
+        (variables["drillster_schema"],)
+    ]
+    server.run(f"DROP SCHEMA {server.loader} CASCADE")
 
 
 def test_a_load_is_the_same_whatever_a_role_has_set(server: Server, owned: Place) -> None:

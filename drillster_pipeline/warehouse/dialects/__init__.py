@@ -384,6 +384,11 @@ def quoted(connection: sa.Connection, name: str, schema: str | None) -> str:
     return connection.dialect.identifier_preparer.format_table(sa.Table(name, sa.MetaData(schema=schema)))
 
 
+def plain(sql: str) -> str:
+    """A statement, or a name in it, as the server reads it: a driver that marks parameters by % has that doubled."""
+    return sql.replace("%%", "%")
+
+
 def index_on(connection: sa.Connection, target: sa.Table, columns: Sequence[str]) -> str:
     """What follows CREATE INDEX for an index of a staging table."""
     preparer = connection.dialect.identifier_preparer

@@ -29,6 +29,7 @@ from . import (
     ViewComments,
     check_name,
     check_statements,
+    plain,
     python_values,
     utc_moments,
 )
@@ -172,12 +173,7 @@ class PostgreSQL(Dialect):
                 "The role of DRILLSTER_WAREHOUSE_URL may not make temporary tables, which loads are staged in. "
                 "Have an administrator run: GRANT TEMPORARY ON DATABASE … TO …"
             )
-        name = schema or connection.scalar(sa.text("SELECT current_schema()"))
-        if name is None:
-            raise SettingsError(
-                "The role of DRILLSTER_WAREHOUSE_URL has no schema of its own in its search_path. Name one in "
-                "DRILLSTER_WAREHOUSE_SCHEMA"
-            )
+        name = schema_of(connection, schema)
         if connection.scalar(sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name"), {"name": name}) is None:
             if not connection.scalar(sa.text("SELECT has_database_privilege(current_database(), 'CREATE')")):
                 raise SettingsError(
@@ -207,10 +203,9 @@ class PostgreSQL(Dialect):
 
         Raises Refused where its columns changed and another view depends on it.
         """
-        plain = name.replace("%%", "%")
         # What an administrator set of it, such as ``security_invoker=true``: a new one has none of it.
         query = sa.text("SELECT unnest(reloptions) FROM pg_class WHERE oid = to_regclass(:name)")
-        options = list(connection.scalars(query, {"name": plain}))
+        options = list(connection.scalars(query, {"name": plain(name)}))
         try:
             with connection.begin_nested():
                 connection.exec_driver_sql(statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))
@@ -262,9 +257,8 @@ class PostgreSQL(Dialect):
 
     def writer_lock(self, connection: sa.Connection, schema: str | None) -> SessionLock:
         """An advisory lock by schema."""
-        if schema is None:
-            with connection.begin():
-                schema = str(connection.scalar(sa.select(sa.func.current_schema())))
+        with connection.begin():
+            schema = schema_of(connection, schema)
         digest = hashlib.sha256(f"drillster-pipeline:{schema}".encode()).digest()
         number = int.from_bytes(digest[:8], "big", signed=True)
         holder = sa.text(
@@ -376,9 +370,25 @@ def _wire_values(column: Column, series: pd.Series[Any]) -> list[Any]:
     return values
 
 
+def with_values(connection: sa.Connection, element: sa.ClauseElement) -> str:
+    """An element in statements, with values in the place of parameters."""
+    return str(element.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+
+
 def literal(connection: sa.Connection, text: str) -> str:
     """A text in statements."""
-    return str(sa.literal(text).compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True}))
+    return with_values(connection, sa.literal(text))
+
+
+def schema_of(connection: sa.Connection, schema: str | None) -> str:
+    """The schema of a warehouse: the one that is named, else that of the search path. Raises SettingsError."""
+    name = schema or connection.scalar(sa.select(sa.func.current_schema()))
+    if name is None:
+        raise SettingsError(
+            "The role of DRILLSTER_WAREHOUSE_URL has no schema of its own in its search_path. Name one in "
+            "DRILLSTER_WAREHOUSE_SCHEMA"
+        )
+    return str(name)
 
 
 _RIGHTS = sa.text(
@@ -395,7 +405,28 @@ _RIGHTS = sa.text(
 
 def rights_on(connection: sa.Connection, view: str, columns: Collection[str]) -> list[str]:
     """The GRANTs that others have on a view, and on those of its columns that it keeps; none where there is no view."""
-    return list(connection.scalars(_RIGHTS, {"name": view.replace("%%", "%"), "columns": [*columns]}))
+    rights = connection.scalars(_RIGHTS, {"name": plain(view), "columns": [*columns]})
+    return [right.replace("%", "%%") for right in rights]
+
+
+_VIEW = sa.text(
+    "SELECT quote_ident(pg_get_userbyid(c.relowner)), array_agg(a.attname ORDER BY a.attnum)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+    " WHERE CAST(ARRAY[n.nspname, c.relname] AS text[]) = parse_ident(:name) GROUP BY c.oid, c.relowner"
+)
+
+
+def replacing(connection: sa.Connection, view: str, statement: str, columns: Collection[str]) -> list[str]:
+    """CREATE VIEW as it is printed: what makes the view, or replaces it whatever columns the one that is there has.
+
+    ``view`` has its schema. PostgreSQL replaces a view by one that has more columns at the end, and by no other. Of a
+    view that is dropped for that, owner and rights are kept.
+    """
+    owner, found = connection.execute(_VIEW, {"name": plain(view)}).one_or_none() or ("", [])
+    if found == [*columns][: len(found)]:
+        return [statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1)]
+    own = f"ALTER VIEW {view} OWNER TO {owner.replace('%', '%%')}"
+    return [f"DROP VIEW {view}", statement, own, *rights_on(connection, view, columns)]
 
 
 ORGANIZATION_SCHEMAS = "organization_schemas"
@@ -420,7 +451,7 @@ def _drop_view(connection: sa.Connection, name: str) -> None:
 
     CASCADE, since these may belong to another role.
     """
-    values = {"name": name.replace("%%", "%"), "listing": ORGANIZATION_SCHEMAS}
+    values = {"name": plain(name), "listing": ORGANIZATION_SCHEMAS}
     cascade = " CASCADE" if connection.scalar(_ONLY_OVER_ALL, values) else ""
     try:
         connection.exec_driver_sql(f"DROP VIEW {name}{cascade}")
