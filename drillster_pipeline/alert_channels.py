@@ -1,7 +1,7 @@
 """Where messages go: a Slack-compatible webhook, any URL of Apprise, and the URL of a heartbeat.
 
 The addresses are secrets: whoever knows one can post. Nothing below logs, raises or returns one; Apprise, whose
-log names hosts and recipients, is kept from logging. No call lasts longer than its limit, whatever the other end does.
+log names hosts and recipients, is kept from logging.
 """
 
 from __future__ import annotations
@@ -11,18 +11,14 @@ import logging
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from .bounded_requests import bounded, request
 from .errors import needs_extra
 
-SEND_SECONDS = 10.0
-"""How long a webhook may take from one byte to the next. Apprise has limits of its own, by the kind of URL."""
-ROUND_SECONDS = 2 * SEND_SECONDS
-"""How long sending may take in all: a sensor of Dagster has a minute."""
 PING_SECONDS = 3.0
 
 
@@ -62,49 +58,20 @@ def split_urls(value: str) -> list[tuple[str, bool]]:
 
 def ping(url: str) -> str | None:
     """Ask a URL, twice if need be; returns why nobody took notice, or None."""
-    return bounded(lambda: _request("GET", url, PING_SECONDS) and _request("GET", url, PING_SECONDS), 3 * PING_SECONDS)
-
-
-def bounded(work: Callable[[], str | None], seconds: float) -> str | None:
-    """What ``work`` returns: why it failed, or None; or that it took longer than it may."""
-    found: list[str | None] = []
-    run_bounded([lambda: found.append(work())], seconds)
-    return found[0] if found else f"no end of the response within {seconds:.0f} s"
-
-
-def run_bounded(works: Iterable[Callable[[], None]], seconds: float) -> None:
-    """Do all at once, in threads that nobody waits for any longer than that: responses may come in drips for ever."""
-    deadline = time.monotonic() + seconds
-    threads = [threading.Thread(target=work, name="channel", daemon=True) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+    once = functools.partial(request, "GET", url, seconds=PING_SECONDS)
+    return bounded(lambda: once() and once(), 3 * PING_SECONDS)
 
 
 def post(url: str, title: str, text: str) -> str | None:
     """Send a message to a Slack-compatible webhook; returns why it was not taken, or None."""
-    return _request("POST", url, SEND_SECONDS, {"text": f"drillster-pipeline: {title}. {text}"})
+    return request("POST", url, json={"text": f"drillster-pipeline: {title}. {text}"})
 
 
 def notify(url: str, title: str, text: str) -> str | None:
-    """Send a message by Apprise; returns why it was not taken, or None."""
+    """Send a message by Apprise, which has limits of its own; returns why it was not taken, or None."""
     _reason.text = "it was not taken"
     took = _service(url).notify(title=f"drillster-pipeline: {title}", body=text, body_format="text")
     return None if took else str(_reason.text)
-
-
-def _request(method: str, url: str, seconds: float, content: Any = None) -> str | None:
-    import requests
-
-    try:
-        # Only the status is read: a body that never ends delays nothing.
-        with requests.request(
-            method, url, json=content, timeout=seconds, allow_redirects=False, stream=True
-        ) as response:
-            return None if 200 <= response.status_code < 300 else f"status {response.status_code}"
-    except (requests.RequestException, OSError, ValueError) as problem:
-        return type(problem).__name__
 
 
 def _service(url: str) -> Any:

@@ -16,7 +16,8 @@ from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from drillster_pipeline import alert_channels as channels
-from drillster_pipeline.alert_channels import bounded, channels_of, notify, ping, post
+from drillster_pipeline.alert_channels import channels_of, notify, ping, post
+from drillster_pipeline.bounded_requests import bounded
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.settings import load_settings, read_settings
 from tests.support.webhooks import Webhook

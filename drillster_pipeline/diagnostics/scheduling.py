@@ -89,7 +89,8 @@ def check_daemon(report: DiagnosticsReport, daemon: Daemon) -> None:
 
 def check_alerts(report: DiagnosticsReport, settings: Settings, *, send: bool) -> None:
     """Whether alerts have a channel; ``send`` tries each."""
-    from drillster_pipeline.alert_channels import ROUND_SECONDS, bounded, channels_of, ping
+    from drillster_pipeline.alert_channels import channels_of, ping
+    from drillster_pipeline.bounded_requests import ROUND_SECONDS, bounded
 
     translated = Language(settings.language).translated
     trials: list[tuple[str, str, Callable[[], str | None]]] = []

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from drillster_pipeline.alert_channels import ROUND_SECONDS, Channel, channels_of, run_bounded
+from drillster_pipeline.alert_channels import Channel, channels_of
+from drillster_pipeline.bounded_requests import ROUND_SECONDS, run_bounded
 from drillster_pipeline.errors import Busy, PipelineError, Refused, Unavailable
 from drillster_pipeline.language import marked
 from drillster_pipeline.pipeline.context import PipelineContext

@@ -8,8 +8,8 @@ from datetime import date, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from drillster_pipeline.alert_channels import run_bounded
 from drillster_pipeline.archive.archive import KINDS
+from drillster_pipeline.bounded_requests import run_bounded
 from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import PipelineError, SettingsError, Unavailable
 from drillster_pipeline.organization import Organization

@@ -15,11 +15,11 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from drillster_pipeline.alert_channels import bounded
 from drillster_pipeline.archive.captures import MANIFEST, Capture
-from drillster_pipeline.errors import ContractError, PipelineError, SettingsError, needs_extra
+from drillster_pipeline.bounded_requests import ROUND_SECONDS, bounded, request
+from drillster_pipeline.errors import ContractError, PipelineError, SettingsError, Unavailable, needs_extra
 
 from .context import PipelineContext
 
@@ -27,29 +27,25 @@ if TYPE_CHECKING:
     from .evidence import Finding
 
 logger = logging.getLogger(__name__)
-ANSWER_SECONDS, ROUND_SECONDS = 10.0, 20.0
-"""How long an authority may take from one byte to the next, and in all."""
 _NO_STAMP = (ValueError, KeyError)
 """What the library raises where bytes are no time stamp."""
-LARGEST = 1 << 20
-"""Bytes of a time stamp at most: they are some thousand."""
 
 
 def stamp(context: PipelineContext, capture: Capture) -> bool:
     """Have the seal of a capture stamped, unless it is; whether it has a stamp now. Logs why it has none."""
     if context.settings.timestamp_url is None or _name(capture.manifest_sha256) in _stamps(capture):
         return True
+    folder = capture.ref.folder
     try:
-        problem = _stamp(capture, context.settings.timestamp_url.get_secret_value())
-    except PipelineError as error:
-        problem = str(error)
-    if problem is not None:
+        content = capture.storage.read(f"{folder}/{MANIFEST}")
+        found = request_stamp(content, context.settings.timestamp_url.get_secret_value())
+        capture.storage.write(f"{folder}/{_name(hashlib.sha256(content).hexdigest())}", found)
+    except PipelineError as problem:
         logger.warning(
-            "The seal of capture %s has no time stamp yet (%s): a later `prune` requests it",
-            capture.ref.folder,
-            problem,
+            "The seal of capture %s has no time stamp yet (%s): a later `prune` requests it", folder, problem
         )
-    return problem is None
+        return False
+    return True
 
 
 def stamp_all(context: PipelineContext) -> None:
@@ -63,22 +59,22 @@ def stamp_all(context: PipelineContext) -> None:
                     return
 
 
-def _stamp(capture: Capture, url: str) -> str | None:
-    """Request the stamp of a manifest and keep it; returns why there is none, or None.
+def request_stamp(content: bytes, url: str) -> bytes:
+    """A stamp of some content, from the authority at a URL. Raises Unavailable with the reason why there is none.
 
     With the certificates of the authority. Where these are not sorted as DER has it, which some authorities do not and
     the library insists on, without: the file of DRILLSTER_TIMESTAMP_CERTIFICATE must have the signer's then.
     """
     import rfc3161_client as rfc3161
 
-    content = capture.storage.read(f"{capture.ref.folder}/{MANIFEST}")
-    digest = hashlib.sha256(content)
     builder = rfc3161.TimestampRequestBuilder().data(content).hash_algorithm(rfc3161.HashAlgorithm.SHA256)
     for with_certificates in (True, False):
-        request = builder.cert_request(cert_request=with_certificates).build()
+        query = builder.cert_request(cert_request=with_certificates).build()
         found: list[bytes] = []
-        if (problem := bounded(partial(_ask, url, request.as_bytes(), found), ROUND_SECONDS)) is not None:
-            return problem
+        options: dict[str, Any] = {"data": query.as_bytes(), "headers": {"Content-Type": "application/timestamp-query"}}
+        problem = bounded(partial(request, "POST", url, content=found, **options), ROUND_SECONDS)
+        if problem is not None:
+            raise Unavailable(problem)
         try:
             response = rfc3161.decode_timestamp_response(found[0])
             answer, status = response.tst_info, response.status
@@ -86,27 +82,10 @@ def _stamp(capture: Capture, url: str) -> str | None:
             continue
         if status != rfc3161.PKIStatus.GRANTED:
             continue  # granted with changes: the library would prove nothing by it
-        if (answer.nonce, answer.message_imprint.message) != (request.nonce, digest.digest()):
-            return "its time stamp is of another request"
-        capture.storage.write(f"{capture.ref.folder}/{_name(digest.hexdigest())}", found[0])
-        return None
-    return "it refused, or its response is no time stamp"
-
-
-def _ask(url: str, query: bytes, found: list[bytes]) -> str | None:
-    """Add the response of an authority; returns why it gave none, or None."""
-    import requests
-    from urllib3.exceptions import HTTPError
-
-    headers = {"Content-Type": "application/timestamp-query"}
-    try:
-        with requests.post(
-            url, data=query, headers=headers, timeout=ANSWER_SECONDS, allow_redirects=False, stream=True
-        ) as response:
-            found.append(response.raw.read(LARGEST, decode_content=True))
-            return None if response.status_code == 200 else f"status {response.status_code}"
-    except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
-        return type(problem).__name__
+        if (answer.nonce, answer.message_imprint.message) != (query.nonce, hashlib.sha256(content).digest()):
+            raise Unavailable("its time stamp is of another request")
+        return found[0]
+    raise Unavailable("it refused, or its response is no time stamp")
 
 
 def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[Finding]:
