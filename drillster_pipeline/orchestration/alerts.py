@@ -1,42 +1,36 @@
 """Alerts: what an operator must know of the finished runs and backfills that Dagster has recorded, once each.
 
 :func:`send_alerts` serves the sensor and the command ``run`` alike. What was read and reported, and messages that a
-channel has not taken yet, are one record in Dagster's own database, beside the runs that they are about: so a daemon
-and cron that share an instance do not report twice, and what could not be sent is sent later. A message is sent again
-where it is not known whether it arrived. Causes are those of our errors, in English, which hold no secret and no
-personal value; of any other exception only the type is named. What is said around them is in the language of the
-settings.
+channel has not taken yet, are kept in :mod:`.alert_state`: so a daemon and cron that share an instance do not report
+twice, and what could not be sent is sent later. A message is sent again where it is not known whether it arrived. The
+words around the causes (:mod:`.failure_causes`) are in the language of the settings.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import dagster as dg
 
 from drillster_pipeline.alert_channels import Channel, channels_of
 from drillster_pipeline.bounded_requests import ROUND_SECONDS, run_bounded
-from drillster_pipeline.errors import Busy, PipelineError, Refused, Unavailable
+from drillster_pipeline.errors import PipelineError
 from drillster_pipeline.language import marked
 from drillster_pipeline.pipeline.context import PipelineContext
 
-from .errors import ERROR_TYPE, EXIT_CODE, WHERE
+from .alert_state import ENDED, RECORD, AlertState, ended_backfills, load_state, locked, save_state
+from .failure_causes import LONGEST_CAUSE, FailureCause, causes_of
 from .names import Names
 from .specs import JOBS, NIGHTLY, UPKEEP, export_dates
 
-RECORD = "drillster-pipeline/alerts"
-LONGEST_TEXT, LONGEST_CAUSE = 3_000, 800
-"""Characters of a message and, in one of a backfill, of a cause: Slack shows no more, and refuses far longer ones."""
+LONGEST_TEXT = 3_000
+"""Characters of a message: Slack shows no more, and refuses far longer ones."""
 RETRY_WITHIN = timedelta(minutes=10)
 """A failed run that the daemon does not begin again within this time has failed: perhaps the daemon is dead."""
 STALE = "stale"
@@ -49,40 +43,9 @@ _SUBJECTS = {
     "run": marked("The run of %(date)s"),
     UPKEEP: marked("The job %(job)s"),
 }
-_LOCK_SECONDS, _BACKFILLS_READ, _EVENTS_READ = 30, 50, 10_000
-_DATES_SHOWN, _MESSAGES_KEPT, _REPORTED_KEPT = 10, 100, 1_000
-_ENDED: tuple[Any, ...] = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE)
+_EVENTS_READ, _DATES_SHOWN = 10_000, 10
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class AlertState:
-    """What is kept between two rounds, as JSON."""
-
-    position: int
-    """Number of the last event that was read."""
-    undecided: dict[str, str] = field(default_factory=dict)
-    """Failed runs that the daemon may begin again, and since when that is awaited."""
-    reported: list[str] = field(default_factory=list)
-    """What was reported: ``<job>|<date>|<cause>``, or ``backfill|<id>|``."""
-    failing: dict[str, list[str]] = field(default_factory=dict)
-    """Per job, the dates for which failures were reported since it last succeeded."""
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    """``title``, ``text``, and ``done``: keys of the channels that took it."""
-
-
-class FailureCause(NamedTuple):
-    """Why a step failed."""
-
-    text: str
-    work: str = "run"
-    is_refusal: bool = False
-
-    @property
-    def key(self) -> str:
-        """The same for texts that differ in numbers, dates and ids alone."""
-        return " ".join("#" if re.search(r"\d", word) else word for word in self.text[:LONGEST_CAUSE].split())
 
 
 def send_alerts(
@@ -102,8 +65,8 @@ def send_alerts(
     channels = channels_of(pipeline.settings)
     if not channels:
         return 0, 0
-    with _lock(instance, sleep):
-        alerts = _Alerts(instance, pipeline, names, _load(instance, names.of(RECORD)))
+    with locked(instance, sleep):
+        alerts = _Alerts(instance, pipeline, names, load_state(instance, names.of(RECORD)))
         alerts.read_runs()
         alerts.read_backfills()
         if settings_error is None:
@@ -111,56 +74,13 @@ def send_alerts(
         elif pending is not None:
             alerts.add_failure(NIGHTLY, str(pending), [FailureCause(settings_error)])
         state = alerts.state
-        _save(instance, names.of(RECORD), state)
+        save_state(instance, names.of(RECORD), state)
         _deliver(channels, state.messages)
         left = [each for each in state.messages if {channel.key for channel in channels} - set(each["done"])]
         sent = len(state.messages) - len(left)
         state.messages = left
-        _save(instance, names.of(RECORD), state)
+        save_state(instance, names.of(RECORD), state)
     return sent, len(left)
-
-
-@contextmanager
-def _lock(instance: dg.DagsterInstance, sleep: Callable[[float], None]) -> Iterator[None]:
-    """One process at a time, or two would report the same. Where there can be no lock, it is done without."""
-    from drillster_pipeline.archive.local import LocalStorage
-
-    home = LocalStorage(Path(instance.root_directory))
-    with ExitStack() as lock:
-        for _ in range(_LOCK_SECONDS):
-            try:
-                lock.enter_context(home.locked("alerts", "sending alerts"))
-            except Busy:
-                sleep(1.0)
-                continue
-            except Unavailable:
-                pass
-            break
-        yield
-
-
-def _load(instance: dg.DagsterInstance, record: str) -> AlertState:
-    stored = instance.daemon_cursor_storage.get_cursor_values({record}).get(record)
-    if stored:
-        values, known = json.loads(stored), {each.name for each in fields(AlertState)}
-        state = AlertState(**{name: value for name, value in values.items() if name in known})
-        # An earlier version kept the ended backfills apart.
-        state.reported += [f"backfill|{backfill}|" for backfill in values.get("backfills", ())]
-        return state
-    state = AlertState(0)
-    for kind in _ENDED:
-        for change in instance.fetch_run_status_changes(kind, limit=1).records:
-            state.position = max(state.position, change.storage_id)
-    state.reported = [_backfill_key(each) for each in instance.get_backfills(limit=_BACKFILLS_READ) if _is_ended(each)]
-    return state
-
-
-def _save(instance: dg.DagsterInstance, record: str, state: AlertState) -> None:
-    state.messages = state.messages[-_MESSAGES_KEPT:]
-    # Backfills are read again in every round, so that theirs are kept apart from the rest.
-    backfills = [key for key in state.reported if key.startswith("backfill|")][-2 * _BACKFILLS_READ :]
-    state.reported = backfills + [key for key in state.reported if not key.startswith("backfill|")][-_REPORTED_KEPT:]
-    instance.daemon_cursor_storage.set_cursor_values({record: json.dumps(asdict(state))})
 
 
 def _deliver(channels: Sequence[Channel], messages: Sequence[dict[str, Any]]) -> None:
@@ -217,7 +137,7 @@ class _Alerts:
 
     def _changes(self) -> list[dg.EventLogRecord]:
         found: list[dg.EventLogRecord] = []
-        for kind in _ENDED:
+        for kind in ENDED:
             since = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=self.state.position)
             found += self.instance.fetch_run_status_changes(since, limit=_EVENTS_READ, ascending=True).records
         return sorted(found, key=lambda change: change.storage_id)
@@ -232,40 +152,8 @@ class _Alerts:
         may_be_retried = run.remote_job_origin is not None and run.tags.get("dagster/will_retry", unknown) == "true"
         if may_be_retried and self.pipeline.now() - since < RETRY_WITHIN:
             return False
-        self.add_failure(self.names.plain(run.job_name), self._day(run), self._causes(run))
+        self.add_failure(self.names.plain(run.job_name), self._day(run), causes_of(run, self.instance, self.translated))
         return True
-
-    def _causes(self, run: dg.DagsterRun) -> list[FailureCause]:
-        entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        found = {cause.key: cause for cause in map(self._cause, entries)}
-        if found:
-            return list(found.values())
-        text = self.translated(
-            "Run %(run_id)s ended before it was done: it could not start, or was killed. See it in Dagster",
-            run_id=run.run_id,
-        )
-        return [FailureCause(text)]
-
-    def _cause(self, entry: dg.EventLogEntry) -> FailureCause:
-        """Why a step failed: the sentence of an error of ours, or the type of any other."""
-        assert entry.dagster_event is not None
-        data = entry.dagster_event.step_failure_data
-        first = self.names.plain(entry.step_key or "").partition("_")[0]
-        work = {"capture": "capture", "publish": "publish", "write": "report", "dbt": "dbt"}.get(first, "run")
-        known = data.user_failure_data.metadata if data.user_failure_data else {}
-        if data.user_failure_data and data.user_failure_data.description and WHERE not in known:
-            is_refusal = EXIT_CODE in known and known[EXIT_CODE].value == Refused.exit_code
-            return FailureCause(data.user_failure_data.description, work, is_refusal)
-        if ERROR_TYPE in known:
-            kind = known[ERROR_TYPE].value
-        else:
-            kind = (data.error.cause or data.error).cls_name if data.error else self.translated("unknown")
-        text = self.translated(
-            "An error that this program does not expect, %(kind)s: see run %(run_id)s in Dagster",
-            kind=kind,
-            run_id=entry.run_id,
-        )
-        return FailureCause(text, work)
 
     def _read_unavailable(self, run: dg.DagsterRun) -> None:
         """Report the resources that a new capture could not read; also one whose own run was killed."""
@@ -275,7 +163,7 @@ class _Alerts:
             materialization = entry.dagster_event.step_materialization_data.materialization
             why, how = (materialization.metadata.get(name) for name in ("unavailable", "how"))
             resource = materialization.asset_key.path[-1]
-            if why and how and how.value != "replayed" and self._is_new("unavailable", self._day(run), resource):
+            if why and how and how.value != "replayed" and self.state.is_new("unavailable", self._day(run), resource):
                 found[resource] = why.value
         if found:
             text = "; ".join(f"{resource}: {why}" for resource, why in found.items())
@@ -288,9 +176,8 @@ class _Alerts:
 
     def read_backfills(self) -> None:
         """The backfills that have ended, when their last run has."""
-        for backfill in self.instance.get_backfills(limit=_BACKFILLS_READ):
-            key = _backfill_key(backfill)
-            if not _is_ended(backfill) or key in self.state.reported:
+        for key, backfill in ended_backfills(self.instance).items():
+            if key in self.state.reported:
                 continue
             filters = dg.RunsFilter(tags={"dagster/backfill": backfill.backfill_id})
             runs = [record.dagster_run for record in self.instance.get_run_records(filters)]
@@ -305,7 +192,7 @@ class _Alerts:
         causes: dict[str, tuple[str, list[str]]] = {}
         failed = [day for day in sorted(newest) if newest[day].status is dg.DagsterRunStatus.FAILURE]
         for day in failed:
-            for cause in self._causes(newest[day]):
+            for cause in causes_of(newest[day], self.instance, self.translated):
                 causes.setdefault(cause.key, (cause.text[:LONGEST_CAUSE], []))[1].append(day)
         if failed:
             title = self.translated(
@@ -338,7 +225,7 @@ class _Alerts:
         except PipelineError as problem:
             logger.warning("It is not known whether the warehouse is stale: %s", problem)
             return
-        if self._is_new(STALE, str(expected), "") and why is not None:
+        if self.state.is_new(STALE, str(expected), "") and why is not None:
             title = marked("The warehouse is stale: there is no complete load of %(date)s")
             self._add(self.translated(title, date=self._dates(str(expected))), why)
             self.state.failing.setdefault(STALE, []).append(str(expected))
@@ -350,11 +237,11 @@ class _Alerts:
 
     def add_failure(self, job: str, day: str, causes: Sequence[FailureCause]) -> None:
         """Report a failure of a job for a date, but for causes that were reported for them before."""
-        causes = [cause for cause in causes if self._is_new(job, day, cause.key)]
+        causes = [cause for cause in causes if self.state.is_new(job, day, cause.key)]
         if not causes:
             return
         works = {UPKEEP} if job == UPKEEP else {cause.work for cause in causes}
-        subject = _SUBJECTS[works.pop() if len(works) == 1 else "run"]
+        subject = _SUBJECTS.get(works.pop() if len(works) == 1 else "run", _SUBJECTS["run"])
         is_refused = all(cause.is_refusal for cause in causes)
         title = marked("%(subject)s was refused") if is_refused else marked("%(subject)s failed")
         subject = self.translated(subject, date=self._dates(day), job=job)
@@ -375,14 +262,6 @@ class _Alerts:
         del self.state.failing[job]
         self.state.reported = [key for key in self.state.reported if not key.startswith(f"{job}|")]
 
-    def _is_new(self, job: str, day: str, what: str) -> bool:
-        """Whether this was not reported yet; from now on it is."""
-        key = f"{job}|{day}|{what}"
-        if key in self.state.reported:
-            return False
-        self.state.reported.append(key)
-        return True
-
     def _add(self, title: str, text: str) -> None:
         if self.names.organization.name:
             title = f"{self.names.organization.name}: {title}"
@@ -402,11 +281,3 @@ class _Alerts:
         shown = ", ".join(self.translated(" to ").join(span) for span in spans[:_DATES_SHOWN])
         more = len(spans) - _DATES_SHOWN
         return self.translated("%(dates)s and %(more)s more", dates=shown, more=more) if more > 0 else shown
-
-
-def _is_ended(backfill: Any) -> bool:
-    return str(backfill.status.value).startswith(("COMPLETED", "FAILED", "CANCELED"))
-
-
-def _backfill_key(backfill: Any) -> str:
-    return f"backfill|{backfill.backfill_id}|"

@@ -101,7 +101,7 @@ def capturing(context: StepContext, names: Names) -> Iterator[tuple[RunContext, 
     """Around the work of a step that captures: what it works with, and the export date."""
     drillster = _run_context(context, names)
     _tag_run(context, names)
-    with error_boundary(context, drillster):
+    with error_boundary(context, drillster, "capture"):
         day = specs.export_date(context.run.tags)
         drillster.pipeline.on_progress = _progress(context, drillster)
         drillster.pipeline.run_id = context.run.run_id
@@ -124,7 +124,7 @@ def publish_assets(kind: str, names: Names, settings: Settings, **options: Any) 
         selected = [table for table in tables if names.key(specs.table_key(table.name)) in context.selected_asset_keys]
         started = time.monotonic()
         _tag_run(context, names)
-        with error_boundary(context, drillster):
+        with error_boundary(context, drillster, "publish"):
             day = specs.export_date(context.run.tags)
             outcome = publish_date(
                 drillster.pipeline,
@@ -162,7 +162,7 @@ def report_assets(names: Names, settings: Settings, **options: Any) -> dg.Assets
         from drillster_pipeline.pipeline.report import write_report as write
 
         drillster = _run_context(context, names)
-        with error_boundary(context, drillster):
+        with error_boundary(context, drillster, "report"):
             written = write(drillster.pipeline, specs.export_date(context.run.tags))
         yield from _selected(context, drillster, names, [metadata.reported(written)])
 

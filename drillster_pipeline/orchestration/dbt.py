@@ -24,6 +24,7 @@ from drillster_pipeline.settings import Settings
 from drillster_pipeline.tables import DATA_TABLES, TABLES
 
 from .assets import POOL
+from .errors import WORK
 from .home import home_folder
 from .names import Names
 from .specs import table_key
@@ -92,7 +93,7 @@ def dbt_definitions(names: Names) -> dg.Definitions:
         try:
             environment, variables = invocation(names.organization.load(needs_api=False))
         except PipelineError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
+            raise dg.Failure(str(error), {WORK: DBT}, allow_retries=False) from None
         # All views of staging, as a model may read one of a table that was never published; where some models are
         # selected, dagster-dbt leaves out what is excluded above.
         build = ["build", "--select", "staging", "--exclude", _NOT_BUILT, "--vars", json.dumps(variables)]
@@ -104,7 +105,7 @@ def dbt_definitions(names: Names) -> dg.Definitions:
                     if not isinstance(event, dg.Output) or event.output_name in selected:
                         yield event
             except DagsterDbtCliRuntimeError as error:
-                raise dg.Failure(description=_FAILED.format(context.run.run_id), allow_retries=False) from error
+                raise dg.Failure(_FAILED.format(context.run.run_id), {WORK: DBT}, allow_retries=False) from error
 
     sensor = dg.AutomationConditionSensorDefinition(
         names.of(DBT),

@@ -14,7 +14,8 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from drillster_pipeline.definitions import defs
 from drillster_pipeline.errors import GuardRefused
-from drillster_pipeline.orchestration.alerts import RECORD
+from drillster_pipeline.orchestration.alert_state import RECORD
+from drillster_pipeline.orchestration.definitions import definitions_of
 from drillster_pipeline.orchestration.jobs import alerts_sensor
 from drillster_pipeline.orchestration.names import ALONE
 from tests.drillster import Failure, Faults
@@ -43,6 +44,22 @@ class TestRuns:
         for sent in (1, 0):
             launch(installation, CAPTURE)
             assert evaluate(installation) == (sent, 0)
+        (text,) = texts(hook)
+        assert text.startswith(f"The capture of {DAY} was refused. {DAY} was never captured")
+
+    def test_a_failed_capture_in_shards_is_called_a_capture(self, installation: Installation, hook: Webhook) -> None:
+        installation.set(DRILLSTER_EXECUTOR="k8s", DRILLSTER_CAPTURE_SHARDS="2")
+        installation.at(LATER)
+        job = definitions_of(ALONE, retry_policy=None).resolve_job_def("nightly")
+        run = installation.run_context()
+        job.execute_in_process(
+            instance=installation.instance,
+            raise_on_error=False,
+            resources={"drillster": run},
+            partition_key=str(DAY),
+        )
+        run.close()
+        evaluate(installation)
         (text,) = texts(hook)
         assert text.startswith(f"The capture of {DAY} was refused. {DAY} was never captured")
 
