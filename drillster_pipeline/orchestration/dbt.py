@@ -27,12 +27,8 @@ from .assets import POOL
 from .errors import WORK
 from .home import home_folder
 from .names import Names
-from .specs import table_key
+from .specs import DBT, DBT_PACKAGE, model_key, table_key
 
-DBT = "dbt"
-_INSIDE = Path(__file__).parents[1] / DBT
-PACKAGE = _INSIDE if _INSIDE.exists() else Path(__file__).parents[2] / DBT
-"""The dbt package: in the wheel, or at the top of a checkout."""
 _TARGETS = {"postgresql": "postgres", "sqlite": "duckdb"}
 """By the database of the warehouse, the target of the package's profile."""
 _NOT_BUILT = "source:* resource_type:unit_test"
@@ -56,7 +52,7 @@ def dbt_definitions(names: Names) -> dg.Definitions:
         from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
         from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
-    project = DbtProject(PACKAGE, target_path=home_folder() / f"dbt-{target}-{_digest()}", target=target)
+    project = DbtProject(DBT_PACKAGE, target_path=home_folder() / f"dbt-{target}-{_digest()}", target=target)
     if not project.manifest_path.exists():
         with _environment({}):
             project.preparer.prepare(project)
@@ -66,7 +62,7 @@ def dbt_definitions(names: Names) -> dg.Definitions:
         """Keys, groups and tags as the organization's other assets have them."""
 
         def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-            return dg.AssetKey([DBT, dbt_resource_props["name"]])
+            return model_key(dbt_resource_props["name"])
 
         def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: Any) -> dg.AssetSpec:
             spec = super().get_asset_spec(manifest, unique_id, project)
@@ -125,7 +121,7 @@ def _upstream(needs: Collection[str], selected: Collection[str]) -> list[dg.Asse
     found = dict[dg.AssetKey, None]()
     for kind, *_, name in (need.split(".") for need in needs):
         if kind == "model":
-            found[dg.AssetKey([DBT, name])] = None
+            found[model_key(name)] = None
             continue
         read = [column.source.partition(".")[0] for column in TABLES[name].columns if column.source]
         tables = [name] if name in DATA_TABLES else read or DATA_TABLES
@@ -194,5 +190,5 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 def _digest() -> str:
     """Differs where the package does: what dbt made of another version of it is of no use."""
-    files = sorted(path for name in ("models", "macros", "tests") for path in PACKAGE.glob(f"{name}/**/*.*"))
+    files = sorted(path for name in ("models", "macros", "tests") for path in DBT_PACKAGE.glob(f"{name}/**/*.*"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -101,8 +101,9 @@ class Names:
 
     def is_ours(self, job: str | None, assets: Collection[dg.AssetKey] | None) -> bool:
         """Whether a run or a backfill is of this organization: others share the instance."""
-        self.keys(specs.ASSET_KEYS)  # beside these, those of dbt's models are known where there are some
-        return job in [self.of(each) for each in specs.JOBS] or not set(self._keys.values()).isdisjoint(assets or ())
+        # Not by a tag: a run that is launched from the UI as single assets has none before its first step.
+        is_job = job in [self.of(each) for each in specs.JOBS]
+        return is_job or not set(self.keys(specs.ASSET_KEYS)).isdisjoint(assets or ())
 
 
 ALONE = Names(Organization())

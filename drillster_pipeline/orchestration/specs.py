@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
@@ -25,6 +26,10 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 """Tags of runs: a job's run has the first, a run of a backfill of assets has the others."""
 NIGHTLY, EVENTS, UPKEEP = JOBS = ("nightly", "events", "upkeep")
 REPORT = dg.AssetKey(["report", "nightly"])
+DBT = "dbt"
+_INSIDE = Path(__file__).parents[1] / DBT
+DBT_PACKAGE = _INSIDE if _INSIDE.exists() else Path(__file__).parents[2] / DBT
+"""The dbt package: in the wheel, or at the top of a checkout."""
 SHARDS = {kind: dg.AssetKey(["shards", kind]) for kind in CAPTURED}
 MAY_BREAK = "\u200b"
 """A place where a word may be broken: the UI's column of descriptions is narrow."""
@@ -88,8 +93,19 @@ def table_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["warehouse", table])
 
 
-ASSET_KEYS = (*map(resource_key, RESOURCES), *map(table_key, DATA_TABLES), *SHARDS.values(), REPORT)
-"""The keys of all assets."""
+def model_key(model: str) -> dg.AssetKey:
+    """The asset of a model of dbt."""
+    return dg.AssetKey([DBT, model])
+
+
+ASSET_KEYS = (
+    *map(resource_key, RESOURCES),
+    *map(table_key, DATA_TABLES),
+    *SHARDS.values(),
+    REPORT,
+    *(model_key(file.stem) for file in sorted(DBT_PACKAGE.glob("models/**/*.sql"))),
+)
+"""The keys of all assets, also of those that the settings leave out: runs of a time with others are there."""
 
 
 def shards_spec(kind: str, settings: Settings) -> dg.AssetSpec:

@@ -12,6 +12,7 @@ import pytest
 from drillster_pipeline.components import organizations_of
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.orchestration.alerts import send_alerts
+from drillster_pipeline.orchestration.specs import ASSET_KEYS
 from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import SETTINGS
 from tests.drillster import Failure, Faults, Sandbox
@@ -70,7 +71,7 @@ def test_models_are_built_after_a_publish_downstream_of_its_tables(
         assert {key.to_user_string() for key in models - due} == UNREAD
 
         (acme,) = organizations_of(tree)
-        assert all(acme.names.is_ours("__ASSET_JOB", {key}) for key in due)
+        assert {key for key in acme.names.keys(ASSET_KEYS) if key.path[1] == "dbt"} == models
         job = repository.get_implicit_job_def_for_assets(list(due))
         built = job.execute_in_process(instance=instance, asset_selection=list(due))
         assert built.success

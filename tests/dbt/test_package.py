@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from drillster_pipeline.cli.main import commands
-from drillster_pipeline.orchestration.dbt import PACKAGE, invocation, target_of
+from drillster_pipeline.orchestration.dbt import invocation, target_of
+from drillster_pipeline.orchestration.specs import DBT_PACKAGE
 from drillster_pipeline.privacy.erase import Person
 from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import TablePlan, Warehouse
@@ -131,7 +132,7 @@ def test_a_second_build_follows_loads_erasure_and_pruning(
         night(warehouse, SECOND, "ann bob cas", proficiency=70)
         # The tests of sources, of which there are hundreds, on one database alone.
         everything = () if database == "postgresql" else ("--exclude", "source:*")
-        dbt(tmp_path, PACKAGE, "build", *everything, *options, **environment)
+        dbt(tmp_path, DBT_PACKAGE, "build", *everything, *options, **environment)
         before = models("SELECT DISTINCT export_date FROM fct_results ORDER BY 1")
         assert before == [(JANUARY,), (FIRST,), (SECOND,)]
         assert models("SELECT is_current, external_ids FROM dim_accounts WHERE account_id = 'bob'") == [
@@ -143,7 +144,7 @@ def test_a_second_build_follows_loads_erasure_and_pruning(
         with warehouse.erasing() as erase:
             erase(Person("cas"), erased_text=lambda text: text, archive_lines=0)
         warehouse.drop_snapshots(FIRST)
-        dbt(tmp_path, PACKAGE, "build", *MODELS_ALONE, *options, **environment)
+        dbt(tmp_path, DBT_PACKAGE, "build", *MODELS_ALONE, *options, **environment)
         for table, model in (("results", "fct_results"), ("objective_evaluations", "fct_objective_evaluations")):
             columns = ["export_date", "group_id", "account_id", "proficiency", "load_id"]
             there = sorted(tuple(row[name] for name in columns) for row in rows(warehouse, table, ledger=True))
@@ -178,12 +179,12 @@ def test_models_are_read_by_analysts_alone_and_a_second_build_has_no_names(tmp_p
         night(warehouse, FIRST, "ann bob cas dee eva")
         with warehouse.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE shown.accounts SET name = 'Named'")
-        dbt(tmp_path, PACKAGE, "run", *options, **environment)
+        dbt(tmp_path, DBT_PACKAGE, "run", *options, **environment)
         CliRunner().invoke(commands, ["grants", "--apply"], env=where, catch_exceptions=False)
         for login, role in {**logins, "shown_robin": "reader_without_names"}.items():
             execute(postgresql_url, f"CREATE ROLE {login} LOGIN IN ROLE shown_{role}")
         execute(postgresql_url, "CREATE SCHEMA nameless AUTHORIZATION shown_robin")
-        dbt(tmp_path, PACKAGE, "run", *options, **environment)
+        dbt(tmp_path, DBT_PACKAGE, "run", *options, **environment)
         assert names("shown_ada", "shown_dbt") == {"Named"}
         for login in ("shown_lee", "shown_anna", "shown_board", "shown_robin"):
             with pytest.raises(sa.exc.ProgrammingError, match="permission denied for schema"):
@@ -191,7 +192,7 @@ def test_models_are_read_by_analysts_alone_and_a_second_build_has_no_names(tmp_p
         (variable,) = re.findall(r"--vars '({.*_without_names})'", (DOCS / "dbt.md").read_text())
         environment |= {"DRILLSTER_DBT_USER": "shown_robin", "DRILLSTER_DBT_SCHEMA": "nameless"}
         options = ("--vars", variable.replace("drillster_without", "shown_without"), "--target", "postgres")
-        dbt(tmp_path, PACKAGE, "build", *MODELS_ALONE, *options, **environment)
+        dbt(tmp_path, DBT_PACKAGE, "build", *MODELS_ALONE, *options, **environment)
         assert names("shown_robin", "nameless") == {None}
         shown = "SELECT DISTINCT group_id, average_proficiency FROM nameless.{}"
         assert execute(postgresql_url, shown.format("fct_results").replace("average_", "")) == [("icu", 50)]
@@ -205,7 +206,7 @@ def test_another_project_takes_it_as_the_page_says(tmp_path: Path, home: Path, p
     server = f"host={url.query.get('host', url.host)} dbname={url.database} user={url.username}"
     project = tmp_path / "project"
     (project / "models").mkdir(parents=True)
-    (project / "packages.yml").write_text(packages.replace("/path/to/drillster_pipeline/dbt", str(PACKAGE)))
+    (project / "packages.yml").write_text(packages.replace("/path/to/drillster_pipeline/dbt", str(DBT_PACKAGE)))
     (project / "profiles.yml").write_text(
         profile.replace("host=db.example.org dbname=warehouse user=analyst", server).replace(
             "path: hospital.duckdb", f"path: {tmp_path / 'hospital.duckdb'}"

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,21 @@ import pytest
 from click.testing import CliRunner
 
 from drillster_pipeline.cli.main import commands
+from drillster_pipeline.cli.organizations import organizations_here
 from drillster_pipeline.components import DrillsterComponent, build_defs
 from drillster_pipeline.components.component import DrillsterScaffolder
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import PipelineError, SettingsError
+from drillster_pipeline.orchestration.alerts import send_alerts
+from drillster_pipeline.orchestration.jobs import delete_old_runs
 from drillster_pipeline.orchestration.names import AssetProps
 from drillster_pipeline.organization import Organization
+from drillster_pipeline.pipeline.context import PipelineContext
 from drillster_pipeline.settings import CREDENTIALS, SETTINGS, Settings, load_settings
 from drillster_pipeline.tables import DATA_TABLES
 from tests.drillster import Sandbox
 from tests.support.installation import AMSTERDAM, FIRST
+from tests.support.webhooks import Webhook
 
 from .projects import TYPE, Project
 
@@ -202,6 +207,38 @@ def test_dbt_without_its_extra_says_what_to_install(project: Project, monkeypatc
         project.load()
     needed = "dbt: true needs the extra dbt: pip install 'drillster-pipeline[dbt]'"
     assert needed in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_command_knows_the_runs_of_dbt_that_the_ui_has_launched(
+    project: Project, sandboxes: dict[str, Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no definitions of dbt's models, which need an extra and take seconds to load."""
+    monkeypatch.chdir(project.folder)
+    with Webhook() as hook, dg.DagsterInstance.ephemeral() as instance:
+        for name, sandbox in sandboxes.items():
+            project.add(name, sandbox, dbt=True, alert_webhook=hook.url)
+        organizations = organizations_here()
+
+        def report() -> None:
+            for names in organizations.values():
+                with PipelineContext(settings=names.organization.load()) as pipeline:
+                    send_alerts(instance, pipeline, names, pending=pipeline.newest_complete)
+
+        model = dg.AssetKey(["acme", "dbt", "dim_groups"])
+
+        @dg.asset(key=model)
+        def dim_groups() -> None: ...
+
+        job = dg.Definitions([dim_groups]).resolve_implicit_global_asset_job_def()
+        report()
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, asset_selection={model})
+        instance.report_run_failed(run)
+        report()
+        (message,) = hook.got
+        assert message["text"].startswith("drillster-pipeline: acme: The run of ")
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        deleted = {name: delete_old_runs(instance, tomorrow, names) for name, names in organizations.items()}
+        assert deleted == {"acme": 1, "beta": 0}
 
 
 @pytest.mark.parametrize(("folder", "name"), [("acme", "acme"), ("acme-corp", "acme_corp"), ("2x", "organization_2x")])

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from drillster_pipeline.dashboards import archive, connection_url
-from drillster_pipeline.orchestration.dbt import PACKAGE
+from drillster_pipeline.orchestration.specs import DBT_PACKAGE
 from tests.cli.conftest import Command, command
 from tests.translations.bracketed import bracketed
 
@@ -121,5 +121,5 @@ def test_the_exposures_of_the_dbt_package_are_the_dashboards_with_all_that_they_
                 dashboard["description"],
                 {f"source('drillster', '{table}')" for table in re.findall(r"(?:FROM|JOIN) (\w+)", joined)},
             )
-    declared = yaml.safe_load((PACKAGE / "models" / "exposures.yml").read_text())["exposures"]
+    declared = yaml.safe_load((DBT_PACKAGE / "models" / "exposures.yml").read_text())["exposures"]
     assert {each["label"]: (each["description"], {*each["depends_on"]}) for each in declared} == expected
