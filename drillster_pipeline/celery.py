@@ -1,4 +1,7 @@
-"""The application of the workers: ``celery -A drillster_pipeline worker --concurrency 1``."""
+"""The application of the workers: ``celery -A drillster_pipeline worker --concurrency 1``.
+
+It serves all organizations of a broker, so that broker and results are those of the environment or of ``.env``.
+"""
 
 from __future__ import annotations
 

@@ -62,6 +62,11 @@ def web_address(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def web_url(what: str) -> WrapValidator:
+    """A web address with whatever it needs: ``what`` to put there."""
+    return matching(r"https?://[^\s/]+\S*", f"is not a web address: put {what} there")
+
+
 def webhook(value: SecretStr | None) -> SecretStr | None:
     """A web address, by TLS where it is not of this machine."""
     if value is not None:
@@ -147,3 +152,18 @@ def key_file(name: str) -> str:
     if name:
         read_key_file(name)
     return name
+
+
+def certificate_file(path: Path | None) -> Path | None:
+    """Where a file with certificates is, or none."""
+    if path is None:
+        return None
+    from cryptography.x509 import load_pem_x509_certificates
+
+    path = path.expanduser()
+    try:
+        load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it has no certificate in PEM form"
+        raise ValueError(f"cannot be read ({reason}): put the path of the PEM file there") from None
+    return path

@@ -127,19 +127,15 @@ class Settings(BaseModel):
     alert_urls: Annotated[tuple[SecretStr, ...], PlainValidator(checks.alert_urls)] = _setting(
         "", "Apprise URLs (e-mail, Teams, …) that get the same, separated by spaces."
     )
-    heartbeat_url: Annotated[
-        SecretStr | None,
-        checks.matching(
-            r"https?://[^\s/]+\S*", "is not a web address: put the URL that your monitoring service names there"
-        ),
-    ] = _setting(None, "URL of a dead man's switch: asked when the newest date was published.")
-
+    heartbeat_url: Annotated[SecretStr | None, checks.web_url("the URL that your monitoring service names")] = _setting(
+        None, "URL of a dead man's switch: asked when the newest date was published."
+    )
     timestamp_url: Annotated[
         SecretStr | None,
-        checks.matching(r"https?://[^\s/]+\S*", "is not a web address: put the URL of a time-stamping authority there"),
+        checks.web_url("the URL of a time-stamping authority"),
         AfterValidator(checks.timestamp_url),
     ] = _setting(None, "URL of a time-stamping authority (RFC 3161) that signs when each capture was sealed.")
-    timestamp_certificate: Path | None = _setting(
+    timestamp_certificate: Annotated[Path | None, AfterValidator(checks.certificate_file)] = _setting(
         None, "File (PEM) with the certificates of that authority, by which `evidence --verify` proves its stamps."
     )
 

@@ -34,8 +34,8 @@ def build_defs(
     the setting of this name; ``tags`` are those of assets and runs. ``schedule``: whether there are schedules.
     ``select``: names of the tables that are loaded. ``translation`` changes each asset's spec.
 
-    No executor is among them, as a code location has one. Raises ValueError for a name, a prefix or a table that can't
-    be.
+    Each job has the executor of the settings. None is among them for what is launched as single assets, as a code
+    location has one. Raises ValueError for a name, a prefix or a table that can't be.
     """
     prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
     organization = Organization(

@@ -22,7 +22,7 @@ from .connection import LIMITS, check_clock, check_connection, request_token
 from .endpoints import ORDER, Probe, add_estimate, check_rows
 from .report import DiagnosticsReport, Part
 from .scheduling import check_alerts, check_daemon, check_schedule
-from .storage import check_archive, check_reports, check_warehouse
+from .storage import check_archive, check_reports, check_timestamps, check_warehouse
 from .workers import check_workers
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Diagnostics:
         else:
             check_warehouse(report, settings, newest_complete(self._now(), settings.timezone))
         check_archive(report, settings)
+        check_timestamps(report, settings)
         if not wrong & {"DRILLSTER_TIMEZONE", "DRILLSTER_NIGHTLY_AT", "DRILLSTER_FIRST_EXPORT_DATE"}:
             check_schedule(report, settings, self._now())
         if self._daemon is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager, suppress
 from datetime import date
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from drillster_pipeline.archive.archive import Archive, open_storage
@@ -12,6 +13,7 @@ from drillster_pipeline.archive.local import WRITING, LocalStorage
 from drillster_pipeline.archive.storage import REPORTS
 from drillster_pipeline.errors import ContractError, Refused, Unavailable
 from drillster_pipeline.formatting import count, duration, listed, size
+from drillster_pipeline.pipeline.timestamps import request_stamp, verified
 from drillster_pipeline.setting_checks import is_loopback
 
 from .report import DiagnosticsReport, Part
@@ -124,6 +126,24 @@ def check_archive(report: DiagnosticsReport, settings: Settings) -> None:
         needed = growth * settings.archive_days
         more = f"DRILLSTER_ARCHIVE_DAYS={settings.archive_days} needs about {size(needed)}"
         _add_room(step, archive.storage.free_bytes(), growth, needed=needed, more=more)
+
+
+def check_timestamps(report: DiagnosticsReport, settings: Settings) -> None:
+    """Request a time stamp, as a seal gets one. A capture goes on without."""
+    if settings.timestamp_url is None:
+        return
+    with report.step(Part.ARCHIVE, "time stamp", "requesting one from DRILLSTER_TIMESTAMP_URL") as step:
+        content, certificate = secrets.token_bytes(32), settings.timestamp_certificate
+        try:
+            stamp = request_stamp(content, settings.timestamp_url.get_secret_value())
+            if certificate:
+                verified(stamp, sha256(content).hexdigest(), certificate)
+        except Unavailable as problem:
+            step.warning(f"the authority gave none: {problem}.", "Check DRILLSTER_TIMESTAMP_URL.")
+        except ValueError as problem:
+            step.warning(f"the authority gave one that proves nothing: {problem}.", "Check the certificates.")
+        else:
+            step.ok("the authority gave one" + (", and its certificates prove it" if certificate else ""))
 
 
 def check_reports(report: DiagnosticsReport, settings: Settings) -> None:

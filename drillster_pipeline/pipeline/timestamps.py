@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.archive.captures import MANIFEST, Capture
 from drillster_pipeline.bounded_requests import ROUND_SECONDS, bounded, request
-from drillster_pipeline.errors import ContractError, PipelineError, SettingsError, Unavailable, needs_extra
+from drillster_pipeline.errors import ContractError, PipelineError, Unavailable, needs_extra
 
 from .context import PipelineContext
 
@@ -112,27 +112,23 @@ def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[F
             yield Finding("time stamp", text)
             continue
         try:
-            moment = _verified(capture.storage.read(f"{capture.ref.folder}/{name}"), sha256, certificates)
+            moment = verified(capture.storage.read(f"{capture.ref.folder}/{name}"), sha256, certificates)
         except ValueError as problem:
             yield Finding("time stamp", f"{seal} has one that proves nothing: {problem}", is_right=False)
         else:
             yield Finding("time stamp", f"{seal} existed at {text_of(moment)}, as the authority signed")
 
 
-def _verified(content: bytes, sha256: str, certificates: Path) -> datetime:
+def verified(content: bytes, sha256: str, certificates: Path) -> datetime:
     """When a seal existed, by a stamp that an authority of these certificates signed.
 
-    Raises ValueError with the reason where the stamp proves nothing, SettingsError without certificates.
+    Raises ValueError with the reason where the stamp proves nothing.
     """
     from cryptography.x509 import load_pem_x509_certificates
 
     with needs_extra("timestamps", "A time stamp"):
         import rfc3161_client as rfc3161
-    try:
-        roots = load_pem_x509_certificates(certificates.read_bytes())
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or "it has no certificate in PEM form"
-        raise SettingsError(f"The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read ({reason})") from None
+    roots = load_pem_x509_certificates(certificates.read_bytes())
     try:
         answer = rfc3161.decode_timestamp_response(content)
         stamped = answer.tst_info

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from drillster_pipeline.diagnostics import Diagnostics, DiagnosticsReport, Status
+from drillster_pipeline.diagnostics import Diagnostics, DiagnosticsReport, Item, Status
 from drillster_pipeline.diagnostics.endpoints import MOST_REQUESTS, ORDER
 from drillster_pipeline.diagnostics.scheduling import check_daemon
 from drillster_pipeline.formatting import count, duration, size
@@ -19,6 +20,7 @@ from drillster_pipeline.settings import load_settings
 from drillster_pipeline.warehouse import CONTRACT
 from tests.drillster import Failure, Faults, FieldFault, How, Sandbox, Shapes, Size, closed
 from tests.support.object_store import object_store
+from tests.support.timestamp_authority import Authority, authority
 from tests.support.webhooks import Webhook
 
 from .conftest import Check, by_step
@@ -213,6 +215,27 @@ def test_alert_urls_and_the_heartbeat_are_tried_only_on_request(sandbox: Sandbox
         hook.status = 404
         assert found(Diagnostics(environ=environ, send_alert=True).run())[3].endswith("failed: status 404.")
     assert "very-secret" not in repr(report)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to be a time-stamping authority with")
+def test_one_time_stamp_is_requested_and_none_is_a_warning(check: Check, tmp_path: Path) -> None:
+    other = Authority(tmp_path / "other")
+    with authority(tmp_path / "tsa") as tsa:
+
+        def found(certificate: Path) -> Item:
+            report = check(DRILLSTER_TIMESTAMP_URL=tsa.url, DRILLSTER_TIMESTAMP_CERTIFICATE=str(certificate))
+            assert report.exit_code == 0
+            assert "secret" not in repr(report)
+            return by_step(report)["time stamp"]
+
+        assert (found(tsa.certificate).status, tsa.requests) == (Status.OK, 1)
+        item = found(other.certificate)
+        assert item.status is Status.WARNING
+        assert "not of an authority of these certificates" in item.found
+        tsa.status = 404
+        item = found(tsa.certificate)
+        assert (item.status, item.found) == (Status.WARNING, "the authority gave none: status 404.")
 
 
 @pytest.mark.slow
