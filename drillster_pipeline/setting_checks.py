@@ -154,16 +154,6 @@ def key_file(name: str) -> str:
     return name
 
 
-def certificate_file(path: Path | None) -> Path | None:
-    """Where a file with certificates is, or none."""
-    if path is None:
-        return None
-    from cryptography.x509 import load_pem_x509_certificates
-
-    path = path.expanduser()
-    try:
-        load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or "it has no certificate in PEM form"
-        raise ValueError(f"cannot be read ({reason}): put the path of the PEM file there") from None
-    return path
+def home_path(path: Path | None) -> Path | None:
+    """A path that may begin with ~."""
+    return path and path.expanduser()

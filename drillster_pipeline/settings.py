@@ -135,7 +135,7 @@ class Settings(BaseModel):
         checks.web_url("the URL of a time-stamping authority"),
         AfterValidator(checks.timestamp_url),
     ] = _setting(None, "URL of a time-stamping authority (RFC 3161) that signs when each capture was sealed.")
-    timestamp_certificate: Annotated[Path | None, AfterValidator(checks.certificate_file)] = _setting(
+    timestamp_certificate: Annotated[Path | None, AfterValidator(checks.home_path)] = _setting(
         None, "File (PEM) with the certificates of that authority, by which `evidence --verify` proves its stamps."
     )
 

@@ -26,7 +26,7 @@ from drillster_pipeline.tables import DATA_TABLES
 from .definitions import checked_name, checked_prefix, checked_tables
 
 _T = TypeVar("_T")
-_REPORTED_BY_RUNS = {*CREDENTIALS, "private_key_file", "pseudonym_key", "timestamp_certificate"}
+_REPORTED_BY_RUNS = {*CREDENTIALS, "private_key_file", "pseudonym_key"}
 
 
 class TemplateValue(SecretStr):

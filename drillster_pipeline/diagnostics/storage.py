@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from drillster_pipeline.archive.archive import Archive, open_storage
 from drillster_pipeline.archive.local import WRITING, LocalStorage
 from drillster_pipeline.archive.storage import REPORTS
-from drillster_pipeline.errors import ContractError, Refused, Unavailable
+from drillster_pipeline.errors import ContractError, Refused, SettingsError, Unavailable
 from drillster_pipeline.formatting import count, duration, listed, size
 from drillster_pipeline.pipeline.timestamps import request_stamp, verified
 from drillster_pipeline.setting_checks import is_loopback
@@ -140,6 +140,8 @@ def check_timestamps(report: DiagnosticsReport, settings: Settings) -> None:
                 verified(stamp, sha256(content).hexdigest(), certificate)
         except Unavailable as problem:
             step.warning(f"the authority gave none: {problem}.", "Check DRILLSTER_TIMESTAMP_URL.")
+        except SettingsError as problem:
+            step.warning(f"{problem}.", "`evidence --verify` needs it; captures do not.")
         except ValueError as problem:
             step.warning(f"the authority gave one that proves nothing: {problem}.", "Check the certificates.")
         else:

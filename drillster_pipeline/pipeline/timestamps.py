@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.archive.captures import MANIFEST, Capture
 from drillster_pipeline.bounded_requests import ROUND_SECONDS, bounded, request
-from drillster_pipeline.errors import ContractError, PipelineError, Unavailable, needs_extra
+from drillster_pipeline.errors import ContractError, PipelineError, SettingsError, Unavailable, needs_extra
 
 from .context import PipelineContext
 
@@ -122,13 +122,17 @@ def timestamp_findings(context: PipelineContext, capture: Capture) -> Iterator[F
 def verified(content: bytes, sha256: str, certificates: Path) -> datetime:
     """When a seal existed, by a stamp that an authority of these certificates signed.
 
-    Raises ValueError with the reason where the stamp proves nothing.
+    Raises ValueError with the reason where the stamp proves nothing, SettingsError without certificates.
     """
     from cryptography.x509 import load_pem_x509_certificates
 
     with needs_extra("timestamps", "A time stamp"):
         import rfc3161_client as rfc3161
-    roots = load_pem_x509_certificates(certificates.read_bytes())
+    try:
+        roots = load_pem_x509_certificates(certificates.read_bytes())
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or "it has no certificate in PEM form"
+        raise SettingsError(f"The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read ({reason})") from None
     try:
         answer = rfc3161.decode_timestamp_response(content)
         stamped = answer.tst_info

@@ -233,6 +233,9 @@ def test_one_time_stamp_is_requested_and_none_is_a_warning(check: Check, tmp_pat
         item = found(other.certificate)
         assert item.status is Status.WARNING
         assert "not of an authority of these certificates" in item.found
+        item = found(tmp_path / "none.pem")
+        assert item.status is Status.WARNING
+        assert "The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read (No such file" in item.found
         tsa.status = 404
         item = found(tsa.certificate)
         assert (item.status, item.found) == (Status.WARNING, "the authority gave none: status 404.")

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from drillster_pipeline.cli.main import commands
 from drillster_pipeline.cli.organizations import organizations_here
-from drillster_pipeline.components import DrillsterComponent, build_defs, organizations_of
+from drillster_pipeline.components import DrillsterComponent, build_defs
 from drillster_pipeline.components.component import DrillsterScaffolder
 from drillster_pipeline.dates import newest_complete
 from drillster_pipeline.errors import PipelineError, SettingsError
@@ -198,17 +198,6 @@ def test_a_wrong_file_is_named_with_its_line(project: Project, attributes: dict[
     with pytest.raises(Exception, match=r"defs\.yaml") as raised:
         project.load()
     assert re.search(complaint, "".join(traceback.format_exception(raised.value)))
-
-
-@pytest.mark.parametrize("setting", ["private_key_file", "timestamp_certificate"])
-def test_a_file_that_is_not_on_this_machine_is_reported_by_the_runs_of_its_organization(
-    project: Project, setting: str
-) -> None:
-    project.add("acme", **{setting: "none.pem"})
-    project.load()
-    acme = organizations_of(dg.ComponentTree.for_project(project.folder))[0].names.organization
-    with pytest.raises(SettingsError, match=rf"acme/defs.yaml:(.|\n)*{setting} cannot be read"):
-        acme.load()
 
 
 def test_dbt_without_its_extra_says_what_to_install(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
+from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.pipeline.evidence import Claim, Evidence, collect_evidence
 from drillster_pipeline.pipeline.evidence_check import verify
 from drillster_pipeline.pipeline.forget import forget
@@ -182,6 +183,11 @@ def test_the_reasons_why_a_stamp_proves_nothing_are_told_apart(stamped: Installa
     query = query.hash_algorithm(HashAlgorithm.SHA256).build()
     own.write_bytes(other.stamp(query.as_bytes()))
     assert reason() == f"{not_of_it} (certificate has expired)"
+    own.write_bytes(content)
+    for file in (tmp_path / "none.pem", own):
+        stamped.set(DRILLSTER_TIMESTAMP_CERTIFICATE=str(file))
+        with pytest.raises(SettingsError, match="The file of DRILLSTER_TIMESTAMP_CERTIFICATE can't be read"):
+            found(stamped, evidence)
 
 
 @pytest.mark.parametrize("setting", ["URL", "CERTIFICATE"])
