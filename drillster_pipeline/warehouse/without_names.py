@@ -20,8 +20,13 @@ from .views import VIEWS
 
 FEWEST_PEOPLE = 5
 """A group with fewer members shows nothing of them to who may not see people."""
-_COUNTS = {"results": "learner_count", "objective_evaluations": "evaluated", "test_results": "tests_completed"}
-"""By the table that daily figures are computed from, the one of them that says of how many people, or attempts."""
+_COUNTS = {
+    "learner_count": "results.",
+    "result_count": "results.proficiency",
+    "evaluated": "objective_evaluations.",
+    "tests_completed": "test_results.",
+}
+"""The daily figures that say of how many people, results or attempts others are, by how the source of those begins."""
 
 
 def path_to_group(table: Table) -> tuple[str, str] | None:
@@ -86,13 +91,13 @@ class WithoutNames:
         """Per export date and group its members; or per export date whom the groups without figures count together."""
         daily = self.tables("group_daily")
         if is_of_group:
-            return sa.select(daily.c.export_date, daily.c.group_id, daily.c.member_count).subquery("sizes")
+            columns = (daily.c[name] for name in ("export_date", "group_id", "member_count", "result_count"))
+            return sa.select(*columns).subquery("sizes")
         is_small = sa.func.coalesce(daily.c.member_count, 0) < FEWEST_PEOPLE
-        counts = (
-            sa.func.sum(sa.case((sa.or_(is_small, daily.c[name] < FEWEST_PEOPLE), daily.c[name]))).label(name)
-            for name in _COUNTS.values()
-            if name in daily.c
-        )
+        counts = []
+        for name in (each for each in _COUNTS if each in daily.c):
+            are_few = (daily.c[each] < FEWEST_PEOPLE for each in _counts_of(_COUNTS[name]))
+            counts.append(sa.func.sum(sa.case((sa.or_(is_small, *are_few), daily.c[name]))).label(name))
         return sa.select(daily.c.export_date, *counts).group_by(daily.c.export_date).subquery("sizes")
 
     def _is_of_many(
@@ -100,15 +105,17 @@ class WithoutNames:
     ) -> Iterator[sa.ColumnElement[bool]]:
         """When a figure may be shown: where its group is large, and the row counts nobody, or FEWEST_PEOPLE or more.
 
+        Of proficiency, where so many results have one, too: fewer results are of fewer people.
+
         One of the organization: where this is so of the groups without figures together, too. To subtract all other
         groups leaves the figure of these.
         """
         is_of_group = "group_id" in source.c
         if is_of_group and self._is_figure(column):
             yield sizes.c.member_count >= FEWEST_PEOPLE
-        computed_from = {(each.source or "").partition(".")[0] for each in declared}
-        for name in (count for table, count in _COUNTS.items() if table in computed_from):
-            for count in (source.c[name], *(() if is_of_group else (sa.func.coalesce(sizes.c[name], 0),))):
+        for name in _counts_of(*(each.source or "" for each in declared)):
+            own = (source if name in source.c else sizes).c[name]
+            for count in (own, *(() if is_of_group else (sa.func.coalesce(sizes.c[name], 0),))):
                 yield sa.not_(count.between(1, FEWEST_PEOPLE - 1))
 
     def _by_parent(self, source: sa.FromClause, name: str) -> Iterator[sa.ColumnElement[bool]]:
@@ -146,6 +153,11 @@ class WithoutNames:
         table, declared = CONTRACT[base.table.name], self._declared(base)
         is_fixed = declared.in_key or declared.references or declared in table.managed_columns
         return not is_fixed and table.kind not in {Kind.ENTITY, Kind.HISTORY, Kind.BOOKKEEPING}
+
+
+def _counts_of(*sources: str) -> list[str]:
+    """The figures that say of how many people, results or attempts those are that are computed from these sources."""
+    return [name for name, start in _COUNTS.items() if any(source.startswith(start) for source in sources)]
 
 
 def _origins(column: sa.ColumnElement[Any]) -> Iterator[sa.Column[Any]]:

@@ -279,11 +279,11 @@ def test_figures_of_few_people_are_not_shown_nor_left_by_subtracting(rights: Rig
         for each, (members, learners) in zip(names, sizes, strict=False):
             is_shown = members > 4 and not 0 < learners < 5
             expected[on, each] = (learners, 50, learners, 1) if is_shown else (None,) * 4
-            of_group = f"'{on}', '{each}', {members}, {learners}, 50, {learners}, 1"
+            of_group = f"'{on}', '{each}', {members}, {learners}, {learners}, 50, 9, {learners}, 1"
             statements.append(written("group_daily", of_group))
             statements.append(written("group_objective_daily", f"'{on}', '{each}', 'o-{each}', {learners}, 1, 0"))
         learners = sum(each for _, each in sizes)
-        statements.append(written("organization_daily", f"'{on}', 20, {learners}, 50, {learners}, 1"))
+        statements.append(written("organization_daily", f"'{on}', 20, {learners}, {learners}, 50, 9, {learners}, 1"))
     rights.run(*statements, role="owner")
     try:
         for login in ("board", "robin"):
@@ -306,12 +306,50 @@ def test_figures_of_few_people_are_not_shown_nor_left_by_subtracting(rights: Rig
         assert "SubPlan" not in explained, "sizes are read once, not for each column"
 
 
+def test_proficiency_of_few_results_is_not_shown_nor_left_by_subtracting(rights: Rights) -> None:
+    """Though more learners have results, of which the others have no proficiency."""
+    names, daily = ("large", "small", "grown"), ("group_daily", "organization_daily")
+    dates = {  # members, learners and results of each group; and whether there is a proficiency of the organization
+        day(70): (((6, 6, 6), (6, 6, 1)), False),
+        day(71): (((6, 6, 6), (6, 6, 3), (6, 6, 2)), True),
+        day(72): (((6, 6, 6), (6, 6, 0)), True),
+        day(73): (((6, 6, 4),), False),
+        day(74): (((6, 3, 9), (2, 2, 0), (6, 6, 2)), True),
+    }
+    own, statements, groups, organization = f"{rights.prefix}without_names", [], {}, {}
+    for on, (sizes, is_shown) in dates.items():
+        for each, (members, learners, results) in zip(names, sizes, strict=False):
+            of_group = f"'{on}', '{each}', {members}, {learners}, {results}, 37, 9, 0, 0"
+            statements.append(written("group_daily", of_group))
+            shown_learners = learners if learners > 4 else None
+            shown = (results, 37, 9) if shown_learners and not 0 < results < 5 else (None,) * 3
+            groups[on, each] = (shown_learners, *shown)
+        learners, results = (sum(column) for column in list(zip(*sizes, strict=True))[1:])
+        statements.append(written("organization_daily", f"'{on}', 20, {learners}, {results}, 37, 9, 0, 0"))
+        organization[on] = (learners, *((results, 37, 9) if is_shown else (None,) * 3))
+    rights.run(*statements, role="owner")
+    try:
+        where, columns = f"WHERE export_date >= '{day(70)}'", "result_count, average_proficiency, proficiency_deviation"
+        for login in ("board", "robin"):
+            query = f"SELECT export_date, group_id, learner_count, {columns} FROM {own}.group_daily {where}"
+            assert {row[:2]: row[2:] for row in rights.run(query, role=login)} == groups
+            query = f"SELECT export_date, group_id, average_proficiency FROM {own}.proficiency_trend {where}"
+            found = {row[:2]: row[2] for row in rights.run(query, role=login)}
+            assert found == {key: average for key, (_, _, average, _) in groups.items()}
+            query = f"SELECT export_date, learner_count, {columns} FROM {own}.organization_daily {where}"
+            assert {row[0]: row[1:] for row in rights.run(query, role=login)} == organization
+    finally:
+        rights.run(*(f"DELETE FROM {SCHEMA}.{name} WHERE export_date >= '{day(70)}'" for name in daily), role="owner")
+
+
 def written(name: str, row: str) -> str:
     """The statement that writes figures, as of some load."""
+    proficiency = "result_count, average_proficiency, proficiency_deviation"
+    figures = f"member_count, learner_count, {proficiency}, tests_completed, tests_passed"
     columns = {
-        "group_daily": "group_id, member_count, learner_count, average_proficiency, tests_completed, tests_passed",
+        "group_daily": f"group_id, {figures}",
         "group_objective_daily": "group_id, objective_id, evaluated, met, overdue",
-        "organization_daily": "member_count, learner_count, average_proficiency, tests_completed, tests_passed",
+        "organization_daily": figures,
     }
     day, _, values = row.partition(", ")
     return (
