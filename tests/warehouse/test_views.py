@@ -343,6 +343,7 @@ def test_enrollments_has_each_member_and_objective_with_the_newest_evaluation(
 ) -> None:
     found = content(TODAY)
     found["objectives"] = [*found["objectives"], objective("o-new", "icu")]
+    found["accounts"] = [*found["accounts"], {**account("nameless"), "name": ""}]
     found |= {
         "group_members": [
             *(member(of, name, joined_at=midday(day(1))) for of in ("icu", "er") for name in ("ann", "bob")),
@@ -350,7 +351,7 @@ def test_enrollments_has_each_member_and_objective_with_the_newest_evaluation(
         ],
         "group_staff": [
             {"group_id": "icu", "account_id": name, "permission": permission}
-            for name, permission in (("dee", "MANAGE"), ("cas", "MANAGE"), ("bob", "VIEW"))
+            for name, permission in (("dee", "MANAGE"), ("cas", "MANAGE"), ("nameless", "MANAGE"), ("bob", "VIEW"))
         ],
         "account_external_ids": [
             {"account_id": "ann", "third_party": system, "external_id": number}

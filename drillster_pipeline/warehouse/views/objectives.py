@@ -92,7 +92,7 @@ def enrollments(tables: Tables) -> sa.Select[Any]:
     columns = {
         "group_id": members.c.group_id,
         "group_name": groups.c.name,
-        "managers": sa.select(sorted_text(managers.c.name))
+        "managers": sa.select(sorted_text(sa.func.nullif(managers.c.name, "")))
         .join_from(staff, managers, managers.c.account_id == staff.c.account_id)
         .where(staff.c.group_id == members.c.group_id, staff.c.permission == "MANAGE", staff.c.deleted_on.is_(None))
         .limit(1)
