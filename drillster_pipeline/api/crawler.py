@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline import resources as api
 from drillster_pipeline.archive.captures import CaptureWriter, utc_moment
-from drillster_pipeline.archive.records import UnitFooter, body_bytes
+from drillster_pipeline.archive.records import UnitFooter, body_bytes, unit_key
 from drillster_pipeline.dates import wall_clock
 from drillster_pipeline.errors import ApiError, ApiUnavailable, NotFound, PermissionDenied, RequestRefused
-from drillster_pipeline.resources import CAPTURED, RESOURCES, Endpoint, Unit, unit_of
+from drillster_pipeline.resources import CAPTURED, RESOURCES, Endpoint, Resource, Unit, unit_of
 from drillster_pipeline.response_shapes import Json
 
 from .auth import ENDPOINT as TOKEN_ENDPOINT
@@ -346,6 +346,7 @@ class Crawler:
         """Count the units that are in the archive already, and queue what follows from them."""
         is_listed = False
         for resource in resources:
+            seen: dict[str, set[str]] = {}
             for record in self._writer.recovered(resource, bodies=resource in _PARENTS):
                 unit = unit_of(resource, record.unit)
                 self._summary.add_moment(utc_moment(record.captured_at))
@@ -356,10 +357,25 @@ class Crawler:
                 if unit.endpoint is api.GROUP:
                     self._read_by_id.append((unit, record.body))
                 is_listed = is_listed or unit.endpoint is api.GROUPS
-                items = RESOURCES[resource].items(record.body) if unit.endpoint.is_list else [record.body]
-                self._follow(unit, items)
+                if not unit.endpoint.is_list:
+                    self._follow(unit, [record.body])
+                    continue
+                known = seen.setdefault(unit_key(record.unit), set())
+                self._follow(unit, _new_items(RESOURCES[resource], record.body, known))
+                if record.footer is not None:
+                    del seen[unit_key(record.unit)]
         if is_listed:
             self._add_unlisted()
+
+
+def _new_items(resource: Resource, body: Json, known: set[str]) -> list[Json]:
+    """The items of an archived page that are not known, and are now: a list may be read twice, or its pages overlap."""
+    found: dict[str, Json] = {}
+    for item in resource.items(body):
+        found.setdefault(resource.identity(item), item)
+    new = [item for key, item in found.items() if key not in known]
+    known.update(found)
+    return new
 
 
 @cache

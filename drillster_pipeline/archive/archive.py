@@ -72,7 +72,15 @@ class Archive:
         """
         return self.storage.locked(f"{export_date}/.{kind}", f"capturing the {kind} of {export_date}", shard=shard)
 
-    def resumable(self, export_date: date, kind: str, purpose: Mapping[str, Any], now: datetime) -> CaptureRef | None:
+    def resumable(
+        self,
+        export_date: date,
+        kind: str,
+        purpose: Mapping[str, Any],
+        now: datetime,
+        *,
+        within: timedelta = RESUMABLE_FOR,
+    ) -> CaptureRef | None:
         """The newest capture, if it is unsealed and may be resumed: young, and begun with the same purpose.
 
         The caller has the lock: one whose process was killed before its first request is removed.
@@ -89,7 +97,7 @@ class Archive:
             except (ArchiveCorrupt, KeyError, TypeError, ValueError):
                 return None
             fits = begun.get("purpose") == dict(purpose) and begun.get("format") == FORMAT
-            return ref if fits and age <= RESUMABLE_FOR else None
+            return ref if fits and age <= within else None
         return None
 
     def begin(

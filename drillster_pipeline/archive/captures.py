@@ -194,6 +194,10 @@ def recovered_state(
         found.parts.append(Part(name, lines, len(content), raw_size, hashlib.sha256(content).hexdigest()))
         if part[1] == shard:
             found.number = part[0]
+    for key, attempt in pages:
+        # Begun again under the same number, so that its pages cannot be told apart: it is requested once more.
+        if found.finished.get(key) == attempt:
+            del found.finished[key]
     found.void |= set(pages)
     for key, attempt in pages:
         if key not in found.finished:

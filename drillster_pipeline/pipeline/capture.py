@@ -15,7 +15,7 @@ from enum import StrEnum
 from drillster_pipeline import __version__
 from drillster_pipeline.api.shards import CapturePlan, Share, complete_walk, everything
 from drillster_pipeline.archive.archive import RESUMABLE_FOR
-from drillster_pipeline.archive.captures import Capture, CaptureWriter, utc_moment, utc_text
+from drillster_pipeline.archive.captures import Capture, CaptureRef, CaptureWriter, utc_moment, utc_text
 from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.errors import ContractError, PastDateRefused, PermissionDenied, PipelineError
 from drillster_pipeline.resources import Endpoint
@@ -64,7 +64,8 @@ def capture(context: PipelineContext, kind: str, export_date: date, *, again: bo
         with context.archive.locked(export_date, kind) as check_lock:
             # Another process may have sealed it in the meantime.
             done = existing_capture(context, kind, export_date, again=again)
-            done = done or make_capture(CaptureWork(context, kind, export_date), check_lock)
+            work = CaptureWork(context, kind, export_date)
+            done = done or make_capture(work, work.resumable(), check_lock)
     return stamped(context, done)
 
 
@@ -147,14 +148,18 @@ def _is_of_this_run(context: PipelineContext, sealed: Capture) -> bool:
     return context.run_id is not None and sealed.manifest.get("run_id") == context.run_id
 
 
-def make_capture(work: CaptureWork, check_lock: LockCheck) -> CaptureOutcome:
-    """Make a capture, or what is left of one, and seal it; the caller has its lock."""
+def make_capture(
+    work: CaptureWork, ref: CaptureRef | None, check_lock: LockCheck, *, may_begin: bool = True
+) -> CaptureOutcome:
+    """Make a capture, or what is left of one, and seal it; the caller has its lock.
+
+    Raises ArchiveCorrupt where what is there can't be resumed and none ``may_begin``, and what the API raises.
+    """
     context, kind, export_date = work.context, work.kind, work.export_date
-    ref = work.resumable()
     plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
     with work.client() as client:
         organization = plan.organization if plan else work.organization(client)
-        writer, is_resumed = work.open(ref, check_lock)
+        writer, is_resumed = work.open(ref, check_lock, may_begin=may_begin)
         try:
             started = context.steady()
             earlier = plan.earlier_groups if plan else work.groups_before()

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from drillster_pipeline.api.shards import Share, everything
+from drillster_pipeline.archive.archive import RESUMABLE_FOR
 from drillster_pipeline.archive.captures import Capture, CaptureRef, CaptureWriter, utc_text
 from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.dates import Window, day_window, events_window, newest_complete
@@ -99,17 +100,25 @@ class CaptureWork:
         found = require_organization_of_archive(self.context, client)
         return found and found.organization_id
 
-    def resumable(self) -> CaptureRef | None:
-        """The interrupted capture, if there is one. The caller has its lock."""
-        return self.context.archive.resumable(self.export_date, self.kind, self.purpose, self.context.now())
+    def resumable(self, within: timedelta = RESUMABLE_FOR) -> CaptureRef | None:
+        """The interrupted capture, if there is one that was begun so recently. The caller has its lock."""
+        context = self.context
+        return context.archive.resumable(self.export_date, self.kind, self.purpose, context.now(), within=within)
 
-    def open(self, ref: CaptureRef | None, check_lock: LockCheck) -> tuple[CaptureWriter, bool]:
-        """A writer, and whether it resumes the interrupted capture; else it begins a new one."""
+    def open(
+        self, ref: CaptureRef | None, check_lock: LockCheck, *, may_begin: bool = True
+    ) -> tuple[CaptureWriter, bool]:
+        """A writer, and whether it resumes the interrupted capture; else it begins a new one, if it may.
+
+        Raises ArchiveCorrupt where it may not, and what is there can't be resumed.
+        """
         archive = self.context.archive
         if ref is not None:
             try:
                 return archive.resume(ref, check_lock=check_lock), True
             except ArchiveCorrupt as damage:
+                if not may_begin:
+                    raise
                 logger.warning("The interrupted capture %s can't be resumed: %s. Beginning anew.", ref.folder, damage)
         now = self.context.now()
         return archive.begin(self.export_date, self.kind, self.purpose, now, check_lock=check_lock), False

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from drillster_pipeline.api.shards import (
     CapturePlan,
@@ -21,7 +21,7 @@ from drillster_pipeline.api.shards import (
     too_large,
     write_walk,
 )
-from drillster_pipeline.archive.captures import CaptureWriter
+from drillster_pipeline.archive.captures import CaptureRef, CaptureWriter
 from drillster_pipeline.archive.storage import LockCheck
 from drillster_pipeline.errors import Busy, Interrupted, PastDateRefused
 from drillster_pipeline.resources import GROUP_MEMBERS, GROUPS, Unit
@@ -30,6 +30,8 @@ from .capture import CaptureOutcome, existing_capture, make_capture, stamped
 from .capture_work import CaptureWork
 from .context import PipelineContext
 
+READ_WITHIN = timedelta(days=2)
+"""So long after its plan a capture is read and sealed: what may be requested of a snapshot ends with the day anyway."""
 BUSY_SECONDS = 5.0
 """So often a shard that another process is reading is tried again."""
 
@@ -43,18 +45,19 @@ def plan_capture(context: PipelineContext, kind: str, export_date: date, *, agai
     :func:`.capture.capture` raises.
     """
     context.require_ended(export_date)
-    if existing_capture(context, kind, export_date, again=again) is not None:
-        return 0
     with _locked(context, kind, export_date) as check_lock:
+        work = CaptureWork(context, kind, export_date)
+        # What was planned before is completed, even where an earlier capture would do: so does the seal.
+        again = again or _plan_of(context, work.resumable()) is not None
         if existing_capture(context, kind, export_date, again=again) is not None:
             return 0
-        return _planned(CaptureWork(context, kind, export_date), check_lock).shards
+        return _planned(work, check_lock).shards
 
 
 def _planned(work: CaptureWork, check_lock: LockCheck) -> CapturePlan:
     context, shards = work.context, work.context.settings.capture_shards
     ref = work.resumable()
-    plan = CapturePlan.read(context.archive.storage, ref.folder) if ref else None
+    plan = _plan_of(context, ref)
     with work.client() as client:
         organization = plan.organization if plan else work.organization(client)
         writer, is_resumed = work.open(ref, check_lock)
@@ -103,8 +106,8 @@ def capture_shard(context: PipelineContext, kind: str, export_date: date, shard:
     with _locked(context, kind, export_date, shard) as check_lock:
         if export_date < context.newest_complete and existing_capture(context, kind, export_date, again=True):
             return
-        storage, ref = context.archive.storage, work.resumable()
-        plan = CapturePlan.read(storage, ref.folder) if ref else None
+        storage, ref = context.archive.storage, work.resumable(READ_WITHIN)
+        plan = _plan_of(context, ref)
         if ref is None or plan is None:
             if context.archive.newest_sealed(export_date, kind) is None:
                 raise Interrupted(f"The capture of {export_date} was removed while its shards were read: run again")
@@ -134,18 +137,25 @@ def seal_capture(context: PipelineContext, kind: str, export_date: date) -> Capt
     context.require_ended(export_date)
     with _locked(context, kind, export_date) as check_lock:
         work = CaptureWork(context, kind, export_date)
-        ref = work.resumable()
-        has_shards = ref is not None and CapturePlan.read(context.archive.storage, ref.folder) is not None
+        ref = work.resumable(READ_WITHIN)
+        has_plan = _plan_of(context, ref) is not None
         try:
-            done = existing_capture(context, kind, export_date, again=has_shards)
+            done = existing_capture(context, kind, export_date, again=has_plan)
         except PastDateRefused:
-            if not has_shards:
+            if not has_plan:
                 raise
             done = None  # midnight came before the seal
         if done is None and ref is None:
-            raise Interrupted(f"The shards of {export_date} were removed before they were sealed: run again")
-        done = done or make_capture(work, check_lock)
+            raise Interrupted(
+                f"What the shards have read of {export_date} was removed, or another run has captured that date "
+                "meanwhile: run again"
+            )
+        done = done or make_capture(work, ref, check_lock, may_begin=False)
     return stamped(context, done)
+
+
+def _plan_of(context: PipelineContext, ref: CaptureRef | None) -> CapturePlan | None:
+    return CapturePlan.read(context.archive.storage, ref.folder) if ref else None
 
 
 @contextmanager

@@ -72,6 +72,19 @@ def test_attempts_and_parts_are_counted_over_several_interruptions(archive: Arch
     assert names == [f"part-{number:05d}.jsonl.gz" for number in (1, 2, 3, 4)]
 
 
+def test_a_unit_that_was_finished_and_begun_again_under_one_number_is_attempted_again(archive: Archive) -> None:
+    writer = begin(archive)
+    add(writer, "a")
+    add(writer, "a", footer=None)  # by a version that could queue a unit twice
+    add(writer, "b")
+    writer = resume(archive, writer)
+    assert finished(writer, "ab") == {"a": False, "b": True}
+    again(writer, "a")
+    capture = seal(writer)
+    assert pages(capture) == [("a", 1), ("b", 1)]
+    assert [record.attempt for record in capture.pages("results") if record.body["member"] == "a"] == [2]
+
+
 def test_a_unit_counts_as_finished_only_with_all_its_pages(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     # The part with page 1 is lost, however that came; the one with the end is there.
     monkeypatch.setattr(local.LocalStorage, "part_bytes", 1)

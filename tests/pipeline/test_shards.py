@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import pytest
 from drillster_pipeline.api import shards as plans
 from drillster_pipeline.api.shards import distributed, too_large
 from drillster_pipeline.archive.captures import Capture
-from drillster_pipeline.errors import Busy, Interrupted, PastDateRefused, Refused
-from drillster_pipeline.pipeline.capture import How
+from drillster_pipeline.errors import ArchiveCorrupt, Busy, Interrupted, PastDateRefused, Refused, Unauthorized
+from drillster_pipeline.pipeline.capture import How, capture
 from drillster_pipeline.pipeline.shards import capture_shard, plan_capture, seal_capture
-from tests.drillster import Faults, Sandbox, Size
+from tests.drillster import Failure, Faults, PageFault, Sandbox, Shapes, Size
 from tests.support.installation import DAY, NOW, Installation
 
 from .processes import read_shard, start
@@ -56,7 +57,11 @@ def content(capture: Capture) -> tuple[dict[str, Counter[str]], dict[str, object
     }
     said = {name: value for name, value in capture.manifest.items() if name not in MANIFEST}
     counted = {
-        name: {key: entry[key] for key in entry.keys() - {"parts", "superseded"}} for name, entry in resources.items()
+        name: {
+            key: sorted(map(str, entry[key])) if isinstance(entry[key], list) else entry[key]
+            for key in entry.keys() - {"parts", "superseded"}
+        }
+        for name, entry in resources.items()
     }
     return lines, said | counted
 
@@ -86,6 +91,38 @@ def test_shards_read_together_what_one_process_reads(
         assert plan_capture(sharded.context, kind, DAY) == 0, "it is kept until it is published"
         tables = [made.publish(kind).report.tables for made in (installation, sharded)]
         assert tables[0] == tables[1]
+
+
+TWICE = {
+    "where Drillster counts more than it gives": Faults(pages=(PageFault(resource="group_members", what="short"),)),
+    "where pages overlap": Faults(shapes=Shapes(inclusive=frozenset({"group_members"}))),
+}
+"""Faults with which the archive has members twice."""
+
+
+@pytest.mark.parametrize("faults", TWICE.values(), ids=TWICE)
+def test_what_follows_from_an_item_that_the_archive_has_twice_is_read_once(
+    installation: Installation, sharded: Installation, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, faults: Faults
+) -> None:
+    monkeypatch.setattr(plans, "_LEAST_TO_SPREAD", 3)
+    faults = replace(faults, clamped_sizes={"group_members": 4})
+    sandbox.faults = faults
+    alone = installation.capture()
+    expected = requests(sandbox)
+    read_all(sharded)
+    outcome = seal_capture(sharded.context, "snapshot", DAY)
+    assert requests(sandbox) == expected
+    assert content(outcome.capture) == content(alone.capture)
+    # The same where one process resumes.
+    with installation.new_context(now=lambda: NOW + timedelta(minutes=1)) as context:
+        sandbox.faults = replace(faults, failures=(Failure(after=expected.total() // 2, statuses=(401,)),))
+        with pytest.raises(Unauthorized):
+            capture(context, "snapshot", DAY, again=True)
+        sandbox.faults = faults
+        sandbox.clear()
+        outcome = capture(context, "snapshot", DAY, again=True)
+    assert requests(sandbox) <= expected
+    assert content(outcome.capture) == content(alone.capture)
 
 
 def test_groups_are_given_out_so_that_shards_end_together() -> None:
@@ -194,6 +231,45 @@ def test_what_shards_have_read_again_is_sealed_where_an_earlier_capture_would_do
     assert made.capture.capture_id > before.capture.capture_id
 
 
+def test_what_was_planned_before_is_divided_even_where_an_earlier_capture_would_do(
+    sharded: Installation, sandbox: Sandbox
+) -> None:
+    """Else the seal alone would read all of it."""
+    sharded.capture()
+    sharded.at(NOW + timedelta(minutes=1))
+    assert plan_capture(sharded.context, "snapshot", DAY, again=True) == SHARDS  # and its run fails
+    read_all(sharded)
+    sandbox.clear()
+    seal_capture(sharded.context, "snapshot", DAY)
+    assert requests(sandbox) == Counter()
+
+
+def test_shards_may_take_as_long_as_the_day(sharded: Installation, sandbox: Sandbox) -> None:
+    plan_capture(sharded.context, "snapshot", DAY)
+    sharded.at(NOW + timedelta(hours=20))
+    for shard in range(SHARDS):
+        capture_shard(sharded.context, "snapshot", DAY, shard)
+    sandbox.clear()
+    assert seal_capture(sharded.context, "snapshot", DAY).made_requests
+    assert requests(sandbox) == Counter()
+
+
+def test_a_seal_that_finds_a_damaged_part_begins_nothing_and_the_next_plan_does(
+    installation: Installation, sharded: Installation, sandbox: Sandbox
+) -> None:
+    alone = installation.capture()
+    read_all(sharded)
+    part = min(sharded.folder.rglob("part-*-s01*"))
+    part.write_bytes(part.read_bytes()[:-5])
+    sandbox.clear()
+    with pytest.raises(ArchiveCorrupt):
+        seal_capture(sharded.context, "snapshot", DAY)
+    assert requests(sandbox) == Counter()
+    sharded.at(NOW + timedelta(minutes=1))
+    read_all(sharded)
+    assert content(seal_capture(sharded.context, "snapshot", DAY).capture) == content(alone.capture)
+
+
 def test_shards_that_were_read_before_midnight_are_sealed_after_it_and_others_are_not(
     installation: Installation, sharded: Installation, sandbox: Sandbox
 ) -> None:
@@ -283,7 +359,7 @@ def test_a_shard_of_what_is_sealed_is_done_and_of_what_is_gone_or_past_is_refuse
 ) -> None:
     with pytest.raises(Interrupted, match="removed while its shards were read: run again"):
         capture_shard(sharded.context, "snapshot", DAY, 0)
-    with pytest.raises(Interrupted, match="removed before they were sealed: run again"):
+    with pytest.raises(Interrupted, match="or another run has captured that date meanwhile: run again"):
         seal_capture(sharded.context, "snapshot", DAY)
     plan_capture(sharded.context, "snapshot", DAY)
     sharded.at(NOW + timedelta(days=1))
