@@ -21,6 +21,7 @@ def grounds() -> Iterator[Grounds]:
 
 
 @pytest.mark.deep
+@pytest.mark.timeout(600)
 def test_runs_that_are_killed_at_random_moments_end_as_undisturbed_ones(grounds: Grounds) -> None:
     chance = random.Random(2026)
     peace = undisturbed(grounds, "run")
