@@ -159,7 +159,8 @@ def test_rights_that_are_missing_are_warnings_and_the_rest_is_tried(check: Check
 
 
 @pytest.mark.slow
-def test_the_estimate_is_close_to_what_a_run_then_costs() -> None:
+def test_the_estimate_is_close_to_what_a_run_then_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with Sandbox(size=Size(accounts=80, pace=3), seed=11) as sandbox:
         estimate = Diagnostics(environ=sandbox.environment()).run().estimate
         assert estimate is not None
