@@ -16,7 +16,7 @@ ORGANIZATION_TAG = "drillster/organization"
 
 
 class AssetProps(NamedTuple):
-    """What a translation is told of an asset."""
+    """What a translation gets of an asset."""
 
     folder: str
     """``drillster`` for what is captured, ``warehouse`` for what is published, ``shards``, ``report``, ``dbt``."""

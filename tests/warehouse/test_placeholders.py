@@ -26,7 +26,7 @@ from .support import (
 
 def load_results(warehouse: Warehouse, on: int, *, is_rejected: bool) -> None:
     """An account with many results, which fits or not."""
-    reason = "repertoire_size: expected an integer, met text"
+    reason = "repertoire_size: expected an integer, found text"
     content = {
         "accounts": [account("b"), *([] if is_rejected else [account("a", "Ann")])],
         "playables": [playable(f"p{number}") for number in range(30)],
