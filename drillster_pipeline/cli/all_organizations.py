@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import SettingsError
 from drillster_pipeline.warehouse.all_organizations import AllViews, compose, make
 from drillster_pipeline.warehouse.dialects import dialect_of, plain, quoted
-from drillster_pipeline.warehouse.dialects.postgresql import replacing
 from drillster_pipeline.warehouse.engine import create_engine, database_errors, parse_url
+from drillster_pipeline.warehouse.postgresql_views import replacing
 
 from .organizations import organizations_here, selected_name, selected_names
 

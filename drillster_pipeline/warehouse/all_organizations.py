@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from drillster_pipeline.errors import PipelineError, Refused, SettingsError
 
 from .dialects import ViewComments, dialect_of, plain, quoted
-from .dialects.postgresql import ORGANIZATION_SCHEMAS, literal, rights_on, schema_of
+from .dialects.postgresql import schema_of
 from .engine import database_errors
 from .ledger import CONTRACT
+from .postgresql_views import ORGANIZATION_SCHEMAS, literal, rights_on
 from .views import VIEWS
 
 DEFAULT_SCHEMA = "all_organizations"

@@ -21,9 +21,10 @@ from drillster_pipeline.errors import Refused, SettingsError
 from drillster_pipeline.tables import HISTORY_TABLES, SUBJECTS, Kind
 
 from .dialects import ViewComments, dialect_of, plain, quoted
-from .dialects.postgresql import DDL_WAIT, replacing, schema_of, with_values
+from .dialects.postgresql import DDL_WAIT, schema_of
 from .ledger import CONTRACT
 from .model import Tables, build, lookup
+from .postgresql_views import replacing, with_values
 from .row_security import RowSecurity
 from .schema_sync import compare
 from .views import VIEWS

@@ -12,9 +12,9 @@ from drillster_pipeline.errors import Refused
 from drillster_pipeline.tables import Kind
 
 from .dialects import plain, quoted
-from .dialects.postgresql import literal, with_values
 from .ledger import CONTRACT, READER_LOGINS
 from .model import Tables
+from .postgresql_views import literal, with_values
 from .without_names import path_to_group
 
 SETTING = "drillster.account_id"
